@@ -1,0 +1,134 @@
+package cmd
+
+// The rules of output:
+//
+//   - What was asked for goes to stdout and nothing else does, so that it can
+//     be piped. Everything said about it goes to stderr.
+//   - A table is for people, --json for programs: one object, or an array for
+//     a list. Times are RFC 3339 in UTC.
+//   - --quiet silences what is said, never what was asked for, never an error.
+//   - An error says what happened and why, and the next step on a line of its
+//     own.
+//   - Text that came from elsewhere is escaped before it meets a terminal.
+//   - No colour: nothing here needs it to be understood.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"husk/web/api"
+)
+
+// say tells something about what was done.
+func (a *app) say(format string, args ...any) {
+	if !a.settings.Quiet {
+		fmt.Fprintf(a.stderr, format+"\n", args...)
+	}
+}
+
+// printJSON writes v as one indented JSON value.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// table writes rows under a header, in columns.
+func (a *app) table(header []string, rows [][]string) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			row[i] = printable(cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), " "))
+	}
+	return w.Flush()
+}
+
+// pairs writes name and value a line.
+func (a *app) pairs(pairs ...string) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for i := 0; i < len(pairs); i += 2 {
+		fmt.Fprintf(w, "%s:\t%s\n", pairs[i], printable(pairs[i+1]))
+	}
+	return w.Flush()
+}
+
+// printable escapes what could steer a terminal or hide in it.
+func printable(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	q := strconv.QuoteToGraphic(s)
+	return q[1 : len(q)-1]
+}
+
+// timeText is t for a table; "-" for none.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func optionalTimeText(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return timeText(*t)
+}
+
+// expiryText is an expire_in for a table.
+func expiryText(seconds int64) string {
+	if seconds < 0 {
+		return "never"
+	}
+	return timeText(time.Unix(seconds, 0))
+}
+
+// listText joins a list for a table; "-" for none.
+func listText(items []string) string {
+	if len(items) == 0 {
+		return "-"
+	}
+	return strings.Join(items, ",")
+}
+
+// printError writes what happened, why, and the next step.
+func printError(w io.Writer, err error) {
+	fmt.Fprintf(w, "husk: %s\n", printable(err.Error()))
+	var own *failure
+	var answer *api.Error
+	switch {
+	case errors.As(err, &own) && own.next != "":
+		fmt.Fprintf(w, "  %s\n", own.next)
+	case errors.As(err, &answer) && answer.RetryAfter > 0:
+		fmt.Fprintf(w, "  try again in %s\n", answer.RetryAfter)
+	}
+}
+
+// printAll writes every hit of a list: an array of what the hits hold for
+// --json, else a table of the rows.
+func printAll[T any](a *app, hits func(func(api.Hit[T], error) bool), header []string, row func(T) []string) error {
+	items := []T{}
+	rows := [][]string{}
+	for hit, err := range hits {
+		if err != nil {
+			return err
+		}
+		items = append(items, hit.Source)
+		rows = append(rows, row(hit.Source))
+	}
+	if a.settings.JSON {
+		return a.printJSON(items)
+	}
+	return a.table(header, rows)
+}

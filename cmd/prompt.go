@@ -1,0 +1,100 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"husk/web/password"
+)
+
+// terminal returns the file descriptor of stdin where a person sits there.
+func (a *app) terminal() (fd int, ok bool) {
+	f, ok := a.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	return int(f.Fd()), true
+}
+
+// newPassword returns a new password, from a line of stdin or from a person
+// who types it twice.
+func (a *app) newPassword(fromStdin bool) (string, error) {
+	if fromStdin {
+		return a.passwordLine()
+	}
+	fd, ok := a.terminal()
+	if !ok {
+		return "", usage("there is no terminal to ask for the password on", "pipe it in: husk … --password-stdin <file")
+	}
+	first, err := a.askSecret(fd, "New password: ")
+	if err != nil {
+		return "", err
+	}
+	// Said before the second time, and before anything is connected.
+	if err := password.Check(first); err != nil {
+		return "", &failure{code: exitFailure, err: err, what: err.Error()}
+	}
+	second, err := a.askSecret(fd, "The same again: ")
+	if err != nil {
+		return "", err
+	}
+	if first != second {
+		return "", &failure{code: exitFailure, what: "the two are not the same; nothing was changed"}
+	}
+	return first, nil
+}
+
+func (a *app) askSecret(fd int, question string) (string, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	// A signal in the middle must not leave the terminal without echo.
+	defer term.Restore(fd, before)
+	fmt.Fprint(a.stderr, question)
+	answer, err := term.ReadPassword(fd)
+	fmt.Fprintln(a.stderr)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return string(answer), nil
+}
+
+// passwordLine reads one line of stdin and strips exactly one line end, LF or
+// CRLF. Everything else belongs to the password.
+func (a *app) passwordLine() (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(a.stdin, 64<<10)).ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password from stdin: %w", err)
+	}
+	if n := len(line); n > 0 && line[n-1] == '\n' {
+		line = bytes.TrimSuffix(line[:n-1], []byte("\r"))
+	}
+	if len(line) == 0 {
+		return "", usage("stdin has no password", "pipe one line in")
+	}
+	return string(line), nil
+}
+
+// confirm asks before a dangerous act, on a terminal only.
+func (a *app) confirm(question string) error {
+	if _, ok := a.terminal(); !ok {
+		return nil
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
+	line, err := bufio.NewReader(a.stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+		return &failure{code: exitFailure, what: "nothing was changed"}
+	}
+	return nil
+}

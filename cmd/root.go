@@ -1,0 +1,143 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// app is one run of the program: its streams, its environment and what its
+// settings came to.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	getenv func(string) string
+
+	settings settings
+}
+
+// Main runs the command line of the process and returns its exit code.
+func Main() int {
+	// A command that is interrupted still closes the file; the second signal
+	// ends it at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	return a.run(ctx, os.Args[1:])
+}
+
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		printError(a.stderr, err)
+	}
+	return exitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "husk",
+		Short: "Accounts, sessions and API tokens for what you host yourself",
+		Long: `Husk answers "who is asking, and may they?" for people with a password,
+browsers with a session and programs with an API token. One binary, one file.
+
+Every command works offline, beside the running server, and remote with
+--server: it is the same request in all three.
+
+` + exitHelp,
+		Example: `  husk passwd                       set the password, before or after the first start
+  husk serve                        serve on 127.0.0.1:9000
+  husk token create --name backup   mint an API token and print it`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
+		RunE:              group,
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(flagError)
+	addGlobalFlags(root.PersistentFlags())
+	root.AddCommand(
+		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
+		a.backupCommand(), a.restoreCommand(), a.healthCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+// group is what a command does that only has commands below it: help, or a
+// hint where a name is mistyped.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	next := "see '" + cmd.CommandPath() + " --help'"
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		next = "did you mean '" + cmd.CommandPath() + " " + near[0] + "'?"
+	}
+	return usage("there is no command "+cmd.CommandPath()+" "+args[0], next)
+}
+
+// nearest returns the candidate that name was probably meant to be, or "",
+// with cobra's own idea of nearness.
+func nearest(name string, candidates []string) string {
+	parent := &cobra.Command{}
+	for _, c := range candidates {
+		parent.AddCommand(&cobra.Command{Use: c, Run: func(*cobra.Command, []string) {}})
+	}
+	parent.SuggestionsMinimumDistance = 2
+	if near := parent.SuggestionsFor(name); len(near) > 0 {
+		return near[0]
+	}
+	return ""
+}
+
+// flagError makes a usage error of what pflag refused, with a hint for a
+// mistyped name.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown interface{ GetSpecifiedName() string }
+	next := "see '" + cmd.CommandPath() + " --help'"
+	if errors.As(err, &unknown) && strings.HasPrefix(err.Error(), "unknown flag") {
+		if near := nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
+			next = "did you mean --" + near + "?"
+		}
+	}
+	return usage(err.Error(), next)
+}
+
+// none and one check the number of positional arguments.
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(cmd.CommandPath()+" takes no argument", "see '"+cmd.CommandPath()+" --help'")
+	}
+	return nil
+}
+
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usage(cmd.CommandPath()+" takes one argument: "+what, "see '"+cmd.CommandPath()+" --help'")
+		}
+		return nil
+	}
+}
+
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usage(cmd.CommandPath()+" takes at most one argument: "+what, "see '"+cmd.CommandPath()+" --help'")
+		}
+		return nil
+	}
+}

@@ -1,0 +1,109 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"husk/db"
+	"husk/db/bolt"
+)
+
+// engine is the one table of the engine in use: all that a command may know of
+// one. Another engine is another value of it.
+type engine struct {
+	file   string // name in the data folder
+	open   func(path string, wait time.Duration) (db.Engine, error)
+	create func(path string, init func(db.Tx) error) error
+	holder func(path string) (pid int, name string, ok bool)
+}
+
+var embedded = engine{
+	file: "husk.db",
+	open: func(path string, wait time.Duration) (db.Engine, error) {
+		e, err := bolt.Open(path, bolt.Options{Timeout: wait})
+		if err != nil {
+			return nil, err // not a nil *bolt.Engine in an interface
+		}
+		return e, nil
+	},
+	create: bolt.Create,
+	holder: bolt.Holder,
+}
+
+func (a *app) storePath() string { return filepath.Join(a.settings.Data, embedded.file) }
+
+// openStore opens the store, waiting for its lock at most so long. An absent
+// one is made where create says so.
+func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*db.Store, error) {
+	if create {
+		if err := a.makeStore(); err != nil {
+			return nil, err
+		}
+	}
+	e, err := embedded.open(a.storePath(), wait)
+	if err != nil {
+		return nil, a.explainStore(err)
+	}
+	store, err := db.Open(ctx, e, db.Options{})
+	if err != nil {
+		e.Close()
+		return nil, a.explainStore(err)
+	}
+	return store, nil
+}
+
+// makeStore makes folder and store where they are absent. Of several processes
+// at once one makes the store and the others find it.
+func (a *app) makeStore() error {
+	if err := os.MkdirAll(a.settings.Data, 0o700); err != nil {
+		return a.explainStore(err)
+	}
+	_, err := os.Lstat(a.storePath())
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil // there; what it is, opening it will tell
+	}
+	err = embedded.create(a.storePath(), db.Init)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return a.explainStore(err)
+	}
+	return nil
+}
+
+// explainStore tells what kept the store from being opened, and the next step.
+func (a *app) explainStore(err error) error {
+	var own *failure
+	path := a.storePath()
+	switch {
+	case errors.As(err, &own):
+		return err
+	case errors.Is(err, db.ErrAbsent):
+		return &failure{code: exitNotFound, err: err, what: "there is no store in " + a.settings.Data,
+			next: "'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}
+	case errors.Is(err, db.ErrLocked):
+		return &failure{code: exitBusy, err: err, what: path + " is in use" + a.holderText(),
+			next: "wait for it to end, or stop it"}
+	case errors.Is(err, fs.ErrPermission):
+		return &failure{code: exitDenied, err: err, what: fmt.Sprintf("no access to the store in %s: %v", a.settings.Data, fs.ErrPermission),
+			next: "run the command as the owner of that folder, or as root"}
+	case errors.Is(err, db.ErrNewer):
+		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error()}
+	case errors.Is(err, db.ErrDamaged):
+		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error(),
+			next: "nothing was changed; restore a backup with 'husk restore'"}
+	case errors.Is(err, db.ErrFull):
+		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
+	}
+	return fmt.Errorf("open the store in %s: %w", a.settings.Data, err)
+}
+
+func (a *app) holderText() string {
+	if pid, name, ok := embedded.holder(a.storePath()); ok {
+		return fmt.Sprintf(" by process %d (%s)", pid, printable(name))
+	}
+	return " by another process"
+}

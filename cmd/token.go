@@ -1,0 +1,334 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"husk/web/api"
+)
+
+func (a *app) tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Mint, list, change, check and revoke API tokens",
+		RunE:  group,
+	}
+	cmd.AddCommand(a.tokenCreateCommand(), a.tokenListCommand(), a.tokenShowCommand(), a.tokenUpdateCommand(), a.tokenRevokeCommand(), a.tokenCheckCommand())
+	return cmd
+}
+
+type tokenCreateOptions struct {
+	user        string
+	name        string
+	description string
+	expires     string
+	permissions []string
+	allowedIPs  []string
+	output      string
+}
+
+func (a *app) tokenCreateCommand() *cobra.Command {
+	var o tokenCreateOptions
+	cmd := &cobra.Command{
+		Use:     "create",
+		Aliases: []string{"add"},
+		Short:   "Mint an API token and print it, this once",
+		Long: `Mint an API token and print it, this once: only its SHA-256 is kept. On stdout
+there is the token and a line end, nothing else.
+
+Without --permission the token may do what its owner may, at each use. It lives
+365 days unless --expires says otherwise.`,
+		Example: `  husk token create --name backup --expires 90d
+  husk token create --user ann@example.com --permission generic#security:user/read
+  husk token create --name ci --output /etc/ci/husk.token`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.tokenCreate(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.user, "user", "", "email or id of the owner (default: the single user, or whose token asks)")
+	f.StringVar(&o.name, "name", "", "a name to know it by (default: one is made)")
+	f.StringVar(&o.description, "description", "", "what it is for")
+	f.StringVar(&o.expires, "expires", "", "when it ends: 90s, 12h, 365d, 2w, 1y, a date (RFC 3339), or never")
+	f.StringArrayVar(&o.permissions, "permission", nil, "limit it to this permission; may be repeated")
+	f.StringArrayVar(&o.allowedIPs, "allowed-ip", nil, "limit its use to this address or CIDR prefix; may be repeated")
+	f.StringVar(&o.output, "output", "", "write the token into this file (0600) instead of stdout")
+	return cmd
+}
+
+func (a *app) tokenCreate(ctx context.Context, o tokenCreateOptions) error {
+	expires, err := parseExpiry(o.expires, time.Now())
+	if err != nil {
+		return err
+	}
+	in := api.NewToken{Name: o.name, Description: o.description, Permissions: o.permissions, AllowedIPs: o.allowedIPs, ExpireIn: expires, Owner: o.user}
+	return a.use(ctx, true, func(s *session) error {
+		out, err := s.CreateToken(ctx, in)
+		if err != nil {
+			return err
+		}
+		return a.deliver(out, o.output)
+	})
+}
+
+// tokenPrinted is what --json prints of a new token.
+type tokenPrinted struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	AccessToken string `json:"access_token,omitempty"` // absent where it went into a file
+	ExpireIn    int64  `json:"expire_in"`
+}
+
+// deliver hands a new token over: into a file, as JSON, or alone on a line.
+func (a *app) deliver(out api.TokenCreated, file string) error {
+	printed := tokenPrinted{ID: out.ID, Name: out.Name, AccessToken: out.AccessToken, ExpireIn: out.ExpireIn}
+	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
+	if file != "" {
+		if err := writeSecret(file, out.AccessToken+"\n"); err != nil {
+			return &failure{code: exitFailure, err: err, what: "the token was made but " + plainPathError(err),
+				next: "revoke it and try again: husk token revoke " + out.ID}
+		}
+		printed.AccessToken = ""
+	}
+	switch {
+	case a.settings.JSON:
+		return a.printJSON(printed)
+	case file == "":
+		_, err := fmt.Fprintln(a.stdout, out.AccessToken)
+		return err
+	}
+	return nil
+}
+
+// writeSecret puts text into a file of mode 0600, whole or not at all.
+func writeSecret(file, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".husk-token-*") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// parseExpiry returns the expire_in of the API: Unix seconds, -1 for never, 0
+// for nothing said.
+func parseExpiry(text string, now time.Time) (int64, error) {
+	switch text {
+	case "":
+		return 0, nil
+	case "never":
+		return -1, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.Unix(), nil
+		}
+	}
+	d, err := parseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, usage("--expires is not understood", "give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never")
+	}
+	// Rounded up: a token for a second lives a second at least.
+	return now.Add(d + time.Second - time.Nanosecond).Unix(), nil
+}
+
+type tokenListOptions struct {
+	user  string
+	owner string
+}
+
+func (a *app) tokenListCommand() *cobra.Command {
+	var o tokenListOptions
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List API tokens, the newest first",
+		Long: `List API tokens, the newest first. On the machine of the server these are all
+tokens; with --server, those of the token's owner.`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.tokenList(cmd.Context(), o) },
+	}
+	cmd.Flags().StringVar(&o.user, "user", "", "only those of this user (email or id)")
+	cmd.Flags().StringVar(&o.owner, "owner", "", "like --user; * for everybody's (administrators)")
+	cmd.MarkFlagsMutuallyExclusive("user", "owner")
+	return cmd
+}
+
+func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
+	return a.use(ctx, false, func(s *session) error {
+		list := api.ListOptions{Filter: map[string]string{"owner": o.user + o.owner}}
+		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM"}
+		return printAll(a, api.All(ctx, list, s.SearchTokens), header, func(t api.Token) []string {
+			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP)}
+		})
+	})
+}
+
+func permissionsText(keys []string) string {
+	if len(keys) == 0 {
+		return "owner's"
+	}
+	return listText(keys)
+}
+
+func (a *app) tokenShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show an API token, without its secret",
+		Args:  one("the id, or a name that only one token has"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.use(cmd.Context(), false, func(s *session) error {
+				t, err := findToken(cmd.Context(), s, args[0])
+				if err != nil {
+					return err
+				}
+				if a.settings.JSON {
+					return a.printJSON(t)
+				}
+				return a.pairs("id", t.ID, "name", t.Name, "description", orDash(t.Description), "owner", t.Owner,
+					"permissions", permissionsText(t.Permissions), "allowed ips", listText(t.AllowedIPs), "expires", expiryText(t.ExpireIn),
+					"created", timeText(t.Created), "updated", timeText(t.Updated), "last used", optionalTimeText(t.LastUsed), "from", orDash(t.LastIP))
+			})
+		},
+	}
+}
+
+// findToken returns the token of an id, or of a name that only one has.
+func findToken(ctx context.Context, s *session, idOrName string) (api.Token, error) {
+	if _, err := uuid.Parse(idOrName); err == nil {
+		out, err := s.GetToken(ctx, idOrName)
+		return out.Source, err
+	}
+	var found []api.Token
+	for hit, err := range api.All(ctx, api.ListOptions{Query: idOrName}, s.SearchTokens) {
+		if err != nil {
+			return api.Token{}, err
+		}
+		if hit.Source.Name == idOrName {
+			found = append(found, hit.Source)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return api.Token{}, &failure{code: exitNotFound, what: "there is no API token of that id or name", next: "see 'husk token list'"}
+	case 1:
+		return found[0], nil
+	}
+	return api.Token{}, usage(fmt.Sprintf("%d API tokens have that name", len(found)), "give the id; see 'husk token list'")
+}
+
+type tokenUpdateOptions struct {
+	id          string
+	name        string
+	description string
+	permissions []string
+	allowedIPs  []string
+}
+
+func (a *app) tokenUpdateCommand() *cobra.Command {
+	var o tokenUpdateOptions
+	cmd := &cobra.Command{
+		Use:   "update ID",
+		Short: "Change name, description, permissions or addresses of an API token",
+		Long: `Change name, description, permissions or addresses of an API token. What a flag
+names is replaced, the rest stays. Its expiry, owner and secret can't be changed.`,
+		Example: `  husk token update backup --name nightly-backup
+  husk token update 0f… --permission generic#system/backup`,
+		Args: one("the id, or a name that only one token has"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.id = args[0]
+			return a.tokenUpdate(cmd, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.name, "name", "", "the new name")
+	f.StringVar(&o.description, "description", "", "the new description")
+	f.StringArrayVar(&o.permissions, "permission", nil, "limit it to this permission; may be repeated")
+	f.StringArrayVar(&o.allowedIPs, "allowed-ip", nil, "limit its use to this address or CIDR prefix; may be repeated; '' for none")
+	return cmd
+}
+
+func (a *app) tokenUpdate(cmd *cobra.Command, o tokenUpdateOptions) error {
+	f, ctx := cmd.Flags(), cmd.Context()
+	if !f.Changed("name") && !f.Changed("description") && !f.Changed("permission") && !f.Changed("allowed-ip") {
+		return usage("nothing to change was given", "see 'husk token update --help'")
+	}
+	return a.use(ctx, false, func(s *session) error {
+		t, err := findToken(ctx, s, o.id)
+		if err != nil {
+			return err
+		}
+		in := api.TokenUpdate{Name: t.Name, Permissions: o.permissions}
+		if f.Changed("name") {
+			in.Name = o.name
+		}
+		if f.Changed("description") {
+			in.Description = &o.description
+		}
+		if f.Changed("allowed-ip") {
+			in.AllowedIPs = ptr(withoutEmpty(o.allowedIPs))
+		}
+		out, err := s.UpdateToken(ctx, t.ID, in)
+		if err != nil {
+			return err
+		}
+		return a.done(out, "Token %s is changed.", t.ID)
+	})
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func withoutEmpty(items []string) []string {
+	kept := []string{}
+	for _, item := range items {
+		if item != "" {
+			kept = append(kept, item)
+		}
+	}
+	return kept
+}
+
+func (a *app) tokenRevokeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "revoke ID",
+		Aliases: []string{"delete", "remove", "rm"},
+		Short:   "Revoke an API token: it is refused from the next request on",
+		Args:    one("the id, or a name that only one token has"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.use(cmd.Context(), false, func(s *session) error {
+				t, err := findToken(cmd.Context(), s, args[0])
+				if err != nil {
+					return err
+				}
+				out, err := s.DeleteToken(cmd.Context(), t.ID)
+				if err != nil {
+					return err
+				}
+				return a.done(out, "Token %s is revoked.", t.ID)
+			})
+		},
+	}
+}
+
+// isStatus tells whether the server refused with that status.
+func isStatus(err error, status int) bool {
+	var answer *api.Error
+	return errors.As(err, &answer) && answer.Status == status
+}
+
+// gone is what a look-up answers for a thing that is not there.
+func gone(err error) bool { return isStatus(err, http.StatusNotFound) }

@@ -1,0 +1,182 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"husk/web/api"
+)
+
+func (a *app) userCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "Make, show and delete users",
+		RunE:  group,
+	}
+	cmd.AddCommand(a.userCreateCommand(), a.userListCommand(), a.userShowCommand(), a.userDeleteCommand())
+	return cmd
+}
+
+type userCreateOptions struct {
+	email      string
+	name       string
+	roles      []string
+	stdin      bool
+	generate   bool
+	noPassword bool
+	ifMissing  bool
+}
+
+func (a *app) userCreateCommand() *cobra.Command {
+	var o userCreateOptions
+	cmd := &cobra.Command{
+		Use:     "create EMAIL",
+		Aliases: []string{"add"},
+		Short:   "Make a user",
+		Long: `Make a user. On a terminal the password is asked for; --generate makes one,
+prints it, and has it changed at the first sign-in. Without a terminal that is
+what happens unless the password is piped in.
+
+A user with --no-password can't sign in and may own API tokens: a robot.`,
+		Example: `  husk user create ann@example.com --role admin
+  husk user create ci@example.com --no-password --if-missing`,
+		Args: one("the EMAIL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.email = args[0]
+			return a.userCreate(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.name, "name", "", "the name (default: the email's local part)")
+	f.StringArrayVar(&o.roles, "role", nil, "a role; may be repeated (default: user)")
+	f.BoolVar(&o.stdin, "password-stdin", false, "read the password from one line of stdin")
+	f.BoolVar(&o.generate, "generate", false, "make a password, print it, and have it changed at the first sign-in")
+	f.BoolVar(&o.noPassword, "no-password", false, "the user can't sign in and may own API tokens")
+	f.BoolVar(&o.ifMissing, "if-missing", false, "a user with that email is left as it is")
+	cmd.MarkFlagsMutuallyExclusive("password-stdin", "generate", "no-password")
+	return cmd
+}
+
+func (a *app) userCreate(ctx context.Context, o userCreateOptions) error {
+	in := api.NewUser{Email: o.email, Name: o.name, Roles: o.roles, NoPassword: o.noPassword}
+	_, asks := a.terminal()
+	if o.stdin || (asks && !o.generate && !o.noPassword) {
+		var err error
+		if in.Password, err = a.newPassword(o.stdin); err != nil {
+			return err
+		}
+	}
+	return a.use(ctx, true, func(s *session) error {
+		out, err := s.CreateUser(ctx, in)
+		if o.ifMissing && conflicts(err, "email_taken") {
+			a.say("%s is there already; nothing was changed.", printable(o.email))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if a.settings.JSON {
+			return a.printJSON(out)
+		}
+		a.say("%s is made.", printable(out.Email))
+		if out.Password != "" {
+			a.say("The password below is shown this once, and has to be changed at the first sign-in.")
+			fmt.Fprintln(a.stdout, out.Password)
+		}
+		return nil
+	})
+}
+
+// conflicts tells whether the server refused because of what is there.
+func conflicts(err error, code string) bool {
+	var answer *api.Error
+	return errors.As(err, &answer) && answer.Status == http.StatusConflict && answer.Detail.Code == code
+}
+
+func (a *app) userListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List users, the newest first",
+		Args:    none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			return a.use(ctx, false, func(s *session) error {
+				header := []string{"EMAIL", "NAME", "ROLES", "STATE", "CREATED", "LAST LOGIN", "ID"}
+				return printAll(a, api.All(ctx, api.ListOptions{}, s.SearchUsers), header, func(u api.User) []string {
+					return []string{orDash(u.Email), u.Name, listText(u.Roles), userState(u), timeText(u.Created), optionalTimeText(u.LastLogin), u.ID}
+				})
+			})
+		},
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func userState(u api.User) string {
+	if u.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func (a *app) userShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show EMAIL",
+		Short: "Show a user",
+		Args:  one("the EMAIL or id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.use(cmd.Context(), false, func(s *session) error {
+				out, err := s.GetUser(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				u := out.Source
+				if a.settings.JSON {
+					return a.printJSON(u)
+				}
+				return a.pairs("email", orDash(u.Email), "name", u.Name, "id", u.ID, "roles", listText(u.Roles),
+					"state", userState(u), "created", timeText(u.Created), "updated", timeText(u.Updated), "last login", optionalTimeText(u.LastLogin))
+			})
+		},
+	}
+}
+
+func (a *app) userDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete EMAIL",
+		Aliases: []string{"remove", "rm"},
+		Short:   "Delete a user, with all sessions and tokens",
+		Args:    one("the EMAIL or id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.confirm("Delete " + printable(args[0]) + "? Their sessions and API tokens end with them."); err != nil {
+				return err
+			}
+			return a.use(cmd.Context(), false, func(s *session) error {
+				out, err := s.DeleteUser(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.done(out, "%s is deleted.", args[0])
+			})
+		},
+	}
+}
+
+// done reports a change of one thing.
+func (a *app) done(out api.Result, format, what string) error {
+	if a.settings.JSON {
+		return a.printJSON(out)
+	}
+	a.say(format, printable(what))
+	return nil
+}

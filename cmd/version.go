@@ -1,0 +1,46 @@
+package cmd
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// release is set when a release is built: -ldflags "-X husk/cmd.release=1.2.3".
+var release = "0.1.0-dev"
+
+func version() string { return release }
+
+// versionReport is what --json prints.
+type versionReport struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  none,
+		RunE: func(*cobra.Command, []string) error {
+			r := versionReport{Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+			if info, ok := debug.ReadBuildInfo(); ok {
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						r.Commit = s.Value
+					}
+				}
+			}
+			if a.settings.JSON {
+				return a.printJSON(r)
+			}
+			_, err := fmt.Fprintf(a.stdout, "husk %s (%s, %s/%s)\n", r.Version, r.Go, r.OS, r.Arch)
+			return err
+		},
+	}
+}

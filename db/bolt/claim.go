@@ -1,0 +1,78 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"husk/db"
+)
+
+// lockPoll is the time between two attempts to take the file lock.
+const lockPoll = 10 * time.Millisecond
+
+// claim opens the file at path, which exists, and takes its lock. All checks
+// of the content come after that: before, another process may be at work.
+func claim(path string, wait time.Duration) (*os.File, error) {
+	deadline := time.Now().Add(wait)
+	for {
+		f, err := openRegular(path)
+		if err != nil {
+			return nil, err
+		}
+		if err = lockBy(f, deadline); err != nil {
+			f.Close()
+			return nil, err
+		}
+		if stillAt(f, path) {
+			return f, nil
+		}
+		f.Close()
+		if time.Now().After(deadline) {
+			return nil, locked("%s is being replaced again and again", path)
+		}
+	}
+}
+
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, damaged(nil, "%s is not a regular file", path)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &db.Error{Kind: db.ErrAbsent, Code: "store_absent", Reason: fmt.Sprintf("there is no store at %s", path), Cause: err}
+	}
+	return f, err
+}
+
+// lockBy waits for the lock. It tries at least once.
+func lockBy(f *os.File, deadline time.Time) error {
+	for {
+		taken, err := tryLock(f)
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		if taken {
+			return nil
+		}
+		if time.Now().Add(lockPoll).After(deadline) {
+			if pid, name, ok := Holder(f.Name()); ok {
+				return locked("%s is in use by process %d (%s)", f.Name(), pid, name)
+			}
+			return locked("%s is in use by another process", f.Name())
+		}
+		time.Sleep(lockPoll)
+	}
+}
+
+// stillAt tells whether path is still the file that was opened. A restore
+// puts another file in its place by a rename, and the lock on the old one is
+// then worth nothing.
+func stillAt(f *os.File, path string) bool {
+	mine, err := f.Stat()
+	now, err2 := os.Stat(path)
+	return err == nil && err2 == nil && os.SameFile(mine, now)
+}

@@ -1,0 +1,122 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"husk/db"
+)
+
+const (
+	newPrefix  = ".husk-new-"
+	newMaxAge  = time.Hour // a creation that is older was killed
+	compactTxn = 16 << 20  // bytes per commit of Compact
+)
+
+// Create makes the first store at path. It is written and synced under
+// another name, with what init puts in, and then put in place in one step, so
+// a store is never seen half made. A file that is there is never touched: the
+// error then wraps db.ErrConflict and fs.ErrExist. Its mode is 0600; made by
+// root, it belongs to the owner of its folder.
+func Create(path string, init func(db.Tx) error) error {
+	if _, err := os.Lstat(path); err == nil {
+		return exists(path, fs.ErrExist)
+	}
+	dir := filepath.Dir(path)
+	sweep(dir)
+	f, err := os.CreateTemp(dir, newPrefix+"*")
+	if err != nil {
+		return classify(err)
+	}
+	temp := f.Name()
+	defer os.Remove(temp)
+	if err := errors.Join(f.Chmod(0o600), giveToOwner(f, dir)); err != nil {
+		f.Close()
+		return err
+	}
+	if err := fill(f, func(e *Engine) error { return e.Update(context.Background(), init) }); err != nil {
+		return err
+	}
+	err = os.Link(temp, path) // a rename would replace a file that came meanwhile
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return exists(path, err)
+	case err != nil:
+		return classify(err)
+	}
+	return classify(errors.Join(os.Remove(temp), syncDir(dir)))
+}
+
+func exists(path string, cause error) error {
+	return &db.Error{Kind: db.ErrConflict, Code: "store_exists", Reason: fmt.Sprintf("there is a file at %s already", path), Cause: cause}
+}
+
+// sweep removes what killed creations left behind. A failure is of no matter.
+func sweep(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() || !strings.HasPrefix(entry.Name(), newPrefix) {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > newMaxAge {
+			os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
+}
+
+// fill makes an empty file a bbolt file, has write put the content in, and
+// syncs and closes it. It takes f over.
+func fill(f *os.File, write func(*Engine) error) (err error) {
+	e := newEngine(f.Name(), defaultTimeout)
+	if taken, err := tryLock(f); err != nil || !taken {
+		f.Close()
+		return errors.Join(err, locked("%s is in use by another process", f.Name()))
+	}
+	if err := e.attach(f); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if err := write(e); err != nil {
+		return err
+	}
+	return classify(f.Sync()) // bbolt syncs the data, this the mode and the owner too
+}
+
+// Compact writes a copy of src, as of one moment and without its free pages,
+// to a new file at dstPath, with the mode and the owner that Create gives. It
+// looks at the context before and after, not on the way. Nothing is left at
+// dstPath when it fails.
+func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
+	f, err := os.OpenFile(dstPath, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return exists(dstPath, err)
+	case err != nil:
+		return classify(err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(dstPath)
+		}
+	}()
+	dir := filepath.Dir(dstPath)
+	if err := errors.Join(f.Chmod(0o600), giveToOwner(f, dir)); err != nil {
+		f.Close()
+		return err
+	}
+	err = fill(f, func(dst *Engine) error {
+		return src.read(ctx, func(*bbolt.Tx) error {
+			err := guard(func() error { return bbolt.Compact(dst.bolt, src.bolt, compactTxn) })
+			return classify(errors.Join(err, ctx.Err()))
+		})
+	})
+	return classify(errors.Join(err, syncDir(dir)))
+}

@@ -1,0 +1,306 @@
+// Package bolt is the embedded engine: a db.Engine over one bbolt file.
+//
+// Open never makes a file. It takes the lock, makes sure that the locked file
+// is the one at the path, looks at the content, and only then hands the open
+// file to bbolt, which would fill an empty file and panic on a damaged one.
+// Create makes the first file, aside, and puts it in place in one step.
+//
+// An Update goes into a queue; the first of those who wait writes for all of
+// them in one commit (group.go). Every step into bbolt is guarded, so damage
+// in the file is an error and never the end of the process (guard, in
+// errors.go). A commit that fails for another reason than a full disk makes
+// the engine open the file anew (remount), because what bbolt and the page
+// cache hold then can't be relied on.
+package bolt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"husk/db"
+)
+
+// Options are the settings of Open; the zero value is fine.
+type Options struct {
+	Timeout time.Duration // how long to wait for the file lock; 0: one second
+}
+
+// Engine is a db.Engine and db.Backuper over one file. Its methods may be
+// called by many goroutines. A function that was passed to View or Update must
+// not call the engine again: what it waits for may be waiting for its end.
+type Engine struct {
+	path    string
+	timeout time.Duration
+
+	queue  queue
+	writer chan struct{} // holds one token: that of the one who writes or closes
+
+	mu       sync.RWMutex // held for reading by every transaction, for writing to change what follows
+	bolt     *bbolt.DB
+	file     *os.File // the descriptor that bolt works with
+	pageSize int64
+
+	failed atomic.Pointer[error] // why the engine serves no more
+	stuck  atomic.Bool           // a panic left one of bbolt's locks held: its Close would wait for ever
+
+	commitHook func(commit func() error) error // for tests: stands in for the commit
+}
+
+var (
+	_ db.Engine   = (*Engine)(nil)
+	_ db.Backuper = (*Engine)(nil)
+)
+
+const (
+	defaultTimeout = time.Second
+	openCheck      = 50 * time.Millisecond // how long Open looks at the pages, those nearest to the root first
+	growth         = 1 << 20               // by how much the file grows at least, in bytes
+)
+
+// Open opens the store at path, which exists. Its error wraps db.ErrAbsent
+// where there is none, db.ErrLocked where another process holds it beyond the
+// timeout, db.ErrDamaged where it is empty, foreign, truncated or damaged, or
+// fs.ErrPermission. A file that is refused stays as it was, byte for byte.
+func Open(path string, o Options) (*Engine, error) {
+	e := newEngine(path, cmp.Or(o.Timeout, defaultTimeout))
+	f, err := claim(path, e.timeout)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.mount(f); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func newEngine(path string, timeout time.Duration) *Engine {
+	return &Engine{path: path, timeout: timeout, writer: make(chan struct{}, 1)}
+}
+
+// mount inspects a claimed file and opens it by bbolt. It takes f over.
+func (e *Engine) mount(f *os.File) error {
+	m, err := inspect(f)
+	if err == nil {
+		err = inspectPages(f, m, openCheck)
+	}
+	if err != nil {
+		_ = unlock(f)
+		f.Close()
+		return err
+	}
+	return e.attach(f)
+}
+
+// attach opens a file by bbolt, unseen.
+func (e *Engine) attach(f *os.File) error {
+	var bolt *bbolt.DB
+	err := guard(func() (err error) {
+		bolt, err = bbolt.Open(f.Name(), 0o600, &bbolt.Options{
+			Timeout:         e.timeout,
+			FreelistType:    bbolt.FreelistMapType,
+			InitialMmapSize: mapReserve,
+			OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+		})
+		return err
+	})
+	if err != nil {
+		_ = unlock(f)
+		f.Close()
+		if errors.Is(err, bbolterrors.ErrTimeout) {
+			return locked("%s is in use by another process", f.Name())
+		}
+		return classify(err)
+	}
+	// A mapping that is larger than AllocSize would make bbolt grow the file
+	// by AllocSize from the start; its own 16 MiB are too much for a small store.
+	bolt.AllocSize = growth
+	e.bolt, e.file, e.pageSize = bolt, f, int64(bolt.Info().PageSize)
+	return nil
+}
+
+// detach gives the file up. The mapping of a bbolt that can't be closed stays
+// behind, so the lock has to be given back by itself.
+func (e *Engine) detach() error {
+	if !e.stuck.Swap(false) {
+		return guard(e.bolt.Close)
+	}
+	return errors.Join(unlock(e.file), e.file.Close())
+}
+
+// View runs f on a snapshot. See db.Engine.
+func (e *Engine) View(ctx context.Context, f func(db.Tx) error) error {
+	return e.read(ctx, func(tx *bbolt.Tx) error {
+		t := &transaction{tx: tx}
+		defer t.end()
+		return t.run(f)
+	})
+}
+
+func (e *Engine) read(ctx context.Context, f func(*bbolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	tx, err := e.begin(false)
+	if err != nil {
+		return err
+	}
+	defer e.rollback(tx)
+	return f(tx)
+}
+
+// begin begins a transaction of bbolt; e.mu is held. bbolt reads the metas out
+// of the mapping while it holds locks that a panic would leave held, and then
+// everybody would wait for ever. So they are verified before, by a read that
+// can't fault.
+func (e *Engine) begin(writable bool) (tx *bbolt.Tx, err error) {
+	if failed := e.failed.Load(); failed != nil {
+		return nil, *failed
+	}
+	if _, err := newest(e.file, e.pageSize); err != nil {
+		return nil, damaged(err, "the store is damaged: its header was changed while it is open")
+	}
+	err = guard(func() (err error) {
+		tx, err = e.bolt.Begin(writable)
+		return err
+	})
+	e.checkStuck(err)
+	return tx, classify(err)
+}
+
+// rollback ends a transaction that has no commit. After one it does nothing.
+func (e *Engine) rollback(tx *bbolt.Tx) {
+	e.checkStuck(guard(tx.Rollback))
+}
+
+func (e *Engine) checkStuck(err error) {
+	if errors.Is(err, db.ErrDamaged) {
+		e.stuck.Store(true)
+		e.fail(err)
+	}
+}
+
+func (e *Engine) fail(err error) { e.failed.CompareAndSwap(nil, &err) }
+
+// Close waits for the transactions under way, gives the lock back and closes
+// the file. A second Close does nothing.
+func (e *Engine) Close() error {
+	e.writer <- struct{}{}
+	defer func() { <-e.writer }()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	closed := errClosed
+	e.failed.Store(&closed)
+	if e.bolt == nil {
+		return nil
+	}
+	err := e.detach()
+	e.bolt = nil
+	return err
+}
+
+// remount opens the file anew after a commit has failed by cause, as of the
+// commit last; e.mu is not held. It waits for the readers: what they see may
+// be the commit that is taken back. Where it can't, the engine serves no more.
+func (e *Engine) remount(last int, cause error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before, err := e.file.Stat()
+	err = errors.Join(err, e.detach())
+	e.bolt = nil
+	if err == nil {
+		err = e.reattach(before, uint64(last))
+	}
+	if err != nil {
+		err = damaged(errors.Join(cause, err), "the store failed to write and can't be opened again: check the disk, then restart")
+		e.failed.Store(&err)
+		return err
+	}
+	e.failed.Store(nil)
+	return cause
+}
+
+func (e *Engine) reattach(before os.FileInfo, last uint64) error {
+	f, err := claim(e.path, e.timeout)
+	if err != nil {
+		return err
+	}
+	now, err := f.Stat()
+	if err == nil && !os.SameFile(before, now) {
+		err = errors.New("another file is in its place")
+	}
+	if err == nil {
+		err = retract(f, e.pageSize, last)
+	}
+	if err != nil {
+		_ = unlock(f)
+		f.Close()
+		return err
+	}
+	return e.mount(f)
+}
+
+// Backup writes a copy of one snapshot to w, in the form of the file. See
+// db.Backuper.
+func (e *Engine) Backup(ctx context.Context, w io.Writer) error {
+	out := &backupWriter{ctx: ctx, w: w}
+	return e.read(ctx, func(tx *bbolt.Tx) error {
+		err := guard(func() error { _, err := tx.WriteTo(out); return err })
+		if out.err != nil {
+			err = out.err // bbolt's error has only its text
+		}
+		return classify(err)
+	})
+}
+
+// backupWriter ends a backup whose context has ended.
+type backupWriter struct {
+	ctx context.Context
+	w   io.Writer
+	err error
+}
+
+func (b *backupWriter) Write(p []byte) (n int, err error) {
+	if b.err = b.ctx.Err(); b.err == nil {
+		n, b.err = b.w.Write(p)
+	}
+	return n, b.err
+}
+
+// Stats are figures of the store, as of one moment.
+type Stats struct {
+	Size         int64 // of the file, in bytes
+	PageSize     int   // in bytes
+	FreePages    int   // pages that the next writes can use
+	PendingPages int   // pages that wait for a reader's end to become free
+	Reads        int   // read transactions since Open
+	Commits      int   // commits in the life of the file
+}
+
+// Stats answers the zero value where the engine serves no more.
+func (e *Engine) Stats() Stats {
+	var s Stats
+	_ = e.read(context.Background(), func(tx *bbolt.Tx) error {
+		info, err := e.file.Stat()
+		if err != nil {
+			return err
+		}
+		b := e.bolt.Stats()
+		s = Stats{
+			Size: info.Size(), PageSize: int(e.pageSize), FreePages: b.FreePageN, PendingPages: b.PendingPageN,
+			Reads: b.TxN, Commits: tx.ID(),
+		}
+		return nil
+	})
+	return s
+}

@@ -1,0 +1,87 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"husk/db"
+)
+
+var (
+	errClosed = fmt.Errorf("the store is closed: %w", fs.ErrClosed)
+	errOver   = errors.New("the transaction is used after its end")
+	errGone   = errors.New("a function of the same commit ended its goroutine: nothing was kept")
+)
+
+func damaged(cause error, format string, args ...any) error {
+	return &db.Error{Kind: db.ErrDamaged, Code: "store_damaged", Reason: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+func locked(format string, args ...any) error {
+	return &db.Error{Kind: db.ErrLocked, Code: "store_locked", Reason: fmt.Sprintf(format, args...)}
+}
+
+// classify gives an error of bbolt or of the system its kind.
+func classify(err error) error {
+	switch {
+	case err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull):
+		return err
+	case full(err):
+		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "there is no space left on the disk, or no quota", Cause: err}
+	case errors.Is(err, bbolterrors.ErrKeyTooLarge), errors.Is(err, bbolterrors.ErrValueTooLarge),
+		errors.Is(err, bbolterrors.ErrBucketNameRequired), errors.Is(err, bbolterrors.ErrTxNotWritable):
+		return &db.Error{Kind: db.ErrInvalid, Code: "store_misuse", Reason: err.Error(), Cause: err}
+	}
+	return err
+}
+
+// full tells whether space or quota was missing. bbolt hands on the error of
+// a write, but flattens that of a failed growth into text: there the words of
+// the errno at the end are all that is left of it.
+func full(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		if errors.Is(err, errno) || strings.HasSuffix(err.Error(), ": "+errno.Error()) {
+			return true
+		}
+	}
+	return false
+}
+
+// guard runs one step of bbolt. What is damaged in the file shows there as a
+// panic or, where an offset leads out of the mapping or the file was cut, as
+// a memory fault; both become an error. The fault can be caught only in the
+// goroutine that set PanicOnFault, so a step must not start another one.
+func guard(step func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case error:
+			err = damaged(p, "the store is damaged")
+		default:
+			err = damaged(fmt.Errorf("%v", p), "the store is damaged")
+		}
+	}()
+	return step()
+}
+
+// callerPanic carries the panic of a function to the goroutine of the one who
+// passed it in, with the stack of where it happened.
+type callerPanic struct {
+	value any
+	stack []byte
+}
+
+func (p *callerPanic) Error() string { return fmt.Sprintf("%v\n\n%s", p.value, p.stack) }
+
+// Unwrap gives the value that was passed to panic, where it is an error.
+func (p *callerPanic) Unwrap() error {
+	err, _ := p.value.(error)
+	return err
+}

@@ -1,0 +1,215 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"go.etcd.io/bbolt"
+
+	"husk/db"
+)
+
+// maxGroup bounds how many updates share one commit.
+const maxGroup = 256
+
+// call is one Update on its way. What stands behind the functions is read by
+// the caller after done is closed.
+type call struct {
+	f    func(db.Tx) error
+	done chan struct{}
+
+	out      bool // it failed after it had written, and takes no part in further runs
+	err      error
+	panicked *callerPanic
+}
+
+type queue struct {
+	mu    sync.Mutex
+	calls []*call
+}
+
+func (q *queue) add(c *call) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.calls = append(q.calls, c)
+}
+
+func (q *queue) take() []*call {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.calls), maxGroup)
+	group := q.calls[:n:n]
+	if q.calls = q.calls[n:]; len(q.calls) == 0 {
+		q.calls = nil
+	}
+	return group
+}
+
+// withdraw takes back a call that no one has taken yet.
+func (q *queue) withdraw(c *call) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.calls {
+		if q.calls[i] == c {
+			q.calls = append(q.calls[:i:i], q.calls[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// Update runs f in a transaction and returns once its commit is synced. See
+// db.Engine. Updates that come while another one is being synced share the
+// next commit, in which their functions run one after the other; one that
+// comes alone is committed at once. A context that ends has its effect only as
+// long as f has not been taken up.
+func (e *Engine) Update(ctx context.Context, f func(db.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c := &call{f: f, done: make(chan struct{})}
+	e.queue.add(c)
+	select {
+	case <-c.done:
+	case e.writer <- struct{}{}:
+		e.lead(c)
+	case <-ctx.Done():
+		if e.queue.withdraw(c) {
+			return ctx.Err()
+		}
+		<-c.done
+	}
+	if c.panicked != nil {
+		panic(c.panicked)
+	}
+	return c.err
+}
+
+// lead writes, in the order of the queue, until c is done, and then passes the
+// token on: there is no writer in the background.
+func (e *Engine) lead(c *call) {
+	defer func() { <-e.writer }()
+	for {
+		select {
+		case <-c.done:
+			return
+		default:
+			e.settle(e.queue.take())
+		}
+	}
+}
+
+// settle brings all calls of a group to their end and wakes their callers.
+func (e *Engine) settle(group []*call) {
+	settled := false
+	defer func() {
+		if !settled { // runtime.Goexit, as of a test's FailNow
+			failAll(group, errGone)
+		}
+		for _, c := range group {
+			close(c.done)
+		}
+	}()
+	for !settled {
+		again, err := e.attempt(group)
+		var failed *commitError
+		if errors.As(err, &failed) {
+			err = e.recover(failed)
+		}
+		if err != nil {
+			failAll(group, err)
+		}
+		settled = !again
+	}
+}
+
+// failAll fails those, too, that had failed by themselves: their reason may
+// be found in the writes of a neighbour, which are gone.
+func failAll(group []*call, err error) {
+	for _, c := range group {
+		c.err = err
+	}
+}
+
+// commitError is a failed commit; last is the id of the one before it.
+type commitError struct {
+	error
+	last int
+}
+
+// attempt runs a group in one transaction and commits it. Where a function
+// failed after it had written, it answers again: bbolt can only roll back the
+// whole, so the others have to run once more without that one.
+func (e *Engine) attempt(group []*call) (again bool, err error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	tx, err := e.begin(true)
+	if err != nil {
+		return false, err
+	}
+	defer e.rollback(tx)
+	t := &transaction{tx: tx}
+	defer t.end()
+	for _, c := range group {
+		if !c.out && !c.run(t) {
+			return true, nil
+		}
+	}
+	if t.writes == 0 {
+		return false, nil
+	}
+	last := tx.ID() - 1
+	if err := e.commit(tx); err != nil {
+		return false, &commitError{err, last}
+	}
+	return false, nil
+}
+
+func (e *Engine) commit(tx *bbolt.Tx) error {
+	commit := func() error { return guard(tx.Commit) }
+	if e.commitHook != nil {
+		return e.commitHook(commit)
+	}
+	return commit()
+}
+
+// run runs the function of a call; it answers false where the transaction is
+// of no use to the others any more. One that failed before its first write has
+// done no harm.
+func (c *call) run(t *transaction) bool {
+	before := t.writes
+	c.panicked, c.err = protect(t, c.f)
+	failed := c.err != nil || c.panicked != nil
+	c.out = failed && (t.writes != before || t.damage != nil)
+	return !c.out
+}
+
+// protect keeps a panic of one function from the others: it may run in the
+// goroutine of another caller.
+func protect(t *transaction, f func(db.Tx) error) (panicked *callerPanic, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			panicked = &callerPanic{value: p, stack: debug.Stack()}
+		}
+	}()
+	return nil, t.run(f)
+}
+
+// recover brings the engine back after a failed commit and answers the error
+// for those whose commit it was. On a full disk bbolt rolls back by itself, and
+// all is well as long as the meta was not yet written.
+func (e *Engine) recover(failed *commitError) error {
+	err := classify(failed.error)
+	if errors.Is(err, db.ErrFull) {
+		e.mu.RLock()
+		m, metaErr := newest(e.file, e.pageSize)
+		e.mu.RUnlock()
+		if metaErr == nil && m.txid == uint64(failed.last) {
+			return err
+		}
+	}
+	return e.remount(failed.last, fmt.Errorf("the change was not stored: %w", err))
+}

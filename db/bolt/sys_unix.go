@@ -1,0 +1,56 @@
+//go:build unix && !solaris && !illumos && !aix && !android
+
+package bolt
+
+import (
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// mapReserve is the address space that is mapped at once, as long as the
+// store is smaller. Another mapping has to wait for all readers, and a backup
+// is a long one. It costs no memory, but address space, which is scarce where
+// that has 32 bits.
+const mapReserve = 256 << 20 * (strconv.IntSize / 64)
+
+// tryLock takes bbolt's own lock, on the descriptor that bbolt will be given.
+func tryLock(f *os.File) (taken bool, err error) {
+	for {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+		case syscall.EINTR:
+		case syscall.EWOULDBLOCK:
+			return false, nil
+		default:
+			return err == nil, err
+		}
+	}
+}
+
+// unlock gives the lock back; a mapping that is left would hold it beyond the
+// close of the file.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
+// syncDir makes names that were added to or taken from a folder durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// giveToOwner hands a file that root made to the owner of its folder: the
+// server runs as that user and has to open it.
+func giveToOwner(f *os.File, dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid == 0 {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
+}

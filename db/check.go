@@ -1,0 +1,174 @@
+package db
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Check walks the whole store on one snapshot and reports everything that does
+// not fit: a record that does not match its checksum or can't be read, an
+// index entry that is missing or too many, a counter that is wrong, what is
+// known of the use of a credential that is gone, a break in the audit chain.
+// It returns how many records it looked at, and an error only where it could
+// not go on.
+func (s *Store) Check(ctx context.Context, report func(error)) (records int, err error) {
+	err = s.view(ctx, func(t *txn) error {
+		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}}
+		steps := []func() error{
+			func() error { return checkRecords(w, &userRecords) },
+			func() error { return checkRecords(w, &tokenRecords) },
+			func() error { return checkRecords(w, &sessionRecords) },
+			func() error { return checkRecords(w, &roleRecords) },
+			func() error { return checkRecords(w, &keyRecords) },
+			w.counters,
+			func() error { return w.orphans(tokenUseBucket, tokenRecords.bucket) },
+			func() error { return w.orphans(sessionUseBucket, sessionRecords.bucket) },
+			w.auditChain,
+		}
+		for _, step := range steps {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		records = w.records
+		return nil
+	})
+	return records, err
+}
+
+// walk is one Check under way.
+type walk struct {
+	*txn
+	ctx     context.Context
+	report  func(error)
+	counts  map[string]int64 // what the records say that the counters should be
+	records int
+}
+
+// each calls f for every sealed value of a bucket that matches its checksum,
+// and reports the others.
+func (w *walk) each(bucket string, f func(key, value []byte)) error {
+	err := w.Scan(bucket, nil, nil, false, func(key, sealed []byte) bool {
+		w.records++
+		value, err := unseal(bucket, key, sealed)
+		if err != nil {
+			w.report(cause(err))
+			return w.ctx.Err() == nil
+		}
+		f(key, value)
+		return w.ctx.Err() == nil
+	})
+	return errors.Join(err, w.ctx.Err())
+}
+
+// cause is the part of an error that names the place.
+func cause(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Cause != nil {
+		return e.Cause
+	}
+	return err
+}
+
+// checkRecords compares the records of a noun with their index. Every entry
+// that a record should have is looked up, and the entries are counted: they
+// are equal when none is missing and the numbers agree. So nothing that grows
+// with the store has to be kept in memory.
+func checkRecords[T any](w *walk, c *collection[T]) error {
+	expected, damaged := 0, false
+	err := w.each(c.bucket, func(key, value []byte) {
+		r, err := c.decode(string(key), value)
+		if err != nil {
+			damaged = true
+			w.report(cause(err))
+			return
+		}
+		for _, name := range c.count(r) {
+			w.counts[name]++
+		}
+		entries := c.indexEntries(r)
+		slices.SortFunc(entries, slices.Compare)
+		entries = slices.CompactFunc(entries, slices.Equal)
+		expected += len(entries)
+		for _, entry := range entries {
+			id, err := w.get(c.indexBucket(), entry)
+			if err != nil || string(id) != string(key) {
+				w.report(fmt.Errorf("record %q of %s is missing in the index at %q", key, c.bucket, entry))
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	actual := 0
+	if err := w.each(c.indexBucket(), func(_, _ []byte) { actual++ }); err != nil {
+		return err
+	}
+	if actual != expected && !damaged {
+		return surplus(w, c)
+	}
+	return nil
+}
+
+// surplus reports the index entries that no record has.
+func surplus[T any](w *walk, c *collection[T]) error {
+	return w.each(c.indexBucket(), func(entry, id []byte) {
+		r, err := c.get(w.txn, string(id))
+		if err != nil || !containsKey(c.indexEntries(r), entry) {
+			w.report(fmt.Errorf("the index of %s has %q for %q, which has it not", c.bucket, entry, id))
+		}
+	})
+}
+
+func (w *walk) counters() error {
+	err := w.each(countBucket, func(key, _ []byte) {
+		name := string(key)
+		n, err := w.count(name)
+		if err != nil || n != w.counts[name] {
+			w.report(fmt.Errorf("counter %s is %d and should be %d", name, n, w.counts[name]))
+		}
+		delete(w.counts, name)
+	})
+	for name, n := range w.counts {
+		if n != 0 {
+			w.report(fmt.Errorf("counter %s is missing and should be %d", name, n))
+		}
+	}
+	return err
+}
+
+func (w *walk) orphans(bucket, owner string) error {
+	return w.each(bucket, func(key, _ []byte) {
+		if record, err := w.Get(owner, key); err == nil && record == nil {
+			w.report(fmt.Errorf("%s has %q, which is no %s", bucket, key, owner))
+		}
+	})
+}
+
+func (w *walk) auditChain() error {
+	var seq uint64
+	var hash string
+	err := w.each(auditBucket, func(key, value []byte) {
+		var e Event
+		if err := json.Unmarshal(value, &e); err != nil || string(seqKey(e.Seq)) != string(key) {
+			w.report(fmt.Errorf("audit entry %x can't be read", key))
+		} else if seq != 0 && (e.Seq != seq+1 || e.Prev != hash) {
+			w.report(fmt.Errorf("the audit chain is broken before entry %d", e.Seq))
+		}
+		sum := sha256.Sum256(value)
+		seq, hash = e.Seq, hex.EncodeToString(sum[:])
+	})
+	if err != nil {
+		return err
+	}
+	var head auditHead
+	if _, err := w.getJSON(metaBucket, metaHead, &head); err != nil || head.Seq != seq || head.Hash != hash {
+		w.report(fmt.Errorf("the audit log ends at entry %d, its head says %d", seq, head.Seq))
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package db
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// collection keeps the records of one noun: the record under its id in the
+// bucket, what it is found by in "<bucket>.index", its numbers in "count". All
+// three change together in put, and all three can be made anew from the
+// records, which is how a check finds what does not fit.
+type collection[T any] struct {
+	bucket string
+	id     func(*T) string
+	// unique returns the keys that no two records may share.
+	unique func(*T) []string
+	// index returns the keys that lists are served from; see indexKey.
+	index func(*T) [][]byte
+	// count returns the names of the counters that the record counts in.
+	count func(*T) []string
+	// taken is the error for a record whose unique key another one has.
+	taken error
+}
+
+const countBucket = "count"
+
+func (c *collection[T]) indexBucket() string { return c.bucket + ".index" }
+
+// Kinds of index keys, after the scope.
+const (
+	byCreated = "c"
+	byExpiry  = "e"
+	byName    = "n"
+	byWord    = "w"
+)
+
+// everything is the scope of all records; other scopes name an owner.
+const everything = "*"
+
+// indexKey joins the parts of an index key: scope, kind, what it is sorted by,
+// id. Scope and id hold no NUL, so a prefix of scope and kind is exact; the
+// scope comes first so that one owner's keys share a page.
+func indexKey(scope, kind string, sort []byte, id string) []byte {
+	k := indexPrefix(scope, kind)
+	k = append(k, sort...)
+	k = append(k, 0)
+	return append(k, id...)
+}
+
+func indexPrefix(scope, kind string) []byte {
+	k := make([]byte, 0, len(scope)+len(kind)+80)
+	k = append(k, scope...)
+	k = append(k, 0)
+	k = append(k, kind...)
+	return append(k, 0)
+}
+
+// timeKey is t as bytes that sort by time.
+func timeKey(t time.Time) []byte { return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())) }
+
+// textKey is folded text as a sort key, cut so that keys stay short.
+func textKey(s string) []byte {
+	s = fold(s)
+	return []byte(s[:min(len(s), 64)])
+}
+
+func uniqueKey(k string) []byte { return append([]byte("="), k...) }
+
+// get reads the record of id, or answers ErrNotFound.
+func (c *collection[T]) get(t *txn, id string) (*T, error) {
+	if id == "" {
+		return nil, errAbsentRecord
+	}
+	value, err := t.get(c.bucket, []byte(id))
+	if err != nil {
+		return nil, err
+	}
+	if value == nil {
+		return nil, errAbsentRecord
+	}
+	return c.decode(id, value)
+}
+
+func (c *collection[T]) decode(id string, value []byte) (*T, error) {
+	r := new(T)
+	if err := json.Unmarshal(value, r); err != nil {
+		return nil, errors.Join(damagedRecord(c.bucket, []byte(id)), err)
+	}
+	if c.id(r) != id {
+		return nil, damagedRecord(c.bucket, []byte(id))
+	}
+	return r, nil
+}
+
+// find returns the id of the record that has the unique key, or ErrNotFound.
+func (c *collection[T]) find(t *txn, unique string) (string, error) {
+	value, err := t.get(c.indexBucket(), uniqueKey(unique))
+	if err != nil {
+		return "", err
+	}
+	if value == nil {
+		return "", errAbsentRecord
+	}
+	return string(value), nil
+}
+
+// put replaces old by new in the bucket, the index and the counters. old is
+// nil for a new record, new is nil for one that goes.
+func (c *collection[T]) put(t *txn, old, new *T) error {
+	id := c.idOf(old, new)
+	if err := c.putIndex(t, id, old, new); err != nil {
+		return err
+	}
+	if err := c.putCounts(t, old, new); err != nil {
+		return err
+	}
+	t.changed(c.bucket, id)
+	if new == nil {
+		return t.Delete(c.bucket, []byte(id))
+	}
+	value, err := json.Marshal(new)
+	if err != nil {
+		return fmt.Errorf("encode record of %s: %w", c.bucket, err)
+	}
+	return t.put(c.bucket, []byte(id), value)
+}
+
+func (c *collection[T]) idOf(old, new *T) string {
+	if new != nil {
+		return c.id(new)
+	}
+	return c.id(old)
+}
+
+// indexEntries returns all keys of the record in the index bucket.
+func (c *collection[T]) indexEntries(r *T) [][]byte {
+	if r == nil {
+		return nil
+	}
+	var keys [][]byte
+	if c.unique != nil {
+		for _, u := range c.unique(r) {
+			keys = append(keys, uniqueKey(u))
+		}
+	}
+	if c.index != nil {
+		keys = append(keys, c.index(r)...)
+	}
+	return keys
+}
+
+func (c *collection[T]) putIndex(t *txn, id string, old, new *T) error {
+	before, after := c.indexEntries(old), c.indexEntries(new)
+	for _, key := range before {
+		if !containsKey(after, key) {
+			if err := t.Delete(c.indexBucket(), key); err != nil {
+				return err
+			}
+		}
+	}
+	for _, key := range after {
+		if containsKey(before, key) {
+			continue
+		}
+		if err := c.claim(t, key); err != nil {
+			return err
+		}
+		if err := t.put(c.indexBucket(), key, []byte(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim refuses a unique key that another record has.
+func (c *collection[T]) claim(t *txn, key []byte) error {
+	if key[0] != '=' {
+		return nil
+	}
+	holder, err := t.get(c.indexBucket(), key)
+	if err == nil && holder != nil {
+		return c.taken
+	}
+	return err
+}
+
+// containsKey searches a list of at most a few dozen keys.
+func containsKey(keys [][]byte, key []byte) bool {
+	for _, k := range keys {
+		if bytes.Equal(k, key) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *collection[T]) putCounts(t *txn, old, new *T) error {
+	delta := map[string]int64{}
+	if old != nil {
+		for _, name := range c.count(old) {
+			delta[name]--
+		}
+	}
+	if new != nil {
+		for _, name := range c.count(new) {
+			delta[name]++
+		}
+	}
+	for name, d := range delta {
+		if d == 0 {
+			continue
+		}
+		n, err := t.count(name)
+		if err != nil {
+			return err
+		}
+		if err := t.setCount(name, n+d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count returns the value of a counter; one that was never set is 0.
+func (t *txn) count(name string) (int64, error) {
+	value, err := t.get(countBucket, []byte(name))
+	if err != nil || value == nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return 0, damagedRecord(countBucket, []byte(name))
+	}
+	return n, nil
+}
+
+func (t *txn) setCount(name string, n int64) error {
+	if n == 0 {
+		return t.Delete(countBucket, []byte(name))
+	}
+	return t.put(countBucket, []byte(name), strconv.AppendInt(nil, n, 10))
+}
+
+// counterName joins the parts of a counter's name, such as token/owner/ID.
+func counterName(parts ...string) string { return strings.Join(parts, "/") }

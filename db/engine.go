@@ -1,0 +1,58 @@
+package db
+
+import (
+	"context"
+	"io"
+)
+
+// Engine is an ordered key-value store with transactions. It is implemented
+// by package db/bolt and held to its meaning by package db/dbtest; only Store
+// calls it. Every bucket that is named in a call exists: an engine makes it on
+// the first Put and treats an absent one as empty.
+//
+// An engine answers with an error that wraps one of this package's sentinels
+// where the cause is one of them: ErrLocked, ErrDamaged, ErrFull. A damaged
+// file is an error, never a panic and never a fault.
+type Engine interface {
+	// View runs f on a snapshot. It sees all commits that were acknowledged
+	// before it began and none that comes later.
+	View(ctx context.Context, f func(Tx) error) error
+
+	// Update runs f in a transaction that is serializable with all others and
+	// returns nil once its writes are durable. When f or the commit fails,
+	// nothing of f is kept. f may run more than once (a conflict, a commit
+	// shared with others): it has no effects but through its Tx, and sets what
+	// it captured anew at each run.
+	Update(ctx context.Context, f func(Tx) error) error
+
+	// Close waits for the transactions under way and releases the file.
+	Close() error
+}
+
+// Tx is a transaction. It is used by one goroutine and only inside the
+// function that it was passed to. The bytes that it hands out are copies: they
+// stay valid when the transaction has ended and may be changed.
+type Tx interface {
+	// Get returns the value of key, or nil where there is none.
+	Get(bucket string, key []byte) ([]byte, error)
+
+	// Put sets key to value; neither may be empty.
+	Put(bucket string, key, value []byte) error
+
+	// Delete removes key; one that is absent is no error.
+	Delete(bucket string, key []byte) error
+
+	// Scan calls f for the keys that begin with prefix, in byte order, from
+	// the first key >= from (or, in reverse, downward from the last key <=
+	// from) until f answers false. An empty from begins at the edge. It sees
+	// the transaction's own writes. f writes nothing.
+	Scan(bucket string, prefix, from []byte, reverse bool, f func(key, value []byte) (more bool)) error
+}
+
+// Backuper is what an Engine can be besides: one that writes a consistent
+// copy of itself, in its own file format, while others read and write.
+type Backuper interface {
+	// Backup writes the copy of one snapshot to w. The snapshot lasts as long
+	// as w takes: hand in a local file, never a network connection.
+	Backup(ctx context.Context, w io.Writer) error
+}

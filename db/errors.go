@@ -1,0 +1,42 @@
+package db
+
+import "errors"
+
+// The kinds of failure that callers branch on. An error of this package or of
+// an engine wraps at most one of them.
+var (
+	ErrInvalid  = errors.New("invalid")             // the request breaks an invariant by itself
+	ErrDenied   = errors.New("denied")              // the actor may not do that
+	ErrNotFound = errors.New("not found")           // no such record, or not the actor's
+	ErrConflict = errors.New("conflict")            // a state of the store forbids it: a duplicate, the last administrator
+	ErrAbsent   = errors.New("no store")            // there is no file
+	ErrLocked   = errors.New("store locked")        // another process holds the file
+	ErrDamaged  = errors.New("store damaged")       // empty, foreign, truncated or damaged file or record
+	ErrNewer    = errors.New("store of newer husk") // the schema is newer than this program
+	ErrFull     = errors.New("disk full")           // no space, no quota; reads go on
+)
+
+// Error is a failure that may be told to the one who asked: a kind for
+// programs that branch, a stable word for clients, a sentence for people, and
+// the cause for the log alone.
+type Error struct {
+	Kind   error  // one of this package's sentinels
+	Code   string // a stable word such as "email_taken"
+	Reason string // what went wrong and what to do, in Husk's own words
+	Cause  error  // for the log; may be nil
+}
+
+func (e *Error) Error() string { return e.Reason }
+
+// Unwrap makes errors.Is work with the kind and with the cause.
+func (e *Error) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Cause}
+}
+
+// fail is the short form of an Error without a cause.
+func fail(kind error, code, reason string) error {
+	return &Error{Kind: kind, Code: code, Reason: reason}
+}

@@ -1,0 +1,258 @@
+package db
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+	"strings"
+)
+
+// Bounds of a list.
+const (
+	MaxPageSize = 1000   // entries of one page
+	MaxWindow   = 10_000 // from + size; beyond it one pages by After
+)
+
+// ListQuery asks for one page of a list. The zero value but for Size is the
+// newest records of everybody.
+type ListQuery struct {
+	Owner string // the id of a user whose records are listed; "" for everybody's
+	Query string // beginnings of words, case folded; all must match
+	Sort  string // "created", "name" or "expire_in", with ":asc" or ":desc"; "" is created:desc
+	From  int    // how many to pass over
+	Size  int    // how many at most
+	After string // the cursor of the page before
+}
+
+// Page is one page of a list.
+type Page[T any] struct {
+	Items  []*T   // shared with nobody
+	Total  int64  // how many there are on all pages
+	AtMost bool   // Total was counted up to MaxWindow only
+	After  string // cursor of the next page; "" where this page was not full
+}
+
+// listing is a query that was checked against its collection.
+type listing struct {
+	scope   string
+	kind    string
+	reverse bool
+	words   []string
+	from    int
+	size    int
+	after   []byte // what follows the prefix in the last key of the page before
+	bound   uint32 // what a cursor belongs to
+}
+
+var sortKinds = map[string]string{"created": byCreated, "name": byName, "expire_in": byExpiry}
+
+// parseListing checks q; sorts are the kinds that the collection has.
+func parseListing(bucket string, q ListQuery, sorts ...string) (listing, error) {
+	l := listing{scope: everything, from: q.From, size: q.Size, words: words(q.Query)}
+	if q.Owner != "" {
+		l.scope = q.Owner
+	}
+	if q.From < 0 || q.Size < 0 || q.Size > MaxPageSize || q.From+q.Size > MaxWindow {
+		return l, fail(ErrInvalid, "bad_page", "from and size must not be negative, size at most 1000 and from+size at most 10000; page with 'after' instead")
+	}
+	field, order, _ := strings.Cut(q.Sort, ":")
+	if q.Sort == "" {
+		field, order = "created", "desc"
+	}
+	l.kind = sortKinds[field]
+	l.reverse = order == "desc"
+	if !slices.Contains(sorts, l.kind) || (order != "desc" && order != "asc" && order != "") {
+		return l, fail(ErrInvalid, "bad_sort", "sort by created, name or expire_in where the list has it, with :asc or :desc")
+	}
+	l.bound = crc32.ChecksumIEEE([]byte(strings.Join(append([]string{bucket, l.scope, l.kind, order}, l.words...), "\x00")))
+	if q.After != "" {
+		after, ok := parseCursor(q.After, l.bound)
+		if !ok {
+			return l, fail(ErrInvalid, "bad_cursor", "'after' is not a cursor of this list; take it from the page before, with the same query and sort")
+		}
+		l.after = after
+	}
+	return l, nil
+}
+
+// A cursor is base64url of a CRC-32 (IEEE) over the rest, what it belongs to,
+// and the sort part of the last key. The sum tells a cut or mistyped one; a
+// forged one only moves a reader within a list that is theirs.
+func formatCursor(bound uint32, key []byte) string {
+	b := make([]byte, 4, 8+len(key))
+	b = binary.BigEndian.AppendUint32(b, bound)
+	b = append(b, key...)
+	binary.BigEndian.PutUint32(b, crc32.ChecksumIEEE(b[4:]))
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func parseCursor(s string, bound uint32) (key []byte, ok bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) < 9 || binary.BigEndian.Uint32(b) != crc32.ChecksumIEEE(b[4:]) {
+		return nil, false
+	}
+	return b[8:], binary.BigEndian.Uint32(b[4:]) == bound
+}
+
+// list serves one page.
+func (c *collection[T]) list(t *txn, l listing, total string) (Page[T], error) {
+	if len(l.words) > 0 {
+		return c.listMatching(t, l)
+	}
+	n, err := t.count(total)
+	if err != nil {
+		return Page[T]{}, err
+	}
+	page := Page[T]{Total: n}
+	prefix := indexPrefix(l.scope, l.kind)
+	var ids []string
+	var last []byte
+	err = t.scanAfter(c.indexBucket(), prefix, l, func(key []byte, id string) {
+		ids, last = append(ids, id), key[len(prefix):]
+	})
+	if err != nil {
+		return page, err
+	}
+	for _, id := range ids {
+		r, err := c.get(t, id)
+		if err != nil {
+			return page, err
+		}
+		page.Items = append(page.Items, r)
+	}
+	if l.size > 0 && len(ids) == l.size {
+		page.After = formatCursor(l.bound, last)
+	}
+	return page, nil
+}
+
+// scanAfter calls f for up to l.size index entries behind cursor and from.
+func (t *txn) scanAfter(bucket string, prefix []byte, l listing, f func(key []byte, id string)) error {
+	var from []byte
+	if l.after != nil {
+		from = append(slices.Clone(prefix), l.after...)
+	}
+	skip, room := l.from, l.size
+	return t.scan(bucket, prefix, from, l.reverse, func(key, value []byte) bool {
+		if room == 0 {
+			return false
+		}
+		if from != nil && bytes.Equal(key, from) {
+			return true
+		}
+		if skip > 0 {
+			skip--
+			return true
+		}
+		f(key, string(value))
+		room--
+		return room > 0
+	})
+}
+
+// listMatching serves a page of the records that have a word beginning with
+// each of the words asked for. Its cost is bounded by MaxWindow, not by the
+// store: the rarest word decides which records are looked at, and no more than
+// MaxWindow of them.
+func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
+	var page Page[T]
+	ids, capped, err := c.candidates(t, l)
+	if err != nil {
+		return page, err
+	}
+	type match struct {
+		key    []byte
+		record *T
+	}
+	var matches []match
+	prefix := indexPrefix(l.scope, l.kind)
+	for _, id := range ids {
+		r, err := c.get(t, id)
+		if err != nil {
+			return page, err
+		}
+		keys := c.index(r)
+		if !hasWords(keys, l.scope, l.words) {
+			continue
+		}
+		for _, key := range keys {
+			if bytes.HasPrefix(key, prefix) {
+				matches = append(matches, match{key[len(prefix):], r})
+			}
+		}
+	}
+	slices.SortFunc(matches, func(a, b match) int {
+		if l.reverse {
+			a, b = b, a
+		}
+		return bytes.Compare(a.key, b.key)
+	})
+	page.Total, page.AtMost = int64(len(matches)), capped
+	rest := matches
+	for l.after != nil && len(rest) > 0 && !l.beyond(rest[0].key) {
+		rest = rest[1:]
+	}
+	rest = rest[min(l.from, len(rest)):]
+	rest = rest[:min(l.size, len(rest))]
+	for _, m := range rest {
+		page.Items = append(page.Items, m.record)
+	}
+	if l.size > 0 && len(rest) == l.size {
+		page.After = formatCursor(l.bound, rest[len(rest)-1].key)
+	}
+	return page, nil
+}
+
+// beyond tells whether key comes behind the cursor.
+func (l *listing) beyond(key []byte) bool {
+	if l.reverse {
+		return bytes.Compare(key, l.after) < 0
+	}
+	return bytes.Compare(key, l.after) > 0
+}
+
+// candidates returns the ids of the records that have the rarest of the words,
+// at most MaxWindow, and whether there would be more.
+func (c *collection[T]) candidates(t *txn, l listing) (ids []string, capped bool, err error) {
+	for i, word := range l.words {
+		some, more, err := c.withWord(t, l.scope, word)
+		if err != nil {
+			return nil, false, err
+		}
+		if i == 0 || len(some) < len(ids) {
+			ids, capped = some, more
+		}
+	}
+	return ids, capped, nil
+}
+
+func (c *collection[T]) withWord(t *txn, scope, word string) (ids []string, more bool, err error) {
+	prefix := append(indexPrefix(scope, byWord), word...)
+	seen := map[string]bool{}
+	err = t.scan(c.indexBucket(), prefix, nil, false, func(_, value []byte) bool {
+		if id := string(value); !seen[id] {
+			if len(ids) == MaxWindow {
+				more = true
+				return false
+			}
+			seen[id] = true
+			ids = append(ids, id)
+		}
+		return true
+	})
+	return ids, more, err
+}
+
+// hasWords tells whether for each word one of the keys has a word beginning
+// with it.
+func hasWords(keys [][]byte, scope string, words []string) bool {
+	for _, word := range words {
+		prefix := append(indexPrefix(scope, byWord), word...)
+		if !slices.ContainsFunc(keys, func(key []byte) bool { return bytes.HasPrefix(key, prefix) }) {
+			return false
+		}
+	}
+	return true
+}

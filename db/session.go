@@ -1,0 +1,140 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Session is a sign-in with a password. Its JWT proves nothing without it.
+type Session struct {
+	ID        string    `json:"id"` // the jti
+	User      string    `json:"user"`
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires"`
+	IP        string    `json:"ip"`
+	UserAgent string    `json:"user_agent"`
+}
+
+// Expired tells whether the session has ended at now.
+func (s *Session) Expired(now time.Time) bool { return !now.Before(s.Expires) }
+
+var sessionRecords = collection[Session]{
+	bucket: "session",
+	id:     func(s *Session) string { return s.ID },
+	index: func(s *Session) [][]byte {
+		return [][]byte{
+			indexKey(everything, byExpiry, timeKey(s.Expires), s.ID),
+			indexKey(everything, byCreated, timeKey(s.Created), s.ID),
+			indexKey(s.User, byCreated, timeKey(s.Created), s.ID),
+		}
+	},
+	count: func(s *Session) []string { return []string{"session", sessionsOf(s.User)} },
+}
+
+func sessionsOf(user string) string { return counterName("session", "user", user) }
+
+// Session returns the session of id; shared, read only.
+func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
+	return s.sessions.get(id, func() (r *Session, err error) {
+		err = s.view(ctx, func(t *txn) error { r, err = sessionRecords.get(t, id); return err })
+		return r, err
+	})
+}
+
+// SignIn is what a session is made from once a password was found right.
+type SignIn struct {
+	User      string
+	Verified  string // the stored hash that the password was checked against
+	Rehash    string // the same password in a stronger hash; empty: keep
+	TTL       time.Duration
+	IP        string
+	UserAgent string
+}
+
+// maxUserAgent bounds what of a browser's own words is kept, in bytes.
+const maxUserAgent = 256
+
+// CreateSession signs a user in. A user who was disabled or deleted meanwhile,
+// or whose password was changed, is ErrDenied.
+func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *Session, err error) {
+	id := uuid.NewString()
+	err = s.update(ctx, actor, func(t *txn) error {
+		old, err := userRecords.get(t, in.User)
+		if errors.Is(err, ErrNotFound) || (err == nil && (old.Disabled || old.Password != in.Verified)) {
+			return errSignInMoved
+		}
+		if err != nil {
+			return err
+		}
+		// RFC 7519 dates are whole seconds; so is the session, for both to agree.
+		now := t.now.Truncate(time.Second)
+		r = &Session{ID: id, User: in.User, Created: now, Expires: now.Add(in.TTL), IP: in.IP,
+			UserAgent: in.UserAgent[:min(len(in.UserAgent), maxUserAgent)]}
+		if err := sessionRecords.put(t, nil, r); err != nil {
+			return err
+		}
+		u := *old
+		u.LastLogin = t.now
+		if in.Rehash != "" {
+			u.Password = in.Rehash
+		}
+		if err := userRecords.put(t, old, &u); err != nil {
+			return err
+		}
+		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
+		return t.audit("session.login", r.ID)
+	})
+	return r, err
+}
+
+var errSignInMoved = fail(ErrDenied, "login_failed", "the account was changed during the sign-in; try again")
+
+// EndSession ends a session of the actor; ErrNotFound where it is none.
+func (s *Store) EndSession(ctx context.Context, actor *Actor, id string) error {
+	return s.update(ctx, actor, func(t *txn) error {
+		r, err := sessionRecords.get(t, id)
+		if err != nil {
+			return err
+		}
+		if r.User != actor.ID {
+			return errAbsentRecord
+		}
+		if err := t.removeSession(r); err != nil {
+			return err
+		}
+		return t.audit("session.logout", r.ID)
+	})
+}
+
+// endSessions ends all sessions of a user but one, and tells how many.
+func (t *txn) endSessions(user, keep string) (n int, err error) {
+	var ids []string
+	err = t.scan(sessionRecords.indexBucket(), indexPrefix(user, byCreated), nil, false, func(_, id []byte) bool {
+		if string(id) != keep {
+			ids = append(ids, string(id))
+		}
+		return true
+	})
+	for _, id := range ids {
+		if err != nil {
+			return n, err
+		}
+		var r *Session
+		if r, err = sessionRecords.get(t, id); err == nil {
+			err = t.removeSession(r)
+			n++
+		}
+	}
+	return n, err
+}
+
+// removeSession removes the record and what is known of its use.
+func (t *txn) removeSession(r *Session) error {
+	if err := t.Delete(sessionUseBucket, []byte(r.ID)); err != nil {
+		return err
+	}
+	return sessionRecords.put(t, r, nil)
+}

@@ -1,0 +1,248 @@
+package db
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// SchemaVersion is the schema that this program writes.
+const SchemaVersion = 1
+
+const (
+	metaBucket = "meta"
+	metaSchema = "schema"
+)
+
+// How many decoded records are kept in memory.
+const (
+	cachedUsers    = 8192
+	cachedTokens   = 16384
+	cachedSessions = 16384
+)
+
+// Schema is what the file says about itself.
+type Schema struct {
+	Version int       `json:"schema"`
+	Created time.Time `json:"created"`
+}
+
+// Store is the typed store over an engine. Its methods may be called by many
+// goroutines. It starts none.
+type Store struct {
+	engine Engine
+	now    func() time.Time
+
+	users    *cache[User]
+	tokens   *cache[Token]
+	sessions *cache[Session]
+	roles    *cache[RoleSet] // one entry, under ""
+	keys     *cache[KeySet]  // one entry, under ""
+
+	use *useLog
+}
+
+// Options of Open. The zero value is what a server uses.
+type Options struct {
+	Now func() time.Time // the clock; nil: time.Now
+}
+
+// Init writes what a new store begins with: the schema, the built-in roles,
+// the single user and the first signing key. An engine's Create calls it, so
+// that a file is never seen without them.
+func Init(tx Tx) error {
+	s := newStore(nil, Options{})
+	t := s.begin(tx, &Actor{ID: LocalActor, Name: LocalActor, Transport: TransportOffline})
+	if err := t.putJSON(metaBucket, metaSchema, Schema{Version: SchemaVersion, Created: t.now}); err != nil {
+		return err
+	}
+	for _, role := range builtinRoles(t.now) {
+		if err := roleRecords.put(t, nil, role); err != nil {
+			return err
+		}
+	}
+	if err := userRecords.put(t, nil, singleUser(t.now)); err != nil {
+		return err
+	}
+	if err := keyRecords.put(t, nil, newKey(t.now)); err != nil {
+		return err
+	}
+	return t.audit("store.create", "")
+}
+
+// Open reads the schema and returns the typed store. A file without a schema
+// is ErrDamaged, one with a newer schema ErrNewer.
+func Open(ctx context.Context, engine Engine, o Options) (*Store, error) {
+	s := newStore(engine, o)
+	schema, err := s.Schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if schema.Version > SchemaVersion {
+		return nil, fmt.Errorf("%w: its schema is %d, this husk knows %d; install the husk that wrote it, or a later one",
+			ErrNewer, schema.Version, SchemaVersion)
+	}
+	return s, nil
+}
+
+func newStore(engine Engine, o Options) *Store {
+	s := &Store{
+		engine:   engine,
+		now:      o.Now,
+		users:    newCache[User](cachedUsers),
+		tokens:   newCache[Token](cachedTokens),
+		sessions: newCache[Session](cachedSessions),
+		roles:    newCache[RoleSet](1),
+		keys:     newCache[KeySet](1),
+		use:      newUseLog(),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
+}
+
+// Schema returns what the file says about itself.
+func (s *Store) Schema(ctx context.Context) (Schema, error) {
+	var schema Schema
+	err := s.view(ctx, func(t *txn) error {
+		found, err := t.getJSON(metaBucket, metaSchema, &schema)
+		if err == nil && (!found || schema.Version < 1) {
+			err = fmt.Errorf("%w: it has no schema: it was not written by husk, or its creation was cut short", ErrDamaged)
+		}
+		return err
+	})
+	return schema, err
+}
+
+// Engine returns the engine beneath, for what works on the file itself.
+func (s *Store) Engine() Engine { return s.engine }
+
+// Now returns the store's time, UTC.
+func (s *Store) Now() time.Time { return s.now().UTC() }
+
+// Close closes the engine.
+func (s *Store) Close() error { return s.engine.Close() }
+
+// txn is a transaction with its envelopes, its actor and the records that it
+// changed.
+type txn struct {
+	Tx
+	actor *Actor
+	now   time.Time
+	dirty map[string][]string // bucket to ids
+}
+
+func (s *Store) begin(tx Tx, actor *Actor) *txn {
+	return &txn{Tx: tx, actor: actor, now: s.Now()}
+}
+
+func (s *Store) view(ctx context.Context, f func(*txn) error) error {
+	return s.engine.View(ctx, func(tx Tx) error { return f(s.begin(tx, nil)) })
+}
+
+// update runs f and drops what it changed from memory. It drops after a
+// failure too: then it costs a read, and nothing has to be known about how far
+// the commit came.
+func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) error {
+	var t *txn
+	err := s.engine.Update(ctx, func(tx Tx) error {
+		t = s.begin(tx, actor)
+		return f(t)
+	})
+	if t != nil {
+		s.drop(t.dirty)
+	}
+	return err
+}
+
+// drop is the one place where cached records end.
+func (s *Store) drop(dirty map[string][]string) {
+	for bucket, ids := range dirty {
+		switch bucket {
+		case userRecords.bucket:
+			s.users.drop(ids)
+		case tokenRecords.bucket:
+			s.tokens.drop(ids)
+		case sessionRecords.bucket:
+			s.sessions.drop(ids)
+		case roleRecords.bucket:
+			s.roles.drop([]string{""})
+		case keyRecords.bucket:
+			s.keys.drop([]string{""})
+		}
+	}
+}
+
+func (t *txn) changed(bucket, id string) {
+	if t.dirty == nil {
+		t.dirty = map[string][]string{}
+	}
+	t.dirty[bucket] = append(t.dirty[bucket], id)
+}
+
+// get returns the value inside the envelope, or nil.
+func (t *txn) get(bucket string, key []byte) ([]byte, error) {
+	sealed, err := t.Get(bucket, key)
+	if err != nil || sealed == nil {
+		return nil, err
+	}
+	return unseal(bucket, key, sealed)
+}
+
+func (t *txn) put(bucket string, key, value []byte) error {
+	return t.Put(bucket, key, seal(bucket, key, value))
+}
+
+func (t *txn) scan(bucket string, prefix, from []byte, reverse bool, f func(key, value []byte) bool) error {
+	var damage error
+	err := t.Scan(bucket, prefix, from, reverse, func(key, sealed []byte) bool {
+		var value []byte
+		if value, damage = unseal(bucket, key, sealed); damage != nil {
+			return false
+		}
+		return f(key, value)
+	})
+	return errors.Join(err, damage)
+}
+
+func (t *txn) getJSON(bucket, key string, v any) (found bool, err error) {
+	value, err := t.get(bucket, []byte(key))
+	if err != nil || value == nil {
+		return false, err
+	}
+	if err := json.Unmarshal(value, v); err != nil {
+		return false, errors.Join(damagedRecord(bucket, []byte(key)), err)
+	}
+	return true, nil
+}
+
+func (t *txn) putJSON(bucket, key string, v any) error {
+	value, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s %s: %w", bucket, key, err)
+	}
+	return t.put(bucket, []byte(key), value)
+}
+
+// errAbsentRecord is the same for what is absent and for what is not the
+// actor's, so that nobody learns which.
+var errAbsentRecord = fail(ErrNotFound, "not_found", "there is no such thing, or it is not yours")
+
+// Counts returns how many records of each kind there are.
+func (s *Store) Counts(ctx context.Context) (map[string]int64, error) {
+	counts := map[string]int64{}
+	err := s.view(ctx, func(t *txn) error {
+		for _, noun := range []string{userRecords.bucket, tokenRecords.bucket, sessionRecords.bucket, roleRecords.bucket, keyRecords.bucket} {
+			n, err := t.count(noun)
+			if err != nil {
+				return err
+			}
+			counts[noun+"s"] = n
+		}
+		return nil
+	})
+	return counts, err
+}

@@ -1,0 +1,394 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Never is the expiry of a token that does not expire.
+const Never = -1
+
+// DefaultTokenTTL is the life of a token for which none was asked.
+const DefaultTokenTTL = 365 * 24 * time.Hour
+
+// Token is an API token without its secret: only the SHA-256 of the whole is
+// kept.
+type Token struct {
+	ID          string         `json:"id"` // a UUID, the part of the token before the underscore
+	Owner       string         `json:"owner"`
+	Name        string         `json:"name"`
+	Description string         `json:"description,omitempty"`
+	Hash        []byte         `json:"hash"`               // SHA-256, 32 bytes
+	Previous    *OldSecret     `json:"previous,omitempty"` // a rotated secret in its time of grace
+	Permissions []string       `json:"permissions"`        // empty: the owner's, as they are at each use
+	AllowedIPs  []netip.Prefix `json:"allowed_ips,omitempty"`
+	Expires     int64          `json:"expires"` // Unix seconds, or Never
+	Created     time.Time      `json:"created"`
+	Issued      time.Time      `json:"issued"` // when the secret was made: created, or rotated
+	Updated     time.Time      `json:"updated"`
+}
+
+// OldSecret is a secret that was replaced and is valid for a while yet.
+type OldSecret struct {
+	Hash []byte `json:"hash"` // SHA-256, 32 bytes
+	Ends int64  `json:"ends"` // Unix seconds
+}
+
+// Expired tells whether the token has ended at now.
+func (k *Token) Expired(now time.Time) bool { return k.Expires != Never && now.Unix() >= k.Expires }
+
+// Allows tells whether the token may be used from address.
+func (k *Token) Allows(address netip.Addr) bool {
+	if len(k.AllowedIPs) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(k.AllowedIPs, func(p netip.Prefix) bool { return p.Contains(address.Unmap()) })
+}
+
+var tokenRecords = collection[Token]{
+	bucket: "token",
+	id:     func(k *Token) string { return k.ID },
+	index: func(k *Token) [][]byte {
+		var keys [][]byte
+		for _, scope := range []string{k.Owner, everything} {
+			keys = append(keys,
+				indexKey(scope, byCreated, timeKey(k.Created), k.ID),
+				indexKey(scope, byExpiry, expiryKey(k.Expires), k.ID),
+				indexKey(scope, byName, textKey(k.Name), k.ID))
+			for _, w := range words(k.Name) {
+				keys = append(keys, indexKey(scope, byWord, []byte(w), k.ID))
+			}
+		}
+		return keys
+	},
+	count: func(k *Token) []string { return []string{"token", tokensOf(k.Owner)} },
+}
+
+func tokensOf(owner string) string { return counterName("token", "owner", owner) }
+
+// expiryKey sorts by expiry, with what never expires at the end.
+func expiryKey(expires int64) []byte {
+	if expires == Never {
+		return []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	}
+	return timeKey(time.Unix(min(expires, maxExpiry), 0))
+}
+
+// maxExpiry is the last second that time.Time.UnixNano can tell: in 2262.
+const maxExpiry = 9223372036
+
+// Token returns the token of id for a check of a credential; shared, read
+// only.
+func (s *Store) Token(ctx context.Context, id string) (*Token, error) {
+	return s.tokens.get(id, func() (k *Token, err error) {
+		err = s.view(ctx, func(t *txn) error { k, err = tokenRecords.get(t, id); return err })
+		return k, err
+	})
+}
+
+// TokenFor returns the token of id where the actor may see it, else
+// ErrNotFound; shared, read only.
+func (s *Store) TokenFor(ctx context.Context, actor *Actor, id string) (*Token, error) {
+	k, err := s.Token(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !k.visibleTo(actor) {
+		return nil, errAbsentRecord
+	}
+	return k, nil
+}
+
+func (k *Token) visibleTo(actor *Actor) bool { return k.Owner == actor.ID || actor.Administrator() }
+
+// Tokens returns a page of the tokens of q.Owner, or of everybody, by created,
+// name or expire_in. Whose they may be is for the caller to decide.
+func (s *Store) Tokens(ctx context.Context, q ListQuery) (page Page[Token], err error) {
+	l, err := parseListing(tokenRecords.bucket, q, byCreated, byName, byExpiry)
+	if err != nil {
+		return page, err
+	}
+	total := "token"
+	if q.Owner != "" {
+		total = tokensOf(q.Owner)
+	}
+	err = s.view(ctx, func(t *txn) error { page, err = tokenRecords.list(t, l, total); return err })
+	return page, err
+}
+
+// NewToken is what CreateToken makes a token from.
+type NewToken struct {
+	ID          string // of the secret that was made
+	Hash        []byte // SHA-256 of the whole secret
+	Name        string // empty: one is made
+	Description string
+	Permissions []string // empty: the owner's, or those of the token that mints
+	AllowedIPs  []netip.Prefix
+	Expires     int64         // Unix seconds, Never, or 0 for the default
+	MaxTTL      time.Duration // 0: none
+	Owner       string        // id or email; empty: the actor, or the single user for the local actor
+}
+
+// CreateToken keeps a new token. More rights than the actor has, or than the
+// owner has, are ErrDenied, and so is another owner for one who is no
+// administrator.
+func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *Token, err error) {
+	if err := checkTokenTexts(&n.Name, &n.Description); err != nil {
+		return nil, err
+	}
+	err = s.update(ctx, actor, func(t *txn) error {
+		owner, err := t.tokenOwner(n.Owner)
+		if err != nil {
+			return err
+		}
+		k = &Token{ID: n.ID, Hash: n.Hash, Owner: owner.ID, Name: n.Name, Description: n.Description,
+			Created: t.now, Issued: t.now, Updated: t.now, AllowedIPs: maskAll(n.AllowedIPs)}
+		k.Name = cmp.Or(k.Name, "token "+t.now.Format(time.DateOnly)+" "+k.ID[:8])
+		if k.Expires, err = t.tokenExpiry(n.Expires, n.MaxTTL); err != nil {
+			return err
+		}
+		if k.Permissions, err = t.tokenPermissions(owner, n.Permissions); err != nil {
+			return err
+		}
+		if k.AllowedIPs, err = t.tokenAddresses(k.AllowedIPs); err != nil {
+			return err
+		}
+		if err := tokenRecords.put(t, nil, k); err != nil {
+			return err
+		}
+		return t.audit("token.create", k.ID)
+	})
+	return k, err
+}
+
+func checkTokenTexts(name, description *string) error {
+	*name, *description = strings.TrimSpace(*name), strings.TrimSpace(*description)
+	if err := checkText("the name", *name, maxName); err != nil {
+		return err
+	}
+	return checkText("the description", *description, maxDescription)
+}
+
+// tokenOwner returns the user for whom the actor mints.
+func (t *txn) tokenOwner(idOrEmail string) (*User, error) {
+	if idOrEmail == "" {
+		idOrEmail = t.actor.ID
+		if t.actor.Local() {
+			idOrEmail = SingleUser
+		}
+		return userRecords.get(t, idOrEmail)
+	}
+	owner, err := t.findUser(idOrEmail)
+	if !t.actor.Administrator() && (err != nil || owner.ID != t.actor.ID) {
+		return nil, fail(ErrDenied, "administrator_required", "only an administrator makes tokens for others")
+	}
+	return owner, err
+}
+
+// tokenExpiry decides when a new secret ends: as asked, else after the default
+// life; never behind the bound of the server or of the token that mints.
+func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
+	now := t.now.Unix()
+	if asked != 0 && asked != Never && (asked <= now || asked > maxExpiry) {
+		return 0, fail(ErrInvalid, "bad_expiry", "expire_in is the Unix time in seconds at which the token ends: in the future, or -1 for never")
+	}
+	expires := asked
+	if asked == 0 {
+		expires = now + int64(DefaultTokenTTL/time.Second)
+	}
+	if maxTTL > 0 && later(expires, now+int64(maxTTL/time.Second)) {
+		if asked != 0 {
+			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
+		}
+		expires = now + int64(maxTTL/time.Second)
+	}
+	if by := t.actor.Token; by != nil && later(expires, by.Expires) {
+		if asked != 0 {
+			return 0, fail(ErrDenied, "outlives_token", "a token can't make one that outlives it")
+		}
+		expires = by.Expires
+	}
+	return expires, nil
+}
+
+// later tells whether a token that ends at a outlives one that ends at b.
+func later(a, b int64) bool { return b != Never && (a == Never || a > b) }
+
+// tokenPermissions decides what a new token is limited to.
+func (t *txn) tokenPermissions(owner *User, asked []string) ([]string, error) {
+	if len(asked) == 0 {
+		if t.actor.Token != nil {
+			return t.actor.Token.Permissions, nil
+		}
+		return []string{}, nil
+	}
+	roles, err := t.roleSet()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.mayHold(roles, asked); err != nil {
+		return nil, err
+	}
+	if missing := roles.Permissions(owner.Roles).Missing(NewPermissions(asked)); missing != "" {
+		return nil, fail(ErrDenied, "owner_lacks", "the token's owner does not have "+missing)
+	}
+	return NewPermissions(asked).Keys(), nil
+}
+
+// mayHold refuses permissions that nobody knows, or that the actor lacks.
+func (t *txn) mayHold(roles *RoleSet, asked []string) error {
+	if err := roles.checkPermissions(asked); err != nil {
+		return err
+	}
+	if missing := t.actor.Permissions.Missing(NewPermissions(asked)); missing != "" {
+		return fail(ErrDenied, "asks_more", "a token can't have more rights than the one who makes it: "+missing+" is missing")
+	}
+	return nil
+}
+
+// tokenAddresses decides from where a new token may be used: what a limited
+// token mints is not wider than itself.
+func (t *txn) tokenAddresses(asked []netip.Prefix) ([]netip.Prefix, error) {
+	if t.actor.Token == nil || len(t.actor.Token.AllowedIPs) == 0 {
+		return asked, nil
+	}
+	if len(asked) == 0 {
+		return t.actor.Token.AllowedIPs, nil
+	}
+	if !within(asked, t.actor.Token.AllowedIPs) {
+		return nil, fail(ErrDenied, "wider_addresses", "a token can't make one that may be used from more addresses than itself")
+	}
+	return asked, nil
+}
+
+// within tells whether every prefix of inner lies in one of outer; no outer
+// ones allow everything, no inner ones need everything.
+func within(inner, outer []netip.Prefix) bool {
+	if len(outer) == 0 {
+		return true
+	}
+	for _, in := range inner {
+		if !slices.ContainsFunc(outer, func(out netip.Prefix) bool { return out.Bits() <= in.Bits() && out.Contains(in.Addr()) }) {
+			return false
+		}
+	}
+	return len(inner) > 0
+}
+
+func maskAll(prefixes []netip.Prefix) []netip.Prefix {
+	var masked []netip.Prefix
+	for _, p := range prefixes {
+		masked = append(masked, p.Masked())
+	}
+	return masked
+}
+
+// TokenChange is what UpdateToken changes; nil leaves a member as it is.
+// Nothing else of a token can be changed.
+type TokenChange struct {
+	Name        string // required
+	Description *string
+	Permissions []string       // empty: as they are
+	AllowedIPs  []netip.Prefix // nil: as they are; empty: from everywhere
+}
+
+// UpdateToken changes a token that the actor may see.
+func (s *Store) UpdateToken(ctx context.Context, actor *Actor, id string, c TokenChange) error {
+	if c.Name = strings.TrimSpace(c.Name); c.Name == "" {
+		return fail(ErrInvalid, "name_required", "a token needs a name")
+	}
+	return s.update(ctx, actor, func(t *txn) error {
+		old, err := t.visibleToken(id)
+		if err != nil {
+			return err
+		}
+		k := *old
+		if err := t.applyTokenChange(&k, c); err != nil {
+			return err
+		}
+		if err := t.notAbove(&k); err != nil {
+			return err
+		}
+		if err := tokenRecords.put(t, old, &k); err != nil {
+			return err
+		}
+		return t.audit("token.update", k.ID)
+	})
+}
+
+func (t *txn) applyTokenChange(k *Token, c TokenChange) error {
+	k.Name, k.Updated = c.Name, t.now
+	if c.Description != nil {
+		k.Description = *c.Description
+	}
+	if err := checkTokenTexts(&k.Name, &k.Description); err != nil {
+		return err
+	}
+	if c.AllowedIPs != nil {
+		k.AllowedIPs = maskAll(c.AllowedIPs)
+	}
+	// An editor that sends back what it was shown asks for nothing.
+	if asked := NewPermissions(c.Permissions).Keys(); len(asked) > 0 && !slices.Equal(asked, k.Permissions) {
+		owner, err := userRecords.get(t, k.Owner)
+		if err != nil {
+			return err
+		}
+		if k.Permissions, err = t.tokenPermissions(owner, asked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notAbove refuses that a token changes one into more than itself: no more
+// rights, no later expiry, no wider addresses.
+func (t *txn) notAbove(k *Token) error {
+	by := t.actor.Token
+	if by == nil {
+		return nil
+	}
+	more := len(by.Permissions) > 0 &&
+		(len(k.Permissions) == 0 || NewPermissions(by.Permissions).Missing(NewPermissions(k.Permissions)) != "")
+	if more || later(k.Expires, by.Expires) || !within(k.AllowedIPs, by.AllowedIPs) {
+		return fail(ErrDenied, "above_token", "a token can't change one that has more rights, more addresses or a later expiry than itself")
+	}
+	return nil
+}
+
+func (t *txn) visibleToken(id string) (*Token, error) {
+	k, err := tokenRecords.get(t, id)
+	if err != nil {
+		return nil, err
+	}
+	if !k.visibleTo(t.actor) {
+		return nil, errAbsentRecord
+	}
+	return k, nil
+}
+
+// DeleteToken removes a token that the actor may see. Of several at once
+// exactly one succeeds, the others are ErrNotFound.
+func (s *Store) DeleteToken(ctx context.Context, actor *Actor, id string) error {
+	return s.update(ctx, actor, func(t *txn) error {
+		k, err := t.visibleToken(id)
+		if err != nil {
+			return err
+		}
+		if err := t.removeToken(k); err != nil {
+			return err
+		}
+		return t.audit("token.delete", k.ID)
+	})
+}
+
+// removeToken removes the record and what is known of its use.
+func (t *txn) removeToken(k *Token) error {
+	if err := t.Delete(tokenUseBucket, []byte(k.ID)); err != nil {
+		return err
+	}
+	return tokenRecords.put(t, k, nil)
+}

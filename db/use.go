@@ -1,0 +1,160 @@
+package db
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// What is known of the last use of tokens and sessions stands beside their
+// records, so that a use does not change the record that every check reads.
+const (
+	tokenUseBucket   = "token.use"
+	sessionUseBucket = "session.use"
+)
+
+// Use is when and from where a credential was last used.
+type Use struct {
+	Time    time.Time `json:"time"`
+	Address string    `json:"address"`
+	Old     time.Time `json:"old,omitzero"` // when the replaced secret of a rotated token was last used
+}
+
+// useLog collects uses in memory until FlushUse writes them in one
+// transaction. It is bounded: at maxUses it asks for a flush, at twice that it
+// forgets new ones.
+type useLog struct {
+	seed   maphash.Seed
+	shards [cacheShards]useShard
+	full   chan struct{} // has a place for one; asks for a flush
+}
+
+type useShard struct {
+	sync.Mutex
+	uses map[useKey]Use
+}
+
+type useKey struct{ bucket, id string }
+
+const maxUses = 1 << 15
+
+func newUseLog() *useLog {
+	return &useLog{seed: maphash.MakeSeed(), full: make(chan struct{}, 1)}
+}
+
+func (l *useLog) note(bucket, id string, u Use) {
+	s := &l.shards[maphash.String(l.seed, id)%cacheShards]
+	s.Lock()
+	defer s.Unlock()
+	if s.uses == nil {
+		s.uses = map[useKey]Use{}
+	}
+	n := len(s.uses)
+	if n >= 2*maxUses/cacheShards {
+		return
+	}
+	if n >= maxUses/cacheShards {
+		select {
+		case l.full <- struct{}{}:
+		default:
+		}
+	}
+	if u.Old.IsZero() {
+		u.Old = s.uses[useKey{bucket, id}].Old
+	}
+	s.uses[useKey{bucket, id}] = u
+}
+
+func (l *useLog) take() map[useKey]Use {
+	all := map[useKey]Use{}
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.Lock()
+		for k, u := range s.uses {
+			all[k] = u
+		}
+		s.uses = nil
+		s.Unlock()
+	}
+	return all
+}
+
+// NoteTokenUse remembers that a token was used now; old tells that it was by
+// its replaced secret.
+func (s *Store) NoteTokenUse(id, address string, old bool) {
+	u := Use{Time: s.Now(), Address: address}
+	if old {
+		u.Old = u.Time
+	}
+	s.use.note(tokenUseBucket, id, u)
+}
+
+// NoteSessionUse remembers that a session was used now.
+func (s *Store) NoteSessionUse(id, address string) {
+	s.use.note(sessionUseBucket, id, Use{Time: s.Now(), Address: address})
+}
+
+// UsesFull delivers when uses should be flushed before their time.
+func (s *Store) UsesFull() <-chan struct{} { return s.use.full }
+
+// FlushUse writes the uses that were noted since the last flush. What belongs
+// to a credential that is gone is dropped.
+func (s *Store) FlushUse(ctx context.Context) error {
+	uses := s.use.take()
+	if len(uses) == 0 {
+		return nil
+	}
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		for k, u := range uses {
+			if err := t.putUse(k, u); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *txn) putUse(k useKey, u Use) error {
+	owner := tokenRecords.bucket
+	if k.bucket == sessionUseBucket {
+		owner = sessionRecords.bucket
+	}
+	record, err := t.Get(owner, []byte(k.id))
+	if err != nil || record == nil {
+		return err
+	}
+	var before Use
+	if _, err := t.getJSON(k.bucket, k.id, &before); err != nil {
+		return err
+	}
+	if u.Old.IsZero() {
+		u.Old = before.Old
+	}
+	return t.putJSON(k.bucket, k.id, u)
+}
+
+// TokenUse returns the last use of a token; zero where it was never used.
+func (s *Store) TokenUse(ctx context.Context, id string) (Use, error) {
+	return s.lastUse(ctx, useKey{tokenUseBucket, id})
+}
+
+// SessionUse returns the last use of a session; zero where there was none.
+func (s *Store) SessionUse(ctx context.Context, id string) (Use, error) {
+	return s.lastUse(ctx, useKey{sessionUseBucket, id})
+}
+
+func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
+	shard := &s.use.shards[maphash.String(s.use.seed, k.id)%cacheShards]
+	shard.Lock()
+	noted, ok := shard.uses[k]
+	shard.Unlock()
+	if ok {
+		return noted, nil
+	}
+	err = s.view(ctx, func(t *txn) error {
+		_, err := t.getJSON(k.bucket, k.id, &u)
+		return err
+	})
+	return u, err
+}

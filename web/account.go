@@ -1,0 +1,224 @@
+package web
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/api"
+	"husk/web/password"
+	"husk/web/session"
+)
+
+// errLogin is the one answer to a failed sign-in: it tells nothing about which
+// accounts exist.
+var errLogin = forbidden("login_failed", "the email or the password is wrong, or the account may not sign in")
+
+var (
+	errPasswordMissing = malformed("password_missing", "a password is needed")
+	errWrongPassword   = forbidden("wrong_password", "the old password is wrong")
+)
+
+// readLogin reads a sign-in from JSON or from a form.
+func readLogin(c echo.Context) (in api.Login, err error) {
+	switch mediaType(c) {
+	case "application/json":
+		err = bind(c, &in, false)
+	case "application/x-www-form-urlencoded":
+		form, failed := bindForm(c)
+		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
+	default:
+		if c.Request().ContentLength == 0 {
+			return in, errPasswordMissing
+		}
+		err = errMediaType("application/json or application/x-www-form-urlencoded")
+	}
+	if err == nil && in.Password == "" {
+		err = errPasswordMissing
+	}
+	if err == nil {
+		// Before any look-up, so that the answer can't depend on the account.
+		err = password.Length(in.Password)
+	}
+	return in, err
+}
+
+func (s *Server) login(c echo.Context, actor *db.Actor) error {
+	in, err := readLogin(c)
+	if err != nil {
+		return err
+	}
+	user, err := s.signIn(c, cmp.Or(in.Email, in.Login), in.Password)
+	if err != nil {
+		s.log.Info("sign-in refused", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport, "code", explain(err).code)
+		return err
+	}
+	r, jwt, err := s.openSession(c, actor, user)
+	if err != nil {
+		return err
+	}
+	s.log.Info("sign-in", "request_id", actor.RequestID, "user", user.ID, "session", r.ID, "address", actor.Address, "transport", actor.Transport)
+	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
+	return write(c, api.LoggedIn{
+		AccessToken: jwt, ExpireIn: int64(s.SessionTTL.Seconds()), ID: user.ID, Status: "ok", Username: user.Username(),
+	})
+}
+
+// verified is a user whose password was found right.
+type verified struct {
+	*db.User
+	rehash string // the password in a stronger hash, where the stored one ages
+}
+
+// signIn checks a password. Every refusal costs the same work, whether the
+// account exists, is disabled, or has no password.
+func (s *Server) signIn(c echo.Context, email, pass string) (*verified, error) {
+	ctx := c.Request().Context()
+	if required, err := s.Store.SetupRequired(ctx); err != nil {
+		return nil, err
+	} else if required {
+		return nil, forbidden("setup_required", "no password is set yet: run 'husk passwd' on the machine where husk runs")
+	}
+	user, err := s.lookUp(c, email)
+	if err != nil {
+		return nil, err
+	}
+	if user == nil || user.Password == "" {
+		return nil, cmp.Or(s.Passwords.VerifyNobody(ctx, pass), errLogin)
+	}
+	ok, stale, err := s.Passwords.Verify(ctx, user.Password, pass)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok || user.Disabled:
+		return nil, errLogin
+	}
+	v := &verified{User: user}
+	if stale {
+		// The sign-in is good either way: a busy server hashes next time.
+		v.rehash, _ = s.Passwords.Hash(ctx, pass)
+	}
+	return v, nil
+}
+
+// lookUp returns the user who signs in, or nil where there is none.
+func (s *Server) lookUp(c echo.Context, email string) (user *db.User, err error) {
+	if email == "" {
+		user, err = s.Store.User(c.Request().Context(), db.SingleUser)
+	} else {
+		user, err = s.Store.UserByEmail(c.Request().Context(), email)
+	}
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, nil
+	}
+	return user, err
+}
+
+// openSession makes the session and its JWT; the session is durable when it
+// returns.
+func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*db.Session, string, error) {
+	ctx := c.Request().Context()
+	keys, err := s.Store.Keys(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	r, err := s.Store.CreateSession(ctx, actor, db.SignIn{
+		User: user.ID, Verified: user.Password, Rehash: user.rehash, TTL: s.SessionTTL,
+		IP: actor.Address, UserAgent: c.Request().UserAgent(),
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	jwt, err := session.Sign(keys.Signing, r)
+	return r, jwt, err
+}
+
+// setCookie sets the session cookie, or clears it with an empty value.
+func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
+	cookie := &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	if s.secure {
+		cookie.Name, cookie.Secure = secureCookieName, true
+	}
+	http.SetCookie(c.Response(), cookie)
+}
+
+// logout ends the session that was shown. It is 200 also when there was none:
+// who wants to be signed out is.
+func (s *Server) logout(c echo.Context, _ *db.Actor) error {
+	r := c.Request()
+	actor, err := s.authenticate(r, requestID(c))
+	if err == nil && actor.Session != nil {
+		if r.Method == http.MethodGet && s.crossSite(r) {
+			return forbidden("cross_origin", "another site asked to sign you out")
+		}
+		err := s.Store.EndSession(r.Context(), actor, actor.Session.ID)
+		if err != nil && !errors.Is(err, db.ErrNotFound) {
+			return err
+		}
+		s.log.Info("sign-out", "request_id", actor.RequestID, "user", actor.ID, "session", actor.Session.ID)
+	} else if f := explain(err); err != nil && f.status >= http.StatusInternalServerError {
+		return err
+	}
+	s.setCookie(c, "", -1)
+	return write(c, api.Status{Status: "ok"})
+}
+
+// crossSite tells whether a browser was led here with its cookie by another
+// site. A header with the JWT is nothing a site can add.
+func (s *Server) crossSite(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return len(r.Header["Authorization"]) == 0 && site != "" && site != "same-origin" && site != "none"
+}
+
+// profile tells who asks. For a credential the answer was made when it was
+// first seen.
+func (s *Server) profile(c echo.Context, actor *db.Actor) error {
+	if actor.Profile != nil {
+		return c.JSONBlob(http.StatusOK, actor.Profile)
+	}
+	roles, err := s.Store.Roles(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
+		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}})
+}
+
+func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
+	var in api.PasswordChange
+	if err := bind(c, &in, false); err != nil {
+		return err
+	}
+	if in.OldPassword == "" || in.NewPassword == "" {
+		return malformed("password_missing", "both old_password and new_password are needed")
+	}
+	if err := password.Length(in.OldPassword); err != nil {
+		return err
+	}
+	if in.OldPassword == in.NewPassword {
+		return malformed("password_unchanged", "the new password is the old one")
+	}
+	if err := password.Check(in.NewPassword, actor.User.Email, actor.User.Name); err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	ok, _, err := s.Passwords.Verify(ctx, actor.User.Password, in.OldPassword)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errWrongPassword
+	}
+	hash, err := s.Passwords.Hash(ctx, in.NewPassword)
+	if err != nil {
+		return err
+	}
+	if err := s.Store.ChangePassword(ctx, actor, actor.User.Password, hash); err != nil {
+		return err
+	}
+	s.log.Info("password changed", "request_id", actor.RequestID, "user", actor.ID)
+	return write(c, api.Result{ID: actor.ID, Result: "updated"})
+}

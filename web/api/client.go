@@ -1,0 +1,270 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Client speaks Husk's HTTP API. The zero value speaks to nobody; set Base.
+// Its methods answer an *Error where the server answered with one, and an
+// *UnreachableError where no answer came.
+type Client struct {
+	Base  string       // scheme and host, such as https://id.example.com
+	HTTP  *http.Client // nil: http.DefaultClient
+	Token string       // an API token; sent as X-API-TOKEN where not empty
+	JWT   string       // a session's JWT; sent as a Bearer where not empty
+}
+
+// UnreachableError says that a request got no answer.
+type UnreachableError struct{ Err error }
+
+func (e *UnreachableError) Error() string { return "husk does not answer: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// maxAnswer bounds an answer that is held in memory, in bytes.
+const maxAnswer = 64 << 20
+
+// do sends in as JSON, where it is not nil, and reads the answer into out.
+func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
+	answer, err := c.send(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return &UnreachableError{err}
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return fmt.Errorf("the answer of %s is not what husk answers; is that a husk server? (%w)", path, err)
+	}
+	return nil
+}
+
+// send returns the answer to a request that succeeded; the caller closes its
+// body.
+func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.Token != "" {
+		r.Header.Set("X-API-TOKEN", c.Token)
+	}
+	if c.JWT != "" {
+		r.Header.Set("Authorization", "Bearer "+c.JWT)
+	}
+	h := c.HTTP
+	if h == nil {
+		h = http.DefaultClient
+	}
+	answer, err := h.Do(r)
+	if err != nil {
+		return nil, &UnreachableError{withoutURL(err)}
+	}
+	if answer.StatusCode != http.StatusOK {
+		defer answer.Body.Close()
+		return nil, readError(answer)
+	}
+	return answer, nil
+}
+
+// withoutURL takes the address out of net/http's error: the caller names it
+// better, or it is made up, as on a socket.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+func readError(answer *http.Response) error {
+	e := &Error{}
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	// A proxy's page in between is no JSON: then the status has to do.
+	if json.Unmarshal(body, e) != nil {
+		e = &Error{}
+	}
+	e.Status = answer.StatusCode
+	if s, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
+		e.RetryAfter = time.Duration(s) * time.Second
+	}
+	return e
+}
+
+// Health asks how the server is; it needs no credential.
+func (c *Client) Health(ctx context.Context) (h Health, err error) {
+	err = c.do(ctx, "GET", "/health", nil, &h)
+	return h, err
+}
+
+// Login signs in with a password. The answer's AccessToken is for JWT.
+func (c *Client) Login(ctx context.Context, in Login) (out LoggedIn, err error) {
+	err = c.do(ctx, "POST", "/account/login", in, &out)
+	return out, err
+}
+
+// Logout ends the session of JWT.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.do(ctx, "POST", "/account/logout", nil, nil)
+}
+
+// Profile tells who the credential belongs to and what it may do.
+func (c *Client) Profile(ctx context.Context) (p Profile, err error) {
+	err = c.do(ctx, "GET", "/account/profile", nil, &p)
+	return p, err
+}
+
+// ChangePassword changes one's own password; it needs a session.
+func (c *Client) ChangePassword(ctx context.Context, in PasswordChange) (out Result, err error) {
+	err = c.do(ctx, "PUT", "/account/password", in, &out)
+	return out, err
+}
+
+// CreateToken makes an API token.
+func (c *Client) CreateToken(ctx context.Context, in NewToken) (out TokenCreated, err error) {
+	err = c.do(ctx, "POST", "/auth/access_token", in, &out)
+	return out, err
+}
+
+// SearchTokens returns a page of API tokens. The filter "owner" takes an id,
+// an email, or * for everybody's.
+func (c *Client) SearchTokens(ctx context.Context, o ListOptions) (out Search[Token], err error) {
+	err = c.do(ctx, "GET", "/auth/access_token/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// GetToken returns an API token by id.
+func (c *Client) GetToken(ctx context.Context, id string) (out Found[Token], err error) {
+	err = c.do(ctx, "GET", "/auth/access_token/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// UpdateToken changes an API token.
+func (c *Client) UpdateToken(ctx context.Context, id string, in TokenUpdate) (out Result, err error) {
+	err = c.do(ctx, "PUT", "/auth/access_token/"+url.PathEscape(id), in, &out)
+	return out, err
+}
+
+// DeleteToken revokes an API token.
+func (c *Client) DeleteToken(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/auth/access_token/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// SearchUsers returns a page of users.
+func (c *Client) SearchUsers(ctx context.Context, o ListOptions) (out Search[User], err error) {
+	err = c.do(ctx, "GET", "/security/user/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// CreateUser makes a user.
+func (c *Client) CreateUser(ctx context.Context, in NewUser) (out UserCreated, err error) {
+	err = c.do(ctx, "POST", "/security/user", in, &out)
+	return out, err
+}
+
+// GetUser returns a user by id or email.
+func (c *Client) GetUser(ctx context.Context, id string) (out Found[User], err error) {
+	err = c.do(ctx, "GET", "/security/user/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// UpdateUser changes a user by id or email.
+func (c *Client) UpdateUser(ctx context.Context, id string, in UserUpdate) (out Result, err error) {
+	err = c.do(ctx, "PUT", "/security/user/"+url.PathEscape(id), in, &out)
+	return out, err
+}
+
+// DeleteUser removes a user by id or email.
+func (c *Client) DeleteUser(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/security/user/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// Backup writes a backup, a tar, to w. It is whole only where the error is nil
+// and the tar holds what its manifest says.
+func (c *Client) Backup(ctx context.Context, w io.Writer) error {
+	answer, err := c.send(ctx, "GET", "/system/backup", nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(w, answer.Body)
+	return err
+}
+
+// query returns the options as a query string, with its question mark.
+func (o ListOptions) query() string {
+	v := url.Values{}
+	for name, value := range o.Filter {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	for name, value := range map[string]string{"query": o.Query, "sort": o.Sort, "after": o.After} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	for name, value := range map[string]int{"from": o.From, "size": o.Size} {
+		if value != 0 {
+			v.Set(name, strconv.Itoa(value))
+		}
+	}
+	if len(v) == 0 {
+		return ""
+	}
+	return "?" + v.Encode()
+}
+
+// All pages through a list by its cursor and yields every hit. The last yield
+// has an error where a page could not be had.
+func All[T any](ctx context.Context, o ListOptions, search func(context.Context, ListOptions) (Search[T], error)) iter.Seq2[Hit[T], error] {
+	return func(yield func(Hit[T], error) bool) {
+		o.Size = 1000
+		for {
+			page, err := search(ctx, o)
+			if err != nil {
+				yield(Hit[T]{}, err)
+				return
+			}
+			for _, hit := range page.Hits.Hits {
+				if !yield(hit, nil) {
+					return
+				}
+			}
+			if page.Hits.After == "" {
+				return
+			}
+			o.After = page.Hits.After
+		}
+	}
+}

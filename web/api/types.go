@@ -1,0 +1,206 @@
+// Package api has the wire types of Husk's HTTP API and its one client, which
+// the command line uses for every transport.
+package api
+
+import (
+	"fmt"
+	"time"
+)
+
+// Error is the body of every answer that is no success, and the error that
+// Client answers with.
+type Error struct {
+	Status int         `json:"status"` // the HTTP status
+	Detail ErrorDetail `json:"error"`
+
+	RetryAfter time.Duration `json:"-"` // of 429 and 503, from the header
+}
+
+// ErrorDetail tells people and programs what went wrong.
+type ErrorDetail struct {
+	Reason string `json:"reason"` // what went wrong and what to do
+	Code   string `json:"code"`   // a stable word
+}
+
+func (e *Error) Error() string {
+	if e.Detail.Reason == "" {
+		return fmt.Sprintf("the server answered with status %d", e.Status)
+	}
+	return e.Detail.Reason
+}
+
+// Login is the body of POST /account/login. Without an email it is the single
+// user who signs in.
+type Login struct {
+	Email    string `json:"email,omitempty"`
+	Login    string `json:"login,omitempty"` // an alias of Email
+	Password string `json:"password"`
+}
+
+// LoggedIn answers a login.
+type LoggedIn struct {
+	AccessToken string `json:"access_token"` // a JWT, for Authorization: Bearer
+	ExpireIn    int64  `json:"expire_in"`    // seconds from now
+	ID          string `json:"id"`
+	Status      string `json:"status"`
+	Username    string `json:"username"`
+}
+
+// Status answers what has nothing else to tell.
+type Status struct {
+	Status string `json:"status"` // "ok"
+}
+
+// Profile answers GET /account/profile.
+type Profile struct {
+	ID          string         `json:"id"`
+	Name        string         `json:"name"`
+	Email       string         `json:"email"`
+	Roles       []string       `json:"roles"`
+	Permissions []string       `json:"permissions"` // what this credential may do now, expanded
+	Preferences map[string]any `json:"preferences"`
+}
+
+// PasswordChange is the body of PUT /account/password.
+type PasswordChange struct {
+	OldPassword string `json:"old_password"`
+	NewPassword string `json:"new_password"`
+}
+
+// Result answers a change of one thing.
+type Result struct {
+	ID     string `json:"_id"`
+	Result string `json:"result"` // "created", "updated" or "deleted"
+}
+
+// Hit is one thing of a list.
+type Hit[T any] struct {
+	ID     string `json:"_id"`
+	Source T      `json:"_source"`
+}
+
+// Found answers the read of one thing.
+type Found[T any] struct {
+	ID     string `json:"_id"`
+	Found  bool   `json:"found"`
+	Source T      `json:"_source"`
+}
+
+// Search is the envelope of a list.
+type Search[T any] struct {
+	Took int64   `json:"took"` // milliseconds
+	Hits Hits[T] `json:"hits"`
+}
+
+// Hits is one page of a list.
+type Hits[T any] struct {
+	Total    Total    `json:"total"`
+	MaxScore float64  `json:"max_score"`
+	Hits     []Hit[T] `json:"hits"`
+	After    string   `json:"after,omitempty"` // cursor of the next page, where this one is full
+}
+
+// Total tells how many things are on all pages.
+type Total struct {
+	Value    int64  `json:"value"`
+	Relation string `json:"relation"` // "eq", or "gte" where counting stopped
+}
+
+// ListOptions asks for a page of a list; the zero value is the first page.
+type ListOptions struct {
+	From   int
+	Size   int    // 0: the server's default, 10
+	Query  string // beginnings of words
+	Sort   string // created, name or expire_in, with :asc or :desc
+	After  string // the cursor of the page before
+	Filter map[string]string
+}
+
+// NewToken is the body of POST /auth/access_token; all of it is optional.
+type NewToken struct {
+	Name        string   `json:"name,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Permissions []string `json:"permissions,omitempty"` // none: the owner's
+	ExpireIn    int64    `json:"expire_in,omitempty"`   // Unix seconds, -1 never, 0 the default
+	AllowedIPs  []string `json:"allowed_ips,omitempty"` // CIDR
+	Owner       string   `json:"owner,omitempty"`       // id or email
+}
+
+// TokenCreated answers the making of a token, and is the only time that the
+// token is seen.
+type TokenCreated struct {
+	ID          string `json:"_id"`
+	Name        string `json:"name"`
+	AccessToken string `json:"access_token"`
+	ExpireIn    int64  `json:"expire_in"` // Unix seconds, -1 never
+	Status      string `json:"status"`
+}
+
+// Token is an API token as it is shown.
+type Token struct {
+	ID          string     `json:"id"`
+	Name        string     `json:"name"`
+	Description string     `json:"description"`
+	Type        string     `json:"type"`         // "general"
+	AccessToken string     `json:"access_token"` // masked; of the id only
+	Permissions []string   `json:"permissions"`
+	ExpireIn    int64      `json:"expire_in"` // Unix seconds, -1 never
+	AllowedIPs  []string   `json:"allowed_ips"`
+	Created     time.Time  `json:"created"`
+	Updated     time.Time  `json:"updated"`
+	LastUsed    *time.Time `json:"last_used"`
+	LastIP      string     `json:"last_ip"`
+	Owner       string     `json:"owner"`
+}
+
+// TokenUpdate is the body of PUT /auth/access_token/:id.
+type TokenUpdate struct {
+	Name        string    `json:"name"`
+	Description *string   `json:"description,omitempty"`
+	Permissions []string  `json:"permissions,omitempty"` // none: as they are
+	AllowedIPs  *[]string `json:"allowed_ips,omitempty"`
+}
+
+// NewUser is the body of POST /security/user.
+type NewUser struct {
+	Name       string   `json:"name,omitempty"`
+	Email      string   `json:"email"`
+	Roles      []string `json:"roles,omitempty"`
+	Password   string   `json:"password,omitempty"`    // absent: one is generated
+	NoPassword bool     `json:"no_password,omitempty"` // can't sign in, may own tokens
+}
+
+// User is a user as it is shown.
+type User struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	Email     string     `json:"email"`
+	Roles     []string   `json:"roles"`
+	Disabled  bool       `json:"disabled"`
+	Created   time.Time  `json:"created"`
+	Updated   time.Time  `json:"updated"`
+	LastLogin *time.Time `json:"last_login"`
+}
+
+// UserCreated answers the making of a user.
+type UserCreated struct {
+	Result
+	User
+	Password string `json:"password,omitempty"` // where one was generated; shown once
+}
+
+// UserUpdate is the body of PUT /security/user/:id; what is absent stays.
+type UserUpdate struct {
+	Name     *string   `json:"name,omitempty"`
+	Email    *string   `json:"email,omitempty"`
+	Roles    *[]string `json:"roles,omitempty"`
+	Password *string   `json:"password,omitempty"`
+	Disabled *bool     `json:"disabled,omitempty"`
+}
+
+// Health answers GET /health.
+type Health struct {
+	Status  string `json:"status"` // "green", "yellow" or "red"
+	Version string `json:"version"`
+	Uptime  int64  `json:"uptime"` // seconds
+}

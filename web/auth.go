@@ -1,0 +1,317 @@
+package web
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"husk/db"
+	"husk/web/api"
+	"husk/web/token"
+)
+
+// This file is the one place that turns a credential or a connection into a
+// db.Actor, for every route and every way to present a credential.
+
+// maxCredential bounds a credential before anything looks inside.
+const maxCredential = 8 << 10
+
+const (
+	cookieName       = "husk_session"
+	secureCookieName = "__Host-husk_session"
+)
+
+// credential is what a request shows, of at most one kind.
+type credential struct {
+	token  string // an API token
+	jwt    string // a JWT, from the Authorization header or the cookie
+	cookie bool   // it came by cookie
+}
+
+var errManyCredentials = malformed("many_credentials", "send one credential: either X-API-TOKEN or Authorization, once")
+
+// credentialOf reads the one credential of a request. Headers decide where
+// they are present; the query and the body are never looked at.
+func (s *Server) credentialOf(r *http.Request) (c credential, sent bool, err error) {
+	tokens, bearers := r.Header["X-Api-Token"], r.Header["Authorization"]
+	switch {
+	case len(tokens)+len(bearers) > 1:
+		return c, true, errManyCredentials
+	case len(tokens) == 1:
+		return credential{token: tokens[0]}, true, nil
+	case len(bearers) == 1:
+		scheme, rest, _ := strings.Cut(bearers[0], " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return c, true, errBadCredential
+		}
+		return credential{jwt: strings.TrimLeft(rest, " ")}, true, nil
+	}
+	if jwt := s.cookie(r); jwt != "" {
+		return credential{jwt: jwt, cookie: true}, true, nil
+	}
+	return c, false, nil
+}
+
+// cookie returns the JWT of the session cookie, or "".
+func (s *Server) cookie(r *http.Request) string {
+	name := cookieName
+	if s.secure {
+		name = secureCookieName
+	}
+	if c, err := r.Cookie(name); err == nil {
+		return c.Value
+	}
+	return ""
+}
+
+// authenticate returns who asks. Without a credential that is the owner of the
+// data file on a local connection, and nobody elsewhere. A credential that is
+// refused is an error, never passed over.
+func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, error) {
+	actor := &db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(r), RequestID: requestID}
+	local, isLocal := localOf(r.Context())
+	if isLocal {
+		actor.Transport, actor.Address = local.transport, ""
+	}
+	cred, sent, err := s.credentialOf(r)
+	switch {
+	case err != nil:
+		return actor, err
+	case !sent && isLocal && local.owner:
+		actor.ID, actor.Name, actor.Permissions = db.LocalActor, local.name, db.AllPermissions
+		return actor, nil
+	case !sent:
+		return actor, nil
+	}
+	who, err := s.identify(r, cred)
+	if err != nil {
+		return actor, err
+	}
+	if who.token != nil && !who.token.Allows(parseAddress(actor.Address)) {
+		return actor, errBadCredential
+	}
+	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
+	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
+	s.noteUse(who, actor.Address)
+	return actor, nil
+}
+
+// identity is what a credential was found to mean. It holds as long as the
+// records that it was made from are the ones that the store has.
+type identity struct {
+	token       *db.Token
+	old         bool // the token's replaced secret was shown
+	session     *db.Session
+	key         *db.Key // that signed the session's JWT
+	user        *db.User
+	roles       *db.RoleSet
+	permissions db.Permissions
+	profile     []byte       // the answer of GET /account/profile
+	noted       atomic.Int64 // the second of the last use that was noted
+}
+
+// identities keeps what credentials mean, under the SHA-256 of each, bounded.
+// Reading takes no lock.
+type identities struct {
+	entries sync.Map // [32]byte to *identity
+	count   atomic.Int64
+}
+
+const maxIdentities = 1 << 14
+
+func (m *identities) get(sum [32]byte) *identity {
+	if v, ok := m.entries.Load(sum); ok {
+		return v.(*identity)
+	}
+	return nil
+}
+
+// put keeps who. When there is no room all of it is forgotten, which costs
+// each credential one reading from the store's own memory.
+func (m *identities) put(sum [32]byte, who *identity) {
+	if m.count.Add(1) > maxIdentities {
+		m.entries.Clear()
+		m.count.Store(1)
+	}
+	m.entries.Store(sum, who)
+}
+
+// identify returns the identity of a credential as of now.
+func (s *Server) identify(r *http.Request, cred credential) (*identity, error) {
+	text := cred.token + cred.jwt // one of them is empty
+	if len(text) > maxCredential {
+		return nil, errBadCredential
+	}
+	sum := sha256.Sum256([]byte(text))
+	who := s.identities.get(sum)
+	if who != nil && (who.token != nil) == (cred.token != "") {
+		current, err := s.current(r, who, sum)
+		if err != nil || current {
+			return who, err
+		}
+	}
+	who, err := s.resolve(r, cred, sum)
+	if err != nil {
+		return nil, err
+	}
+	s.identities.put(sum, who)
+	return who, nil
+}
+
+// current tells whether what who was made from is still what the store has.
+// An error says that the credential is not valid any more.
+func (s *Server) current(r *http.Request, who *identity, sum [32]byte) (bool, error) {
+	ctx, now := r.Context(), s.Store.Now()
+	roles, err := s.Store.Roles(ctx)
+	if err != nil {
+		return false, err
+	}
+	user, err := s.Store.User(ctx, who.user.ID)
+	if err != nil {
+		return false, credentialError(err)
+	}
+	if user != who.user || roles != who.roles {
+		return false, nil
+	}
+	if who.token != nil {
+		t, err := s.Store.Token(ctx, who.token.ID)
+		if err != nil {
+			return false, credentialError(err)
+		}
+		if _, live := matches(t, sum, now); !live {
+			return false, errBadCredential
+		}
+		return t == who.token, nil
+	}
+	session, err := s.Store.Session(ctx, who.session.ID)
+	if err != nil || session.Expired(now) {
+		return false, credentialError(err)
+	}
+	keys, err := s.Store.Keys(ctx)
+	if err != nil {
+		return false, err
+	}
+	return session == who.session && keys.ByID[who.key.ID] == who.key && !who.key.Ended(now), nil
+}
+
+// credentialError tells a credential that is gone from a store that failed.
+func credentialError(err error) error {
+	if err == nil || errors.Is(err, db.ErrNotFound) {
+		return errBadCredential
+	}
+	return err
+}
+
+// matches compares in constant time and tells whether the secret with that sum
+// is valid, and whether it is the one that was replaced.
+func matches(t *db.Token, sum [32]byte, now time.Time) (old, live bool) {
+	if t.Expired(now) {
+		return false, false
+	}
+	if subtle.ConstantTimeCompare(t.Hash, sum[:]) == 1 {
+		return false, true
+	}
+	if p := t.Previous; p != nil && now.Unix() < p.Ends && subtle.ConstantTimeCompare(p.Hash, sum[:]) == 1 {
+		return true, true
+	}
+	return false, false
+}
+
+// resolve finds out what a credential means.
+func (s *Server) resolve(r *http.Request, cred credential, sum [32]byte) (*identity, error) {
+	who := &identity{}
+	var owner string
+	var err error
+	if cred.token != "" {
+		owner, err = s.resolveToken(r, who, cred.token, sum)
+	} else {
+		owner, err = s.resolveSession(r, who, cred.jwt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if who.user, err = s.Store.User(r.Context(), owner); err != nil {
+		return nil, credentialError(err)
+	}
+	if who.user.Disabled {
+		return nil, errBadCredential
+	}
+	if who.roles, err = s.Store.Roles(r.Context()); err != nil {
+		return nil, err
+	}
+	who.permissions = who.roles.Permissions(who.user.Roles)
+	if who.token != nil && len(who.token.Permissions) > 0 {
+		who.permissions = who.permissions.Intersect(db.NewPermissions(who.token.Permissions))
+	}
+	who.profile, err = json.Marshal(profileOf(who.user, who.permissions.Expand(who.roles.Known())))
+	return who, err
+}
+
+func (s *Server) resolveToken(r *http.Request, who *identity, text string, sum [32]byte) (owner string, err error) {
+	id, err := token.Parse(text)
+	if err != nil {
+		return "", errBadCredential
+	}
+	if who.token, err = s.Store.Token(r.Context(), id); err != nil {
+		return "", credentialError(err)
+	}
+	old, live := matches(who.token, sum, s.Store.Now())
+	if !live {
+		return "", errBadCredential
+	}
+	who.old = old
+	return who.token.Owner, nil
+}
+
+func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (owner string, err error) {
+	keys, err := s.Store.Keys(r.Context())
+	if err != nil {
+		return "", err
+	}
+	claims, key, err := s.jwt.Parse(jwt, keys)
+	if err != nil {
+		return "", errBadCredential
+	}
+	who.key = key
+	if who.session, err = s.Store.Session(r.Context(), claims.Jti); err != nil {
+		return "", credentialError(err)
+	}
+	if who.session.User != claims.Sub || who.session.Expired(s.Store.Now()) {
+		return "", errBadCredential
+	}
+	return who.session.User, nil
+}
+
+// noteUse remembers the use of a credential, at most once a second.
+func (s *Server) noteUse(who *identity, address string) {
+	now := s.Store.Now().Unix()
+	if who.noted.Swap(now) == now {
+		return
+	}
+	if who.token != nil {
+		s.Store.NoteTokenUse(who.token.ID, address, who.old)
+	} else {
+		s.Store.NoteSessionUse(who.session.ID, address)
+	}
+}
+
+func profileOf(u *db.User, permissions []string) api.Profile {
+	return api.Profile{
+		ID: u.ID, Name: u.DisplayName(), Email: u.Email,
+		Roles: append([]string{}, u.Roles...), Permissions: permissions, Preferences: map[string]any{},
+	}
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
+}

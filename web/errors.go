@@ -1,0 +1,141 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/api"
+	"husk/web/password"
+)
+
+// failure is an answer that is no success, made by a handler.
+type failure struct {
+	status     int
+	code       string
+	reason     string
+	retryAfter time.Duration
+	challenge  string // WWW-Authenticate
+}
+
+func (f *failure) Error() string { return f.reason }
+
+func malformed(code, reason string) error {
+	return &failure{status: http.StatusBadRequest, code: code, reason: reason}
+}
+
+func forbidden(code, reason string) error {
+	return &failure{status: http.StatusForbidden, code: code, reason: reason}
+}
+
+// The challenges of RFC 6750, 3: an error is named only where a credential was
+// sent.
+var (
+	errNoCredential = &failure{status: http.StatusUnauthorized, code: "not_signed_in",
+		reason: "sign in first, or send an API token as X-API-TOKEN", challenge: `Bearer realm="husk"`}
+	errBadCredential = &failure{status: http.StatusUnauthorized, code: "invalid_token",
+		reason:    "the credential is not valid: it is mistyped, expired, revoked, or its owner may not sign in",
+		challenge: `Bearer realm="husk", error="invalid_token"`}
+)
+
+func errNotPermitted(key string) error {
+	return &failure{status: http.StatusForbidden, code: "not_permitted", reason: "that needs the permission " + key,
+		challenge: `Bearer realm="husk", error="insufficient_scope"`}
+}
+
+// kinds is the one table of the store's kinds of failure and HTTP statuses.
+var kinds = []struct {
+	kind   error
+	status int
+	code   string
+	reason string
+}{
+	{db.ErrInvalid, http.StatusBadRequest, "invalid", "the request is not valid"},
+	{db.ErrDenied, http.StatusForbidden, "not_permitted", "that is not permitted"},
+	{db.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing, or it is not yours"},
+	{db.ErrConflict, http.StatusConflict, "conflict", "that conflicts with what is there"},
+	{db.ErrFull, http.StatusInsufficientStorage, "disk_full", "the disk is full: nothing was changed; free some space and try again"},
+	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
+	{db.ErrDamaged, http.StatusInternalServerError, "store_damaged", "the store is damaged; run 'husk check' and restore a backup"},
+	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},
+}
+
+// explain turns any error into an answer. What has no answer of its own is a
+// 500 that says nothing but where to look.
+func explain(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	var policy *password.PolicyError
+	if errors.As(err, &policy) {
+		return &failure{status: http.StatusBadRequest, code: policy.Code, reason: policy.Reason}
+	}
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		return explainStatus(he.Code)
+	}
+	for _, k := range kinds {
+		if errors.Is(err, k.kind) {
+			f := &failure{status: k.status, code: k.code, reason: k.reason}
+			var e *db.Error
+			if errors.As(err, &e) {
+				f.code, f.reason = e.Code, e.Reason
+			}
+			if f.status == http.StatusServiceUnavailable {
+				f.retryAfter = time.Second
+			}
+			return f
+		}
+	}
+	return explainStatus(http.StatusInternalServerError)
+}
+
+// explainStatus is the answer to what the router decided by itself.
+func explainStatus(status int) *failure {
+	switch status {
+	case http.StatusNotFound:
+		return &failure{status: status, code: "not_found", reason: "there is no such thing, or it is not yours"}
+	case http.StatusMethodNotAllowed:
+		return &failure{status: status, code: "method_not_allowed", reason: "that method is not for this path; see the Allow header"}
+	}
+	return &failure{status: http.StatusInternalServerError, code: "internal",
+		reason: "something went wrong inside; the server's log has the request id"}
+}
+
+// fail writes the answer for err, and logs what an operator should know of.
+func (s *Server) fail(c echo.Context, err error) {
+	f := explain(err)
+	id := c.Response().Header().Get(headerRequestID)
+	if f.status >= http.StatusInternalServerError {
+		s.log.Error("request failed", "request_id", id, "method", c.Request().Method, "path", c.Path(), "status", f.status, "error", err)
+	} else {
+		s.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request refused",
+			slog.String("request_id", id), slog.Int("status", f.status), slog.String("code", f.code))
+	}
+	if c.Response().Committed {
+		return // a stream that broke: its end is missing, which the client sees
+	}
+	writeFailure(c.Response(), f)
+}
+
+func writeFailure(w http.ResponseWriter, f *failure) {
+	h := w.Header()
+	if f.challenge != "" {
+		h.Set("WWW-Authenticate", f.challenge)
+	}
+	if f.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.retryAfter+time.Second-1)/time.Second)))
+	}
+	h.Set("Content-Type", "application/json")
+	h.Del("Content-Length")
+	body, _ := json.Marshal(&api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}})
+	w.WriteHeader(f.status)
+	w.Write(append(body, '\n'))
+}

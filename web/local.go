@@ -1,0 +1,44 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"husk/db"
+	"husk/web/control"
+)
+
+// local is what is known of a connection that did not come by TCP.
+type local struct {
+	transport string // db.TransportSocket or db.TransportOffline
+	owner     bool   // the peer owns the data file: the server's own user, or root
+	name      string // for the audit
+}
+
+type localKey struct{}
+
+// ConnContext marks the connections of the control socket and of the
+// in-memory listener; it belongs into the http.Server that serves them.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	peer, ok := control.PeerOf(c)
+	if !ok {
+		if _, unix := c.LocalAddr().(*net.UnixAddr); unix {
+			// A system that does not tell the peer: nobody by default.
+			return context.WithValue(ctx, localKey{}, local{transport: db.TransportSocket})
+		}
+		return ctx
+	}
+	l := local{transport: db.TransportSocket, name: fmt.Sprintf("uid %d", peer.UID)}
+	if peer.Offline {
+		l.transport = db.TransportOffline
+	}
+	l.owner = peer.Offline || peer.UID == 0 || peer.UID == os.Geteuid()
+	return context.WithValue(ctx, localKey{}, l)
+}
+
+func localOf(ctx context.Context) (local, bool) {
+	l, ok := ctx.Value(localKey{}).(local)
+	return l, ok
+}

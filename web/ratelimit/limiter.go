@@ -1,0 +1,244 @@
+// Package ratelimit limits password sign-ins, per account and per address.
+//
+// The flow. Before a password is verified the handler calls Allow. A nil
+// Attempt means throttled: answer 429 with Retry-After and verify nothing, so
+// that a right and a wrong password look alike. Otherwise verify, and call
+// Success when the password was right, Cancel when it could not be verified
+// (the server was busy), and nothing when it was wrong.
+//
+// An attempt counts as failed from the moment Allow lets it pass. Were it
+// counted only after its password was verified, which takes some 20 ms, any
+// number of parallel guesses would pass before the first one is booked.
+//
+// There are three kinds of bucket:
+//
+//   - Account: Free failures in a row pass, whatever address they come from.
+//     Each one from then on delays the next attempt: Base, twice that, up to
+//     Max. An attempt made during a delay is refused and changes nothing, so a
+//     delay always ends when it was said to and one attempt passes. A success
+//     forgets the count, and so does a quiet time of Forget.
+//   - Device: attempts with a valid device cookie have a bucket of their own
+//     for the account, and are no concern of the address's bucket either.
+//     Whoever has the cookie signed in to this very account before; strangers
+//     delay neither them nor the others behind one proxy who have a cookie.
+//   - Address: AddressFree failures over all accounts, then delays as above.
+//     One failure is forgiven each AddressForgive, since people who share an
+//     address never make a quiet time together. A success gives back only its
+//     own attempt: else a sprayer would sign in to an account of their own
+//     between two guesses.
+//
+// What this can't do: someone who tries all the time without a cookie also
+// takes the one attempt at the end of a delay. The owner's ways past that are
+// the device cookie and Clear.
+//
+// Nothing is written to disk. A restart forgets the counts; memory is bounded
+// (see table).
+package ratelimit
+
+import (
+	"sync"
+	"time"
+)
+
+// MaxDelay bounds every delay, whatever the Config says.
+const MaxDelay = time.Hour
+
+// Config says how much is allowed. A field that is zero or less takes its
+// default.
+type Config struct {
+	// Free is the number of failures in a row that an account may have before
+	// the first delay. Default 5.
+	Free int
+	// AddressFree is the same for an address, over all accounts. Default 20.
+	AddressFree int
+	// Base is the first delay, doubled by each further failure. Default 15 s.
+	Base time.Duration
+	// Max is the longest delay. Default, and at most, MaxDelay.
+	Max time.Duration
+	// Forget is how long a count outlives its last failure or, if it ends
+	// later, its delay. A guesser who rests this long has Free guesses again,
+	// so it is long. Default 24 h.
+	Forget time.Duration
+	// AddressForgive is the time in which an address is forgiven one failure,
+	// and so the pace to which a steady sprayer is held. Default 5 min.
+	AddressForgive time.Duration
+	// MaxKeys bounds the number of buckets of each of the three kinds, at
+	// about 120 bytes each. Default 100,000; at least 4.
+	MaxKeys int
+	// Now is the clock. Default time.Now. It must not go backwards, nor call
+	// the Limiter.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	c.Free = positive(c.Free, 5)
+	c.AddressFree = positive(c.AddressFree, 20)
+	c.Base = positive(c.Base, 15*time.Second)
+	c.Max = min(positive(c.Max, MaxDelay), MaxDelay)
+	c.Forget = positive(c.Forget, 24*time.Hour)
+	c.AddressForgive = positive(c.AddressForgive, 5*time.Minute)
+	c.MaxKeys = max(positive(c.MaxKeys, 100_000), 4)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func positive[T int | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+// Limiter counts attempts. Its methods may be called at the same time, and
+// cost the same however many buckets there are.
+type Limiter struct {
+	now   func() time.Time
+	start time.Time
+	hash  hasher
+
+	// One lock for all: an attempt touches two buckets, which must be checked
+	// and booked together, and whatever passes costs a slow hash anyway.
+	mu        sync.Mutex
+	accounts  *table
+	devices   *table
+	addresses *table
+}
+
+// New returns a Limiter without counts.
+func New(c Config) *Limiter {
+	c = c.withDefaults()
+	account := rule{free: c.Free, base: c.Base, max: c.Max, forget: c.Forget}
+	address := account
+	address.free, address.forgive = c.AddressFree, c.AddressForgive
+	return &Limiter{
+		now:       c.Now,
+		start:     c.Now(),
+		hash:      newHasher(),
+		accounts:  newTable(account, c.MaxKeys),
+		devices:   newTable(account, c.MaxKeys),
+		addresses: newTable(address, c.MaxKeys),
+	}
+}
+
+// Allow asks for one attempt at account's password from address, and books it
+// as failed. Throttled, the Attempt is nil and retryAfter is the time to wait,
+// in whole seconds, at least one.
+//
+// Account is the folded email, known or not: unknown ones are counted like
+// known ones. Address is the client's IP address; without one ("") only the
+// account counts. Device says that a valid device cookie for this account came
+// with the attempt.
+func (l *Limiter) Allow(account, address string, device bool) (a *Attempt, retryAfter time.Duration) {
+	buckets := l.bucketsFor(account, address, device)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.elapsed()
+	for _, b := range buckets {
+		retryAfter = max(retryAfter, b.table.wait(b.key, now))
+	}
+	if retryAfter > 0 {
+		return nil, wholeSeconds(retryAfter)
+	}
+	a = &Attempt{limiter: l}
+	for _, b := range buckets {
+		a.bookings = append(a.bookings, b.table.book(b.key, now))
+	}
+	return a, 0
+}
+
+// Clear forgets what was counted for account, with and without a device
+// cookie: after an unlock and when the password was set anew.
+func (l *Limiter) Clear(account string) {
+	key := l.hash.account(account)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accounts.reset(key)
+	l.devices.reset(key)
+}
+
+// State tells how many failures account has in a row, among the attempts with
+// a device cookie or among those without, and when its delay ends: the zero
+// time if there is none now. It is for operators; telling it to the client
+// would tell which attempts others make.
+func (l *Limiter) State(account string, device bool) (failures int, until time.Time) {
+	key := l.hash.account(account)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.elapsed()
+	e := l.accountTable(device).get(key, now)
+	if e == nil {
+		return 0, time.Time{}
+	}
+	if e.until > now {
+		until = l.start.Add(e.until)
+	}
+	return e.failures, until
+}
+
+type bucket struct {
+	table *table
+	key   uint64
+}
+
+// bucketsFor hashes outside the lock: an account may be as long as a request.
+func (l *Limiter) bucketsFor(account, address string, device bool) []bucket {
+	own := bucket{l.accountTable(device), l.hash.account(account)}
+	if device || address == "" {
+		return []bucket{own}
+	}
+	return []bucket{own, {l.addresses, l.hash.address(address)}}
+}
+
+func (l *Limiter) accountTable(device bool) *table {
+	if device {
+		return l.devices
+	}
+	return l.accounts
+}
+
+// elapsed is the time since New. With time.Now it is read off the monotonic
+// clock, so that setting the machine's clock neither ends nor stretches delays.
+func (l *Limiter) elapsed() time.Duration { return l.now().Sub(l.start) }
+
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
+}
+
+// Attempt is one attempt that Allow let pass, booked as failed. Success and
+// Cancel take that back; only the first call to either counts. Both may be
+// called on a nil Attempt, for callers who don't limit.
+type Attempt struct {
+	limiter *Limiter
+	// bookings are those of the account and, where it counts, the address.
+	bookings []booking
+}
+
+// Success says that the password was right: the account's count, of the kind
+// that the attempt belonged to, begins anew. The address only gets this one
+// attempt back.
+func (a *Attempt) Success() {
+	a.settle(func(account booking) { account.table.reset(account.key) })
+}
+
+// Cancel says that the password was not verified: the attempt counts nowhere.
+func (a *Attempt) Cancel() {
+	a.settle(booking.giveBack)
+}
+
+func (a *Attempt) settle(account func(booking)) {
+	if a == nil {
+		return
+	}
+	a.limiter.mu.Lock()
+	defer a.limiter.mu.Unlock()
+	for i, b := range a.bookings {
+		if i == 0 {
+			account(b)
+		} else {
+			b.giveBack()
+		}
+	}
+	a.bookings = nil
+}

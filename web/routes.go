@@ -1,0 +1,179 @@
+package web
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+)
+
+// need is what a route asks of the one who calls it. The zero value asks
+// nothing that could be checked, and does not start.
+type need struct {
+	kind       needKind
+	permission string
+}
+
+type needKind int
+
+const (
+	undeclared needKind = iota
+	public              // nobody has to be anybody
+	signedIn            // any valid credential
+	ownSession          // a session of one's own; never an API token
+	permitted           // a credential with the permission
+)
+
+var (
+	isPublic     = need{kind: public}
+	isSignedIn   = need{kind: signedIn}
+	isOwnSession = need{kind: ownSession}
+)
+
+func permission(key string) need { return need{kind: permitted, permission: key} }
+
+// handler answers a request of an actor who has what the route needs. On a
+// public route actor is nobody.
+type handler func(c echo.Context, actor *db.Actor) error
+
+// route is one line of the table below.
+type route struct {
+	method string
+	path   string
+	need   need
+	handle handler
+	// early routes answer also while a generated password waits to be changed.
+	early bool
+}
+
+// routes is the whole API with what each part of it needs.
+func (s *Server) routes() []route {
+	return []route{
+		{method: "GET", path: "/health", need: isPublic, handle: s.health},
+		{method: "GET", path: "/livez", need: isPublic, handle: s.livez},
+		{method: "GET", path: "/readyz", need: isPublic, handle: s.readyz},
+
+		{method: "POST", path: "/account/login", need: isPublic, handle: s.login},
+		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout},
+		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout},
+		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
+		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
+
+		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
+		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.searchTokens},
+		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), handle: s.readToken},
+		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), handle: s.updateToken},
+		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), handle: s.deleteToken},
+
+		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.searchUsers},
+		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), handle: s.createUser},
+		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), handle: s.readUser},
+		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), handle: s.updateUser},
+		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), handle: s.deleteUser},
+
+		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), handle: s.backup},
+	}
+}
+
+// add puts a route into the router, behind the check of what it needs.
+func (s *Server) add(r route) error {
+	if r.need.kind == undeclared || (r.need.kind == permitted && r.need.permission == "") {
+		return fmt.Errorf("route %s %s does not declare what it needs", r.method, r.path)
+	}
+	s.echo.Add(r.method, r.path, func(c echo.Context) error { return s.serve(c, r) })
+	return nil
+}
+
+// serve is the life of a request behind the router: who asks, may they, do it.
+func (s *Server) serve(c echo.Context, r route) error {
+	began := time.Now()
+	actor, err := s.admit(c, r)
+	if err == nil {
+		err = r.handle(c, actor)
+	}
+	if err != nil {
+		s.fail(c, err)
+	}
+	if s.AccessLog {
+		s.logAccess(c, r, actor, time.Since(began))
+	}
+	return nil
+}
+
+// admit answers who asks, or why they may not.
+func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
+	req := c.Request()
+	if err := s.checkOrigin(req); err != nil {
+		return nil, err
+	}
+	id := requestID(c)
+	if r.need.kind == public {
+		return s.nobody(req, id), nil
+	}
+	actor, err := s.authenticate(req, id)
+	if err != nil {
+		return actor, err
+	}
+	return actor, allow(actor, r)
+}
+
+// allow checks what the route needs against what the actor may do.
+func allow(actor *db.Actor, r route) error {
+	if !actor.SignedIn() {
+		return errNoCredential
+	}
+	if actor.Session != nil && actor.User.MustChange && !r.early {
+		return forbidden("password_change_required", "the password was generated for you: change it first, with PUT /account/password")
+	}
+	switch {
+	case r.need.kind == ownSession && actor.Session == nil:
+		return forbidden("session_required", "that needs a sign-in with the password: an API token or the local command line is not enough")
+	case r.need.kind == permitted && !actor.Permissions.Has(r.need.permission):
+		return errNotPermitted(r.need.permission)
+	}
+	return nil
+}
+
+// nobody is the actor of a public route: a transport and an address.
+func (s *Server) nobody(r *http.Request, requestID string) *db.Actor {
+	if l, ok := localOf(r.Context()); ok {
+		return &db.Actor{Transport: l.transport, RequestID: requestID}
+	}
+	return &db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(r), RequestID: requestID}
+}
+
+// checkOrigin refuses what another site makes a browser send. Only what the
+// browser adds by itself is at stake: a request with a credential in a header
+// was made by a program that knows it.
+func (s *Server) checkOrigin(r *http.Request) error {
+	if len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) > 0 {
+		return nil
+	}
+	if s.csrf.Check(r) != nil {
+		return forbidden("cross_origin", "a browser sent this from another origin; where that is this server's own under another name, start it with --public-url")
+	}
+	return nil
+}
+
+func requestID(c echo.Context) string {
+	if id := c.Response().Header()[headerRequestID]; len(id) == 1 {
+		return id[0]
+	}
+	return ""
+}
+
+func (s *Server) logAccess(c echo.Context, r route, actor *db.Actor, took time.Duration) {
+	attrs := []slog.Attr{
+		slog.String("request_id", requestID(c)),
+		slog.String("method", r.method), slog.String("path", r.path),
+		slog.Int("status", c.Response().Status), slog.Duration("took", took),
+	}
+	if actor != nil {
+		attrs = append(attrs, slog.String("actor", actor.ID), slog.String("transport", actor.Transport), slog.String("address", actor.Address))
+	}
+	s.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
+}

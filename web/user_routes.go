@@ -1,0 +1,119 @@
+package web
+
+import (
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/api"
+	"husk/web/password"
+)
+
+func showUser(u *db.User) api.User {
+	return api.User{
+		ID: u.ID, Name: u.DisplayName(), Email: u.Email, Roles: append([]string{}, u.Roles...), Disabled: u.Disabled,
+		Created: u.Created, Updated: u.Updated, LastLogin: optionalTime(u.LastLogin),
+	}
+}
+
+func (s *Server) searchUsers(c echo.Context, _ *db.Actor) error {
+	began := time.Now()
+	q, err := listQuery(c.QueryParams())
+	if err != nil {
+		return err
+	}
+	page, err := s.Store.Users(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	return writePage(c, began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return showUser(u), nil })
+}
+
+func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
+	var in api.NewUser
+	if err := bind(c, &in, false); err != nil {
+		return err
+	}
+	if in.NoPassword && in.Password != "" {
+		return malformed("bad_user", "no_password and a password exclude each other")
+	}
+	n := db.NewUser{Email: in.Email, Name: in.Name, Roles: in.Roles}
+	generated := ""
+	if in.Password == "" && !in.NoPassword {
+		generated = password.Generate()
+		in.Password, n.MustChange = generated, true
+	} else if in.Password != "" {
+		if err := password.Check(in.Password, in.Email, in.Name); err != nil {
+			return err
+		}
+	}
+	if in.Password != "" {
+		var err error
+		if n.Password, err = s.Passwords.Hash(c.Request().Context(), in.Password); err != nil {
+			return err
+		}
+	}
+	u, err := s.Store.CreateUser(c.Request().Context(), actor, n)
+	if err != nil {
+		return err
+	}
+	s.log.Info("user created", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	return write(c, api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: showUser(u), Password: generated})
+}
+
+func (s *Server) readUser(c echo.Context, _ *db.Actor) error {
+	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return write(c, api.Found[api.User]{ID: u.ID, Found: true, Source: showUser(u)})
+}
+
+func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
+	var in api.UserUpdate
+	if err := bind(c, &in, false); err != nil {
+		return err
+	}
+	change := db.UserChange{Name: in.Name, Email: in.Email, Disabled: in.Disabled}
+	if in.Roles != nil {
+		change.Roles = append([]string{}, *in.Roles...)
+	}
+	if in.Password != nil {
+		hash, err := s.newPassword(c, *in.Password)
+		if err != nil {
+			return err
+		}
+		change.Password = &hash
+	}
+	u, err := s.Store.UpdateUser(c.Request().Context(), actor, c.Param("id"), change)
+	if err != nil {
+		return err
+	}
+	s.log.Info("user updated", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	return write(c, api.Result{ID: u.ID, Result: "updated"})
+}
+
+// newPassword checks and hashes a password that is set for another user.
+func (s *Server) newPassword(c echo.Context, pass string) (hash string, err error) {
+	if pass == "" {
+		return "", errPasswordMissing
+	}
+	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return "", err
+	}
+	if err := password.Check(pass, u.Email, u.Name); err != nil {
+		return "", err
+	}
+	return s.Passwords.Hash(c.Request().Context(), pass)
+}
+
+func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
+	id, err := s.Store.DeleteUser(c.Request().Context(), actor, c.Param("id"))
+	if err != nil {
+		return err
+	}
+	s.log.Info("user deleted", "request_id", actor.RequestID, "actor", actor.ID, "user", id)
+	return write(c, api.Result{ID: id, Result: "deleted"})
+}
