@@ -220,7 +220,7 @@ func TestUncheckedFlips(t *testing.T) {
 	m, _ := newest(bytes.NewReader(store), 0)
 	random := rand.New(rand.NewSource(2))
 	dir := t.TempDir()
-	for range 40 {
+	for range uncheckedCopies {
 		b := bytes.Clone(store)
 		for range 40 {
 			// Leaves and lists: a circle of branches is what only the check finds.
