@@ -71,3 +71,67 @@ func (t *txn) keySet() (*KeySet, error) {
 
 // Ended tells whether the key verifies nothing any more at now.
 func (k *Key) Ended(now time.Time) bool { return !k.Ends.IsZero() && !now.Before(k.Ends) }
+
+// RotateKey makes a new signing key, which signs from now on. The keys before
+// it verify until the last session that they can have signed has expired, or,
+// with now, nothing any more: then every session ends.
+func (s *Store) RotateKey(ctx context.Context, actor *Actor, now bool) (key *Key, err error) {
+	err = s.update(ctx, actor, func(t *txn) error {
+		set, err := t.keySet()
+		if err != nil {
+			return err
+		}
+		ends := t.now
+		if now {
+			err = t.endAllSessions()
+		} else {
+			ends, err = t.lastExpiry(t.now)
+		}
+		if err != nil {
+			return err
+		}
+		for _, old := range set.ByID {
+			if err := t.retireKey(old, ends, now); err != nil {
+				return err
+			}
+		}
+		key = newKey(t.now)
+		if err := keyRecords.put(t, nil, key); err != nil {
+			return err
+		}
+		return t.audit("key.rotate", key.ID)
+	})
+	return key, err
+}
+
+// retireKey lets a key end at ends. One that was retired before keeps its own
+// end, unless all end now.
+func (t *txn) retireKey(old *Key, ends time.Time, now bool) error {
+	k := *old
+	switch {
+	case k.Retired.IsZero():
+		k.Retired, k.Ends = t.now, ends
+	case now && k.Ends.After(ends):
+		k.Ends = ends
+	default:
+		return nil
+	}
+	return keyRecords.put(t, old, &k)
+}
+
+// lastExpiry returns when the last of all sessions expires, or least.
+func (t *txn) lastExpiry(least time.Time) (last time.Time, err error) {
+	var id string
+	err = t.scan(sessionRecords.indexBucket(), indexPrefix(everything, byExpiry), nil, true, func(_, value []byte) bool {
+		id = string(value)
+		return false
+	})
+	if err != nil || id == "" {
+		return least, err
+	}
+	r, err := sessionRecords.get(t, id)
+	if err != nil || r.Expires.Before(least) {
+		return least, err
+	}
+	return r.Expires, nil
+}

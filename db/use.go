@@ -80,6 +80,21 @@ func (l *useLog) take() map[useKey]Use {
 	return all
 }
 
+// giveBack keeps uses that could not be written, where no later one is known.
+func (l *useLog) giveBack(uses map[useKey]Use) {
+	for k, u := range uses {
+		s := &l.shards[maphash.String(l.seed, k.id)%cacheShards]
+		s.Lock()
+		if _, later := s.uses[k]; !later && len(s.uses) < 2*maxUses/cacheShards {
+			if s.uses == nil {
+				s.uses = map[useKey]Use{}
+			}
+			s.uses[k] = u
+		}
+		s.Unlock()
+	}
+}
+
 // NoteTokenUse remembers that a token was used now; old tells that it was by
 // its replaced secret.
 func (s *Store) NoteTokenUse(id, address string, old bool) {
@@ -105,7 +120,7 @@ func (s *Store) FlushUse(ctx context.Context) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	return s.update(ctx, &Actor{}, func(t *txn) error {
+	err := s.update(ctx, &Actor{}, func(t *txn) error {
 		for k, u := range uses {
 			if err := t.putUse(k, u); err != nil {
 				return err
@@ -113,6 +128,10 @@ func (s *Store) FlushUse(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		s.use.giveBack(uses) // a full disk must not cost what an inquiry needs
+	}
+	return err
 }
 
 func (t *txn) putUse(k useKey, u Use) error {

@@ -360,6 +360,9 @@ func (s *Store) DeleteUser(ctx context.Context, actor *Actor, idOrEmail string) 
 		if err := guard(); err != nil {
 			return err
 		}
+		if err := t.leaveEstate(u.ID); err != nil {
+			return err
+		}
 		return t.audit("user.delete", u.ID)
 	})
 	return id, err

@@ -154,7 +154,7 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 		if r.Method == http.MethodGet && s.crossSite(r) {
 			return forbidden("cross_origin", "another site asked to sign you out")
 		}
-		err := s.Store.EndSession(r.Context(), actor, actor.Session.ID)
+		err := s.Store.Logout(r.Context(), actor)
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
 			return err
 		}

@@ -63,11 +63,22 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
 
+		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.searchOwnSessions},
+		{method: "DELETE", path: "/account/sessions", need: isOwnSession, handle: s.endOtherSessions},
+		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, handle: s.endOwnSession},
+
 		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
 		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.searchTokens},
 		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), handle: s.readToken},
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), handle: s.updateToken},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), handle: s.deleteToken},
+
+		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), handle: s.rotateToken},
+
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
+		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), handle: s.endSession},
+		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
+		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), handle: s.rotateKey},
 
 		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.searchUsers},
 		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), handle: s.createUser},

@@ -103,6 +103,12 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
 		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner,
 	}
+	if p := k.Previous; p != nil && s.Store.Now().Unix() < p.Ends {
+		out.Previous = &api.PreviousSecret{Ends: p.Ends}
+		if use.Old.After(k.Issued) {
+			out.Previous.LastUsed = &use.Old
+		}
+	}
 	for _, p := range k.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
 	}
@@ -140,6 +146,35 @@ func (s *Server) updateToken(c echo.Context, actor *db.Actor) error {
 	}
 	s.log.Info("token updated", "request_id", actor.RequestID, "actor", actor.ID, "token", id)
 	return write(c, api.Result{ID: id, Result: "updated"})
+}
+
+func (s *Server) rotateToken(c echo.Context, actor *db.Actor) error {
+	var in api.Rotate
+	if err := bind(c, &in, true); err != nil {
+		return err
+	}
+	change := db.Rotation{Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL}
+	if in.Grace != "" {
+		grace, err := time.ParseDuration(in.Grace)
+		if err != nil {
+			return malformed("bad_grace", "grace is a duration such as 24h or 90m")
+		}
+		change.Grace = grace
+	}
+	ctx, id := c.Request().Context(), c.Param("id")
+	// Before a secret is made for it: the id has to be one that a secret can have.
+	k, err := s.Store.TokenFor(ctx, actor, id)
+	if err != nil {
+		return err
+	}
+	secret := token.WithID(k.ID)
+	sum := token.Hash(secret)
+	change.Hash = sum[:]
+	if k, err = s.Store.RotateToken(ctx, actor, id, change); err != nil {
+		return err
+	}
+	s.log.Info("token rotated", "request_id", actor.RequestID, "actor", actor.ID, "token", k.ID, "grace", change.Grace.String())
+	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"})
 }
 
 func (s *Server) deleteToken(c echo.Context, actor *db.Actor) error {

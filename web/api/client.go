@@ -179,6 +179,55 @@ func (c *Client) DeleteToken(ctx context.Context, id string) (out Result, err er
 	return out, err
 }
 
+// RotateToken replaces the secret of an API token.
+func (c *Client) RotateToken(ctx context.Context, id string, in Rotate) (out TokenCreated, err error) {
+	err = c.do(ctx, "POST", "/auth/access_token/"+url.PathEscape(id)+"/_rotate", in, &out)
+	return out, err
+}
+
+// OwnSessions returns a page of one's own sessions.
+func (c *Client) OwnSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
+	err = c.do(ctx, "GET", "/account/sessions"+o.query(), nil, &out)
+	return out, err
+}
+
+// EndOwnSession ends one of one's own sessions.
+func (c *Client) EndOwnSession(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/account/sessions/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// EndOtherSessions ends all of one's own sessions but the one that asks.
+func (c *Client) EndOtherSessions(ctx context.Context) (out Ended, err error) {
+	err = c.do(ctx, "DELETE", "/account/sessions", nil, &out)
+	return out, err
+}
+
+// SearchSessions returns a page of everybody's sessions. The filter "user"
+// takes an id or an email.
+func (c *Client) SearchSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
+	err = c.do(ctx, "GET", "/security/session/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// EndSession ends anybody's session.
+func (c *Client) EndSession(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/security/session/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// SearchKeys returns a page of the signing keys, without their secrets.
+func (c *Client) SearchKeys(ctx context.Context, o ListOptions) (out Search[Key], err error) {
+	err = c.do(ctx, "GET", "/security/key/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// RotateKey makes a new signing key.
+func (c *Client) RotateKey(ctx context.Context, in RotateKey) (out Result, err error) {
+	err = c.do(ctx, "POST", "/security/key/_rotate", in, &out)
+	return out, err
+}
+
 // SearchUsers returns a page of users.
 func (c *Client) SearchUsers(ctx context.Context, o ListOptions) (out Search[User], err error) {
 	err = c.do(ctx, "GET", "/security/user/_search"+o.query(), nil, &out)

@@ -151,6 +151,8 @@ type Token struct {
 	LastUsed    *time.Time `json:"last_used"`
 	LastIP      string     `json:"last_ip"`
 	Owner       string     `json:"owner"`
+
+	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
 }
 
 // TokenUpdate is the body of PUT /auth/access_token/:id.
@@ -203,4 +205,56 @@ type Health struct {
 	Status  string `json:"status"` // "green", "yellow" or "red"
 	Version string `json:"version"`
 	Uptime  int64  `json:"uptime"` // seconds
+}
+
+// Ready answers GET /readyz.
+type Ready struct {
+	Status   string   `json:"status"` // "ok"
+	Warnings []string `json:"warnings"`
+}
+
+// Session is a sign-in as it is shown.
+type Session struct {
+	ID        string    `json:"id"`
+	User      string    `json:"user"`
+	UserName  string    `json:"user_name"` // the email, or the single user's id
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires"`
+	LastSeen  time.Time `json:"last_seen"`
+	IP        string    `json:"ip"`
+	UserAgent string    `json:"user_agent"`
+	Current   bool      `json:"current"` // it is the one that asks
+}
+
+// Ended answers the end of several sessions.
+type Ended struct {
+	Result string `json:"result"` // "deleted"
+	Count  int    `json:"count"`
+}
+
+// Rotate is the body of POST /auth/access_token/:id/_rotate; all of it is
+// optional.
+type Rotate struct {
+	Grace    string `json:"grace,omitempty"`     // how long the old secret stays valid, such as 24h
+	ExpireIn int64  `json:"expire_in,omitempty"` // Unix seconds, -1 never, 0 a life as long as the old one
+}
+
+// PreviousSecret tells of a replaced secret that is still valid.
+type PreviousSecret struct {
+	Ends     int64      `json:"ends"`      // Unix seconds
+	LastUsed *time.Time `json:"last_used"` // since the rotation
+}
+
+// Key is a signing key without its secret.
+type Key struct {
+	ID      string     `json:"id"` // the kid
+	Signing bool       `json:"signing"`
+	Created time.Time  `json:"created"`
+	Retired *time.Time `json:"retired"` // it signs no more since
+	Ends    *time.Time `json:"ends"`    // it verifies nothing any more from
+}
+
+// RotateKey is the body of POST /security/key/_rotate.
+type RotateKey struct {
+	Now bool `json:"now"` // the keys before it verify nothing any more: every session ends
 }
