@@ -70,7 +70,7 @@ Every command works offline, beside the running server, and remote with
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
-		a.sessionCommand(), a.keyCommand(),
+		a.sessionCommand(), a.roleCommand(), a.keyCommand(),
 		a.backupCommand(), a.restoreCommand(), a.healthCommand(), a.versionCommand(),
 	)
 	return root

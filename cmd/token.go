@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -405,12 +404,3 @@ func (a *app) tokenRevoke(ctx context.Context, s *session, o revokeOptions) erro
 	}
 	return a.done(out, "Token %s is revoked.", t.ID)
 }
-
-// isStatus tells whether the server refused with that status.
-func isStatus(err error, status int) bool {
-	var answer *api.Error
-	return errors.As(err, &answer) && answer.Status == status
-}
-
-// gone is what a look-up answers for a thing that is not there.
-func gone(err error) bool { return isStatus(err, http.StatusNotFound) }

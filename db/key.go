@@ -3,7 +3,9 @@ package db
 import (
 	"cmp"
 	"context"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,9 +28,38 @@ var keyRecords = collection[Key]{
 }
 
 func newKey(now time.Time) *Key {
+	return &Key{ID: uuid.NewString(), Secret: newSecret(), Created: now}
+}
+
+func newSecret() []byte {
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails (crypto/rand)
-	return &Key{ID: uuid.NewString(), Secret: secret, Created: now}
+	return secret
+}
+
+// metaSecret is under which the store keeps a secret of its own, made with it.
+const metaSecret = "secret"
+
+type secretRecord struct {
+	Secret []byte `json:"secret"` // 32 bytes
+}
+
+// Secret returns a key of 32 bytes for one purpose, such as the signing of
+// device cookies: the same in every process over this store, and different
+// from that of every other purpose (HKDF, RFC 5869, with SHA-256).
+func (s *Store) Secret(ctx context.Context, purpose string) ([]byte, error) {
+	var r secretRecord
+	err := s.view(ctx, func(t *txn) error {
+		found, err := t.getJSON(metaBucket, metaSecret, &r)
+		if err == nil && (!found || len(r.Secret) != 32) {
+			err = damagedRecord(metaBucket, []byte(metaSecret))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return hkdf.Expand(sha256.New, r.Secret, purpose, 32)
 }
 
 // KeySet is all signing keys at one moment; read only.

@@ -69,9 +69,9 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		if err != nil {
 			return err
 		}
-		// RFC 7519 dates are whole seconds; so is the session, for both to agree.
+		// RFC 7519 dates are whole seconds; so is the end, for both to agree.
 		now := t.now.Truncate(time.Second)
-		r = &Session{ID: id, User: in.User, Created: now, Expires: now.Add(in.TTL), IP: in.IP,
+		r = &Session{ID: id, User: in.User, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
 			UserAgent: in.UserAgent[:min(len(in.UserAgent), maxUserAgent)]}
 		if err := sessionRecords.put(t, nil, r); err != nil {
 			return err

@@ -70,6 +70,9 @@ func Init(tx Tx) error {
 	if err := keyRecords.put(t, nil, newKey(t.now)); err != nil {
 		return err
 	}
+	if err := t.putJSON(metaBucket, metaSecret, secretRecord{Secret: newSecret()}); err != nil {
+		return err
+	}
 	return t.audit("store.create", "")
 }
 

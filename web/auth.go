@@ -62,11 +62,7 @@ func (s *Server) credentialOf(r *http.Request) (c credential, sent bool, err err
 
 // cookie returns the JWT of the session cookie, or "".
 func (s *Server) cookie(r *http.Request) string {
-	name := cookieName
-	if s.secure {
-		name = secureCookieName
-	}
-	if c, err := r.Cookie(name); err == nil {
+	if c, err := r.Cookie(s.cookieNamed(cookieName, secureCookieName)); err == nil {
 		return c.Value
 	}
 	return ""

@@ -75,6 +75,11 @@ func (s *Server) routes() []route {
 
 		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), handle: s.rotateToken},
 
+		// As older clients call them.
+		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
+		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.catTokens},
+		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), handle: s.renameToken},
+
 		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
 		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), handle: s.endSession},
 		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
@@ -85,6 +90,17 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), handle: s.readUser},
 		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), handle: s.updateUser},
 		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), handle: s.deleteUser},
+
+		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), handle: s.unlockUser},
+		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), handle: s.importUsers},
+
+		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.searchRoles},
+		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), handle: s.createRole},
+		{method: "GET", path: "/security/role/:id", need: permission(db.PermRoleRead), handle: s.readRole},
+		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), handle: s.updateRole},
+		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), handle: s.deleteRole},
+		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.listPermissions},
+		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.searchPrincipals},
 
 		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), handle: s.backup},
 	}

@@ -18,6 +18,7 @@ import (
 
 	"husk/db"
 	"husk/web/password"
+	"husk/web/ratelimit"
 	"husk/web/session"
 )
 
@@ -25,6 +26,7 @@ import (
 type Config struct {
 	Store     *db.Store
 	Passwords *password.Hasher
+	Limiter   *ratelimit.Limiter // of tries at passwords; nil: the default limits
 	Log       *slog.Logger
 
 	Version     string        // of this program
@@ -54,6 +56,7 @@ type Server struct {
 	idCount  atomic.Uint64
 
 	identities identities
+	deviceKey  []byte // signs device cookies
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
@@ -73,6 +76,13 @@ func New(c Config) (*Server, error) {
 		if err := s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
 			return nil, fmt.Errorf("public-url: %w", err)
 		}
+	}
+	if s.Limiter == nil {
+		s.Limiter = ratelimit.New(ratelimit.Config{})
+	}
+	var err error
+	if s.deviceKey, err = c.Store.Secret(context.Background(), "husk device cookie"); err != nil {
+		return nil, err
 	}
 	s.jwt = session.NewParser(c.Store.Now)
 	s.echo = echo.New()

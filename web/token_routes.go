@@ -93,6 +93,42 @@ func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string)
 	return user.ID, nil
 }
 
+// catTokens lists all of one's own tokens as a bare array, as older clients
+// ask for them.
+func (s *Server) catTokens(c echo.Context, actor *db.Actor) error {
+	ctx := c.Request().Context()
+	owner, err := s.listedOwner(ctx, actor, "")
+	if err != nil {
+		return err
+	}
+	tokens := []api.Token{}
+	for q := (db.ListQuery{Owner: owner, Size: db.MaxPageSize}); ; {
+		page, err := s.Store.Tokens(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, k := range page.Items {
+			shown, err := s.showToken(ctx, k)
+			if err != nil {
+				return err
+			}
+			tokens = append(tokens, shown)
+		}
+		if q.After = page.After; q.After == "" {
+			return write(c, tokens)
+		}
+	}
+}
+
+// renameToken changes the name alone, as older clients ask for it.
+func (s *Server) renameToken(c echo.Context, actor *db.Actor) error {
+	var in api.TokenUpdate
+	if err := bind(c, &in, false); err != nil {
+		return err
+	}
+	return s.changeToken(c, actor, db.TokenChange{Name: in.Name})
+}
+
 func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) {
 	use, err := s.Store.TokenUse(ctx, k.ID)
 	if err != nil {
@@ -140,6 +176,10 @@ func (s *Server) updateToken(c echo.Context, actor *db.Actor) error {
 		}
 		change.AllowedIPs = addresses
 	}
+	return s.changeToken(c, actor, change)
+}
+
+func (s *Server) changeToken(c echo.Context, actor *db.Actor, change db.TokenChange) error {
 	id := c.Param("id")
 	if err := s.Store.UpdateToken(c.Request().Context(), actor, id, change); err != nil {
 		return err

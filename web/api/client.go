@@ -42,6 +42,11 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	if err != nil {
 		return err
 	}
+	return read(answer, out)
+}
+
+// read takes the answer's JSON into out, where that is not nil.
+func read(answer *http.Response, out any) error {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
@@ -51,7 +56,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		return nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("the answer of %s is not what husk answers; is that a husk server? (%w)", path, err)
+		return fmt.Errorf("the answer is not what husk answers; is that a husk server? (%w)", err)
 	}
 	return nil
 }
@@ -59,20 +64,24 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 // send returns the answer to a request that succeeded; the caller closes its
 // body.
 func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(text)
+	if in == nil {
+		return c.sendBody(ctx, method, path, "", nil)
 	}
+	text, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	return c.sendBody(ctx, method, path, "application/json", bytes.NewReader(text))
+}
+
+// sendBody is send with a body of any kind.
+func (c *Client) sendBody(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
-	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
 	}
 	if c.Token != "" {
 		r.Header.Set("X-API-TOKEN", c.Token)
@@ -255,6 +264,70 @@ func (c *Client) UpdateUser(ctx context.Context, id string, in UserUpdate) (out 
 // DeleteUser removes a user by id or email.
 func (c *Client) DeleteUser(ctx context.Context, id string) (out Result, err error) {
 	err = c.do(ctx, "DELETE", "/security/user/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// UnlockUser clears the throttle of a user's sign-ins, by id or email.
+func (c *Client) UnlockUser(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "POST", "/security/user/"+url.PathEscape(id)+"/_unlock", nil, &out)
+	return out, err
+}
+
+// ImportUsers makes users from NDJSON, an ImportUser a line.
+func (c *Client) ImportUsers(ctx context.Context, lines io.Reader, o ImportOptions) (out Imported, err error) {
+	v := url.Values{}
+	if o.IfMissing {
+		v.Set("if_missing", "true")
+	}
+	if o.DryRun {
+		v.Set("dry_run", "true")
+	}
+	answer, err := c.sendBody(ctx, "POST", "/security/user/_import?"+v.Encode(), "application/x-ndjson", lines)
+	if err != nil {
+		return out, err
+	}
+	return out, read(answer, &out)
+}
+
+// SearchRoles returns a page of roles.
+func (c *Client) SearchRoles(ctx context.Context, o ListOptions) (out Search[Role], err error) {
+	err = c.do(ctx, "GET", "/security/role/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// CreateRole makes a role.
+func (c *Client) CreateRole(ctx context.Context, in RoleChange) (out Result, err error) {
+	err = c.do(ctx, "POST", "/security/role", in, &out)
+	return out, err
+}
+
+// GetRole returns a role by name.
+func (c *Client) GetRole(ctx context.Context, name string) (out Found[Role], err error) {
+	err = c.do(ctx, "GET", "/security/role/"+url.PathEscape(name), nil, &out)
+	return out, err
+}
+
+// UpdateRole changes a role by name.
+func (c *Client) UpdateRole(ctx context.Context, name string, in RoleChange) (out Result, err error) {
+	err = c.do(ctx, "PUT", "/security/role/"+url.PathEscape(name), in, &out)
+	return out, err
+}
+
+// DeleteRole removes a role by name.
+func (c *Client) DeleteRole(ctx context.Context, name string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/security/role/"+url.PathEscape(name), nil, &out)
+	return out, err
+}
+
+// Permissions returns every permission that exists.
+func (c *Client) Permissions(ctx context.Context) (out []Permission, err error) {
+	err = c.do(ctx, "GET", "/security/permission", nil, &out)
+	return out, err
+}
+
+// SearchPrincipals returns a page of those whom rights can be given to.
+func (c *Client) SearchPrincipals(ctx context.Context, o ListOptions) (out Search[Principal], err error) {
+	err = c.do(ctx, "GET", "/security/principal/_search"+o.query(), nil, &out)
 	return out, err
 }
 

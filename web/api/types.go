@@ -182,6 +182,10 @@ type User struct {
 	Created   time.Time  `json:"created"`
 	Updated   time.Time  `json:"updated"`
 	LastLogin *time.Time `json:"last_login"`
+
+	// Throttled is until when sign-ins of this account are refused, after too
+	// many wrong passwords; absent where they are not.
+	Throttled *time.Time `json:"throttled,omitempty"`
 }
 
 // UserCreated answers the making of a user.
@@ -257,4 +261,65 @@ type Key struct {
 // RotateKey is the body of POST /security/key/_rotate.
 type RotateKey struct {
 	Now bool `json:"now"` // the keys before it verify nothing any more: every session ends
+}
+
+// Grants are what a role grants.
+type Grants struct {
+	Permissions []string `json:"permissions"`
+}
+
+// Role is a role as it is shown. Its id is its name.
+type Role struct {
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description"`
+	Grants      Grants    `json:"grants"`
+	Created     time.Time `json:"created"`
+	Builtin     bool      `json:"builtin"`
+}
+
+// RoleChange is the body of POST /security/role, and of PUT for a role: there
+// what is absent stays.
+type RoleChange struct {
+	Name        string  `json:"name,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Grants      *Grants `json:"grants,omitempty"`
+}
+
+// Permission is a permission key and its parts.
+type Permission struct {
+	ID       string `json:"id"` // category#resource/action
+	Category string `json:"category"`
+	Resource string `json:"resource"`
+	Action   string `json:"action"`
+}
+
+// Principal is somebody whom rights can be given to.
+type Principal struct {
+	ID          string `json:"id"`
+	Type        string `json:"type"` // "user"
+	Name        string `json:"name"`
+	Description string `json:"description"` // the email
+}
+
+// ImportUser is one line of an import of users.
+type ImportUser struct {
+	Email        string   `json:"email"`
+	Name         string   `json:"name,omitempty"`
+	Roles        []string `json:"roles,omitempty"`
+	PasswordHash string   `json:"password_hash,omitempty"` // a PHC string or bcrypt; absent: can't sign in
+	Disabled     bool     `json:"disabled,omitempty"`
+}
+
+// ImportOptions say how an import treats what is there.
+type ImportOptions struct {
+	IfMissing bool // a user who is there already is left as they are
+	DryRun    bool // check and count only
+}
+
+// Imported answers an import of users.
+type Imported struct {
+	Created int  `json:"created"`
+	Skipped int  `json:"skipped"` // there already
+	DryRun  bool `json:"dry_run"`
 }
