@@ -70,8 +70,8 @@ Every command works offline, beside the running server, and remote with
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
-		a.sessionCommand(), a.roleCommand(), a.keyCommand(),
-		a.backupCommand(), a.restoreCommand(), a.healthCommand(), a.versionCommand(),
+		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"time"
@@ -59,7 +60,22 @@ func (s *Store) Secret(ctx context.Context, purpose string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hkdf.Expand(sha256.New, r.Secret, purpose, 32)
+	return deriveKey(r.Secret, purpose)
+}
+
+func deriveKey(secret []byte, purpose string) ([]byte, error) {
+	return hkdf.Expand(sha256.New, secret, purpose, 32)
+}
+
+// sign returns the HMAC-SHA-256 of text by the key for a purpose.
+func sign(secret []byte, purpose, text string) ([]byte, error) {
+	key, err := deriveKey(secret, purpose)
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return mac.Sum(nil), nil
 }
 
 // KeySet is all signing keys at one moment; read only.

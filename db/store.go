@@ -41,7 +41,8 @@ type Store struct {
 	roles    *cache[RoleSet] // one entry, under ""
 	keys     *cache[KeySet]  // one entry, under ""
 
-	use *useLog
+	use      *useLog
+	refusals refusalLog
 }
 
 // Options of Open. The zero value is what a server uses.

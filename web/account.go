@@ -97,6 +97,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*v
 	case err != nil:
 		return nil, err
 	case !ok || user.Disabled:
+		s.Store.NoteRefusal(actor, "session.login", idOf(user))
 		return nil, errLogin
 	}
 	try.Success()
@@ -106,6 +107,13 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*v
 		v.rehash, _ = s.Passwords.Hash(ctx, pass)
 	}
 	return v, nil
+}
+
+func idOf(u *db.User) string {
+	if u == nil {
+		return ""
+	}
+	return u.ID
 }
 
 // lookUp returns the user who signs in, or nil where there is none.
@@ -214,6 +222,7 @@ func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	if !ok {
+		s.Store.NoteRefusal(actor, "user.password", actor.ID)
 		return errWrongPassword
 	}
 	try.Success()

@@ -102,6 +102,12 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.listPermissions},
 		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.searchPrincipals},
 
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.searchAudit},
+		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), handle: s.exportAudit},
+		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.verifyAudit},
+		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},
+
+		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.check},
 		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), handle: s.backup},
 	}
 }

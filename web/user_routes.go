@@ -16,6 +16,7 @@ func (s *Server) showUser(u *db.User) api.User {
 		Created: u.Created, Updated: u.Updated, LastLogin: optionalTime(u.LastLogin),
 	}
 	if _, until := s.Limiter.State(account(u.Email), false); !until.IsZero() {
+		until = until.UTC().Truncate(time.Second)
 		out.Throttled = &until
 	}
 	return out

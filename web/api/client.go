@@ -331,10 +331,50 @@ func (c *Client) SearchPrincipals(ctx context.Context, o ListOptions) (out Searc
 	return out, err
 }
 
+// SearchAudit returns a page of the audit log, the newest entry first. The
+// filters are actor, action, target, since and until (RFC 3339).
+func (c *Client) SearchAudit(ctx context.Context, o ListOptions) (out Search[AuditEvent], err error) {
+	err = c.do(ctx, "GET", "/security/audit/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// ExportAudit writes the whole audit log to w as NDJSON, the oldest first.
+func (c *Client) ExportAudit(ctx context.Context, w io.Writer) error {
+	return c.stream(ctx, "/security/audit/_export", w)
+}
+
+// VerifyAudit tells whether the chain of the audit log holds, and with known,
+// whether it holds an entry of that hash.
+func (c *Client) VerifyAudit(ctx context.Context, known string) (out AuditVerdict, err error) {
+	query := ""
+	if known != "" {
+		query = "?head=" + url.QueryEscape(known)
+	}
+	err = c.do(ctx, "GET", "/security/audit/_verify"+query, nil, &out)
+	return out, err
+}
+
+// AuditHead returns the newest entry's number and hash.
+func (c *Client) AuditHead(ctx context.Context) (out AuditHead, err error) {
+	err = c.do(ctx, "GET", "/security/audit/_head", nil, &out)
+	return out, err
+}
+
+// Check walks the whole store and tells what does not fit.
+func (c *Client) Check(ctx context.Context) (out CheckReport, err error) {
+	err = c.do(ctx, "GET", "/system/check", nil, &out)
+	return out, err
+}
+
 // Backup writes a backup, a tar, to w. It is whole only where the error is nil
 // and the tar holds what its manifest says.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	answer, err := c.send(ctx, "GET", "/system/backup", nil)
+	return c.stream(ctx, "/system/backup", w)
+}
+
+// stream copies an answer of any length to w.
+func (c *Client) stream(ctx context.Context, path string, w io.Writer) error {
+	answer, err := c.send(ctx, "GET", path, nil)
 	if err != nil {
 		return err
 	}

@@ -323,3 +323,42 @@ type Imported struct {
 	Skipped int  `json:"skipped"` // there already
 	DryRun  bool `json:"dry_run"`
 }
+
+// AuditEvent is one entry of the audit log.
+type AuditEvent struct {
+	Seq       uint64    `json:"seq"`
+	Time      time.Time `json:"time"`
+	Actor     string    `json:"actor"`
+	ActorName string    `json:"actor_name"`
+	Transport string    `json:"transport"` // "http", "socket" or "offline"; empty for the server's own acts
+	Address   string    `json:"address"`
+	Action    string    `json:"action"`
+	Target    string    `json:"target"`
+	Result    string    `json:"result"` // "ok" or "refused"
+	RequestID string    `json:"request_id"`
+	Count     int       `json:"count"` // of acts that were folded into the entry
+	Prev      string    `json:"prev"`  // hex SHA-256 of the entry before
+}
+
+// AuditHead answers GET /security/audit/_head.
+type AuditHead struct {
+	Seq  uint64 `json:"seq"`
+	Hash string `json:"hash"` // hex SHA-256 of the newest entry
+}
+
+// AuditVerdict answers GET /security/audit/_verify.
+type AuditVerdict struct {
+	OK       bool     `json:"ok"`
+	Entries  int64    `json:"entries"`
+	First    uint64   `json:"first"`
+	Last     uint64   `json:"last"`
+	Head     string   `json:"head"`
+	Problems []string `json:"problems"` // each names a place
+}
+
+// CheckReport answers GET /system/check.
+type CheckReport struct {
+	OK       bool     `json:"ok"`
+	Records  int      `json:"records"`
+	Problems []string `json:"problems"`
+}
