@@ -137,7 +137,21 @@ type durationValue time.Duration
 
 func newDuration(d time.Duration) *durationValue { v := durationValue(d); return &v }
 
-func (v *durationValue) String() string { return time.Duration(*v).String() }
+// String writes whole days as days and leaves out what is zero, as one types it.
+func (v *durationValue) String() string {
+	d := time.Duration(*v)
+	if d > 24*time.Hour && d%(24*time.Hour) == 0 {
+		return strconv.FormatInt(int64(d/(24*time.Hour)), 10) + "d"
+	}
+	s := strings.TrimSuffix(d.String(), "m0s")
+	if len(s) < len(d.String()) {
+		s = strings.TrimSuffix(s+"m", "h0m")
+		if !strings.HasSuffix(s, "m") {
+			s += "h"
+		}
+	}
+	return s
+}
 func (v *durationValue) Type() string   { return "duration" }
 
 // Set implements pflag.Value.
