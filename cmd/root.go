@@ -71,7 +71,8 @@ Every command works offline, beside the running server, and remote with
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
-		a.backupCommand(), a.restoreCommand(), a.healthCommand(), a.versionCommand(),
+		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

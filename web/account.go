@@ -51,7 +51,7 @@ func (s *Server) login(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	user, err := s.signIn(c, cmp.Or(in.Email, in.Login), in.Password)
+	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
 		s.log.Info("sign-in refused", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport, "code", explain(err).code)
 		return err
@@ -62,6 +62,7 @@ func (s *Server) login(c echo.Context, actor *db.Actor) error {
 	}
 	s.log.Info("sign-in", "request_id", actor.RequestID, "user", user.ID, "session", r.ID, "address", actor.Address, "transport", actor.Transport)
 	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
+	s.setDeviceCookie(c, account(user.Email))
 	return write(c, api.LoggedIn{
 		AccessToken: jwt, ExpireIn: int64(s.SessionTTL.Seconds()), ID: user.ID, Status: "ok", Username: user.Username(),
 	})
@@ -75,33 +76,44 @@ type verified struct {
 
 // signIn checks a password. Every refusal costs the same work, whether the
 // account exists, is disabled, or has no password.
-func (s *Server) signIn(c echo.Context, email, pass string) (*verified, error) {
+func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*verified, error) {
 	ctx := c.Request().Context()
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err
 	} else if required {
 		return nil, forbidden("setup_required", "no password is set yet: run 'husk passwd' on the machine where husk runs")
 	}
-	user, err := s.lookUp(c, email)
+	try, err := s.attempt(c, actor, account(email))
 	if err != nil {
 		return nil, err
 	}
-	if user == nil || user.Password == "" {
-		return nil, cmp.Or(s.Passwords.VerifyNobody(ctx, pass), errLogin)
+	user, err := s.lookUp(c, email)
+	if err != nil {
+		try.Cancel()
+		return nil, err
 	}
-	ok, stale, err := s.Passwords.Verify(ctx, user.Password, pass)
+	ok, stale, err := s.verify(ctx, try, user, pass)
 	switch {
 	case err != nil:
 		return nil, err
 	case !ok || user.Disabled:
+		s.Store.NoteRefusal(actor, "session.login", idOf(user))
 		return nil, errLogin
 	}
+	try.Success()
 	v := &verified{User: user}
 	if stale {
 		// The sign-in is good either way: a busy server hashes next time.
 		v.rehash, _ = s.Passwords.Hash(ctx, pass)
 	}
 	return v, nil
+}
+
+func idOf(u *db.User) string {
+	if u == nil {
+		return ""
+	}
+	return u.ID
 }
 
 // lookUp returns the user who signs in, or nil where there is none.
@@ -138,11 +150,7 @@ func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*
 
 // setCookie sets the session cookie, or clears it with an empty value.
 func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
-	cookie := &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if s.secure {
-		cookie.Name, cookie.Secure = secureCookieName, true
-	}
-	http.SetCookie(c.Response(), cookie)
+	http.SetCookie(c.Response(), s.newCookie(s.cookieNamed(cookieName, secureCookieName), value, maxAge))
 }
 
 // logout ends the session that was shown. It is 200 also when there was none:
@@ -154,7 +162,7 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 		if r.Method == http.MethodGet && s.crossSite(r) {
 			return forbidden("cross_origin", "another site asked to sign you out")
 		}
-		err := s.Store.EndSession(r.Context(), actor, actor.Session.ID)
+		err := s.Store.Logout(r.Context(), actor)
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
 			return err
 		}
@@ -205,13 +213,19 @@ func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	ok, _, err := s.Passwords.Verify(ctx, actor.User.Password, in.OldPassword)
+	try, err := s.attempt(c, actor, account(actor.User.Email))
+	if err != nil {
+		return err
+	}
+	ok, _, err := s.verify(ctx, try, actor.User, in.OldPassword)
 	if err != nil {
 		return err
 	}
 	if !ok {
+		s.Store.NoteRefusal(actor, "user.password", actor.ID)
 		return errWrongPassword
 	}
+	try.Success()
 	hash, err := s.Passwords.Hash(ctx, in.NewPassword)
 	if err != nil {
 		return err

@@ -31,5 +31,9 @@ func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 		s.log.Error("not ready", "request_id", requestID(c), "error", err)
 		return &failure{status: http.StatusServiceUnavailable, code: "not_ready", reason: "the store does not answer; see the log", retryAfter: 10 * time.Second}
 	}
-	return write(c, api.Status{Status: "ok"})
+	ready := api.Ready{Status: "ok", Warnings: []string{}}
+	if fault := s.Store.ClockFault(); fault > 0 {
+		ready.Warnings = append(ready.Warnings, "the machine's clock is set back by "+fault.Round(time.Second).String()+"; set it right")
+	}
+	return write(c, ready)
 }

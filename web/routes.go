@@ -63,11 +63,27 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
 
+		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.searchOwnSessions},
+		{method: "DELETE", path: "/account/sessions", need: isOwnSession, handle: s.endOtherSessions},
+		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, handle: s.endOwnSession},
+
 		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
 		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.searchTokens},
 		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), handle: s.readToken},
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), handle: s.updateToken},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), handle: s.deleteToken},
+
+		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), handle: s.rotateToken},
+
+		// As older clients call them.
+		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
+		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.catTokens},
+		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), handle: s.renameToken},
+
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
+		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), handle: s.endSession},
+		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
+		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), handle: s.rotateKey},
 
 		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.searchUsers},
 		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), handle: s.createUser},
@@ -75,6 +91,23 @@ func (s *Server) routes() []route {
 		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), handle: s.updateUser},
 		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), handle: s.deleteUser},
 
+		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), handle: s.unlockUser},
+		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), handle: s.importUsers},
+
+		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.searchRoles},
+		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), handle: s.createRole},
+		{method: "GET", path: "/security/role/:id", need: permission(db.PermRoleRead), handle: s.readRole},
+		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), handle: s.updateRole},
+		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), handle: s.deleteRole},
+		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.listPermissions},
+		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.searchPrincipals},
+
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.searchAudit},
+		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), handle: s.exportAudit},
+		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.verifyAudit},
+		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},
+
+		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.check},
 		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), handle: s.backup},
 	}
 }

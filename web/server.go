@@ -18,6 +18,7 @@ import (
 
 	"husk/db"
 	"husk/web/password"
+	"husk/web/ratelimit"
 	"husk/web/session"
 )
 
@@ -25,6 +26,7 @@ import (
 type Config struct {
 	Store     *db.Store
 	Passwords *password.Hasher
+	Limiter   *ratelimit.Limiter // of tries at passwords; nil: the default limits
 	Log       *slog.Logger
 
 	Version     string        // of this program
@@ -54,6 +56,7 @@ type Server struct {
 	idCount  atomic.Uint64
 
 	identities identities
+	deviceKey  []byte // signs device cookies
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
@@ -73,6 +76,13 @@ func New(c Config) (*Server, error) {
 		if err := s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
 			return nil, fmt.Errorf("public-url: %w", err)
 		}
+	}
+	if s.Limiter == nil {
+		s.Limiter = ratelimit.New(ratelimit.Config{})
+	}
+	var err error
+	if s.deviceKey, err = c.Store.Secret(context.Background(), "husk device cookie"); err != nil {
+		return nil, err
 	}
 	s.jwt = session.NewParser(c.Store.Now)
 	s.echo = echo.New()
@@ -174,32 +184,60 @@ func parseAddress(s string) netip.Addr {
 }
 
 // Run does the work in the background until ctx ends: it writes down when
-// credentials were last used. It returns when the last of it is written.
+// credentials were last used, and removes what has ended. It returns when the
+// last use is written.
 func (s *Server) Run(ctx context.Context) {
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
-	for {
+	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
+	defer flush.Stop()
+	defer sweep.Stop()
+	for minutes := 0; ; {
 		select {
 		case <-ctx.Done():
-			s.flush(context.WithoutCancel(ctx))
+			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
 			return
-		case <-tick.C:
+		case <-flush.C:
+			s.background(func() { s.flush(ctx) })
 		case <-s.Store.UsesFull():
+			s.background(func() { s.flush(ctx) })
+		case <-sweep.C:
+			minutes++
+			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
 		}
-		s.flush(ctx)
 	}
 }
 
-// flushEvery is how long a last use may stay in memory only.
-const flushEvery = 30 * time.Second
+const (
+	flushEvery = 30 * time.Second // how long a last use may stay in memory only
+	sweepEvery = time.Minute
+)
 
-func (s *Server) flush(ctx context.Context) {
+// background runs f and keeps its panic from ending the process.
+func (s *Server) background(f func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic in the background", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
+	f()
+}
+
+func (s *Server) flush(ctx context.Context) {
 	if err := s.Store.FlushUse(ctx); err != nil {
 		s.log.Warn("last uses could not be written", "error", err)
+	}
+}
+
+// sweep removes what has ended where there is something, and always where
+// that was long ago: it also writes down the time.
+func (s *Server) sweep(ctx context.Context, always bool) {
+	due, err := s.Store.SweepDue(ctx)
+	if err == nil && (due || always) {
+		_, err = s.Store.Sweep(ctx)
+	}
+	if err != nil {
+		s.log.Warn("what has ended could not be removed", "error", err)
+	}
+	if fault := s.Store.ClockFault(); fault > 0 {
+		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
 	}
 }
