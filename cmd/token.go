@@ -92,7 +92,7 @@ func (a *app) deliver(out api.TokenCreated, file string) error {
 	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
 	if file != "" {
 		if err := writeSecret(file, out.AccessToken+"\n"); err != nil {
-			return &failure{code: exitFailure, err: err, what: "the token was made but " + plainPathError(err),
+			return &failure{code: exitFailure, err: err, what: "the token was made but can't be written: " + plainWriteError(file, err),
 				next: "revoke it and try again: husk token revoke " + out.ID}
 		}
 		printed.AccessToken = ""

@@ -123,6 +123,20 @@ func plainPathError(err error) string {
 	return err.Error()
 }
 
+// plainWriteError is plainPathError for a file that is first written under
+// another name: the one that was asked for is told.
+func plainWriteError(file string, err error) string {
+	var p *fs.PathError
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p):
+		err = p.Err
+	case errors.As(err, &l):
+		err = l.Err
+	}
+	return file + ": " + err.Error()
+}
+
 // connectSocket answers control.ErrNoServer where nobody listens. The first
 // connection is made here, so that a server that is there is found for sure.
 func (a *app) connectSocket(ctx context.Context) (*session, error) {

@@ -200,11 +200,12 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 	if asked == 0 {
 		expires = now + int64(DefaultTokenTTL/time.Second)
 	}
-	if maxTTL > 0 && later(expires, now+int64(maxTTL/time.Second)) {
-		if asked != 0 {
+	if bound := now + int64(maxTTL/time.Second); maxTTL > 0 && later(expires, bound) {
+		// A client that asks for just the bound rounds the second up.
+		if asked != 0 && later(asked, bound+1) {
 			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
 		}
-		expires = now + int64(maxTTL/time.Second)
+		expires = bound
 	}
 	if by := t.actor.Token; by != nil && later(expires, by.Expires) {
 		if asked != 0 {
