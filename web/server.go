@@ -143,12 +143,12 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 }
 
 // trimSlash makes paths work with and without a trailing slash, without a
-// redirect, which would lose a body. Both spellings of the path are cut alike,
-// so that the router and the handlers see one.
+// redirect, which would lose a body. The escaped spelling goes: echo would
+// route by it and hand out what stands in it, so that a%40b were not a@b.
 func trimSlash(u *url.URL) {
+	u.RawPath = ""
 	if len(u.Path) > 1 && strings.HasSuffix(u.Path, "/") && !strings.HasSuffix(u.Path, "//") {
 		u.Path = u.Path[:len(u.Path)-1]
-		u.RawPath = strings.TrimSuffix(u.RawPath, "/")
 	}
 }
 
