@@ -21,6 +21,7 @@ type app struct {
 	getenv func(string) string
 
 	settings settings
+	resolved *resolution // where the settings came from
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -71,6 +72,7 @@ Every command works offline, beside the running server, and remote with
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.backupCommand(), a.restoreCommand(), a.healthCommand(), a.versionCommand(),
+		a.configCommand(),
 	)
 	return root
 }
