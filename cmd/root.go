@@ -21,6 +21,7 @@ type app struct {
 	getenv func(string) string
 
 	settings settings
+	resolved *resolution // where the settings came from
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -73,6 +74,7 @@ Every command works offline, beside the running server, and remote with
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(),
+		a.configCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

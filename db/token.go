@@ -201,8 +201,7 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 		expires = now + int64(DefaultTokenTTL/time.Second)
 	}
 	if bound := now + int64(maxTTL/time.Second); maxTTL > 0 && later(expires, bound) {
-		// A client that asks for just the bound rounds the second up.
-		if asked != 0 && later(asked, bound+1) {
+		if asked != 0 {
 			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
 		}
 		expires = bound

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -35,7 +34,12 @@ type Config struct {
 	PublicURL   string        // under which browsers reach this server; "": only the listening address is known
 	TLS         bool          // the own listener is https
 	AccessLog   bool          // log successful requests too
-	Dir         string        // the data folder, for a backup's temporary copy
+
+	// TrustedProxies are believed when they say in X-Forwarded-For for whom
+	// they ask. Nobody else is.
+	TrustedProxies []netip.Prefix
+
+	Dir string // the data folder, for a backup's temporary copy
 
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
@@ -57,6 +61,9 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
+
+	stopping  context.Context // done when Serve has begun to stop
+	beginStop context.CancelFunc
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
@@ -66,11 +73,12 @@ func New(c Config) (*Server, error) {
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
+	s.stopping, s.beginStop = context.WithCancel(context.Background())
 	s.secure = c.TLS
 	if c.PublicURL != "" {
 		u, err := parsePublicURL(c.PublicURL)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("public-url: %w", err)
 		}
 		s.secure = s.secure || u.Scheme == "https"
 		if err := s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
@@ -97,10 +105,16 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
+// CheckPublicURL tells whether text has the form of Config.PublicURL.
+func CheckPublicURL(text string) error {
+	_, err := parsePublicURL(text)
+	return err
+}
+
 func parsePublicURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return nil, errors.New("public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com")
+		return nil, errors.New("it is the scheme and host under which browsers reach husk, such as https://id.example.com")
 	}
 	return u, nil
 }
@@ -112,6 +126,8 @@ var (
 	valueNosniff  = []string{"nosniff"}
 	valueNoStore  = []string{"no-store"}
 	valueReferrer = []string{"no-referrer"}
+	valueHSTS     = []string{"max-age=31536000"} // a year
+	valueClose    = []string{"close"}
 	valueCSP      = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"}
 )
 
@@ -125,11 +141,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["Referrer-Policy"] = valueReferrer
 	h["Cache-Control"] = valueNoStore
 	h["Content-Security-Policy"] = valueCSP
+	if s.secure {
+		h["Strict-Transport-Security"] = valueHSTS
+	}
+	if s.stopping.Err() != nil {
+		h["Connection"] = valueClose
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, id, p)
 		}
 	}()
+	if r.Body != nil && r.Body != http.NoBody {
+		var b *body
+		r, b = s.followBody(w, r)
+		defer b.finish(r)
+	}
 	trimSlash(r.URL)
 	s.echo.ServeHTTP(w, r)
 }
@@ -167,15 +194,6 @@ func (s *Server) newRequestID() string {
 	i--
 	b[i] = '-'
 	return s.idPrefix + string(b[i:])
-}
-
-// clientAddress is the address of the TCP peer, without port.
-func (s *Server) clientAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
 }
 
 func parseAddress(s string) netip.Addr {
