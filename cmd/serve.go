@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"husk/db"
+	"husk/web"
 	"husk/web/control"
 )
 
@@ -61,7 +62,8 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	}
 	log.Info("husk serves", "version", version(), "addr", tcp.Addr().String(), "data", a.settings.Data)
-	a.tellSetup(ctx, store)
+	server.ListensOn(tcp.Addr())
+	a.tellSetup(ctx, store, server)
 	if err := server.Serve(ctx, tcp, socket); err != nil {
 		return err
 	}
@@ -127,7 +129,7 @@ func (a *app) listenTCP(log *slog.Logger) (net.Listener, error) {
 }
 
 // tellSetup prints the next step while nobody can sign in.
-func (a *app) tellSetup(ctx context.Context, store *db.Store) {
+func (a *app) tellSetup(ctx context.Context, store *db.Store, server *web.Server) {
 	if required, err := store.SetupRequired(ctx); err != nil || !required {
 		return
 	}
@@ -135,5 +137,5 @@ func (a *app) tellSetup(ctx context.Context, store *db.Store) {
 	if a.settings.Data != defaultData() {
 		command += " --data " + a.settings.Data
 	}
-	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n", command)
+	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n\nor open %s/setup with the set-up code %s\n", command, server.Endpoint(), server.SetupCode())
 }

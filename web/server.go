@@ -18,6 +18,7 @@ import (
 
 	"husk/db"
 	"husk/web/password"
+	"husk/web/ratelimit"
 	"husk/web/session"
 )
 
@@ -54,6 +55,10 @@ type Server struct {
 	idCount  atomic.Uint64
 
 	identities identities
+
+	listening  string // URL of the listening address; see Endpoint
+	setupCode  string
+	setupTries *ratelimit.Limiter
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
@@ -74,6 +79,8 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("public-url: %w", err)
 		}
 	}
+	s.listening = "http://localhost"
+	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
