@@ -31,11 +31,18 @@ var (
 	valueForEver    = []string{"public, max-age=31536000, immutable"}
 )
 
-// wantsPage tells whether a person's browser asks: it names text/html, and it
-// sends nothing but a form.
+// fromBrowser tells whether a browser may have sent this: a form at most, and
+// no credential in a header, which only programs send.
+func fromBrowser(c echo.Context) bool {
+	r := c.Request()
+	return (r.Method == http.MethodGet || mediaType(c) == formType) && len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) == 0
+}
+
+// wantsPage tells whether a person reads the answer: a browser asks, and it
+// names text/html.
 func wantsPage(c echo.Context) bool {
 	r := c.Request()
-	if r.Method != http.MethodGet && mediaType(c) != formType {
+	if !fromBrowser(c) {
 		return false
 	}
 	for _, accept := range r.Header["Accept"] {
@@ -89,8 +96,7 @@ func (s *Server) failPage(c echo.Context, err error) error {
 	if r.Method == http.MethodGet {
 		target = r.URL.RequestURI()
 	}
-	// Who sent a credential in a header is a program, and is told that it is bad.
-	browser := (r.Method == http.MethodGet || wantsPage(c)) && len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) == 0
+	browser := fromBrowser(c) && (r.Method == http.MethodGet || wantsPage(c))
 	next := ""
 	switch {
 	case browser && f.status == http.StatusUnauthorized:
