@@ -117,7 +117,8 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 		listeners = []net.Listener{l}
 	}
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
-	s.tellSetup(ctx, store)
+	server.ListensOn(listeners[0].Addr())
+	s.tellSetup(ctx, store, server)
 	s.manager.notify(s.log.Logger, "READY=1")
 	stopBeside := s.beside(ctx, cmd, store, hangups)
 	defer stopBeside()
@@ -354,7 +355,7 @@ func closeAll(listeners []net.Listener) {
 }
 
 // tellSetup prints the next step while nobody can sign in.
-func (a *app) tellSetup(ctx context.Context, store *db.Store) {
+func (a *app) tellSetup(ctx context.Context, store *db.Store, server *web.Server) {
 	if required, err := store.SetupRequired(ctx); err != nil || !required {
 		return
 	}
@@ -362,5 +363,5 @@ func (a *app) tellSetup(ctx context.Context, store *db.Store) {
 	if a.settings.Data != defaultData() {
 		command += " --data " + a.settings.Data
 	}
-	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n", command)
+	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n\nor open %s/setup with the set-up code %s\n", command, server.Endpoint(), server.SetupCode())
 }

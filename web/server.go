@@ -61,9 +61,14 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
+	returnKey  []byte // signs where a sign-in leads back to
 
 	stopping  context.Context // done when Serve has begun to stop
 	beginStop context.CancelFunc
+
+	listening  string // URL of the listening address; see Endpoint
+	setupCode  string
+	setupTries *ratelimit.Limiter
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
@@ -88,10 +93,14 @@ func New(c Config) (*Server, error) {
 	if s.Limiter == nil {
 		s.Limiter = ratelimit.New(ratelimit.Config{})
 	}
-	var err error
-	if s.deviceKey, err = c.Store.Secret(context.Background(), "husk device cookie"); err != nil {
-		return nil, err
+	for purpose, key := range map[string]*[]byte{"husk device cookie": &s.deviceKey, "husk return target": &s.returnKey} {
+		var err error
+		if *key, err = c.Store.Secret(context.Background(), purpose); err != nil {
+			return nil, err
+		}
 	}
+	s.listening = "http://localhost"
+	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
