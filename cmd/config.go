@@ -141,8 +141,8 @@ func problemCount(n int) string {
 // configFile is a configuration file: what it sets and what is wrong with it.
 type configFile struct {
 	name     string
-	set      *pflag.FlagSet // what the file sets is changed in it
-	lines    map[string]int // where
+	set      *pflag.FlagSet // the file's values and, for the rest, the defaults
+	lines    map[string]int // what the file sets, and where
 	problems []problem
 	exposed  bool // others may write the file
 }
@@ -264,7 +264,6 @@ func (c *configFile) entry(key, value *yaml.Node) {
 		c.add(key.Line, name, "%s is set already, on line %d", name, c.lines[name])
 	default:
 		c.lines[name] = key.Line
-		f.Changed = true
 		c.value(f, value)
 	}
 }

@@ -144,12 +144,12 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 		if err := r.file.broken(); err != nil {
 			return nil, err
 		}
-		r.file.set.Visit(func(f *pflag.Flag) {
-			if r.sourceOf(f.Name) == fromDefault {
-				copyValue(r.Lookup(f.Name).Value, f.Value)
-				r.source[f.Name] = fromFile
+		for name := range r.file.lines {
+			if r.sourceOf(name) == fromDefault {
+				copyValue(r.Lookup(name).Value, r.file.set.Lookup(name).Value)
+				r.source[name] = fromFile
 			}
-		})
+		}
 	}
 	// What is relative is so to where the program was started.
 	data, err := filepath.Abs(text(r.FlagSet, "data"))
