@@ -16,6 +16,7 @@ import (
 	"husk/web"
 	"husk/web/api"
 	"husk/web/control"
+	"husk/web/session"
 	"husk/web/token"
 )
 
@@ -381,4 +382,46 @@ func TestOfflineActor(t *testing.T) {
 	if len(page.Hits.Hits) != 1 || page.Hits.Hits[0].Source.Owner != db.SingleUser {
 		t.Errorf("a token that the local owner made belongs to %+v", page.Hits.Hits)
 	}
+}
+
+// A good signature alone is nothing: the session that it names has to live and
+// to be of that user.
+func TestJWTNeedsItsSession(t *testing.T) {
+	s := newServer(t)
+	ann, bob := s.newUser(annEmail), s.newUser("bob@example.com")
+	keys, err := s.store.Keys(t.Context())
+	must(t, err)
+	claims, _, err := session.NewParser(s.clock.now).Parse(ann.jwt, keys)
+	must(t, err)
+	live, err := s.store.Session(t.Context(), claims.Jti)
+	must(t, err)
+	sign := func(change func(*db.Session)) string {
+		r := *live
+		change(&r)
+		jwt, err := session.Sign(keys.Signing, &r)
+		must(t, err)
+		return jwt
+	}
+	s.do("GET", "/account/profile", "", bearer(sign(func(*db.Session) {}))).want(200)
+	for name, jwt := range map[string]string{
+		"another user":          sign(func(r *db.Session) { r.User = bob.id }),
+		"the single user":       sign(func(r *db.Session) { r.User = db.SingleUser }),
+		"nobody":                sign(func(r *db.Session) { r.User = absentID }),
+		"no session":            sign(func(r *db.Session) { r.ID = absentID }),
+		"a token for a session": sign(func(r *db.Session) { r.ID = s.mint(ann.session(), api.NewToken{}).ID }),
+		"the user's id":         sign(func(r *db.Session) { r.ID = r.User }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.do("GET", "/account/profile", "", bearer(jwt)).want(401, "invalid_token").challenge(challengeInvalid)
+			s.do("GET", "/account/profile", "", cookie(jwt)).want(401, "invalid_token")
+		})
+	}
+	// One that says it lasts longer ends with its session.
+	longer := sign(func(r *db.Session) { r.Expires = r.Expires.Add(time.Hour) })
+	s.do("GET", "/account/profile", "", bearer(longer)).want(200)
+	s.clock.advance(24 * time.Hour)
+	s.do("GET", "/account/profile", "", bearer(longer)).want(401, "invalid_token")
+	bob = s.signIn(bob)
+	s.do("POST", "/account/logout", "", bob.session()).want(200)
+	s.do("GET", "/account/profile", "", bob.session()).want(401, "invalid_token")
 }
