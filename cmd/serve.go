@@ -79,7 +79,11 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer closeAll(inherited)
-	store, err := a.openWhenFree(ctx, s.log.Logger)
+	patience := lockWait
+	if len(inherited) > 0 {
+		patience = handoverPatience
+	}
+	store, err := a.openWhenFree(ctx, s.log.Logger, patience)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // told to stop while it waited
@@ -157,19 +161,20 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 	}
 }
 
-// lockPatience is how long serve waits for the data file. The server before it
-// keeps it while it drains, and a while more to write everything down.
-const lockPatience = web.DrainTimeout + 10*time.Second
+// handoverPatience is how long a server that inherits its sockets waits for the
+// data file: the one before it keeps it while it drains, and a while more to
+// write everything down.
+const handoverPatience = web.DrainTimeout + 10*time.Second
 
 // openWhenFree opens the store when whoever has it lets go of it, and says
 // what it waits for.
-func (a *app) openWhenFree(ctx context.Context, log *slog.Logger) (*db.Store, error) {
+func (a *app) openWhenFree(ctx context.Context, log *slog.Logger, patience time.Duration) (*db.Store, error) {
 	store, err := a.openStore(ctx, lockRound, true)
 	if !errors.Is(err, db.ErrLocked) {
 		return store, err
 	}
-	log.Info("the store is in use"+a.holderText()+": waiting for it", "data", a.settings.Data, "at_most", lockPatience.String())
-	for deadline := time.Now().Add(lockPatience); errors.Is(err, db.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil; {
+	log.Info("the store is in use"+a.holderText()+": waiting for it", "data", a.settings.Data, "at_most", patience.String())
+	for deadline := time.Now().Add(patience); errors.Is(err, db.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil; {
 		store, err = a.openStore(ctx, lockRound, true)
 	}
 	return store, err

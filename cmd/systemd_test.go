@@ -297,7 +297,7 @@ func TestUnitAgreesWithTheProgram(t *testing.T) {
 		value, _, _ := strings.Cut(rest, "\n")
 		return value
 	}
-	for name, least := range map[string]time.Duration{"TimeoutStartSec": 2 * lockPatience, "TimeoutStopSec": lockPatience} {
+	for name, least := range map[string]time.Duration{"TimeoutStartSec": 2 * handoverPatience, "TimeoutStopSec": handoverPatience} {
 		if d, err := time.ParseDuration(setting(name)); err != nil || d < least {
 			t.Errorf("%s is %v, %v; want at least %v", name, d, err, least)
 		}

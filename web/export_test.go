@@ -15,6 +15,7 @@ type RouteInfo struct {
 	Method, Path string
 	Need         string // "public", "signed-in", "session", "undeclared", or the permission
 	Early        bool
+	Page         bool // for browsers; see pages_test.go
 }
 
 // Table returns the routes of s.
@@ -22,7 +23,7 @@ func (s *Server) Table() []RouteInfo {
 	var infos []RouteInfo
 	for _, r := range s.routes() {
 		kinds := map[needKind]string{undeclared: "undeclared", public: "public", signedIn: "signed-in", ownSession: "session", permitted: r.need.permission}
-		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early})
+		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early, r.page})
 	}
 	return infos
 }

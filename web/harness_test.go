@@ -32,6 +32,7 @@ import (
 	"husk/web/api"
 	"husk/web/control"
 	"husk/web/password"
+	"husk/web/ratelimit"
 )
 
 // server is a Husk over a store of its own. There are two ways in: the
@@ -80,6 +81,9 @@ func newBareServer(t testing.TB, edits ...func(*web.Config)) *server {
 		Store: s.store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "1.2.3", Dir: filepath.Dir(s.path),
 		OpenCopy: func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) },
+		// Most tests are not about the throttle, and try one password after
+		// another; those in throttle_test.go set its limits.
+		Limiter: ratelimit.New(ratelimit.Config{Free: 1 << 20, AddressFree: 1 << 20, Now: s.clock.now}),
 	}
 	for _, edit := range edits {
 		edit(&config)
