@@ -20,6 +20,7 @@ const (
 	maxHeaderBytes    = 64 << 10
 	drainTimeout      = 10 * time.Second // for what is in flight when the server stops
 	drainReadTimeout  = time.Second      // for the rest of what has come in part by then
+	drainPoll         = 5 * time.Millisecond
 )
 
 // HTTPServer returns an http.Server for s with its limits.
@@ -44,27 +45,22 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	defer stop(nil)
 	hs := s.HTTPServer()
 	hs.BaseContext = func(net.Listener) context.Context { return context.WithValue(context.Background(), drainKey{}, ctx) }
-	var silent silentConns
-	hs.ConnState = silent.note
+	var connected connections
+	hs.ConnState = connected.note
 	var accepting, working sync.WaitGroup
 	for _, l := range listeners {
-		accepting.Go(func() {
-			if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				stop(fmt.Errorf("serve on %s: %w", l.Addr(), err))
-			}
-		})
+		accepting.Go(func() { stop(fmt.Errorf("serve on %s: %w", l.Addr(), hs.Serve(l))) })
 	}
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
 	working.Go(func() { s.Run(background) })
 
 	<-ctx.Done()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	defer time.AfterFunc(drainReadTimeout, silent.close).Stop()
-	if hs.Shutdown(drain) != nil {
-		hs.Close()
+	for _, l := range listeners {
+		l.Close()
 	}
 	accepting.Wait()
+	connected.drain(hs)
+	hs.Close()
 	endBackground()
 	working.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -93,21 +89,44 @@ func readWhileServing(w http.ResponseWriter, r *http.Request) (done func(error))
 	}
 }
 
-// silentConns are the connections that have not sent a whole first header.
-// http.Server waits for them when it stops.
-type silentConns struct{ conns sync.Map }
+// connections are those that were accepted and are open. The silent ones have
+// not sent a whole first header.
+type connections struct{ open, silent sync.Map }
 
-func (s *silentConns) note(c net.Conn, state http.ConnState) {
-	if state == http.StateNew {
-		s.conns.Store(c, nil)
-	} else {
-		s.conns.Delete(c)
+func (o *connections) note(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		o.open.Store(c, nil)
+		o.silent.Store(c, nil)
+	case http.StateActive:
+		o.silent.Delete(c)
+	case http.StateClosed, http.StateHijacked:
+		o.silent.Delete(c)
+		o.open.Delete(c)
 	}
 }
 
-func (s *silentConns) close() {
-	s.conns.Range(func(c, _ any) bool {
-		c.(net.Conn).Close()
-		return true
-	})
+// drain waits until every connection is closed, each after the answer to what
+// it sent. http.Server's own Shutdown would drop a request that has come whole
+// on a new connection, and its client could not know whether it was done; and
+// it would wait for one that never comes whole.
+func (o *connections) drain(hs *http.Server) {
+	began, tick := time.Now(), time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for time.Since(began) < drainTimeout {
+		hs.SetKeepAlivesEnabled(false) // and closes the idle ones
+		if time.Since(began) > drainReadTimeout {
+			o.silent.Range(func(c, _ any) bool { c.(net.Conn).Close(); return true })
+		}
+		if o.none() {
+			return
+		}
+		<-tick.C
+	}
+}
+
+func (o *connections) none() bool {
+	none := true
+	o.open.Range(func(any, any) bool { none = false; return false })
+	return none
 }
