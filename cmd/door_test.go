@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -445,4 +444,3 @@ func TestInterruptedCommand(t *testing.T) {
 	}
 }
 
-var _ net.Conn

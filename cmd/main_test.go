@@ -74,6 +74,13 @@ type program struct {
 	uid   uint32   // another user; 0: the one of the test
 }
 
+// unmasked prepares a process that begins with umask 0.
+func (p program) unmasked(ctx context.Context, args ...string) *exec.Cmd {
+	c := p.command(ctx, args...)
+	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `umask 0; exec "$@"`, "sh"}, c.Args...)
+	return c
+}
+
 // command prepares a process. It is killed when ctx ends.
 func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "husk", args...)
@@ -222,8 +229,13 @@ func (l *serverLog) String() string {
 // killed when the test ends, unless it has ended before.
 func (p program) start(t testing.TB, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, done: make(chan struct{}), serves: make(chan struct{})}
-	s.cmd = p.command(context.Background(), append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...)
+	return run(t, p.command(context.Background(), append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...))
+}
+
+// run starts a command that becomes a server.
+func run(t testing.TB, c *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, cmd: c, done: make(chan struct{}), serves: make(chan struct{})}
 	s.cmd.Stdout = &s.log
 	stderr, err := s.cmd.StderrPipe()
 	if err == nil {
