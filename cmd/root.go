@@ -73,7 +73,7 @@ Every command works offline, beside the running server, and remote with
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
-		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(), a.manCommand(),
 		a.configCommand(),
 	)
 	root.InitDefaultCompletionCmd()
@@ -142,7 +142,7 @@ func none(cmd *cobra.Command, args []string) error {
 
 func one(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
+		if len(args) != 1 || args[0] == "" { // empty is what an unset variable leaves
 			return usage(cmd.CommandPath()+" takes one argument: "+what, "see '"+cmd.CommandPath()+" --help'")
 		}
 		return nil
