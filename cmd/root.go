@@ -20,7 +20,8 @@ type app struct {
 	stderr io.Writer
 	getenv func(string) string
 
-	settings settings
+	interrupted <-chan struct{} // closed by a signal
+	settings    settings
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -35,6 +36,7 @@ func Main() int {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	a.interrupted = ctx.Done()
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
