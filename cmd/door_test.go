@@ -444,4 +444,3 @@ func TestInterruptedCommand(t *testing.T) {
 		t.Errorf("the folder holds %v, %v", entries, err)
 	}
 }
-

@@ -22,6 +22,7 @@ type app struct {
 
 	interrupted <-chan struct{} // closed by a signal
 	settings    settings
+	resolved    *resolution // where the settings came from
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -74,7 +75,8 @@ Every command works offline, beside the running server, and remote with
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
-		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
+		a.configCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

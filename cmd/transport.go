@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"husk/web"
 	"husk/web/api"
 	"husk/web/password"
+	"husk/web/ratelimit"
 )
 
 // session is a client with what has to end after the last request.
@@ -51,10 +51,6 @@ func (a *app) use(ctx context.Context, creates bool, f func(*session) error) err
 }
 
 func (a *app) connectRemote() (*session, error) {
-	u, err := url.Parse(a.settings.Server)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, usage("--server is not a URL", "give scheme and host, such as https://id.example.com")
-	}
 	token, err := a.readTokenFile()
 	if err != nil {
 		return nil, err
@@ -159,9 +155,17 @@ func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 		SessionTTL:  a.settings.SessionTTL,
 		MaxTokenTTL: a.settings.MaxTokenTTL,
 		PublicURL:   a.settings.PublicURL,
+		TLS:         a.settings.TLSCert != "",
 		AccessLog:   a.settings.AccessLog,
 		Dir:         a.settings.Data,
-		OpenCopy:    func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
+
+		TrustedProxies: a.settings.TrustedProxies,
+		Limiter:        ratelimit.New(a.settings.Login),
+		CORSOrigins:    a.settings.CORSOrigins,
+		AuditKeep:      a.settings.AuditKeep,
+		AuditEntries:   a.settings.AuditEntries,
+
+		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
 	})
 	if err != nil {
 		return nil, &failure{code: exitUsage, err: err, what: fmt.Sprintf("the settings don't fit: %v", err)}

@@ -201,8 +201,7 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 		expires = now + int64(DefaultTokenTTL/time.Second)
 	}
 	if bound := now + int64(maxTTL/time.Second); maxTTL > 0 && later(expires, bound) {
-		// A client that asks for just the bound rounds the second up.
-		if asked != 0 && later(asked, bound+1) {
+		if asked != 0 {
 			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
 		}
 		expires = bound
@@ -352,8 +351,8 @@ func (t *txn) notAbove(k *Token) error {
 	if by == nil {
 		return nil
 	}
-	more := len(by.Permissions) > 0 &&
-		(len(k.Permissions) == 0 || NewPermissions(by.Permissions).Missing(NewPermissions(k.Permissions)) != "")
+	limits := NewPermissions(by.Permissions)
+	more := !limits.Empty() && !limits.All() && (len(k.Permissions) == 0 || limits.Missing(NewPermissions(k.Permissions)) != "")
 	if more || later(k.Expires, by.Expires) || !within(k.AllowedIPs, by.AllowedIPs) {
 		return fail(ErrDenied, "above_token", "a token can't change one that has more rights, more addresses or a later expiry than itself")
 	}

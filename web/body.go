@@ -18,9 +18,7 @@ const maxBody = 64 << 10
 
 // readBody returns the body, or 413.
 func readBody(c echo.Context) ([]byte, error) {
-	done := readWhileServing(c.Response(), c.Request())
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
-	done(err)
 	if err == nil {
 		return body, nil
 	}
