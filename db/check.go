@@ -157,7 +157,7 @@ func (w *walk) auditChain() error {
 		var e Event
 		if err := json.Unmarshal(value, &e); err != nil || string(seqKey(e.Seq)) != string(key) {
 			w.report(fmt.Errorf("audit entry %x can't be read", key))
-		} else if seq != 0 && (e.Seq != seq+1 || e.Prev != hash) {
+		} else if e.Seq != seq+1 || e.Prev != hash {
 			w.report(fmt.Errorf("the audit chain is broken before entry %d", e.Seq))
 		}
 		sum := sha256.Sum256(value)
