@@ -26,6 +26,7 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 			func() error { return checkRecords(w, &roleRecords) },
 			func() error { return checkRecords(w, &keyRecords) },
 			w.counters,
+			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
 			func() error { return w.orphans(tokenUseBucket, tokenRecords.bucket) },
 			func() error { return w.orphans(sessionUseBucket, sessionRecords.bucket) },
 			w.auditChain,
@@ -153,6 +154,7 @@ func (w *walk) orphans(bucket, owner string) error {
 func (w *walk) auditChain() error {
 	var seq uint64
 	var hash string
+	found := 0 // by how many index entries the log should be found
 	err := w.each(auditBucket, func(key, value []byte) {
 		var e Event
 		if err := json.Unmarshal(value, &e); err != nil || string(seqKey(e.Seq)) != string(key) {
@@ -162,9 +164,16 @@ func (w *walk) auditChain() error {
 		}
 		sum := sha256.Sum256(value)
 		seq, hash = e.Seq, hex.EncodeToString(sum[:])
+		found += len(auditIndexKeys(&e))
 	})
 	if err != nil {
 		return err
+	}
+	if err := w.each(auditIndex, func(_, _ []byte) { found-- }); err != nil {
+		return err
+	}
+	if found != 0 {
+		w.report(fmt.Errorf("the audit index has %d entries more or fewer than the log needs", max(found, -found)))
 	}
 	var head auditHead
 	if _, err := w.getJSON(metaBucket, metaHead, &head); err != nil || head.Seq != seq || head.Hash != hash {

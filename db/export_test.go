@@ -185,3 +185,6 @@ func (s *Store) FindGadget(ctx context.Context, serial string) (id string, err e
 	err = s.view(ctx, func(t *txn) error { id, err = gadgets.find(t, serial); return err })
 	return id, err
 }
+
+// Bare is a store that did not look at the schema.
+func Bare(e Engine, now func() time.Time) *Store { return newStore(e, Options{Now: now}) }
