@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,7 +16,7 @@ func TestCacheIsNeverOld(t *testing.T) {
 	f := newStore(t)
 	u := f.user("ann@example.com")
 	k := f.mint(local, db.NewToken{Name: "0", Owner: u.ID})
-	const changes, readers = 120, 4
+	const changes, readers = 80, 2
 	var acknowledged [2]atomic.Int64 // of the user, of the token
 	number := func(name string) (n int64) { fmt.Sscan(name, &n); return n }
 	read := []func() (int64, error){
@@ -61,6 +62,7 @@ func TestCacheIsNeverOld(t *testing.T) {
 						t.Errorf("read %d, %v; %d was acknowledged", got, err, least)
 						return
 					}
+					runtime.Gosched() // the writers are to come to their turn
 				}
 			})
 		}
