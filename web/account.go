@@ -91,6 +91,9 @@ func (s *Server) signIn(c echo.Context, email, pass string) (*verified, error) {
 	}
 	ok, stale, err := s.Passwords.Verify(ctx, user.Password, pass)
 	switch {
+	case errors.Is(err, password.ErrDamaged):
+		s.log.Error("a stored password hash is damaged; set the password anew", "user", user.ID)
+		return nil, errLogin
 	case err != nil:
 		return nil, err
 	case !ok || user.Disabled:
