@@ -266,8 +266,27 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"live":    func(ctx context.Context, d *described) error { return d.plain("") },
 	"ready":   func(ctx context.Context, d *described) error { return d.plain("") },
 	"openAPI": func(ctx context.Context, d *described) error { return d.plain("") },
-	"Check":   func(ctx context.Context, d *described) error { return only(d.c.Check(ctx)) },
-	"Backup":  func(ctx context.Context, d *described) error { return d.c.Backup(ctx, io.Discard) },
+
+	"application": func(ctx context.Context, d *described) error { return d.plain("") },
+	"provider":    func(ctx context.Context, d *described) error { return d.plain("") },
+	"info":        func(ctx context.Context, d *described) error { return d.plain("") },
+	"settings":    func(ctx context.Context, d *described) error { return d.plain("") },
+	"initialize": func(ctx context.Context, d *described) error {
+		s, _, _ := benchServer(d.T)
+		fresh := httptest.NewServer(s)
+		defer fresh.Close()
+		own := d.base
+		d.base = fresh.URL
+		defer func() { d.base = own }()
+		body := mustJSON(d.T, api.Setup{Password: describedPassword, Code: s.SetupCode()})
+		if status := d.send("POST", "/setup/_initialize", body, http.Header{"Content-Type": {"application/json"}}); status != 200 {
+			return fmt.Errorf("status %d", status)
+		}
+		return nil
+	},
+
+	"Check":  func(ctx context.Context, d *described) error { return only(d.c.Check(ctx)) },
+	"Backup": func(ctx context.Context, d *described) error { return d.c.Backup(ctx, io.Discard) },
 
 	"Login": func(ctx context.Context, d *described) error {
 		_, email := d.user()
@@ -367,7 +386,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 }
 
 // neverFail are the operations that nothing sent can make fail.
-var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true}
+var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "application": true, "provider": true}
 
 // TestOpenAPIAnswers calls every operation so that it succeeds, and in every
 // way in which its description says that it refuses, as far as that follows
@@ -478,6 +497,10 @@ func TestOpenAPIRefusals(t *testing.T) {
 		_, _ = d.setup.Login(ctx, api.Login{Email: email, Password: "a wrong one"}) // counted
 	}
 	call("POST /account/login", 429, func() error { return only(d.c.Login(ctx, api.Login{Email: email, Password: "a wrong one"})) })
+	call("POST /setup/_initialize", 409, func() error {
+		status := d.send("POST", "/setup/_initialize", mustJSON(t, operations[d.key].body), http.Header{"Content-Type": {"application/json"}})
+		return &api.Error{Status: status, RetryAfter: 1}
+	})
 	if err.RetryAfter <= 0 {
 		t.Error("429 without Retry-After")
 	}

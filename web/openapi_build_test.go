@@ -260,6 +260,9 @@ func (b *builder) answers(r route, o operation) object {
 	for _, status := range statusesOf(r, o) {
 		out[strconv.Itoa(status)] = object{"$ref": "#/components/responses/" + strconv.Itoa(status)}
 	}
+	if r.page {
+		out["303"] = object{"$ref": "#/components/responses/303"}
+	}
 	return out
 }
 
@@ -283,6 +286,8 @@ func statusesOf(r route, o operation) []int {
 func (b *builder) responses() object {
 	schema := b.schema(reflect.TypeFor[api.Error]())
 	out := object{"default": object{"description": "Anything else that went wrong.", "content": object{"application/json": object{"schema": schema}}}}
+	out["303"] = object{"description": "To a browser's form, where Accept names text/html, instead of 200; refusals are pages then.",
+		"headers": object{"Location": object{"description": "A path of this server.", "schema": isText}}}
 	for status, r := range refusals {
 		example := api.Error{Status: status, Detail: api.ErrorDetail{Reason: r.reason, Code: r.code}}
 		one := object{"description": r.about, "content": object{"application/json": object{"schema": schema, "example": example}}}

@@ -78,7 +78,16 @@ var operations = map[string]operation{
 	"GET /livez": {id: "live", tag: tagSystem, summary: "Whether the process answers", answer: api.Status{}},
 	"GET /readyz": {id: "ready", tag: tagSystem, summary: "Whether the store answers",
 		about: "200 means that requests can be sent here.", answer: api.Ready{}, also: []int{503}},
-	"GET /openapi.json": {id: "openAPI", tag: tagSystem, summary: "This description", answer: map[string]any{}},
+	"GET /openapi.json":        {id: "openAPI", tag: tagSystem, summary: "This description", answer: map[string]any{}},
+	"GET /setting/application": {id: "application", tag: tagSystem, summary: "What a console reads before anybody has signed in", answer: api.Settings{}},
+	"GET /provider/_info":      {id: "provider", tag: tagSystem, summary: "What a desktop program reads of a server that it is pointed at", answer: api.Provider{}},
+	"GET /_info":               {id: "info", tag: tagSystem, summary: "Name and version of what answers", answer: api.Info{}},
+	"GET /settings": {id: "settings", tag: tagSystem, summary: "What a console asks for its own settings",
+		about: "Husk keeps none for it.", answer: map[string]any{}},
+	"POST /setup/_initialize": {id: "initialize", tag: tagAccount, summary: "Make the first administrator",
+		about: "With the set-up code that `husk serve` printed when it started. Without an email it is the single user who gets the password.",
+		body:  api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
+		answer: api.Acknowledged{}, also: []int{409, 429, 503}},
 	"GET /system/check": {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit", answer: api.CheckReport{}},
 	"GET /system/backup": {id: "Backup", tag: tagSystem, summary: "A backup of the whole store",
 		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there.",
@@ -184,8 +193,11 @@ var operations = map[string]operation{
 
 // htmlOnly are the routes that answer browsers only, and so are not described.
 var htmlOnly = map[string]bool{
-	"GET /docs":       true,
-	"GET /docs/:name": true,
+	"GET /": true, "GET /setup": true, "GET /login": true,
+	"GET /password": true, "POST /password": true,
+	"GET /connect": true, "POST /connect": true,
+	"GET /assets/:name": true,
+	"GET /docs":         true, "GET /docs/:name": true,
 }
 
 // withoutClient are the operations that api.Client has no method for, and why.
@@ -193,6 +205,11 @@ var withoutClient = map[string]string{
 	"live":         "for what watches over the process",
 	"ready":        "for what sends requests to the process",
 	"openAPI":      "for tools that read OpenAPI",
+	"application":  "for consoles, which read it by JavaScript",
+	"provider":     "for the desktop program",
+	"info":         "for the desktop program",
+	"settings":     "for consoles, which read it by JavaScript",
+	"initialize":   "for browsers; 'husk passwd' does it on the machine",
 	"logoutByLink": "for links; Logout is the same",
 	"requestToken": "for older clients; CreateToken is the same",
 	"catTokens":    "for older clients; SearchTokens is the same",
@@ -202,6 +219,8 @@ var withoutClient = map[string]string{
 // values are the members of api's types that take one of a few words.
 var values = map[string][]string{
 	"Health.Status":        {"green", "yellow", "red"},
+	"HealthStatus.Status":  {"green", "yellow", "red"},
+	"Settings.LoginMode":   {"single", "multi"},
 	"Status.Status":        {"ok"},
 	"Ready.Status":         {"ok"},
 	"LoggedIn.Status":      {"ok"},

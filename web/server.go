@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -35,7 +34,12 @@ type Config struct {
 	PublicURL   string        // under which browsers reach this server; "": only the listening address is known
 	TLS         bool          // the own listener is https
 	AccessLog   bool          // log successful requests too
-	Dir         string        // the data folder, for a backup's temporary copy
+
+	// TrustedProxies are believed when they say in X-Forwarded-For for whom
+	// they ask. Nobody else is.
+	TrustedProxies []netip.Prefix
+
+	Dir string // the data folder, for a backup's temporary copy
 
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
@@ -57,6 +61,14 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
+	returnKey  []byte // signs where a sign-in leads back to
+
+	stopping  context.Context // done when Serve has begun to stop
+	beginStop context.CancelFunc
+
+	listening  string // URL of the listening address; see Endpoint
+	setupCode  string
+	setupTries *ratelimit.Limiter
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
@@ -66,11 +78,12 @@ func New(c Config) (*Server, error) {
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
+	s.stopping, s.beginStop = context.WithCancel(context.Background())
 	s.secure = c.TLS
 	if c.PublicURL != "" {
 		u, err := parsePublicURL(c.PublicURL)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("public-url: %w", err)
 		}
 		s.secure = s.secure || u.Scheme == "https"
 		if err := s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
@@ -80,10 +93,14 @@ func New(c Config) (*Server, error) {
 	if s.Limiter == nil {
 		s.Limiter = ratelimit.New(ratelimit.Config{})
 	}
-	var err error
-	if s.deviceKey, err = c.Store.Secret(context.Background(), "husk device cookie"); err != nil {
-		return nil, err
+	for purpose, key := range map[string]*[]byte{"husk device cookie": &s.deviceKey, "husk return target": &s.returnKey} {
+		var err error
+		if *key, err = c.Store.Secret(context.Background(), purpose); err != nil {
+			return nil, err
+		}
 	}
+	s.listening = "http://localhost"
+	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
@@ -97,10 +114,16 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
+// CheckPublicURL tells whether text has the form of Config.PublicURL.
+func CheckPublicURL(text string) error {
+	_, err := parsePublicURL(text)
+	return err
+}
+
 func parsePublicURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return nil, errors.New("public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com")
+		return nil, errors.New("it is the scheme and host under which browsers reach husk, such as https://id.example.com")
 	}
 	return u, nil
 }
@@ -112,6 +135,8 @@ var (
 	valueNosniff  = []string{"nosniff"}
 	valueNoStore  = []string{"no-store"}
 	valueReferrer = []string{"no-referrer"}
+	valueHSTS     = []string{"max-age=31536000"} // a year
+	valueClose    = []string{"close"}
 	valueCSP      = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"}
 )
 
@@ -125,11 +150,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["Referrer-Policy"] = valueReferrer
 	h["Cache-Control"] = valueNoStore
 	h["Content-Security-Policy"] = valueCSP
+	if s.secure {
+		h["Strict-Transport-Security"] = valueHSTS
+	}
+	if s.stopping.Err() != nil {
+		h["Connection"] = valueClose
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, id, p)
 		}
 	}()
+	if r.Body != nil && r.Body != http.NoBody {
+		var b *body
+		r, b = s.followBody(w, r)
+		defer b.finish(r)
+	}
 	trimSlash(r.URL)
 	s.echo.ServeHTTP(w, r)
 }
@@ -143,12 +179,12 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 }
 
 // trimSlash makes paths work with and without a trailing slash, without a
-// redirect, which would lose a body. Both spellings of the path are cut alike,
-// so that the router and the handlers see one.
+// redirect, which would lose a body. The escaped spelling goes: echo would
+// route by it and hand out what stands in it, so that a%40b were not a@b.
 func trimSlash(u *url.URL) {
+	u.RawPath = ""
 	if len(u.Path) > 1 && strings.HasSuffix(u.Path, "/") && !strings.HasSuffix(u.Path, "//") {
 		u.Path = u.Path[:len(u.Path)-1]
-		u.RawPath = strings.TrimSuffix(u.RawPath, "/")
 	}
 }
 
@@ -167,15 +203,6 @@ func (s *Server) newRequestID() string {
 	i--
 	b[i] = '-'
 	return s.idPrefix + string(b[i:])
-}
-
-// clientAddress is the address of the TCP peer, without port.
-func (s *Server) clientAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
 }
 
 func parseAddress(s string) netip.Addr {

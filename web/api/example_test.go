@@ -13,26 +13,35 @@ import (
 	"husk/web/api"
 )
 
+// A program signs in, makes itself an API token, and goes on with that.
 func Example() {
+	// Over TCP this is &api.Client{Base: "https://id.example.com"} and no more.
 	c, ctx, end := inMemory()
 	defer end()
 
-	// A program's token, with no more rights than it needs.
-	created, err := c.CreateToken(ctx, api.NewToken{Name: "backup", Owner: "ann@example.com", Permissions: []string{"generic#system/backup"}})
+	in, err := c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
+	check(err)
+	c.JWT = in.AccessToken
+	made, err := c.CreateToken(ctx, api.NewToken{Name: "nightly", Permissions: []string{"generic#security:auth:api-token/search"}})
 	check(err)
 
-	program := &api.Client{Base: c.Base, HTTP: c.HTTP, Token: created.AccessToken}
-	p, err := program.Profile(ctx)
-	fmt.Println(p.Email, p.Permissions, err)
-
-	_, err = program.SearchUsers(ctx, api.ListOptions{})
+	c.JWT, c.Token = "", made.AccessToken
+	p, err := c.Profile(ctx)
+	check(err)
+	fmt.Println(p.Name, "by", made.Name, "may", p.Permissions)
+	for hit, err := range api.All(ctx, api.ListOptions{Sort: "name"}, c.SearchTokens) {
+		check(err)
+		fmt.Println(hit.Source.Name, hit.Source.Type)
+	}
+	_, err = c.SearchUsers(ctx, api.ListOptions{})
 	var refused *api.Error
 	if errors.As(err, &refused) {
-		fmt.Println(refused.Status, refused.Detail.Code)
+		fmt.Println(refused.Status, refused)
 	}
 	// Output:
-	// ann@example.com [generic#system/backup] <nil>
-	// 403 not_permitted
+	// Ann by nightly may [generic#security:auth:api-token/search]
+	// nightly general
+	// 403 that needs the permission generic#security:user/search
 }
 
 func ExampleAll() {
