@@ -443,4 +443,3 @@ func TestInterruptedCommand(t *testing.T) {
 		t.Errorf("the folder holds %v, %v", entries, err)
 	}
 }
-
