@@ -46,7 +46,7 @@ func buildOpenAPI(t *testing.T) []byte {
 	d := document{
 		OpenAPI: "3.1.1",
 		Info: object{"title": "Husk", "version": "1", "summary": "Accounts, sessions and API tokens for what you host yourself.",
-			"description": aboutAPI},
+			"description": aboutAPI, "license": object{"name": "Apache License 2.0", "identifier": "Apache-2.0"}},
 		Servers: []object{{"url": "/", "description": "The server that this description is read from."}},
 		Paths:   b.paths(),
 	}
