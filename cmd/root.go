@@ -20,8 +20,9 @@ type app struct {
 	stderr io.Writer
 	getenv func(string) string
 
-	settings settings
-	resolved *resolution // where the settings came from
+	interrupted <-chan struct{} // closed by a signal
+	settings    settings
+	resolved    *resolution // where the settings came from
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -36,6 +37,7 @@ func Main() int {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	a.interrupted = ctx.Done()
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
