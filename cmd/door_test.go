@@ -122,22 +122,23 @@ func TestHeldTooLong(t *testing.T) {
 	p.ok(t, "token", "create")
 	pid, _ := holdStore(t, p.data)
 	want := fmt.Sprintf("in use by process %d (holder)", pid)
+	var all sync.WaitGroup
 	for _, args := range [][]string{
 		{"token", "list"}, {"token", "create"}, {"health"}, {"serve", "--addr", "127.0.0.1:0"}, {"restore", os.DevNull},
 	} {
-		t.Run(args[0], func(t *testing.T) {
-			t.Parallel()
+		all.Go(func() {
 			began := time.Now()
 			r := p.want(t, exitBusy, args...)
 			took := time.Since(began)
 			if r.stdout != "" || !strings.Contains(r.stderr, want) {
-				t.Errorf("%v", r)
+				t.Errorf("husk %q: %v", args, r)
 			}
 			if args[0] != "restore" && took < lockWait || took > 3*lockWait {
-				t.Errorf("it took %v", took)
+				t.Errorf("husk %q took %v", args, took)
 			}
 		})
 	}
+	all.Wait()
 }
 
 // TestRestarts runs commands all the while a server starts and stops.

@@ -20,8 +20,9 @@ type app struct {
 	stderr io.Writer
 	getenv func(string) string
 
-	settings settings
-	resolved *resolution // where the settings came from
+	interrupted <-chan struct{} // closed by a signal
+	settings    settings
+	resolved    *resolution // where the settings came from
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -36,6 +37,7 @@ func Main() int {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	a.interrupted = ctx.Done()
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -73,8 +75,8 @@ Every command works offline, beside the running server, and remote with
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
-		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.healthCommand(), a.versionCommand(), a.manCommand(),
-		a.configCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
+		a.manCommand(), a.configCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {

@@ -17,6 +17,7 @@ import (
 	"husk/web"
 	"husk/web/api"
 	"husk/web/password"
+	"husk/web/ratelimit"
 )
 
 // session is a client with what has to end after the last request.
@@ -159,6 +160,10 @@ func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 		Dir:         a.settings.Data,
 
 		TrustedProxies: a.settings.TrustedProxies,
+		Limiter:        ratelimit.New(a.settings.Login),
+		CORSOrigins:    a.settings.CORSOrigins,
+		AuditKeep:      a.settings.AuditKeep,
+		AuditEntries:   a.settings.AuditEntries,
 
 		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
 	})

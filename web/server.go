@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
 	"husk/db"
 	"husk/web/password"
@@ -28,12 +29,15 @@ type Config struct {
 	Limiter   *ratelimit.Limiter // of tries at passwords; nil: the default limits
 	Log       *slog.Logger
 
-	Version     string        // of this program
-	SessionTTL  time.Duration // absolute life of a session; 0: 24 h
-	MaxTokenTTL time.Duration // longest life of a new API token; 0: no bound
-	PublicURL   string        // under which browsers reach this server; "": only the listening address is known
-	TLS         bool          // the own listener is https
-	AccessLog   bool          // log successful requests too
+	Version      string        // of this program
+	SessionTTL   time.Duration // absolute life of a session; 0: 24 h
+	CORSOrigins  []string      // whose scripts may call the API, without cookies
+	AuditKeep    time.Duration // how long audit entries are kept; 0: for ever
+	AuditEntries int64         // how many are kept at most; 0: all
+	MaxTokenTTL  time.Duration // longest life of a new API token; 0: no bound
+	PublicURL    string        // under which browsers reach this server; "": only the listening address is known
+	TLS          bool          // the own listener is https
+	AccessLog    bool          // log successful requests too
 
 	// TrustedProxies are believed when they say in X-Forwarded-For for whom
 	// they ask. Nobody else is.
@@ -106,6 +110,7 @@ func New(c Config) (*Server, error) {
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
 	// echo would believe X-Forwarded-For and X-Real-IP from anybody.
 	s.echo.IPExtractor = echo.ExtractIPDirect()
+	s.allowOrigins(c.CORSOrigins)
 	for _, r := range s.routes() {
 		if err := s.add(r); err != nil {
 			return nil, err
@@ -264,7 +269,41 @@ func (s *Server) sweep(ctx context.Context, always bool) {
 	if err != nil {
 		s.log.Warn("what has ended could not be removed", "error", err)
 	}
+	if always {
+		s.prune(ctx)
+	}
 	if fault := s.Store.ClockFault(); fault > 0 {
 		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
 	}
+}
+
+// prune removes the audit entries that are too old or too many.
+func (s *Server) prune(ctx context.Context) {
+	var older time.Time
+	if s.AuditKeep > 0 {
+		older = s.Store.Now().Add(-s.AuditKeep)
+	}
+	n, err := s.Store.PruneAudit(ctx, older, s.AuditEntries)
+	if err != nil {
+		s.log.Warn("old audit entries could not be removed", "error", err)
+	}
+	if n > 0 {
+		s.log.Info("old audit entries removed", "count", n)
+	}
+}
+
+// allowOrigins lets scripts of other origins call the API with a credential
+// that they hold themselves. Cookies are never theirs to use: the answer does
+// not allow credentials, and unsafe requests are still checked for origin.
+func (s *Server) allowOrigins(origins []string) {
+	if len(origins) == 0 {
+		return // closed
+	}
+	s.echo.Pre(middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOrigins:  origins,
+		AllowMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+		AllowHeaders:  []string{"Authorization", "Content-Type", "X-API-TOKEN"},
+		ExposeHeaders: []string{headerRequestID, "Retry-After"},
+		MaxAge:        600,
+	}))
 }
