@@ -33,6 +33,10 @@ func samples(f *pflag.Flag) [3]string {
 		return [3]string{"true", "true", "true"}
 	case "duration":
 		return [3]string{"1h", "2h", "3h"}
+	case "int", "int64":
+		return [3]string{"1", "2", "3"}
+	case "origin":
+		return [3]string{"https://a.example", "https://b.example,https://c.example", "https://d.example"}
 	case "cidr":
 		return [3]string{"10.0.0.0/8", "10.1.0.0/16,fd00::/8", "10.2.0.0/16"}
 	}

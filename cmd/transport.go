@@ -16,8 +16,6 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
-	"husk/web/password"
-	"husk/web/ratelimit"
 )
 
 // session is a client with what has to end after the last request.
@@ -149,7 +147,6 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 	s, err := web.New(web.Config{
 		Store:       store,
-		Passwords:   password.New(password.Config{Params: password.DefaultParams()}),
 		Log:         log,
 		Version:     version(),
 		SessionTTL:  a.settings.SessionTTL,
@@ -160,7 +157,7 @@ func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 		Dir:         a.settings.Data,
 
 		TrustedProxies: a.settings.TrustedProxies,
-		Limiter:        ratelimit.New(a.settings.Login),
+		Tries:          a.settings.Tries,
 		CORSOrigins:    a.settings.CORSOrigins,
 		AuditKeep:      a.settings.AuditKeep,
 		AuditEntries:   a.settings.AuditEntries,

@@ -13,6 +13,10 @@ import (
 	"husk/web/session"
 )
 
+// CheckPassword tells whether a new password may be one, as far as that can be
+// told without its user: its error is for the one who typed it.
+func CheckPassword(pass string) error { return password.Check(pass) }
+
 // errLogin is the one answer to a failed sign-in: it tells nothing about which
 // accounts exist.
 var errLogin = forbidden("login_failed", "the email or the password is wrong, or the account may not sign in")

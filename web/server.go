@@ -25,8 +25,8 @@ import (
 // Config is all that a Server needs; it is written out by hand in one place.
 type Config struct {
 	Store     *db.Store
-	Passwords *password.Hasher
-	Limiter   *ratelimit.Limiter // of tries at passwords; nil: the default limits
+	Passwords *password.Hasher // nil: one with the default parameters
+	Tries     Tries            // at passwords
 	Log       *slog.Logger
 
 	Version      string        // of this program
@@ -73,6 +73,7 @@ type Server struct {
 	listening  string // URL of the listening address; see Endpoint
 	setupCode  string
 	setupTries *ratelimit.Limiter
+	tries      *ratelimit.Limiter // at passwords
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
@@ -94,9 +95,10 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("public-url: %w", err)
 		}
 	}
-	if s.Limiter == nil {
-		s.Limiter = ratelimit.New(ratelimit.Config{})
+	if s.Passwords == nil {
+		s.Passwords = password.New(password.Config{Params: password.DefaultParams()})
 	}
+	s.tries = newTries(c.Tries)
 	for purpose, key := range map[string]*[]byte{"husk device cookie": &s.deviceKey, "husk return target": &s.returnKey} {
 		var err error
 		if *key, err = c.Store.Secret(context.Background(), purpose); err != nil {
