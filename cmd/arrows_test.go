@@ -18,7 +18,7 @@ var arrows = map[string][]string{
 	"husk": {"husk/cmd"},
 	"husk/cmd": {
 		"husk/web", "husk/web/api", "husk/web/control", "husk/web/token", "husk/db", "husk/db/bolt",
-		"husk/web/password", // wired in the one literal, and asked before a password is typed twice
+		"husk/web/password", "husk/web/ratelimit", // wired in the one literal of the server
 	},
 	"husk/web": {
 		"husk/db", "husk/web/api", "husk/web/control", "husk/web/password", "husk/web/token", "husk/web/session",

@@ -31,6 +31,8 @@ func samples(f *pflag.Flag) [3]string {
 	switch f.Value.Type() {
 	case "bool":
 		return [3]string{"true", "true", "true"}
+	case "int64":
+		return [3]string{"10", "20", "30"}
 	case "duration":
 		return [3]string{"1h", "2h", "3h"}
 	case "cidr":
