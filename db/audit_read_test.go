@@ -14,7 +14,7 @@ import (
 )
 
 // unlocks writes n entries.
-func (f *fixture) unlocks(n int) {
+func (f *timedStore) unlocks(n int) {
 	f.t.Helper()
 	for i := range n {
 		f.clock.pass(time.Second)
@@ -24,7 +24,7 @@ func (f *fixture) unlocks(n int) {
 
 func TestAuditPages(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	f.unlocks(100) // entry 1 is the store's creation
 	began := f.Now()
 	f.clock.pass(time.Second)
@@ -116,7 +116,7 @@ func TestVerifyAuditNamesThePlace(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFixture(t)
+			f := newTimedStore(t)
 			f.unlocks(100)
 			_, head, err := f.AuditHead(ctx)
 			must(t, err)
@@ -141,7 +141,7 @@ func TestVerifyAuditNamesThePlace(t *testing.T) {
 	}
 }
 
-func readFile(t *testing.T, f *fixture) []byte {
+func readFile(t *testing.T, f *timedStore) []byte {
 	t.Helper()
 	must(t, f.Close())
 	b, err := os.ReadFile(f.path)
@@ -150,7 +150,7 @@ func readFile(t *testing.T, f *fixture) []byte {
 	return b
 }
 
-func writeFile(t *testing.T, f *fixture, b []byte) {
+func writeFile(t *testing.T, f *timedStore, b []byte) {
 	t.Helper()
 	must(t, f.Close())
 	must(t, os.WriteFile(f.path, b, 0o600))
@@ -159,7 +159,7 @@ func writeFile(t *testing.T, f *fixture, b []byte) {
 
 func TestVerifyAuditAgainstAKeptHead(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	f.unlocks(50)
 	_, kept, err := f.AuditHead(ctx)
 	must(t, err)
@@ -185,7 +185,7 @@ func TestVerifyAuditAgainstAKeptHead(t *testing.T) {
 
 func TestPruneAuditLeavesAStub(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	f.unlocks(1000)
 	_, head, err := f.AuditHead(ctx)
 	must(t, err)
@@ -223,7 +223,7 @@ func TestPruneAuditLeavesAStub(t *testing.T) {
 }
 
 // restoreStub undoes the forgery above.
-func (f *fixture) restoreStub(t *testing.T) {
+func (f *timedStore) restoreStub(t *testing.T) {
 	must(t, f.Engine().Update(context.Background(), func(tx db.Tx) error {
 		key := []byte("audit.stub")
 		v, err := tx.Get("meta", key)
@@ -234,7 +234,7 @@ func (f *fixture) restoreStub(t *testing.T) {
 
 func TestRefusalsAreFolded(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	for i := range 10_000 {
 		f.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: fmt.Sprintf("192.0.2.%d", i%4)}, "session.login", "")
 	}
@@ -262,7 +262,7 @@ func TestRefusalsAreFolded(t *testing.T) {
 
 func TestNewAddressOfATokenIsAudited(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	k := f.token("00000000-0000-4000-8000-000000000001", db.SingleUser)
 	use := func(addresses ...string) {
 		for _, a := range addresses {
@@ -298,7 +298,7 @@ func TestNewAddressOfATokenIsAudited(t *testing.T) {
 }
 
 func BenchmarkVerifyAudit(b *testing.B) {
-	f := newFixture(b)
+	f := newTimedStore(b)
 	ctx := context.Background()
 	for range 50 {
 		for range 900 {

@@ -9,13 +9,13 @@ import (
 )
 
 // write makes any change, with which the store keeps its mark of time.
-func (f *fixture) write() {
+func (f *timedStore) write() {
 	f.t.Helper()
 	must(f.t, f.AuditUnlock(context.Background(), local, db.SingleUser))
 }
 
 func TestClockSetBackKeepsExpiry(t *testing.T) {
-	f := newFixture(t)
+	f := newTimedStore(t)
 	s := f.session(f.user("ann@example.com"), time.Hour)
 	f.clock.pass(2 * time.Hour)
 	f.write()
@@ -61,7 +61,7 @@ func TestClockAheadOnceEndsNothing(t *testing.T) {
 	ctx := context.Background()
 	const jump = 1000 * time.Hour
 	for _, restart := range []bool{false, true} {
-		f := newFixture(t)
+		f := newTimedStore(t)
 		s := f.session(f.user("ann@example.com"), time.Hour)
 		f.clock.pass(2 * time.Minute)
 		f.write()
@@ -93,7 +93,7 @@ func TestClockAheadOnceEndsNothing(t *testing.T) {
 
 func TestClockAheadForGoodIsBelieved(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	s := f.session(f.user("ann@example.com"), time.Hour)
 	f.clock.pass(2 * time.Minute)
 	f.write()
@@ -114,7 +114,7 @@ func TestClockAheadForGoodIsBelieved(t *testing.T) {
 }
 
 func TestClockSmallStepsAreNoFault(t *testing.T) {
-	f := newFixture(t)
+	f := newTimedStore(t)
 	for range 100 {
 		f.clock.pass(2 * time.Minute)
 		f.clock.step(-time.Second)

@@ -12,7 +12,7 @@ import (
 
 func TestSweepRemovesWhatHasEnded(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	ann, bob := f.user("ann@example.com"), f.user("bob@example.com")
 	short := f.session(ann, time.Hour)
 	long := f.session(bob, 48*time.Hour)
@@ -57,7 +57,7 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 
 func TestRotateKey(t *testing.T) {
 	ctx := context.Background()
-	f := newFixture(t)
+	f := newTimedStore(t)
 	u := f.user("ann@example.com")
 	s := f.session(u, 3*time.Hour)
 	before, err := f.Keys(ctx)

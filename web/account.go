@@ -114,6 +114,9 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*v
 	}
 	ok, stale, err := s.verify(ctx, try, user, pass)
 	switch {
+	case errors.Is(err, password.ErrDamaged):
+		s.log.Error("a stored password hash is damaged; set the password anew", "user", user.ID)
+		return nil, errLogin
 	case err != nil:
 		return nil, err
 	case !ok || user.Disabled:

@@ -113,6 +113,25 @@ func TestLoginRefused(t *testing.T) {
 	}
 }
 
+// A damaged hash is a wrong password outside; the log tells of it.
+func TestLoginWithDamagedHash(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	_, err := s.store.UpdateUser(t.Context(), &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}, ann.id, db.UserChange{Password: ptr("$argon2id$v=19$m=99999999,t=1,p=1$AA$AA")})
+	must(t, err)
+	want := s.do("POST", "/account/login", jsonOf(api.Login{Email: "nobody@example.com", Password: ann.password})).want(403, "login_failed")
+	before := s.hasher.Stats().Total
+	if a := s.do("POST", "/account/login", jsonOf(api.Login{Email: ann.email, Password: ann.password})); a.status != 403 || a.body != want.body {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if n := s.hasher.Stats().Total - before; n != 1 {
+		t.Errorf("%d hashes, want 1", n)
+	}
+	if !strings.Contains(s.log.String(), "damaged") || strings.Contains(s.log.String(), "99999999") {
+		t.Error("the log does not tell, or tells the hash")
+	}
+}
+
 func TestLoginMalformed(t *testing.T) {
 	s := newServer(t)
 	before := s.hasher.Stats().Total

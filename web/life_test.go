@@ -31,7 +31,8 @@ import (
 // goroutines waits until there are no more than most, or fails with what runs.
 func goroutines(t *testing.T, most int) {
 	t.Helper()
-	for range 10_000 {
+	// A hasher of another test may be giving back its memory just now.
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		if runtime.NumGoroutine() <= most {
 			return
 		}
@@ -50,9 +51,7 @@ func TestNewStartsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines became %d", before, after)
-	}
+	goroutines(t, before)
 }
 
 // A use as offline: open, serve in memory, ask, close. Nothing is left of it.
@@ -124,7 +123,7 @@ func TestServeTellsAFailingListener(t *testing.T) {
 func TestPanic(t *testing.T) {
 	s := newServer(t)
 	must(t, s.AddPublic("GET", "/panics", func(http.ResponseWriter, *http.Request) { panic("at " + marker) }))
-	must(t, s.AddPublic("GET", "/panics/nil", func(http.ResponseWriter, *http.Request) { var m map[string]int; m[marker] = 1 }))
+	must(t, s.AddPublic("GET", "/panics/nil", func(_ http.ResponseWriter, r *http.Request) { _ = *r.TLS }))
 	must(t, s.AddPublic("GET", "/panics/late", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "5")
 		w.WriteHeader(200)
@@ -328,11 +327,9 @@ func TestBackupThatCanNotBeProved(t *testing.T) {
 // Of a store that is gone everything but livez tells so, without its words.
 func TestStoreThatFails(t *testing.T) {
 	s := newServer(t)
-	broken, err := db.Open(t.Context(), s.store.Engine(), db.Options{Now: s.clock.now})
-	must(t, err)
 	config := s.Config
 	engine := &failing{Engine: s.store.Engine()}
-	broken, err = db.Open(t.Context(), engine, db.Options{Now: s.clock.now})
+	broken, err := db.Open(t.Context(), engine, db.Options{Now: s.clock.now})
 	must(t, err)
 	config.Store = broken
 	handler, err := web.New(config)

@@ -59,6 +59,9 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/health", need: isPublic, handle: s.health},
 		{method: "GET", path: "/livez", need: isPublic, handle: s.livez},
 		{method: "GET", path: "/readyz", need: isPublic, handle: s.readyz},
+		{method: "GET", path: "/openapi.json", need: isPublic, handle: s.openAPI},
+		{method: "GET", path: "/docs", need: isPublic, handle: s.docs},
+		{method: "GET", path: "/docs/:name", need: isPublic, handle: s.docsFile},
 
 		{method: "POST", path: "/account/login", need: isPublic, handle: s.login, page: true},
 		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout},

@@ -98,9 +98,12 @@ func (s *Server) drain(hs *http.Server, conns *connections) {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for ; ; <-tick.C {
-		fresh, idle := conns.count(http.StateNew), conns.count(http.StateIdle)
+		// One that is being answered counts as kept: its answer may have told
+		// the client that it stays open, before the end began.
+		fresh := conns.count(http.StateNew)
+		kept := conns.count(http.StateIdle) + conns.count(http.StateActive)
 		waited := time.Since(began)
-		if (fresh == 0 || waited > freshGrace) && (idle == 0 || waited > idleGrace) {
+		if (fresh == 0 || waited > freshGrace) && (kept == 0 || waited > idleGrace) {
 			break
 		}
 	}

@@ -260,7 +260,7 @@ type Key struct {
 
 // RotateKey is the body of POST /security/key/_rotate.
 type RotateKey struct {
-	Now bool `json:"now"` // the keys before it verify nothing any more: every session ends
+	Now bool `json:"now,omitempty"` // the keys before it verify nothing any more: every session ends
 }
 
 // Grants are what a role grants.

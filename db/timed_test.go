@@ -32,17 +32,18 @@ func (c *testClock) pass(d time.Duration) {
 // step moves the wall clock alone, as a wrong time server does.
 func (c *testClock) step(d time.Duration) { c.wall.Add(int64(d)) }
 
-// fixture is a store over a file that can be opened again.
-type fixture struct {
+// timedStore is a store over a file that can be opened again, with a clock
+// whose halves are moved apart.
+type timedStore struct {
 	*db.Store
 	t     testing.TB
 	path  string
 	clock *testClock
 }
 
-func newFixture(t testing.TB) *fixture {
+func newTimedStore(t testing.TB) *timedStore {
 	t.Helper()
-	f := &fixture{t: t, path: filepath.Join(t.TempDir(), "husk.db"), clock: newTestClock()}
+	f := &timedStore{t: t, path: filepath.Join(t.TempDir(), "husk.db"), clock: newTestClock()}
 	if err := bolt.Create(f.path, db.Init); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func newFixture(t testing.TB) *fixture {
 	return f
 }
 
-func (f *fixture) open() {
+func (f *timedStore) open() {
 	f.t.Helper()
 	engine, err := bolt.Open(f.path, bolt.Options{})
 	if err != nil {
@@ -68,7 +69,7 @@ func (f *fixture) open() {
 }
 
 // reopen closes the store and opens it again, as a restart does.
-func (f *fixture) reopen() {
+func (f *timedStore) reopen() {
 	f.t.Helper()
 	if err := f.Close(); err != nil {
 		f.t.Fatal(err)
@@ -76,10 +77,8 @@ func (f *fixture) reopen() {
 	f.open()
 }
 
-var local = &db.Actor{ID: db.LocalActor, Name: "uid 0", Permissions: db.AllPermissions, Transport: db.TransportOffline}
-
 // user makes a user who can sign in.
-func (f *fixture) user(email string, roles ...string) *db.User {
+func (f *timedStore) user(email string, roles ...string) *db.User {
 	f.t.Helper()
 	u, err := f.CreateUser(context.Background(), local, db.NewUser{Email: email, Roles: roles, Password: "hash"})
 	if err != nil {
@@ -89,7 +88,7 @@ func (f *fixture) user(email string, roles ...string) *db.User {
 }
 
 // session signs a user in.
-func (f *fixture) session(u *db.User, ttl time.Duration) *db.Session {
+func (f *timedStore) session(u *db.User, ttl time.Duration) *db.Session {
 	f.t.Helper()
 	s, err := f.CreateSession(context.Background(), &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, TTL: ttl})
 	if err != nil {
@@ -99,18 +98,11 @@ func (f *fixture) session(u *db.User, ttl time.Duration) *db.Session {
 }
 
 // token mints a token for a user.
-func (f *fixture) token(id, owner string) *db.Token {
+func (f *timedStore) token(id, owner string) *db.Token {
 	f.t.Helper()
 	k, err := f.CreateToken(context.Background(), local, db.NewToken{ID: id, Hash: make([]byte, 32), Owner: owner, Name: "token " + id})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	return k
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
