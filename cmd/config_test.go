@@ -19,7 +19,7 @@ func samples(f *pflag.Flag) [3]string {
 	switch f.Name {
 	case "addr":
 		return [3]string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
-	case "public-url", "server":
+	case "public-url", "server", "cors-origin":
 		return [3]string{"https://a.example", "https://b.example", "https://c.example"}
 	case "log-level":
 		return [3]string{"debug", "warn", "error"}
@@ -31,10 +31,10 @@ func samples(f *pflag.Flag) [3]string {
 	switch f.Value.Type() {
 	case "bool":
 		return [3]string{"true", "true", "true"}
+	case "int", "int64":
+		return [3]string{"10", "20", "30"}
 	case "duration":
 		return [3]string{"1h", "2h", "3h"}
-	case "int", "int64":
-		return [3]string{"1", "2", "3"}
 	case "origin":
 		return [3]string{"https://a.example", "https://b.example,https://c.example", "https://d.example"}
 	case "cidr":
