@@ -201,21 +201,9 @@ func TestStop(t *testing.T) {
 	d := spawn(t, data, nil, []*os.File{socket}, "serve")
 	d.says("husk serves")
 
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(soon))
-	// The first answer shows that the connection was accepted. In the kernel's
-	// queue it would be the next server's.
-	answers := bufio.NewReader(conn)
-	fmt.Fprint(conn, "GET /livez HTTP/1.1\r\nHost: husk\r\n\r\n")
-	if answer, err := http.ReadResponse(answers, nil); err != nil {
-		t.Fatal(err)
-	} else if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		t.Fatal(err)
-	}
+	// In the kernel's queue a connection would be the next server's: this one
+	// was accepted.
+	conn := d.dial()
 	fmt.Fprint(conn, "POST /account/login HTTP/1.1\r\nHost: husk\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"passw")
 	d.signal(syscall.SIGTERM)
 	await(t, "the control socket is gone", func() bool {
@@ -234,7 +222,7 @@ func TestStop(t *testing.T) {
 	if _, err := io.WriteString(conn, `ord":""}`); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := http.ReadResponse(answers, nil)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || answer.StatusCode != 400 {
 		t.Errorf("the request in flight got %v, %v", answer, err)
 	}
@@ -292,6 +280,26 @@ func TestReload(t *testing.T) {
 	d.signal(syscall.SIGHUP)
 	d.says("the configuration file can't be read")
 	d.stops()
+}
+
+// TestTrustedProxy: the setting arrives where addresses are looked at.
+func TestTrustedProxy(t *testing.T) {
+	t.Parallel()
+	for address, env := range map[string][]string{"127.0.0.1": nil, "192.0.2.7": {"HUSK_TRUSTED_PROXY=10.0.0.0/8,127.0.0.1"}} {
+		d := spawn(t, filepath.Join(t.TempDir(), "data"), env, nil, "serve", "--addr", "127.0.0.1:0", "--access-log")
+		r, err := http.NewRequest("GET", "http://"+d.addr()+"/account/profile", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Forwarded-For", "198.51.100.66, 192.0.2.7, 10.0.0.2")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		d.says(`"address":"` + address + `"`)
+		d.stops()
+	}
 }
 
 func TestLiveLog(t *testing.T) {

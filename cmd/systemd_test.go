@@ -84,8 +84,15 @@ func TestNotify(t *testing.T) {
 	await(t, "the watchdog, again and again", func() bool { return m.has("WATCHDOG=1") >= 5 })
 	d.signal(syscall.SIGHUP)
 	await(t, "READY after the reload", func() bool { return m.has("READY=1") == 2 })
-	d.stops()
+	idle := d.dial() // holds the drain for longer than the watchdog waits
+	d.signal(syscall.SIGTERM)
 	await(t, "STOPPING", func() bool { return m.has("STOPPING=1") == 1 })
+	alive := m.has("WATCHDOG=1")
+	await(t, "the watchdog while it drains", func() bool { return m.has("WATCHDOG=1") >= alive+3 })
+	idle.Close()
+	if code := d.code(); code != exitDone {
+		t.Errorf("it ended with %d:\n%s", code, &d.out)
+	}
 
 	story := m.story()
 	if len(story) != 4 || story[0] != "READY=1" || !strings.HasPrefix(story[1], "RELOADING=1\nMONOTONIC_USEC=") || story[2] != "READY=1" || story[3] != "STOPPING=1" {

@@ -217,8 +217,9 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case b.ended || !b.hurried:
 	case errors.Is(err, io.EOF):
-		// net/http reads on, to see the client leave, and would take a
-		// deadline that passes for that.
+		// net/http reads on, to see the client leave, and takes a deadline
+		// that passes for that. It has lifted it just now; hurry may have
+		// come after that.
 		b.setDeadline(time.Time{})
 	case err == nil:
 		b.setDeadline(time.Now().Add(freshGrace))
