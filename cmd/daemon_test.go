@@ -81,11 +81,22 @@ type daemon struct {
 // sockets.
 func spawn(t testing.TB, data string, env []string, sockets []*os.File, args ...string) *daemon {
 	t.Helper()
+	return spawnAs(t, 0, data, env, sockets, args...)
+}
+
+// spawnAs starts husk as another user, unless uid is 0.
+func spawnAs(t testing.TB, uid uint32, data string, env []string, sockets []*os.File, args ...string) *daemon {
+	t.Helper()
 	d := &daemon{t: t, cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
 	d.cmd.Env = append([]string{asDaemon + "=1", "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH"), "HUSK_DATA=" + data}, env...)
 	if len(sockets) > 0 {
 		d.cmd.ExtraFiles = sockets
 		d.cmd.Env = append(d.cmd.Env, "LISTEN_FDS="+strconv.Itoa(len(sockets)))
+	}
+	if uid != 0 {
+		// Another user can't follow the path of the test binary.
+		d.cmd.Path, d.cmd.Dir = "/proc/self/exe", "/"
+		d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
 	if err := d.cmd.Start(); err != nil {

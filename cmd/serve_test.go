@@ -282,6 +282,42 @@ func TestReload(t *testing.T) {
 	d.stops()
 }
 
+// TestRootBesideTheService: root's commands work with the store of the
+// service's user, beside the server and without it, and leave it to that user.
+func TestRootBesideTheService(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root")
+	}
+	t.Parallel()
+	const user = 63535
+	folder, err := os.MkdirTemp("", "husk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	data := filepath.Join(folder, "data")
+	if err := errors.Join(os.Chmod(folder, 0o755), os.Mkdir(data, 0o700), os.Chown(data, user, user)); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"HUSK_DATA=" + data}
+	root := func(want string, args ...string) {
+		t.Helper()
+		if r := runHere(t, env, "", args...); r.code != exitDone || !strings.Contains(r.out, want) {
+			t.Fatalf("%v: %d, %s%s", args, r.code, r.out, r.errors)
+		}
+	}
+	root("", "token", "create", "--name", "before") // it makes the store
+	for _, name := range []string{"before", "after"} {
+		d := spawnAs(t, user, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
+		d.says("husk serves")
+		root("running server", "health")
+		root(name, "token", "list")
+		d.stops()
+		root("", "token", "create", "--name", "after")
+		root("no server runs", "health")
+	}
+}
+
 // TestTrustedProxy: the setting arrives where addresses are looked at.
 func TestTrustedProxy(t *testing.T) {
 	t.Parallel()

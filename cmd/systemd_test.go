@@ -76,10 +76,11 @@ func (m *fakeManager) story() []string {
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	m := newFakeManager(t)
-	d := spawn(t, filepath.Join(t.TempDir(), "data"), []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=100000"}, nil, "serve", "--addr", "127.0.0.1:0")
+	data := filepath.Join(t.TempDir(), "data")
+	d := spawn(t, data, []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=100000"}, nil, "serve", "--addr", "127.0.0.1:0")
 	await(t, "READY", func() bool { return m.has("READY=1") == 1 })
-	if !strings.Contains(d.out.String(), "husk serves") {
-		t.Errorf("READY came before husk serves:\n%s", &d.out)
+	if r := runHere(t, []string{"HUSK_DATA=" + data}, "", "health"); r.code != exitDone || !strings.Contains(r.out, "running server") {
+		t.Errorf("READY came before husk serves: %s%s", r.out, r.errors)
 	}
 	await(t, "the watchdog, again and again", func() bool { return m.has("WATCHDOG=1") >= 5 })
 	d.signal(syscall.SIGHUP)

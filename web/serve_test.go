@@ -118,6 +118,9 @@ func (d *drained) dial() net.Conn {
 }
 
 func (d *drained) send(c net.Conn, text string) {
+	if text == "" {
+		return
+	}
 	if _, err := io.WriteString(c, text); err != nil {
 		d.t.Errorf("send %q: %v", text, err)
 	}
