@@ -37,6 +37,10 @@ type Config struct {
 	AccessLog   bool          // log successful requests too
 	Dir         string        // the data folder, for a backup's temporary copy
 
+	Metrics       *Metrics         // nil: nothing is counted
+	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
+	NotifyCommand string           // path of a program that is told of what needs attention; "": none
+
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
 }
@@ -57,12 +61,18 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
+
+	running atomic.Bool // Run works: only then anything is written that nobody asked for
+	proof   proof
+	watcher watcher
+
+	proofPatience time.Duration // set by tests
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
 // background is Run's. A route that does not say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
@@ -86,7 +96,10 @@ func New(c Config) (*Server, error) {
 	}
 	s.jwt = session.NewParser(c.Store.Now)
 	s.echo = echo.New()
-	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
+	s.echo.HTTPErrorHandler = func(err error, c echo.Context) {
+		s.fail(c, err)
+		s.Metrics.countUnmatched(c.Response().Status)
+	}
 	// echo would believe X-Forwarded-For and X-Real-IP from anybody.
 	s.echo.IPExtractor = echo.ExtractIPDirect()
 	for _, r := range s.routes() {
@@ -94,7 +107,7 @@ func New(c Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, s.Metrics.attach(s)
 }
 
 func parsePublicURL(text string) (*url.URL, error) {
@@ -184,9 +197,10 @@ func parseAddress(s string) netip.Addr {
 }
 
 // Run does the work in the background until ctx ends: it writes down when
-// credentials were last used, and removes what has ended. It returns when the
-// last use is written.
+// credentials were last used, removes what has ended, and tells what needs
+// attention. It returns when the last use is written.
 func (s *Server) Run(ctx context.Context) {
+	defer s.startWatch(ctx)()
 	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
 	defer flush.Stop()
 	defer sweep.Stop()
@@ -202,6 +216,7 @@ func (s *Server) Run(ctx context.Context) {
 		case <-sweep.C:
 			minutes++
 			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
+			s.background(func() { s.watch(ctx) })
 		}
 	}
 }
