@@ -47,7 +47,12 @@ func (a *app) serve(ctx context.Context) error {
 	}
 	defer store.Close()
 	a.warnOfWideFolder(log)
-	server, err := a.handler(store, log)
+	watched, err := a.monitoring(log)
+	if err != nil {
+		return err
+	}
+	defer watched.close()
+	server, err := newServer(watched.config(a.config(store, log)))
 	if err != nil {
 		return err
 	}
@@ -60,6 +65,7 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	watched.serve(log)
 	log.Info("husk serves", "version", version(), "addr", tcp.Addr().String(), "data", a.settings.Data)
 	a.tellSetup(ctx, store)
 	if err := server.Serve(ctx, tcp, socket); err != nil {
@@ -111,17 +117,26 @@ func (a *app) listenControl() (net.Listener, error) {
 }
 
 func (a *app) listenTCP(log *slog.Logger) (net.Listener, error) {
-	l, err := net.Listen("tcp", a.settings.Addr)
+	l, err := listen(a.settings.Addr, "--addr")
+	if err != nil {
+		return nil, err
+	}
+	if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		log.Warn("passwords and tokens travel unencrypted on this address: put a TLS proxy in front, or listen on loopback", "addr", l.Addr().String())
+	}
+	return l, nil
+}
+
+// listen listens on an address that a flag named.
+func listen(addr, flag string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return nil, &failure{code: exitFailure, err: err, what: fmt.Sprintf("can't listen on %s: %v", a.settings.Addr, err),
-			next: "choose another address with --addr"}
-	}
-	if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		log.Warn("passwords and tokens travel unencrypted on this address: put a TLS proxy in front, or listen on loopback", "addr", l.Addr().String())
+		return nil, &failure{code: exitFailure, err: err, what: fmt.Sprintf("can't listen on %s: %v", addr, err),
+			next: "choose another address with " + flag}
 	}
 	return l, nil
 }

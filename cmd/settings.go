@@ -30,6 +30,9 @@ type settings struct {
 	AccessLog   bool
 	LogLevel    string
 	LogFormat   string
+
+	MetricsAddr   string
+	NotifyCommand string
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
@@ -46,6 +49,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("public-url", "", "scheme and host under which browsers reach this server")
 	f.Var(newDuration(24*time.Hour), "session-ttl", "absolute life of a sign-in")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
+	f.String("metrics-addr", "", "address to serve /metrics on, for Prometheus (none by default)")
+	f.String("notify-command", "", "program to tell of what needs attention, as JSON on its standard input")
 	f.Bool("access-log", false, "log successful requests too")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "auto", "text, json, or auto: text on a terminal, json elsewhere")
@@ -111,6 +116,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
+		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		SessionTTL: duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"),
 	}
 	s.JSON, errs[0] = f.GetBool("json")

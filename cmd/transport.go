@@ -174,7 +174,7 @@ func (a *app) connectOffline(ctx context.Context, creates bool) (*session, error
 	if err != nil {
 		return nil, err
 	}
-	handler, err := a.handler(store, slog.New(slog.DiscardHandler))
+	handler, err := newServer(a.config(store, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		store.Close()
 		return nil, err
@@ -189,10 +189,10 @@ func (a *app) connectOffline(ctx context.Context, creates bool) (*session, error
 	}), nil
 }
 
-// handler wires the server: what serve runs, and what a command runs in its
-// own process.
-func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
-	s, err := web.New(web.Config{
+// config is the server: what serve runs, and what a command runs in its own
+// process. What only serve has, it adds.
+func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
+	return web.Config{
 		Store:       store,
 		Passwords:   password.New(password.Config{Params: password.DefaultParams()}),
 		Log:         log,
@@ -203,7 +203,11 @@ func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 		AccessLog:   a.settings.AccessLog,
 		Dir:         a.settings.Data,
 		OpenCopy:    func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
-	})
+	}
+}
+
+func newServer(c web.Config) (*web.Server, error) {
+	s, err := web.New(c)
 	if err != nil {
 		return nil, &failure{code: exitUsage, err: err, what: fmt.Sprintf("the settings don't fit: %v", err)}
 	}
