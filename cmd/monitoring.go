@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,7 +17,8 @@ import (
 // monitoring is what serve adds so that others can watch it. The zero value
 // adds nothing.
 type monitoring struct {
-	notifyCommand string // absolute path, or empty
+	certExpiry    func() time.Time // nil: no TLS
+	notifyCommand string           // absolute path, or empty
 	metrics       *web.Metrics
 	listener      net.Listener // of the metrics; nil: none
 	server        *http.Server
@@ -24,19 +26,22 @@ type monitoring struct {
 
 // monitoring takes the address of the metrics, so that a mistake in it ends
 // serve before anybody is served.
-func (a *app) monitoring(log *slog.Logger) (m monitoring, err error) {
-	if m.notifyCommand, err = a.notifyCommand(); err != nil || a.settings.MetricsAddr == "" {
+func (s *service) monitoring() (m monitoring, err error) {
+	if s.tls != nil {
+		m.certExpiry = func() time.Time { return s.tls.served.Load().Leaf.NotAfter }
+	}
+	if m.notifyCommand, err = s.notifyCommand(); err != nil || s.settings.MetricsAddr == "" {
 		return m, err
 	}
 	if m.metrics, err = web.NewMetrics(prometheus.NewRegistry()); err != nil {
 		return m, err
 	}
-	if m.listener, err = listen(a.settings.MetricsAddr, "--metrics-addr"); err != nil {
+	if m.listener, err = listen(s.settings.MetricsAddr, "--metrics-addr"); err != nil {
 		return m, err
 	}
-	m.server = m.metrics.HTTPServer(log)
+	m.server = m.metrics.HTTPServer(s.log.Logger)
 	if addr := m.listener.Addr().(*net.TCPAddr); !addr.IP.IsLoopback() {
-		log.Warn("whoever reaches this address may read the metrics: they name nobody, and they are not encrypted; let only Prometheus reach it", "metrics_addr", addr.String())
+		s.log.Warn("whoever reaches this address may read the metrics: they name nobody, and they are not encrypted; let only Prometheus reach it", "metrics_addr", addr.String())
 	}
 	return m, nil
 }
@@ -66,7 +71,7 @@ func cause(err error) error {
 }
 
 func (m *monitoring) config(c web.Config) web.Config {
-	c.Metrics, c.NotifyCommand = m.metrics, m.notifyCommand
+	c.Metrics, c.NotifyCommand, c.CertExpiry = m.metrics, m.notifyCommand, m.certExpiry
 	return c
 }
 

@@ -2,17 +2,28 @@ package cmd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"husk/db"
+	"husk/web"
 	"husk/web/control"
 )
 
@@ -23,76 +34,268 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: `Serve the HTTP API on --addr, and the control socket in the data folder, until
 SIGTERM or SIGINT. What is in flight then finishes, for at most 10 seconds.
 
+SIGHUP reads the TLS files and the --config file again. Listening sockets that
+a service manager passes are used instead of --addr.
+
 Every flag is also a variable, HUSK_ADDR for --addr, and a key of the --config
 file.`,
 		Example: `  husk serve
-  husk serve --addr 127.0.0.1:9000 --public-url https://id.example.com`,
+  husk serve --addr 127.0.0.1:9000 --public-url https://id.example.com
+  husk serve --addr :443 --tls-cert fullchain.pem --tls-key privkey.pem`,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd) },
 	}
 	addServeFlags(cmd.Flags())
 	return cmd
 }
 
+// service is a running serve, as far as it can be told to change.
+type service struct {
+	*app
+	log     *liveLog
+	tls     *keyPair // nil: http
+	manager manager
+	values  map[string]string // of the settings as they run
+}
+
 // serve wires the server by hand, in the order that keeps the data file's lock
-// the truth: lock, socket, addresses.
-func (a *app) serve(ctx context.Context) error {
-	log, err := a.logger()
+// the truth: lock, socket, addresses. What a mistake in the settings breaks
+// comes before all of it.
+func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from here on it does not end the process
+	defer signal.Stop(hangups)
+	s := &service{app: a, log: newLiveLog(a.stderr), manager: newManager(a.getenv), values: valuesOf(a.resolved)}
+	s.log.set(a.settings.LogLevel, a.settings.LogFormat)
+	if a.resolved.file != nil && a.resolved.file.exposed {
+		s.log.Warn(a.resolved.file.exposedText())
+	}
+	var err error
+	if s.tls, err = a.tlsPair(s.log.Logger); err != nil {
+		return err
+	}
+	inherited, err := inheritedSockets(a.getenv)
 	if err != nil {
 		return err
 	}
-	store, err := a.openStore(ctx, lockWait, true)
-	if err != nil {
+	defer closeAll(inherited)
+	patience := lockWait
+	if len(inherited) > 0 {
+		patience = handoverPatience
+	}
+	store, err := a.openWhenFree(ctx, s.log.Logger, patience)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // told to stop while it waited
+	case err != nil:
 		return err
 	}
 	defer store.Close()
-	a.warnOfWideFolder(log)
-	watched, err := a.monitoring(log)
+	if err := s.run(ctx, cmd, store, inherited, hangups); err != nil {
+		return err
+	}
+	err = store.Close()
+	s.log.Info("husk has stopped")
+	return err
+}
+
+// run serves the store until ctx ends.
+func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, inherited []net.Listener, hangups <-chan os.Signal) error {
+	s.warnOfWideFolder(s.log.Logger)
+	watched, err := s.monitoring()
 	if err != nil {
 		return err
 	}
 	defer watched.close()
-	server, err := newServer(watched.config(a.config(store, log)))
+	server, err := newServer(watched.config(s.config(store, s.log.Logger)))
 	if err != nil {
 		return err
 	}
-	socket, err := a.listenControl()
+	socket, err := s.listenControl()
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
-	tcp, err := a.listenTCP(log)
-	if err != nil {
-		return err
+	listeners := inherited
+	if len(listeners) == 0 {
+		l, err := s.listenTCP()
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		listeners = []net.Listener{l}
 	}
-	watched.serve(log)
-	log.Info("husk serves", "version", version(), "addr", tcp.Addr().String(), "data", a.settings.Data)
-	a.tellSetup(ctx, store)
-	if err := server.Serve(ctx, tcp, socket); err != nil {
-		return err
-	}
-	log.Info("husk has stopped")
-	return store.Close()
+	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
+	watched.serve(s.log.Logger)
+	server.ListensOn(listeners[0].Addr())
+	s.tellSetup(ctx, store, server)
+	s.manager.notify(s.log.Logger, "READY=1")
+	stopBeside := s.beside(ctx, cmd, store, hangups)
+	defer stopBeside()
+	return server.Serve(ctx, append(s.secure(listeners), socket)...)
 }
 
-func (a *app) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(a.settings.LogLevel)); err != nil {
-		return nil, usage("log-level is not understood", "it is debug, info, warn or error")
+// beside starts what goes on beside the server: word to the service manager,
+// a look at the TLS files, reloads. The watchdog is told until the end, also
+// while the server drains.
+func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Store, hangups <-chan os.Signal) (stop func()) {
+	context.AfterFunc(ctx, func() { s.manager.notify(s.log.Logger, "STOPPING=1") })
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var working sync.WaitGroup
+	working.Go(func() {
+		s.manager.watch(ctx, s.log.Logger, func(ctx context.Context) error {
+			_, err := store.Schema(ctx)
+			return err
+		})
+	})
+	if s.tls != nil {
+		working.Go(func() { s.tls.watch(ctx) })
 	}
-	o := &slog.HandlerOptions{Level: level}
-	switch a.settings.LogFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(a.stderr, o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(a.stderr, o)), nil
-	case "auto":
-		if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			return slog.New(slog.NewTextHandler(a.stderr, o)), nil
+	working.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				s.reload(cmd)
+			}
 		}
-		return slog.New(slog.NewJSONHandler(a.stderr, o)), nil
+	})
+	return func() {
+		cancel()
+		working.Wait()
 	}
-	return nil, usage("log-format is not understood", "it is text, json or auto")
+}
+
+// handoverPatience is how long a server that inherits its sockets waits for the
+// data file: the one before it keeps it while it drains, and a while more to
+// write everything down.
+const handoverPatience = web.DrainTimeout + 10*time.Second
+
+// openWhenFree opens the store when whoever has it lets go of it, and says
+// what it waits for.
+func (a *app) openWhenFree(ctx context.Context, log *slog.Logger, patience time.Duration) (*db.Store, error) {
+	store, err := a.openStore(ctx, lockRound, true)
+	if !errors.Is(err, db.ErrLocked) {
+		return store, err
+	}
+	log.Info("the store is in use"+a.holderText()+": waiting for it", "data", a.settings.Data, "at_most", patience.String())
+	for deadline := time.Now().Add(patience); errors.Is(err, db.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil; {
+		store, err = a.openStore(ctx, lockRound, true)
+	}
+	return store, err
+}
+
+// reload takes what can change while the server runs, and says what can't. A
+// mistake leaves what runs as it is.
+func (s *service) reload(cmd *cobra.Command) {
+	s.manager.notify(s.log.Logger, reloading()...)
+	defer s.manager.notify(s.log.Logger, "READY=1")
+	if s.tls != nil {
+		s.tls.reload()
+	}
+	next, err := s.resolve(cmd)
+	if err != nil {
+		s.log.Error("the configuration was not reloaded: the one before stays in use", "error", err)
+		return
+	}
+	applied, restart := []string{}, []string{}
+	for name, value := range valuesOf(next) {
+		if value == s.values[name] {
+			continue
+		}
+		if name == "log-level" || name == "log-format" {
+			applied = append(applied, name)
+			s.values[name] = value
+		} else {
+			restart = append(restart, name)
+		}
+	}
+	s.log.set(s.values["log-level"], s.values["log-format"])
+	s.log.Info("reloaded", "applied", sorted(applied))
+	if len(restart) > 0 {
+		s.log.Warn("some changed settings need a restart", "settings", sorted(restart))
+	}
+}
+
+func sorted(words []string) string {
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+func valuesOf(r *resolution) map[string]string {
+	values := map[string]string{}
+	r.VisitAll(func(f *pflag.Flag) { values[f.Name] = f.Value.String() })
+	return values
+}
+
+// liveLog is a log whose level and format can change. What was derived from it
+// changes too.
+type liveLog struct {
+	*slog.Logger
+	out   io.Writer
+	level slog.LevelVar
+	base  atomic.Pointer[slog.Handler]
+}
+
+func newLiveLog(out io.Writer) *liveLog {
+	l := &liveLog{out: out}
+	l.set("info", "auto")
+	l.Logger = slog.New(&liveHandler{base: &l.base})
+	return l
+}
+
+// set takes values that were checked as settings.
+func (l *liveLog) set(level, format string) {
+	var now slog.Level
+	_ = now.UnmarshalText([]byte(level))
+	l.level.Set(now)
+	if format == "auto" {
+		format = "json"
+		if f, ok := l.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			format = "text"
+		}
+	}
+	o := &slog.HandlerOptions{Level: &l.level}
+	var h slog.Handler = slog.NewJSONHandler(l.out, o)
+	if format == "text" {
+		h = slog.NewTextHandler(l.out, o)
+	}
+	l.base.Store(&h)
+}
+
+// liveHandler passes on to the base of the moment, with what was added.
+type liveHandler struct {
+	base  *atomic.Pointer[slog.Handler]
+	added []func(slog.Handler) slog.Handler
+}
+
+// Enabled implements slog.Handler.
+func (h *liveHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return (*h.base.Load()).Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
+func (h *liveHandler) Handle(ctx context.Context, r slog.Record) error {
+	now := *h.base.Load()
+	for _, add := range h.added {
+		now = add(now)
+	}
+	return now.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *liveHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return h.with(func(now slog.Handler) slog.Handler { return now.WithAttrs(attrs) })
+}
+
+// WithGroup implements slog.Handler.
+func (h *liveHandler) WithGroup(name string) slog.Handler {
+	return h.with(func(now slog.Handler) slog.Handler { return now.WithGroup(name) })
+}
+
+func (h *liveHandler) with(add func(slog.Handler) slog.Handler) slog.Handler {
+	return &liveHandler{h.base, append(slices.Clip(h.added), add)}
 }
 
 // warnOfWideFolder says so where others may look into the data folder. What is
@@ -116,18 +319,11 @@ func (a *app) listenControl() (net.Listener, error) {
 	return l, err
 }
 
-func (a *app) listenTCP(log *slog.Logger) (net.Listener, error) {
-	l, err := listen(a.settings.Addr, "--addr")
-	if err != nil {
-		return nil, err
-	}
-	if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		log.Warn("passwords and tokens travel unencrypted on this address: put a TLS proxy in front, or listen on loopback", "addr", l.Addr().String())
-	}
-	return l, nil
+func (a *app) listenTCP() (net.Listener, error) {
+	return listen(a.settings.Addr, "--addr")
 }
 
-// listen listens on an address that a flag named.
+// listen listens on an address that a setting named.
 func listen(addr, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -141,8 +337,41 @@ func listen(addr, flag string) (net.Listener, error) {
 	return l, nil
 }
 
+// describe returns the addresses for the log, and warns of those where
+// passwords travel in the open.
+func (s *service) describe(listeners []net.Listener) string {
+	var all []string
+	for _, l := range listeners {
+		addr := l.Addr().String()
+		all = append(all, addr)
+		if s.tls == nil && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			s.log.Warn("passwords and tokens travel unencrypted on this address: give --tls-cert and --tls-key, put a TLS proxy in front, or listen on loopback", "addr", addr)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// secure puts TLS on the listeners where there is a certificate.
+func (s *service) secure(listeners []net.Listener) []net.Listener {
+	if s.tls == nil {
+		return slices.Clip(listeners)
+	}
+	config := s.tls.config()
+	var secured []net.Listener
+	for _, l := range listeners {
+		secured = append(secured, tls.NewListener(l, config))
+	}
+	return secured
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
+}
+
 // tellSetup prints the next step while nobody can sign in.
-func (a *app) tellSetup(ctx context.Context, store *db.Store) {
+func (a *app) tellSetup(ctx context.Context, store *db.Store, server *web.Server) {
 	if required, err := store.SetupRequired(ctx); err != nil || !required {
 		return
 	}
@@ -150,5 +379,5 @@ func (a *app) tellSetup(ctx context.Context, store *db.Store) {
 	if a.settings.Data != defaultData() {
 		command += " --data " + a.settings.Data
 	}
-	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n", command)
+	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n\nor open %s/setup with the set-up code %s\n", command, server.Endpoint(), server.SetupCode())
 }

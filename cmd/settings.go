@@ -3,18 +3,22 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"husk/web/ratelimit"
 )
 
 // settings are what flags, environment and file come to. Each is defined once,
-// as a flag, in addGlobalFlags or addServeFlags.
+// as a flag, in addGlobalFlags or addServeFlags: its name, its form, its
+// default and its meaning come from there, also for the variable, the key of
+// the file and docs/configuration.md.
 type settings struct {
 	Data      string
 	Server    string
@@ -23,21 +27,27 @@ type settings struct {
 	JSON      bool
 	Quiet     bool
 
-	Addr        string
-	PublicURL   string
-	SessionTTL  time.Duration
-	MaxTokenTTL time.Duration
-	AccessLog   bool
-	LogLevel    string
-	LogFormat   string
-
-	MetricsAddr   string
-	NotifyCommand string
+	Addr           string
+	PublicURL      string
+	TLSCert        string
+	TLSKey         string
+	TrustedProxies []netip.Prefix
+	SessionTTL     time.Duration
+	MaxTokenTTL    time.Duration
+	CORSOrigins    []string
+	Login          ratelimit.Config
+	AuditKeep      time.Duration
+	AuditEntries   int64
+	AccessLog      bool
+	LogLevel       string
+	LogFormat      string
+	MetricsAddr    string
+	NotifyCommand  string
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
 	f.String("data", defaultData(), "the data folder")
-	f.String("server", "", "ask the husk at this URL instead of the data folder")
+	f.Var(&formed{form: isServerURL}, "server", "ask the husk at this URL instead of the data folder")
 	f.String("token-file", "", "file with the API token for --server (- for stdin)")
 	f.String("config", "", "YAML file with settings")
 	f.Bool("json", false, "print JSON, for programs")
@@ -45,15 +55,33 @@ func addGlobalFlags(f *pflag.FlagSet) {
 }
 
 func addServeFlags(f *pflag.FlagSet) {
-	f.String("addr", "127.0.0.1:9000", "address to listen on")
-	f.String("public-url", "", "scheme and host under which browsers reach this server")
+	f.Var(&formed{"127.0.0.1:9000", isAddr}, "addr", "address to listen on; not used for sockets from the service manager")
+	f.Var(&formed{form: isPublicURL}, "public-url", "scheme and host under which browsers reach this server")
+	f.String("tls-cert", "", "PEM file with the TLS certificate and its chain; read again when it changes")
+	f.String("tls-key", "", "PEM file with the private key of --tls-cert")
+	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newDuration(24*time.Hour), "session-ttl", "absolute life of a sign-in")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
-	f.String("metrics-addr", "", "address to serve /metrics on, for Prometheus (none by default)")
-	f.String("notify-command", "", "program to tell of what needs attention, as JSON on its standard input")
+	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API with a token; repeatable")
+	f.Int("login-attempts", 5, "wrong passwords in a row for an account before the next try waits")
+	f.Int("login-address-attempts", 20, "wrong passwords from an address before the next try waits")
+	f.Var(newDuration(15*time.Second), "login-delay", "the first wait; it doubles with each wrong password")
+	f.Var(newDuration(ratelimit.MaxDelay), "login-max-delay", "the longest wait, an hour at most")
+	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
+	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
+	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
+	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.Bool("access-log", false, "log successful requests too")
-	f.String("log-level", "info", "debug, info, warn or error")
-	f.String("log-format", "auto", "text, json, or auto: text on a terminal, json elsewhere")
+	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
+	f.Var(&formed{"auto", oneOf("text", "json", "auto")}, "log-format", "text, json, or auto: text on a terminal, json elsewhere")
+}
+
+// allSettings returns the definitions of all settings, with their defaults.
+func allSettings() *pflag.FlagSet {
+	all := pflag.NewFlagSet("settings", pflag.ContinueOnError)
+	addGlobalFlags(all)
+	addServeFlags(all)
+	return all
 }
 
 // defaultData is /var/lib/husk for root, else the user's data folder (XDG Base
@@ -72,36 +100,111 @@ func defaultData() string {
 	return filepath.Join(home, ".local", "share", "husk")
 }
 
+// The sources of a setting.
+const (
+	fromFlag    = "flag"
+	fromEnv     = "env"
+	fromFile    = "file"
+	fromDefault = "default"
+)
+
+// resolution is every setting with the value that holds.
+type resolution struct {
+	*pflag.FlagSet
+	source map[string]string // by name; absent: fromDefault
+	file   *configFile       // nil: none was named
+}
+
+func (r *resolution) sourceOf(name string) string {
+	if s, ok := r.source[name]; ok {
+		return s
+	}
+	return fromDefault
+}
+
 // configure fills a.settings for cmd: a flag beats the environment, which
 // beats the file, which beats the default. Every command sees every setting,
 // also those that are flags of serve alone: the bound on a token's life holds
 // offline too.
 func (a *app) configure(cmd *cobra.Command) error {
-	all, err := a.resolve(cmd)
+	r, err := a.resolve(cmd)
 	if err != nil {
 		return err
 	}
-	return a.settings.take(all)
+	a.resolved = r
+	if err := a.settings.take(r.FlagSet); err != nil {
+		return err
+	}
+	if r.file != nil && r.file.exposed && cmd.Name() != "serve" { // serve logs it
+		a.say("warning: %s", r.file.exposedText())
+	}
+	return nil
 }
 
 // resolve returns all settings with the values that hold for cmd.
-func (a *app) resolve(cmd *cobra.Command) (*pflag.FlagSet, error) {
-	all := pflag.NewFlagSet("settings", pflag.ContinueOnError)
-	addGlobalFlags(all)
-	addServeFlags(all)
-	var failed error
-	all.VisitAll(func(f *pflag.Flag) {
-		value, found := a.getenv(envName(f.Name)), false
-		if given := cmd.Flags().Lookup(f.Name); given != nil && given.Changed {
-			value, found = given.Value.String(), true
+func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
+	r, err := a.resolveGiven(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if name := text(r.FlagSet, "config"); name != "" {
+		if r.file, err = readConfig(name); err != nil {
+			return nil, &failure{code: exitUsage, err: err, what: "the configuration file can't be read: " + plainPathError(err),
+				next: "it was named by --config or HUSK_CONFIG"}
 		}
-		if (found || value != "") && failed == nil {
-			if err := all.Set(f.Name, value); err != nil {
-				failed = usage(fmt.Sprintf("%s: %v", envName(f.Name), err), "")
+		if err := r.file.broken(); err != nil {
+			return nil, err
+		}
+		for name := range r.file.lines {
+			if r.sourceOf(name) == fromDefault {
+				copyValue(r.Lookup(name).Value, r.file.set.Lookup(name).Value)
+				r.source[name] = fromFile
 			}
 		}
+	}
+	// What is relative is so to where the program was started.
+	data, err := filepath.Abs(text(r.FlagSet, "data"))
+	if err != nil {
+		return nil, fmt.Errorf("find the data folder: %w", err)
+	}
+	return r, r.Lookup("data").Value.Set(data)
+}
+
+// resolveGiven takes the flags and the variables, and no file.
+func (a *app) resolveGiven(cmd *cobra.Command) (*resolution, error) {
+	r := &resolution{FlagSet: allSettings(), source: map[string]string{}}
+	var failed error
+	r.VisitAll(func(f *pflag.Flag) {
+		if given := cmd.Flags().Lookup(f.Name); given != nil && given.Changed {
+			copyValue(f.Value, given.Value)
+			r.source[f.Name] = fromFlag
+		} else if value := a.getenv(envName(f.Name)); value != "" {
+			if err := set(f.Value, value); err != nil && failed == nil {
+				failed = usage(fmt.Sprintf("%s: %v", envName(f.Name), err), "")
+			}
+			r.source[f.Name] = fromEnv
+		}
 	})
-	return all, failed
+	return r, failed
+}
+
+// copyValue sets a value to another one of the same definition, which was
+// checked when it was set.
+func copyValue(to, from pflag.Value) {
+	if list, ok := to.(pflag.SliceValue); ok {
+		_ = list.Replace(from.(pflag.SliceValue).GetSlice())
+		return
+	}
+	_ = to.Set(from.String())
+}
+
+// set sets a value from text, with an error for people.
+func set(v pflag.Value, text string) error {
+	err := v.Set(text)
+	if err != nil && v.Type() == "bool" {
+		return errors.New("it is true or false")
+	}
+	return err
 }
 
 // envName is the variable of a setting: HUSK_PUBLIC_URL for public-url.
@@ -112,17 +215,23 @@ func envName(flag string) string {
 // take copies the values of the flags, whose names and types are those of
 // addGlobalFlags and addServeFlags.
 func (s *settings) take(f *pflag.FlagSet) error {
-	var errs [4]error
+	var errs [6]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
-		SessionTTL: duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"),
+		TLSCert: text(f, "tls-cert"), TLSKey: text(f, "tls-key"),
+		TrustedProxies: *f.Lookup("trusted-proxy").Value.(*prefixes),
+		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"),
 	}
+	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
+	s.Login.Base, s.Login.Max, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
+	s.Login.Free, errs[3] = f.GetInt("login-attempts")
+	s.Login.AddressFree, errs[4] = f.GetInt("login-address-attempts")
+	s.AuditEntries, errs[5] = f.GetInt64("audit-entries")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")
 	s.AccessLog, errs[2] = f.GetBool("access-log")
-	s.Data, errs[3] = filepath.Abs(s.Data)
 	return errors.Join(errs[:]...)
 }
 
@@ -135,45 +244,4 @@ func duration(f *pflag.FlagSet, name string) time.Duration {
 func flagNames(cmd *cobra.Command) (names []string) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	return names
-}
-
-// durationValue is a flag for a span of time: what Go writes, or a number of
-// days, weeks or years.
-type durationValue time.Duration
-
-func newDuration(d time.Duration) *durationValue { v := durationValue(d); return &v }
-
-func (v *durationValue) String() string { return time.Duration(*v).String() }
-func (v *durationValue) Type() string   { return "duration" }
-
-// Set implements pflag.Value.
-func (v *durationValue) Set(text string) error {
-	d, err := parseDuration(text)
-	if err == nil && d < 0 {
-		err = errors.New("it must not be negative")
-	}
-	*v = durationValue(d)
-	return err
-}
-
-var units = map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
-
-// parseDuration reads a Go duration, or a number with d, w or y (365 days).
-func parseDuration(text string) (time.Duration, error) {
-	bad := errors.New("a duration is a number with a unit: 90s, 30m, 24h, 30d, 2w, 1y")
-	if text == "" {
-		return 0, bad
-	}
-	if unit, ok := units[text[len(text)-1]]; ok {
-		n, err := strconv.ParseFloat(text[:len(text)-1], 64)
-		if d := n * float64(unit); err == nil && d < float64(1<<62) && d > -float64(1<<62) {
-			return time.Duration(d), nil
-		}
-		return 0, bad
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, bad
-	}
-	return d, nil
 }

@@ -92,7 +92,7 @@ func (a *app) deliver(out api.TokenCreated, file string) error {
 	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
 	if file != "" {
 		if err := writeSecret(file, out.AccessToken+"\n"); err != nil {
-			return &failure{code: exitFailure, err: err, what: "the token was made but " + plainPathError(err),
+			return &failure{code: exitFailure, err: err, what: "the token was made but can't be written: " + plainWriteError(file, err),
 				next: "revoke it and try again: husk token revoke " + out.ID}
 		}
 		printed.AccessToken = ""
@@ -142,8 +142,11 @@ func parseExpiry(text string, now time.Time) (int64, error) {
 	if err != nil || d <= 0 {
 		return 0, usage("--expires is not understood", "give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never")
 	}
-	// Rounded up: a token for a second lives a second at least.
-	return now.Add(d + time.Second - time.Nanosecond).Unix(), nil
+	if d < time.Minute {
+		d += time.Second - time.Nanosecond // a token for a second lives a second at least
+	}
+	// Else rounded down: what asks for just the bound of the server keeps to it.
+	return now.Add(d).Unix(), nil
 }
 
 type tokenListOptions struct {

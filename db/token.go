@@ -200,11 +200,11 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 	if asked == 0 {
 		expires = now + int64(DefaultTokenTTL/time.Second)
 	}
-	if maxTTL > 0 && later(expires, now+int64(maxTTL/time.Second)) {
+	if bound := now + int64(maxTTL/time.Second); maxTTL > 0 && later(expires, bound) {
 		if asked != 0 {
 			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
 		}
-		expires = now + int64(maxTTL/time.Second)
+		expires = bound
 	}
 	if by := t.actor.Token; by != nil && later(expires, by.Expires) {
 		if asked != 0 {
@@ -351,8 +351,8 @@ func (t *txn) notAbove(k *Token) error {
 	if by == nil {
 		return nil
 	}
-	more := len(by.Permissions) > 0 &&
-		(len(k.Permissions) == 0 || NewPermissions(by.Permissions).Missing(NewPermissions(k.Permissions)) != "")
+	limits := NewPermissions(by.Permissions)
+	more := !limits.Empty() && !limits.All() && (len(k.Permissions) == 0 || limits.Missing(NewPermissions(k.Permissions)) != "")
 	if more || later(k.Expires, by.Expires) || !within(k.AllowedIPs, by.AllowedIPs) {
 		return fail(ErrDenied, "above_token", "a token can't change one that has more rights, more addresses or a later expiry than itself")
 	}

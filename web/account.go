@@ -17,6 +17,8 @@ import (
 // accounts exist.
 var errLogin = forbidden("login_failed", "the email or the password is wrong, or the account may not sign in")
 
+const codeSetupRequired = "setup_required"
+
 var (
 	errPasswordMissing = malformed("password_missing", "a password is needed")
 	errWrongPassword   = forbidden("wrong_password", "the old password is wrong")
@@ -36,36 +38,54 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 		}
 		err = errMediaType("application/json or application/x-www-form-urlencoded")
 	}
-	if err == nil && in.Password == "" {
-		err = errPasswordMissing
-	}
 	if err == nil {
-		// Before any look-up, so that the answer can't depend on the account.
-		err = password.Length(in.Password)
+		err = checkLogin(in)
 	}
 	return in, err
 }
 
+// checkLogin runs before any look-up, so that the answer can't depend on the
+// account.
+func checkLogin(in api.Login) error {
+	if in.Password == "" {
+		return errPasswordMissing
+	}
+	return password.Length(in.Password)
+}
+
 func (s *Server) login(c echo.Context, actor *db.Actor) error {
+	if wantsPage(c) {
+		return s.loginByForm(c, actor)
+	}
 	in, err := readLogin(c)
 	if err != nil {
 		return err
 	}
+	user, jwt, err := s.enter(c, actor, in)
+	if err != nil {
+		return err
+	}
+	return write(c, api.LoggedIn{
+		AccessToken: jwt, ExpireIn: int64(s.SessionTTL.Seconds()), ID: user.ID, Status: "ok", Username: user.Username(),
+	})
+}
+
+// enter is the sign-in itself, for every door: it ends with the session and
+// its cookie.
+func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified, string, error) {
 	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
 		s.log.Info("sign-in refused", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport, "code", explain(err).code)
-		return err
+		return nil, "", err
 	}
 	r, jwt, err := s.openSession(c, actor, user)
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	s.log.Info("sign-in", "request_id", actor.RequestID, "user", user.ID, "session", r.ID, "address", actor.Address, "transport", actor.Transport)
 	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
 	s.setDeviceCookie(c, account(user.Email))
-	return write(c, api.LoggedIn{
-		AccessToken: jwt, ExpireIn: int64(s.SessionTTL.Seconds()), ID: user.ID, Status: "ok", Username: user.Username(),
-	})
+	return user, jwt, nil
 }
 
 // verified is a user whose password was found right.
@@ -82,7 +102,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err
 	} else if required {
-		return nil, forbidden("setup_required", "no password is set yet: run 'husk passwd' on the machine where husk runs")
+		return nil, forbidden(codeSetupRequired, "no password is set yet: run 'husk passwd' on the machine where husk runs, or open /setup in a browser")
 	}
 	try, err := s.attempt(c, actor, account(email))
 	if err != nil {
@@ -172,6 +192,9 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 		return err
 	}
 	s.setCookie(c, "", -1)
+	if r.Method == http.MethodPost && wantsPage(c) {
+		return seeOther(c, "/login")
+	}
 	return write(c, api.Status{Status: "ok"})
 }
 
@@ -201,6 +224,14 @@ func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
 	if err := bind(c, &in, false); err != nil {
 		return err
 	}
+	if err := s.replacePassword(c, actor, in); err != nil {
+		return err
+	}
+	return write(c, api.Result{ID: actor.ID, Result: "updated"})
+}
+
+// replacePassword is the change itself, for every door.
+func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.PasswordChange) error {
 	if in.OldPassword == "" || in.NewPassword == "" {
 		return malformed("password_missing", "both old_password and new_password are needed")
 	}
@@ -235,5 +266,5 @@ func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	s.log.Info("password changed", "request_id", actor.RequestID, "user", actor.ID)
-	return write(c, api.Result{ID: actor.ID, Result: "updated"})
+	return nil
 }

@@ -248,7 +248,8 @@ func (s *Server) resolve(r *http.Request, cred credential, sum [32]byte) (*ident
 	if who.token != nil && len(who.token.Permissions) > 0 {
 		who.permissions = who.permissions.Intersect(db.NewPermissions(who.token.Permissions))
 	}
-	who.profile, err = json.Marshal(profileOf(who.user, who.permissions.Expand(who.roles.Known())))
+	profile, err := json.Marshal(profileOf(who.user, who.permissions.Expand(who.roles.Known())))
+	who.profile = append(profile, '\n') // as every answer ends
 	return who, err
 }
 

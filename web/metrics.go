@@ -146,7 +146,7 @@ func loginResult(ok bool, err error) string {
 		return loginError
 	}
 	switch f := explain(err); {
-	case f.code == "setup_required":
+	case f.code == codeSetupRequired:
 		return loginSetup
 	case f.status == http.StatusForbidden:
 		return loginRefused

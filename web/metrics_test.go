@@ -210,7 +210,7 @@ func TestLoginResults(t *testing.T) {
 		"ok":        {true, nil, loginOK},
 		"refused":   {false, errLogin, loginRefused},
 		"throttled": {false, &failure{status: http.StatusTooManyRequests}, loginThrottled},
-		"setup":     {false, forbidden("setup_required", ""), loginSetup},
+		"setup":     {false, forbidden(codeSetupRequired, ""), loginSetup},
 		"full":      {false, db.ErrFull, loginError},
 		"panic":     {false, nil, loginError},
 	} {

@@ -21,16 +21,16 @@ type notifier struct {
 	path    string
 	log     *slog.Logger
 	timeout time.Duration
-	waiting chan event
+	waiting chan notice
 	failing bool // the log has told so
 }
 
 func newNotifier(path string, log *slog.Logger) *notifier {
-	return &notifier{path: path, log: log, timeout: notifyTimeout, waiting: make(chan event, notifyWaiting)}
+	return &notifier{path: path, log: log, timeout: notifyTimeout, waiting: make(chan notice, notifyWaiting)}
 }
 
 // send never waits.
-func (n *notifier) send(e event) {
+func (n *notifier) send(e notice) {
 	select {
 	case n.waiting <- e:
 	default:
@@ -57,7 +57,7 @@ func (n *notifier) run(ctx context.Context) {
 // arguments. It returns the beginning of its output. A program that hangs is
 // killed with what it started; what it leaves behind with its output open is
 // waited for no longer than a second.
-func (n *notifier) exec(ctx context.Context, e event) (output string, err error) {
+func (n *notifier) exec(ctx context.Context, e notice) (output string, err error) {
 	body, err := json.Marshal(&e)
 	if err != nil {
 		return "", err
@@ -78,7 +78,7 @@ func (n *notifier) exec(ctx context.Context, e event) (output string, err error)
 }
 
 // tell logs that the program fails once, until it works again.
-func (n *notifier) tell(e event, output string, err error) {
+func (n *notifier) tell(e notice, output string, err error) {
 	switch {
 	case err != nil && !n.failing:
 		n.log.Error("the notify-command failed; that is told once, until it works again", "path", n.path, "event", e.Event, "error", err, "output", output)

@@ -41,17 +41,17 @@ func until(t *testing.T, holds func() bool) {
 	}
 }
 
-func newTestNotifier(t *testing.T, body string) (*notifier, *lockedBuffer, string) {
+func newTestNotifier(t *testing.T, body string) (*notifier, *watchLog, string) {
 	t.Helper()
 	dir := t.TempDir()
-	log := &lockedBuffer{}
+	log := &watchLog{}
 	n := newNotifier(script(t, dir, body), slog.New(slog.NewTextHandler(log, nil)))
 	return n, log, dir
 }
 
 func TestAProgramGetsTheEventAndNothingElse(t *testing.T) {
 	n, _, _ := newTestNotifier(t, `echo "$#"; cat`)
-	output, err := n.exec(t.Context(), event{Event: eventFull, Message: "$(id) `id` ; id"})
+	output, err := n.exec(t.Context(), notice{Event: eventFull, Message: "$(id) `id` ; id"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,14 +63,14 @@ func TestAProgramGetsTheEventAndNothingElse(t *testing.T) {
 
 func TestAProgramThatReadsNothing(t *testing.T) {
 	n, _, _ := newTestNotifier(t, "exit 0")
-	if _, err := n.exec(t.Context(), event{Message: strings.Repeat("x", 1<<20)}); err != nil {
+	if _, err := n.exec(t.Context(), notice{Message: strings.Repeat("x", 1<<20)}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestOutputIsLimited(t *testing.T) {
 	n, _, _ := newTestNotifier(t, "head -c 10000000 /dev/zero | tr '\\0' x; exit 3")
-	output, err := n.exec(t.Context(), event{})
+	output, err := n.exec(t.Context(), notice{})
 	if err == nil || len(output) != notifyOutput {
 		t.Errorf("%d bytes, %v", len(output), err)
 	}
@@ -80,7 +80,7 @@ func TestOutputIsLimited(t *testing.T) {
 func TestAProgramThatHangsIsKilledWithItsGroup(t *testing.T) {
 	n, _, dir := newTestNotifier(t, `cd "$(dirname "$0")"; sleep 1000 & echo $! > pid.part; mv pid.part pid; wait`)
 	n.timeout = time.Second
-	_, err := n.exec(t.Context(), event{})
+	_, err := n.exec(t.Context(), notice{})
 	if err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("exec = %v", err)
 	}
@@ -110,7 +110,7 @@ func gone(pid int) bool {
 func TestTheEndKillsTheProgram(t *testing.T) {
 	n, log, dir := newTestNotifier(t, `cd "$(dirname "$0")"; echo > started; sleep 1000`)
 	ctx, stop := context.WithCancel(t.Context())
-	n.send(event{})
+	n.send(notice{})
 	done := make(chan struct{})
 	go func() { n.run(ctx); close(done) }()
 	until(t, func() bool { _, err := os.Stat(filepath.Join(dir, "started")); return err == nil })
@@ -124,7 +124,7 @@ func TestTheEndKillsTheProgram(t *testing.T) {
 func TestOneProgramAtATime(t *testing.T) {
 	n, log, dir := newTestNotifier(t, `cd "$(dirname "$0")"; mkdir busy || exit 1; cat >> all; rmdir busy`)
 	for range 5 {
-		n.send(event{Event: eventFull})
+		n.send(notice{Event: eventFull})
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -143,7 +143,7 @@ func TestOneProgramAtATime(t *testing.T) {
 func TestEventsThatWaitAreBounded(t *testing.T) {
 	n, log, _ := newTestNotifier(t, "true")
 	for range notifyWaiting + 3 {
-		n.send(event{Event: eventFull})
+		n.send(notice{Event: eventFull})
 	}
 	if len(n.waiting) != notifyWaiting || log.count("not passed on") != 3 {
 		t.Errorf("%d wait; the log has %s", len(n.waiting), log)
@@ -154,7 +154,7 @@ func TestAFailureIsToldOnce(t *testing.T) {
 	n, log, _ := newTestNotifier(t, "true")
 	fault := errors.New("exit status 1")
 	for _, err := range []error{nil, fault, fault, fault, nil, nil, fault} {
-		n.tell(event{Event: eventFull}, "some output", err)
+		n.tell(notice{Event: eventFull}, "some output", err)
 	}
 	if failed, again := log.count("level=ERROR"), log.count("level=INFO"); failed != 2 || again != 1 {
 		t.Errorf("failed %d times and worked again %d times:\n%s", failed, again, log)
@@ -183,7 +183,7 @@ func TestRunWatches(t *testing.T) {
 		body, err = os.ReadFile(out)
 		return err == nil
 	})
-	var e event
+	var e notice
 	if err := json.Unmarshal(body, &e); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/console"
 )
 
 // need is what a route asks of the one who calls it. The zero value asks
@@ -48,6 +49,8 @@ type route struct {
 	handle handler
 	// early routes answer also while a generated password waits to be changed.
 	early bool
+	// page routes answer browsers with pages, failures too.
+	page bool
 }
 
 // routes is the whole API with what each part of it needs.
@@ -57,9 +60,9 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/livez", need: isPublic, handle: s.livez},
 		{method: "GET", path: "/readyz", need: isPublic, handle: s.readyz},
 
-		{method: "POST", path: "/account/login", need: isPublic, handle: s.login},
+		{method: "POST", path: "/account/login", need: isPublic, handle: s.login, page: true},
 		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout},
-		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout},
+		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout, page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
 
@@ -109,6 +112,22 @@ func (s *Server) routes() []route {
 
 		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), handle: s.healthDetails},
 		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.check},
+
+		{method: "GET", path: "/setting/application", need: isPublic, handle: s.application},
+		{method: "GET", path: "/provider/_info", need: isPublic, handle: s.provider},
+		{method: "GET", path: "/_info", need: isSignedIn, handle: s.info},
+		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), handle: s.applicationSettings},
+		{method: "POST", path: "/setup/_initialize", need: isPublic, handle: s.initialize, page: true},
+
+		{method: "GET", path: "/", need: isOwnSession, handle: s.home, page: true},
+		{method: "GET", path: "/setup", need: isPublic, handle: s.setupPage, page: true},
+		{method: "GET", path: "/login", need: isPublic, handle: s.loginPage, page: true},
+		{method: "GET", path: "/password", need: isOwnSession, handle: s.passwordPage, early: true, page: true},
+		{method: "POST", path: "/password", need: isOwnSession, handle: s.changePasswordByForm, early: true, page: true},
+		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connectPage, page: true},
+		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connect, page: true},
+		{method: "GET", path: console.AssetPath + ":name", need: isPublic, handle: s.asset},
+
 		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), handle: s.backup},
 	}
 }
@@ -142,6 +161,9 @@ func (s *Server) serve(c echo.Context, r route) error {
 	if err == nil {
 		err = r.handle(c, actor)
 	}
+	if err != nil && r.page {
+		err = s.failPage(c, err)
+	}
 	if err != nil {
 		s.fail(c, err)
 	}
@@ -168,13 +190,15 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 	return actor, allow(actor, r)
 }
 
+const codeMustChange = "password_change_required"
+
 // allow checks what the route needs against what the actor may do.
 func allow(actor *db.Actor, r route) error {
 	if !actor.SignedIn() {
 		return errNoCredential
 	}
 	if actor.Session != nil && actor.User.MustChange && !r.early {
-		return forbidden("password_change_required", "the password was generated for you: change it first, with PUT /account/password")
+		return forbidden(codeMustChange, "the password was generated for you: change it first, with PUT /account/password")
 	}
 	switch {
 	case r.need.kind == ownSession && actor.Session == nil:

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +20,19 @@ const (
 	writeTimeout      = 60 * time.Second // the whole answer, from the end of the header
 	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 64 << 10
-	drainTimeout      = 10 * time.Second // for what is in flight when the server stops
+)
+
+// Limits of the end of a server, all counted from its beginning.
+const (
+	// DrainTimeout is how long what is in flight may take to finish.
+	DrainTimeout = 10 * time.Second
+	// freshGrace is how long a connection may take to send its first request,
+	// or a request to send the next piece of its body.
+	freshGrace = 2 * time.Second
+	// idleGrace is how long a kept connection may still send a request, which
+	// is answered with "Connection: close". Closed at once, it would lose the
+	// request that is on its way just then.
+	idleGrace = 500 * time.Millisecond
 )
 
 // HTTPServer returns an http.Server for s with its limits.
@@ -36,16 +50,20 @@ func (s *Server) HTTPServer() *http.Server {
 }
 
 // Serve answers on the listeners and does the background work until ctx ends
-// or a listener fails. Then it stops accepting, lets what is in flight finish
-// for at most drainTimeout, and returns when everything is written.
+// or a listener fails. Then it closes the listeners, lets what was accepted
+// finish for at most DrainTimeout, and returns when everything is written.
+//
+// It serves once.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	hs := s.HTTPServer()
+	var conns connections
+	hs.ConnState = conns.note
 	var accepting, working sync.WaitGroup
 	for _, l := range listeners {
 		accepting.Go(func() {
-			if err := hs.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := hs.Serve(l); ctx.Err() == nil {
 				stop(fmt.Errorf("serve on %s: %w", l.Addr(), err))
 			}
 		})
@@ -54,12 +72,14 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	working.Go(func() { s.Run(background) })
 
 	<-ctx.Done()
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	if hs.Shutdown(drain) != nil {
-		hs.Close()
+	// Shutdown would close the listeners too, but drop what was accepted and
+	// not read yet. So nothing is accepted any more before anything is closed;
+	// what the kernel queues on an inherited socket is for the next server.
+	for _, l := range listeners {
+		l.Close()
 	}
 	accepting.Wait()
+	s.drain(hs, &conns)
 	endBackground()
 	working.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -67,3 +87,131 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	return nil
 }
+
+// drain answers what was accepted, and ends all connections. Neither one that
+// says nothing nor one that stops in the middle of a request holds it.
+func (s *Server) drain(hs *http.Server, conns *connections) {
+	ctx, cancel := context.WithTimeout(context.Background(), DrainTimeout)
+	defer cancel()
+	s.beginStop()
+	began := time.Now()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for ; ; <-tick.C {
+		fresh, idle := conns.count(http.StateNew), conns.count(http.StateIdle)
+		waited := time.Since(began)
+		if (fresh == 0 || waited > freshGrace) && (idle == 0 || waited > idleGrace) {
+			break
+		}
+	}
+	conns.close(http.StateNew)
+	if hs.Shutdown(ctx) != nil {
+		hs.Close()
+	}
+}
+
+// connections knows the state of every connection of an http.Server, which
+// knows it too and does not tell. A request costs it no lock.
+type connections struct {
+	states sync.Map // net.Conn to *atomic.Int32, an http.ConnState
+}
+
+// note is an http.Server's ConnState.
+func (c *connections) note(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.states.Store(conn, new(atomic.Int32)) // StateNew is 0
+	case http.StateClosed, http.StateHijacked:
+		c.states.Delete(conn)
+	default:
+		if v, ok := c.states.Load(conn); ok {
+			v.(*atomic.Int32).Store(int32(state))
+		}
+	}
+}
+
+func (c *connections) in(state http.ConnState, f func(net.Conn)) {
+	c.states.Range(func(conn, v any) bool {
+		if v.(*atomic.Int32).Load() == int32(state) {
+			f(conn.(net.Conn))
+		}
+		return true
+	})
+}
+
+func (c *connections) count(state http.ConnState) (n int) {
+	c.in(state, func(net.Conn) { n++ })
+	return n
+}
+
+func (c *connections) close(state http.ConnState) {
+	c.in(state, func(conn net.Conn) { conn.Close() })
+}
+
+// body is a request's body. When the server stops, it may stand still for
+// freshGrace at most: a client that sends half of it and waits would hold the
+// server.
+type body struct {
+	io.ReadCloser
+	control *http.ResponseController
+	forget  func() bool // ends the wait for the stop
+
+	mu      sync.Mutex
+	hurried bool
+	ended   bool
+}
+
+// followBody returns r with a body that does not outlast a stop by much; call
+// its finish when the request is handled. What is returned is a copy: net/http
+// looks at the type of its own request's body.
+func (s *Server) followBody(w http.ResponseWriter, r *http.Request) (*http.Request, *body) {
+	b := &body{ReadCloser: r.Body, control: http.NewResponseController(w)}
+	b.forget = context.AfterFunc(s.stopping, b.hurry)
+	r = r.WithContext(r.Context())
+	r.Body = b
+	return r, b
+}
+
+// maxUnread is how much of an unread body is read on. It is net/http's own
+// bound.
+const maxUnread = 256 << 10
+
+// finish reads on to the end of a short body that nobody read. net/http would
+// do so before it sends the answer, but without an end to its patience. A
+// client that was told nothing yet (100-continue) may never send it.
+func (b *body) finish(r *http.Request) {
+	defer b.forget()
+	if r.ProtoMajor == 1 && r.ContentLength <= maxUnread && r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, b, maxUnread)
+	}
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.ended || !b.hurried:
+	case errors.Is(err, io.EOF):
+		// net/http reads on, to see the client leave, and would take a
+		// deadline that passes for that.
+		b.setDeadline(time.Time{})
+	case err == nil:
+		b.setDeadline(time.Now().Add(freshGrace))
+	}
+	b.ended = b.ended || err != nil
+	return n, err
+}
+
+func (b *body) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.hurried = true
+		b.setDeadline(time.Now().Add(freshGrace))
+	}
+}
+
+// setDeadline has no effect on a connection in memory, as of a test.
+func (b *body) setDeadline(t time.Time) { _ = b.control.SetReadDeadline(t) }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
 
 	"husk/db"
 	"husk/web/password"
@@ -29,13 +29,21 @@ type Config struct {
 	Limiter   *ratelimit.Limiter // of tries at passwords; nil: the default limits
 	Log       *slog.Logger
 
-	Version     string        // of this program
-	SessionTTL  time.Duration // absolute life of a session; 0: 24 h
-	MaxTokenTTL time.Duration // longest life of a new API token; 0: no bound
-	PublicURL   string        // under which browsers reach this server; "": only the listening address is known
-	TLS         bool          // the own listener is https
-	AccessLog   bool          // log successful requests too
-	Dir         string        // the data folder, for a backup's temporary copy
+	Version      string        // of this program
+	SessionTTL   time.Duration // absolute life of a session; 0: 24 h
+	CORSOrigins  []string      // whose scripts may call the API, without cookies
+	AuditKeep    time.Duration // how long audit entries are kept; 0: for ever
+	AuditEntries int64         // how many are kept at most; 0: all
+	MaxTokenTTL  time.Duration // longest life of a new API token; 0: no bound
+	PublicURL    string        // under which browsers reach this server; "": only the listening address is known
+	TLS          bool          // the own listener is https
+	AccessLog    bool          // log successful requests too
+
+	// TrustedProxies are believed when they say in X-Forwarded-For for whom
+	// they ask. Nobody else is.
+	TrustedProxies []netip.Prefix
+
+	Dir string // the data folder, for a backup's temporary copy
 
 	Metrics       *Metrics         // nil: nothing is counted
 	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
@@ -61,6 +69,14 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
+	returnKey  []byte // signs where a sign-in leads back to
+
+	stopping  context.Context // done when Serve has begun to stop
+	beginStop context.CancelFunc
+
+	listening  string // URL of the listening address; see Endpoint
+	setupCode  string
+	setupTries *ratelimit.Limiter
 
 	running atomic.Bool // Run works: only then anything is written that nobody asked for
 	proof   proof
@@ -76,11 +92,12 @@ func New(c Config) (*Server, error) {
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
+	s.stopping, s.beginStop = context.WithCancel(context.Background())
 	s.secure = c.TLS
 	if c.PublicURL != "" {
 		u, err := parsePublicURL(c.PublicURL)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("public-url: %w", err)
 		}
 		s.secure = s.secure || u.Scheme == "https"
 		if err := s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
@@ -90,10 +107,14 @@ func New(c Config) (*Server, error) {
 	if s.Limiter == nil {
 		s.Limiter = ratelimit.New(ratelimit.Config{})
 	}
-	var err error
-	if s.deviceKey, err = c.Store.Secret(context.Background(), "husk device cookie"); err != nil {
-		return nil, err
+	for purpose, key := range map[string]*[]byte{"husk device cookie": &s.deviceKey, "husk return target": &s.returnKey} {
+		var err error
+		if *key, err = c.Store.Secret(context.Background(), purpose); err != nil {
+			return nil, err
+		}
 	}
+	s.listening = "http://localhost"
+	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) {
@@ -102,6 +123,7 @@ func New(c Config) (*Server, error) {
 	}
 	// echo would believe X-Forwarded-For and X-Real-IP from anybody.
 	s.echo.IPExtractor = echo.ExtractIPDirect()
+	s.allowOrigins(c.CORSOrigins)
 	for _, r := range s.routes() {
 		if err := s.add(r); err != nil {
 			return nil, err
@@ -110,10 +132,16 @@ func New(c Config) (*Server, error) {
 	return s, s.Metrics.attach(s)
 }
 
+// CheckPublicURL tells whether text has the form of Config.PublicURL.
+func CheckPublicURL(text string) error {
+	_, err := parsePublicURL(text)
+	return err
+}
+
 func parsePublicURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return nil, errors.New("public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com")
+		return nil, errors.New("it is the scheme and host under which browsers reach husk, such as https://id.example.com")
 	}
 	return u, nil
 }
@@ -125,6 +153,8 @@ var (
 	valueNosniff  = []string{"nosniff"}
 	valueNoStore  = []string{"no-store"}
 	valueReferrer = []string{"no-referrer"}
+	valueHSTS     = []string{"max-age=31536000"} // a year
+	valueClose    = []string{"close"}
 	valueCSP      = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"}
 )
 
@@ -138,11 +168,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h["Referrer-Policy"] = valueReferrer
 	h["Cache-Control"] = valueNoStore
 	h["Content-Security-Policy"] = valueCSP
+	if s.secure {
+		h["Strict-Transport-Security"] = valueHSTS
+	}
+	if s.stopping.Err() != nil {
+		h["Connection"] = valueClose
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, id, p)
 		}
 	}()
+	if r.Body != nil && r.Body != http.NoBody {
+		var b *body
+		r, b = s.followBody(w, r)
+		defer b.finish(r)
+	}
 	trimSlash(r.URL)
 	s.echo.ServeHTTP(w, r)
 }
@@ -156,12 +197,12 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 }
 
 // trimSlash makes paths work with and without a trailing slash, without a
-// redirect, which would lose a body. Both spellings of the path are cut alike,
-// so that the router and the handlers see one.
+// redirect, which would lose a body. The escaped spelling goes: echo would
+// route by it and hand out what stands in it, so that a%40b were not a@b.
 func trimSlash(u *url.URL) {
+	u.RawPath = ""
 	if len(u.Path) > 1 && strings.HasSuffix(u.Path, "/") && !strings.HasSuffix(u.Path, "//") {
 		u.Path = u.Path[:len(u.Path)-1]
-		u.RawPath = strings.TrimSuffix(u.RawPath, "/")
 	}
 }
 
@@ -180,15 +221,6 @@ func (s *Server) newRequestID() string {
 	i--
 	b[i] = '-'
 	return s.idPrefix + string(b[i:])
-}
-
-// clientAddress is the address of the TCP peer, without port.
-func (s *Server) clientAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
 }
 
 func parseAddress(s string) netip.Addr {
@@ -252,7 +284,41 @@ func (s *Server) sweep(ctx context.Context, always bool) {
 	if err != nil {
 		s.log.Warn("what has ended could not be removed", "error", err)
 	}
+	if always {
+		s.prune(ctx)
+	}
 	if fault := s.Store.ClockFault(); fault > 0 {
 		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
 	}
+}
+
+// prune removes the audit entries that are too old or too many.
+func (s *Server) prune(ctx context.Context) {
+	var older time.Time
+	if s.AuditKeep > 0 {
+		older = s.Store.Now().Add(-s.AuditKeep)
+	}
+	n, err := s.Store.PruneAudit(ctx, older, s.AuditEntries)
+	if err != nil {
+		s.log.Warn("old audit entries could not be removed", "error", err)
+	}
+	if n > 0 {
+		s.log.Info("old audit entries removed", "count", n)
+	}
+}
+
+// allowOrigins lets scripts of other origins call the API with a credential
+// that they hold themselves. Cookies are never theirs to use: the answer does
+// not allow credentials, and unsafe requests are still checked for origin.
+func (s *Server) allowOrigins(origins []string) {
+	if len(origins) == 0 {
+		return // closed
+	}
+	s.echo.Pre(middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOrigins:  origins,
+		AllowMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+		AllowHeaders:  []string{"Authorization", "Content-Type", "X-API-TOKEN"},
+		ExposeHeaders: []string{headerRequestID, "Retry-After"},
+		MaxAge:        600,
+	}))
 }

@@ -76,13 +76,7 @@ func (s *Server) verify(ctx context.Context, a *ratelimit.Attempt, u *db.User, p
 func (s *Server) deviceValue(account string, ends time.Time) string {
 	sum := sha256.Sum256([]byte(account))
 	text := base64.RawURLEncoding.EncodeToString(sum[:16]) + "." + strconv.FormatInt(ends.Unix(), 10)
-	return text + "." + base64.RawURLEncoding.EncodeToString(s.deviceSum(text))
-}
-
-func (s *Server) deviceSum(text string) []byte {
-	mac := hmac.New(sha256.New, s.deviceKey)
-	mac.Write([]byte(text))
-	return mac.Sum(nil)
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac(s.deviceKey, []byte(text)))
 }
 
 func (s *Server) knownDevice(c echo.Context, account string) bool {

@@ -26,8 +26,8 @@ const (
 	tellAgain     = time.Hour           // how often something that comes and goes is
 )
 
-// event is what the program is told, as JSON.
-type event struct {
+// notice is what the program is told, as JSON.
+type notice struct {
 	Event   string          `json:"event"`
 	Time    time.Time       `json:"time"`
 	Server  string          `json:"server,omitempty"` // the public URL
@@ -103,7 +103,7 @@ func (s *Server) watch(ctx context.Context) {
 }
 
 // tell passes an event to the program, where there is one.
-func (s *Server) tell(e event) {
+func (s *Server) tell(e notice) {
 	if n := s.watcher.notify; n != nil {
 		e.Server = s.PublicURL
 		n.send(e)
@@ -126,7 +126,7 @@ func (s *Server) watchTokens(ctx context.Context, now time.Time) {
 		return
 	}
 	s.log.Warn("API tokens expire within 30 days: 'husk token list --expiring 30d' lists them", "count", expiring.Count, "first", namesOf(expiring.First))
-	e := event{Event: eventTokens, Time: now, Count: expiring.Count, Message: fmt.Sprintf("API tokens that expire within 30 days: %d", expiring.Count)}
+	e := notice{Event: eventTokens, Time: now, Count: expiring.Count, Message: fmt.Sprintf("API tokens that expire within 30 days: %d", expiring.Count)}
 	for _, k := range expiring.First {
 		e.Tokens = append(e.Tokens, expiringToken{ID: k.ID, Name: k.Name, Owner: k.Owner, Expires: time.Unix(k.Expires, 0).UTC()})
 	}
@@ -149,14 +149,14 @@ func (s *Server) watchCertificate(now time.Time) {
 	ends = ends.UTC()
 	message := "the TLS certificate ends at " + ends.Format(time.RFC3339) + "; renew it"
 	s.log.Warn(message)
-	s.tell(event{Event: eventCertificate, Time: now, Message: message, Expires: &ends})
+	s.tell(notice{Event: eventCertificate, Time: now, Message: message, Expires: &ends})
 }
 
 // watchClock leaves the log to the sweep, which minds the clock too.
 func (s *Server) watchClock(now time.Time) {
 	fault := s.Store.ClockFault()
 	if s.watcher.due(eventClock, fault > 0, now) {
-		s.tell(event{Event: eventClock, Time: now, Message: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+		s.tell(notice{Event: eventClock, Time: now, Message: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
 	}
 }
 
@@ -176,5 +176,5 @@ func (s *Server) watchStore(now time.Time) {
 func (s *Server) report(kind string, err error, now time.Time) {
 	text := writeWarning(err).Text
 	s.log.Error(text)
-	s.tell(event{Event: kind, Time: now, Message: text})
+	s.tell(notice{Event: kind, Time: now, Message: text})
 }

@@ -60,25 +60,25 @@ func set(where *atomic.Pointer[error], err error) {
 	where.Store(&err)
 }
 
-// lockedBuffer is a log that is read while others write.
-type lockedBuffer struct {
+// watchLog is a log that is read while others write.
+type watchLog struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
+func (b *watchLog) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
+func (b *watchLog) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
 }
 
-func (b *lockedBuffer) count(text string) int { return strings.Count(b.String(), text) }
+func (b *watchLog) count(text string) int { return strings.Count(b.String(), text) }
 
 // watched is a server with a disk that can fail and clocks that can be set.
 type watched struct {
@@ -87,7 +87,7 @@ type watched struct {
 	engine *faultyEngine
 	wall   atomic.Int64 // Unix nanoseconds
 	mono   atomic.Int64 // nanoseconds
-	log    *lockedBuffer
+	log    *watchLog
 }
 
 func newWatched(t *testing.T, change func(*Config)) *watched {
@@ -100,7 +100,7 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watched{t: t, engine: &faultyEngine{Engine: engine}, log: &lockedBuffer{}}
+	w := &watched{t: t, engine: &faultyEngine{Engine: engine}, log: &watchLog{}}
 	w.wall.Store(time.Now().Add(time.Hour).UnixNano())
 	store, err := db.Open(t.Context(), w.engine, db.Options{
 		Now:       func() time.Time { return time.Unix(0, w.wall.Load()) },
@@ -136,7 +136,7 @@ func (w *watched) begin() {
 
 // hear puts a queue that nobody empties in the place of the program's.
 func (w *watched) hear() {
-	w.watcher.notify = &notifier{log: w.Server.log, waiting: make(chan event, notifyWaiting)}
+	w.watcher.notify = &notifier{log: w.Server.log, waiting: make(chan notice, notifyWaiting)}
 }
 
 // told returns the events since the last time.

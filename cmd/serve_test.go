@@ -1,0 +1,332 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func get(t testing.TB, url string) {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != 200 {
+		t.Errorf("%s: %s", url, r.Status)
+	}
+}
+
+// load is a number of clients that never stop asking.
+type load struct {
+	t        *testing.T
+	base     string
+	token    string
+	deadline context.Context
+	stop     atomic.Bool
+	clients  sync.WaitGroup
+
+	asked  atomic.Int64
+	mu     sync.Mutex
+	failed []error
+	made   []string // ids of tokens whose making was acknowledged
+}
+
+func (l *load) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = append(l.failed, err)
+}
+
+// client asks until the load is stopped, with a pause in between.
+func (l *load) client(keep bool, pause time.Duration, ask func(*http.Client) error) {
+	transport := &http.Transport{DisableKeepAlives: !keep}
+	client := &http.Client{Transport: transport}
+	l.clients.Go(func() {
+		defer transport.CloseIdleConnections()
+		tick := time.NewTicker(max(pause, time.Microsecond))
+		defer tick.Stop()
+		for !l.stop.Load() {
+			if err := ask(client); err != nil {
+				l.fail(err)
+			}
+			l.asked.Add(1)
+			if pause > 0 {
+				<-tick.C
+			}
+		}
+	})
+}
+
+func (l *load) do(client *http.Client, method, path, body string, out any) error {
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(l.deadline, method, l.base+path, in)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("X-API-TOKEN", l.token)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+		r.GetBody = nil // so that Go's client can't quietly send it twice
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != 200 {
+		err = fmt.Errorf("%s %s: %s %s", method, path, answer.Status, text)
+	}
+	if err == nil && out != nil {
+		err = json.Unmarshal(text, out)
+	}
+	return err
+}
+
+func (l *load) read(client *http.Client) error {
+	return l.do(client, "GET", "/account/profile", "", nil)
+}
+
+func (l *load) post(client *http.Client) error {
+	return l.do(client, "POST", "/account/logout", `{"some":"body"}`, nil)
+}
+
+func (l *load) makeToken(client *http.Client) error {
+	var made struct {
+		ID string `json:"_id"`
+	}
+	if err := l.do(client, "POST", "/auth/access_token", `{"name":"made under load"}`, &made); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.made = append(l.made, made.ID)
+	return nil
+}
+
+// TestHandover replaces a server several times, under load, in both orders: as
+// systemd restarts, and with the next one waiting for the store. No request
+// fails, and what was acknowledged is there in the end.
+func TestHandover(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	token := runHere(t, []string{"HUSK_DATA=" + data}, "", "token", "create", "--name", "load")
+	if token.code != exitDone {
+		t.Fatal(token.errors)
+	}
+	addr, socket := listenLocal(t)
+	start := func() *daemon { return spawn(t, data, nil, []*os.File{socket}, "serve") }
+
+	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	defer cancel()
+	l := &load{t: t, base: "http://" + addr, token: strings.TrimSpace(token.out), deadline: ctx}
+	for _, keep := range []bool{true, false} {
+		for _, pause := range []time.Duration{0, 20 * time.Millisecond} {
+			l.client(keep, pause, l.read)
+			l.client(keep, pause, l.post)
+		}
+		l.client(keep, 10*time.Millisecond, l.makeToken)
+	}
+	running := start()
+	running.says("husk serves")
+	progress := func() {
+		t.Helper()
+		before := l.asked.Load()
+		await(t, "the load goes on", func() bool { return l.asked.Load() > before+100 })
+	}
+	const times = 4
+	for i := range times {
+		progress()
+		if i%2 == 0 { // as systemd does
+			running.stops()
+			running = start()
+		} else { // both at once
+			next := start()
+			next.says("waiting for it")
+			running.stops()
+			running = next
+		}
+		running.says("husk serves")
+	}
+	progress()
+	l.stop.Store(true)
+	l.clients.Wait()
+	running.stops()
+
+	t.Logf("%d requests over %d handovers, %d tokens made", l.asked.Load(), times, len(l.made))
+	if len(l.failed) > 0 {
+		t.Errorf("%d requests failed; the first: %v", len(l.failed), errors.Join(l.failed[:min(5, len(l.failed))]...))
+	}
+	var tokens []struct{ ID string }
+	if r := runHere(t, []string{"HUSK_DATA=" + data}, "", "token", "list", "--json"); json.Unmarshal([]byte(r.out), &tokens) != nil {
+		t.Fatalf("token list: %s%s", r.out, r.errors)
+	}
+	known := map[string]bool{}
+	for _, token := range tokens {
+		known[token.ID] = true
+	}
+	for _, id := range l.made {
+		if !known[id] {
+			t.Errorf("the token %s was acknowledged and is gone", id)
+		}
+	}
+}
+
+// TestStop looks at the order of the end: nothing is accepted any more and the
+// control socket is gone, while what is in flight is answered.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	addr, socket := listenLocal(t)
+	d := spawn(t, data, nil, []*os.File{socket}, "serve")
+	d.says("husk serves")
+
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /account/login HTTP/1.1\r\nHost: husk\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"passw")
+	d.signal(syscall.SIGTERM)
+	await(t, "the control socket is gone", func() bool {
+		_, err := os.Lstat(filepath.Join(data, "husk.sock"))
+		return os.IsNotExist(err)
+	})
+	// What comes now is the next server's: it is queued, and not answered.
+	later, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatalf("the inherited socket was shut: %v", err)
+	}
+	defer later.Close()
+	fmt.Fprint(later, "GET /livez HTTP/1.1\r\nHost: husk\r\nConnection: close\r\n\r\n")
+
+	if _, err := io.WriteString(conn, `ord":""}`); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || answer.StatusCode != 400 {
+		t.Errorf("the request in flight got %v, %v", answer, err)
+	}
+	if code := d.code(); code != exitDone || !strings.Contains(d.out.String(), "husk has stopped") {
+		t.Errorf("it ended with %d:\n%s", code, &d.out)
+	}
+	next := spawn(t, data, nil, []*os.File{socket}, "serve")
+	if text, err := io.ReadAll(later); err != nil || !bytes.HasPrefix(text, []byte("HTTP/1.1 200 ")) {
+		t.Errorf("the queued request got %q, %v", text, err)
+	}
+	next.stops()
+}
+
+// TestStopWhileWaiting: a server that waits for the store can be told to stop.
+func TestStopWhileWaiting(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	first := spawn(t, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
+	first.says("husk serves")
+	second := spawn(t, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
+	second.says("waiting for it")
+	if !strings.Contains(second.out.String(), fmt.Sprintf("by process %d", first.cmd.Process.Pid)) {
+		t.Errorf("it does not say for whom:\n%s", &second.out)
+	}
+	second.stops()
+	first.stops()
+}
+
+func TestReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := writeFile(t, dir, "husk.yaml", "log-level: info\n")
+	d := spawn(t, filepath.Join(dir, "data"), []string{"HUSK_CONFIG=" + config}, nil, "serve", "--addr", "127.0.0.1:0")
+	d.says("husk serves")
+	reload := func(text string) {
+		t.Helper()
+		writeFile(t, dir, "husk.yaml", text)
+		d.signal(syscall.SIGHUP)
+	}
+	reload("log-level: info\nlog-format: text\nsession-ttl: 1h\naccess-log: true\n")
+	d.says(`level=INFO msg=reloaded applied=log-format`)
+	d.says(`settings="access-log session-ttl"`)
+	reload("log-level: warn\nadr: x\n")
+	d.says("the configuration was not reloaded")
+	d.says("there is no setting adr; did you mean addr?")
+	// It still logs at info, and still knows what it runs with.
+	reload("session-ttl: 24h\nlog-format: json\n")
+	d.says(`"msg":"reloaded","applied":"log-format"`)
+	if n := strings.Count(d.out.String(), "need a restart"); n != 1 {
+		t.Errorf("%d times settings need a restart:\n%s", n, &d.out)
+	}
+	if err := os.Remove(config); err != nil {
+		t.Fatal(err)
+	}
+	d.signal(syscall.SIGHUP)
+	d.says("the configuration file can't be read")
+	d.stops()
+}
+
+func TestLiveLog(t *testing.T) {
+	var out bytes.Buffer
+	l := newLiveLog(&out)
+	derived := l.With("a", 1).WithGroup("g").With("b", 2)
+	for _, c := range []struct{ level, format, want string }{
+		{"info", "json", `"level":"INFO","msg":"m","a":1,"g":{"b":2,"c":3}}`},
+		{"info", "text", `level=INFO msg=m a=1 g.b=2 g.c=3`},
+		{"warn", "text", ``},
+		{"debug", "auto", `"a":1,"g":{"b":2,"c":3}}`},
+	} {
+		out.Reset()
+		l.set(c.level, c.format)
+		derived.Info("m", "c", 3)
+		if got := strings.TrimSpace(out.String()); !strings.HasSuffix(got, c.want) || c.want == "" && got != "" {
+			t.Errorf("%s, %s: got %s", c.level, c.format, got)
+		}
+	}
+	l.set("error", "json")
+	if l.Enabled(t.Context(), slog.LevelWarn) {
+		t.Error("the level does not hold")
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := writeFile(t, dir, "husk.yaml", "")
+	if err := os.Chmod(config, 0o646); err != nil {
+		t.Fatal(err)
+	}
+	f := newPairFiles(t, goodPair(t, "first"))
+	if err := os.Chmod(f.key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "0.0.0.0:0", "--config", config)
+	d.says("husk serves")
+	d.says("passwords and tokens travel unencrypted")
+	d.says("others may write the configuration file")
+	d.stops()
+	d = spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "0.0.0.0:0", "--tls-cert", f.cert, "--tls-key", f.key)
+	d.says("husk serves")
+	if strings.Contains(d.out.String(), "unencrypted") {
+		t.Error("it complains of https")
+	}
+	d.says("others may use the TLS key")
+	d.stops()
+}
