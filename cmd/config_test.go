@@ -17,7 +17,7 @@ import (
 // each other, as far as its form has three.
 func samples(f *pflag.Flag) [3]string {
 	switch f.Name {
-	case "addr":
+	case "addr", "metrics-addr":
 		return [3]string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
 	case "public-url", "server", "cors-origin":
 		return [3]string{"https://a.example", "https://b.example", "https://c.example"}

@@ -41,6 +41,8 @@ type settings struct {
 	AccessLog      bool
 	LogLevel       string
 	LogFormat      string
+	MetricsAddr    string
+	NotifyCommand  string
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
@@ -67,6 +69,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(newDuration(time.Hour), "login-max-delay", "the longest wait, an hour at most")
 	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
 	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
+	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
+	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
 	f.Var(&formed{"auto", oneOf("text", "json", "auto")}, "log-format", "text, json, or auto: text on a terminal, json elsewhere")
@@ -215,6 +219,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
+		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		TLSCert: text(f, "tls-cert"), TLSKey: text(f, "tls-key"),
 		TrustedProxies: *f.Lookup("trusted-proxy").Value.(*prefixes),
 		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"),

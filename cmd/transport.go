@@ -142,10 +142,10 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 	}, nil
 }
 
-// handler wires the server: what serve runs, and what a command runs in its
-// own process.
-func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
-	s, err := web.New(web.Config{
+// config is the server: what serve runs, and what a command runs in its own
+// process. What only serve has, it adds.
+func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
+	return web.Config{
 		Store:       store,
 		Log:         log,
 		Version:     version(),
@@ -163,7 +163,11 @@ func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 		AuditEntries:   a.settings.AuditEntries,
 
 		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
-	})
+	}
+}
+
+func newServer(c web.Config) (*web.Server, error) {
+	s, err := web.New(c)
 	if err != nil {
 		return nil, &failure{code: exitUsage, err: err, what: fmt.Sprintf("the settings don't fit: %v", err)}
 	}

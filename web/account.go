@@ -100,7 +100,8 @@ type verified struct {
 
 // signIn checks a password. Every refusal costs the same work, whether the
 // account exists, is disabled, or has no password.
-func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*verified, error) {
+func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v *verified, err error) {
+	defer func() { s.Metrics.countLogin(v != nil, err) }()
 	ctx := c.Request().Context()
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*v
 		return nil, errLogin
 	}
 	try.Success()
-	v := &verified{User: user}
+	v = &verified{User: user}
 	if stale {
 		// The sign-in is good either way: a busy server hashes next time.
 		v.rehash, _ = s.Passwords.Hash(ctx, pass)

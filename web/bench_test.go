@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/db"
 	"husk/db/bolt"
@@ -27,20 +28,36 @@ import (
 // against the floor: an echo handler that writes 150 bytes of JSON, in the
 // same run and in turn with it, so that the ratio holds on a noisy machine.
 //
+// Each case runs without metrics and with them.
+//
 //	go test ./web -run '^$' -bench Check -benchtime 20000x
 func BenchmarkCheck(b *testing.B) {
 	s, apiToken, jwt := benchServer(b)
+	config := s.Config
+	var err error
+	if config.Metrics, err = NewMetrics(prometheus.NewRegistry()); err != nil {
+		b.Fatal(err)
+	}
+	measured, err := New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
 	floor := echo.New()
 	body := []byte(fmt.Sprintf(`{"floor":%q}`, fmt.Sprintf("%0139d", 0)))
 	floor.GET("/account/profile", func(c echo.Context) error { return c.JSONBlob(http.StatusOK, body) })
 
-	cases := []struct{ name, header string }{
-		{"X-API-TOKEN", "X-API-TOKEN: " + apiToken},
-		{"Bearer", "Authorization: Bearer " + jwt},
+	cases := []struct {
+		name, header string
+		server       *Server
+	}{
+		{"X-API-TOKEN", "X-API-TOKEN: " + apiToken, s},
+		{"Bearer", "Authorization: Bearer " + jwt, s},
+		{"X-API-TOKEN/metrics", "X-API-TOKEN: " + apiToken, measured},
+		{"Bearer/metrics", "Authorization: Bearer " + jwt, measured},
 	}
 	for _, c := range cases {
 		b.Run(c.name, func(b *testing.B) {
-			base, own := dialBench(b, &http.Server{Handler: floor}, ""), dialBench(b, s.HTTPServer(), c.header)
+			base, own := dialBench(b, &http.Server{Handler: floor}, ""), dialBench(b, c.server.HTTPServer(), c.header)
 			base.run(b, 500)
 			own.run(b, 500)
 			var floorCPU, ownCPU time.Duration

@@ -48,6 +48,7 @@ var contract = map[string]string{
 	"POST /security/key/_rotate":      "generic#system/keys",
 	"GET /system/backup":              "generic#system/backup",
 	"GET /system/check":               "generic#system/backup",
+	"GET /system/health":              "coco#system/read",
 
 	"GET /setting/application": "public", "GET /provider/_info": "public", "POST /setup/_initialize": "public",
 	"GET /_info": "signed-in", "GET /settings": "coco#system/read",

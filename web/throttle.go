@@ -56,6 +56,7 @@ func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*rate
 	}
 	a, wait := s.tries.Allow(account, actor.Address, s.knownDevice(c, account))
 	if a == nil {
+		s.Metrics.countThrottled()
 		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
 			reason: "too many wrong passwords; wait before the next try, or set a new one with 'husk passwd' on the machine"}
 	}

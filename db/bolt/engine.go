@@ -58,6 +58,7 @@ type Engine struct {
 var (
 	_ db.Engine   = (*Engine)(nil)
 	_ db.Backuper = (*Engine)(nil)
+	_ db.Measurer = (*Engine)(nil)
 )
 
 const (
@@ -277,26 +278,17 @@ func (b *backupWriter) Write(p []byte) (n int, err error) {
 	return n, b.err
 }
 
-// Stats are figures of the store, as of one moment.
-type Stats struct {
-	Size         int64 // of the file, in bytes
-	PageSize     int   // in bytes
-	FreePages    int   // pages that the next writes can use
-	PendingPages int   // pages that wait for a reader's end to become free
-	Reads        int   // read transactions since Open
-	Commits      int   // commits in the life of the file
-}
-
-// Stats answers the zero value where the engine serves no more.
-func (e *Engine) Stats() Stats {
-	var s Stats
+// Stats answers the zero value where the engine serves no more. See
+// db.Measurer.
+func (e *Engine) Stats() db.EngineStats {
+	var s db.EngineStats
 	_ = e.read(context.Background(), func(tx *bbolt.Tx) error {
 		info, err := e.file.Stat()
 		if err != nil {
 			return err
 		}
 		b := e.bolt.Stats()
-		s = Stats{
+		s = db.EngineStats{
 			Size: info.Size(), PageSize: int(e.pageSize), FreePages: b.FreePageN, PendingPages: b.PendingPageN,
 			Reads: b.TxN, Commits: tx.ID(),
 		}
