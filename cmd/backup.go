@@ -62,7 +62,7 @@ func (a *app) backup(ctx context.Context, output string) error {
 func backupTo(ctx context.Context, s *session, output string) (m api.Manifest, err error) {
 	f, err := os.CreateTemp(filepath.Dir(output), ".husk-backup-*") // 0600
 	if err != nil {
-		return m, &failure{code: exitFailure, err: err, what: "the backup can't be written: " + plainPathError(err)}
+		return m, &failure{code: exitFailure, err: err, what: "the backup can't be written: " + plainWriteError(output, err)}
 	}
 	defer func() {
 		f.Close()

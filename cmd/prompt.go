@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/term"
 
-	"husk/web/password"
+	"husk/web"
 )
 
 // terminal returns the file descriptor of stdin where a person sits there.
@@ -38,7 +38,7 @@ func (a *app) newPassword(fromStdin bool) (string, error) {
 		return "", err
 	}
 	// Said before the second time, and before anything is connected.
-	if err := password.Check(first); err != nil {
+	if err := web.CheckPassword(first); err != nil {
 		return "", &failure{code: exitFailure, err: err, what: err.Error()}
 	}
 	second, err := a.askSecret(fd, "The same again: ")
@@ -59,7 +59,7 @@ func (a *app) askSecret(fd int, question string) (string, error) {
 	// A signal in the middle must not leave the terminal without echo.
 	defer term.Restore(fd, before)
 	fmt.Fprint(a.stderr, question)
-	answer, err := term.ReadPassword(fd)
+	answer, err := typed(a, func() ([]byte, error) { return term.ReadPassword(fd) })
 	fmt.Fprintln(a.stderr)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the password: %w", err)
@@ -67,10 +67,28 @@ func (a *app) askSecret(fd int, question string) (string, error) {
 	return string(answer), nil
 }
 
+// typed returns what read reads, which a person may never type, or an error at
+// once when the command is interrupted.
+func typed[T any](a *app, read func() (T, error)) (text T, err error) {
+	done := make(chan struct{})
+	var answer T
+	var failed error
+	go func() {
+		defer close(done)
+		answer, failed = read()
+	}()
+	select {
+	case <-done:
+		return answer, failed
+	case <-a.interrupted:
+		return text, &failure{code: exitFailure, what: "interrupted; nothing was changed"}
+	}
+}
+
 // passwordLine reads one line of stdin and strips exactly one line end, LF or
 // CRLF. Everything else belongs to the password.
 func (a *app) passwordLine() (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(a.stdin, 64<<10)).ReadBytes('\n')
+	line, err := typed(a, func() ([]byte, error) { return bufio.NewReader(io.LimitReader(a.stdin, 64<<10)).ReadBytes('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the password from stdin: %w", err)
 	}
@@ -89,7 +107,7 @@ func (a *app) confirm(question string) error {
 		return nil
 	}
 	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	line, err := bufio.NewReader(a.stdin).ReadString('\n')
+	line, err := typed(a, func() (string, error) { return bufio.NewReader(a.stdin).ReadString('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

@@ -20,8 +20,9 @@ type app struct {
 	stderr io.Writer
 	getenv func(string) string
 
-	settings settings
-	resolved *resolution // where the settings came from
+	interrupted <-chan struct{} // closed by a signal
+	settings    settings
+	resolved    *resolution // where the settings came from
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -36,6 +37,7 @@ func Main() int {
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
+	a.interrupted = ctx.Done()
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -61,7 +63,8 @@ Every command works offline, beside the running server, and remote with
   husk token create --name backup   mint an API token and print it`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
+		Args:              cobra.ArbitraryArgs, // else cobra itself refuses, in its own words
 		RunE:              group,
 	}
 	root.SetIn(a.stdin)
@@ -71,10 +74,23 @@ Every command works offline, beside the running server, and remote with
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
-		a.backupCommand(), a.restoreCommand(), a.healthCommand(), a.versionCommand(),
+		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
+		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
 		a.configCommand(),
 	)
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args, completion.RunE = cobra.ArbitraryArgs, group // an unknown shell is a misuse
+	}
 	return root
+}
+
+// prepare checks the flags against each other and fills the settings.
+func (a *app) prepare(cmd *cobra.Command) error {
+	if err := cmd.ValidateFlagGroups(); err != nil {
+		return usage(err.Error(), "see '"+cmd.CommandPath()+" --help'")
+	}
+	return a.configure(cmd)
 }
 
 // group is what a command does that only has commands below it: help, or a

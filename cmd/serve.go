@@ -79,7 +79,11 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer closeAll(inherited)
-	store, err := a.openWhenFree(ctx, s.log.Logger)
+	patience := lockWait
+	if len(inherited) > 0 {
+		patience = handoverPatience
+	}
+	store, err := a.openWhenFree(ctx, s.log.Logger, patience)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // told to stop while it waited
@@ -117,7 +121,8 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 		listeners = []net.Listener{l}
 	}
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
-	s.tellSetup(ctx, store)
+	server.ListensOn(listeners[0].Addr())
+	s.tellSetup(ctx, store, server)
 	s.manager.notify(s.log.Logger, "READY=1")
 	stopBeside := s.beside(ctx, cmd, store, hangups)
 	defer stopBeside()
@@ -156,19 +161,20 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 	}
 }
 
-// lockPatience is how long serve waits for the data file. The server before it
-// keeps it while it drains, and a while more to write everything down.
-const lockPatience = web.DrainTimeout + 10*time.Second
+// handoverPatience is how long a server that inherits its sockets waits for the
+// data file: the one before it keeps it while it drains, and a while more to
+// write everything down.
+const handoverPatience = web.DrainTimeout + 10*time.Second
 
 // openWhenFree opens the store when whoever has it lets go of it, and says
 // what it waits for.
-func (a *app) openWhenFree(ctx context.Context, log *slog.Logger) (*db.Store, error) {
+func (a *app) openWhenFree(ctx context.Context, log *slog.Logger, patience time.Duration) (*db.Store, error) {
 	store, err := a.openStore(ctx, lockRound, true)
 	if !errors.Is(err, db.ErrLocked) {
 		return store, err
 	}
-	log.Info("the store is in use"+a.holderText()+": waiting for it", "data", a.settings.Data, "at_most", lockPatience.String())
-	for deadline := time.Now().Add(lockPatience); errors.Is(err, db.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil; {
+	log.Info("the store is in use"+a.holderText()+": waiting for it", "data", a.settings.Data, "at_most", patience.String())
+	for deadline := time.Now().Add(patience); errors.Is(err, db.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil; {
 		store, err = a.openStore(ctx, lockRound, true)
 	}
 	return store, err
@@ -354,7 +360,7 @@ func closeAll(listeners []net.Listener) {
 }
 
 // tellSetup prints the next step while nobody can sign in.
-func (a *app) tellSetup(ctx context.Context, store *db.Store) {
+func (a *app) tellSetup(ctx context.Context, store *db.Store, server *web.Server) {
 	if required, err := store.SetupRequired(ctx); err != nil || !required {
 		return
 	}
@@ -362,5 +368,5 @@ func (a *app) tellSetup(ctx context.Context, store *db.Store) {
 	if a.settings.Data != defaultData() {
 		command += " --data " + a.settings.Data
 	}
-	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n", command)
+	a.say("\nNo password is set yet: nobody can sign in. Set one, now or later:\n\n  %s\n\nor open %s/setup with the set-up code %s\n", command, server.Endpoint(), server.SetupCode())
 }

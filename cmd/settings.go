@@ -3,13 +3,9 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +34,10 @@ type settings struct {
 	TrustedProxies []netip.Prefix
 	SessionTTL     time.Duration
 	MaxTokenTTL    time.Duration
+	CORSOrigins    []string
+	Tries          web.Tries
+	AuditKeep      time.Duration
+	AuditEntries   int64
 	AccessLog      bool
 	LogLevel       string
 	LogFormat      string
@@ -60,6 +60,13 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newDuration(24*time.Hour), "session-ttl", "absolute life of a sign-in")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
+	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API with a token; repeatable")
+	f.Int("login-attempts", 5, "wrong passwords in a row for an account before the next try waits")
+	f.Int("login-address-attempts", 20, "wrong passwords from an address before the next try waits")
+	f.Var(newDuration(15*time.Second), "login-delay", "the first wait; it doubles with each wrong password")
+	f.Var(newDuration(time.Hour), "login-max-delay", "the longest wait, an hour at most")
+	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
+	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
 	f.Var(&formed{"auto", oneOf("text", "json", "auto")}, "log-format", "text, json, or auto: text on a terminal, json elsewhere")
@@ -190,8 +197,11 @@ func copyValue(to, from pflag.Value) {
 // set sets a value from text, with an error for people.
 func set(v pflag.Value, text string) error {
 	err := v.Set(text)
-	if err != nil && v.Type() == "bool" {
+	switch {
+	case err != nil && v.Type() == "bool":
 		return errors.New("it is true or false")
+	case err != nil && strings.HasPrefix(v.Type(), "int"):
+		return errors.New("it is a whole number")
 	}
 	return err
 }
@@ -204,7 +214,7 @@ func envName(flag string) string {
 // take copies the values of the flags, whose names and types are those of
 // addGlobalFlags and addServeFlags.
 func (s *settings) take(f *pflag.FlagSet) error {
-	var errs [3]error
+	var errs [6]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
@@ -212,6 +222,11 @@ func (s *settings) take(f *pflag.FlagSet) error {
 		TrustedProxies: *f.Lookup("trusted-proxy").Value.(*prefixes),
 		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"),
 	}
+	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
+	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
+	s.Tries.Account, errs[3] = f.GetInt("login-attempts")
+	s.Tries.Address, errs[4] = f.GetInt("login-address-attempts")
+	s.AuditEntries, errs[5] = f.GetInt64("audit-entries")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")
 	s.AccessLog, errs[2] = f.GetBool("access-log")
@@ -227,164 +242,4 @@ func duration(f *pflag.FlagSet, name string) time.Duration {
 func flagNames(cmd *cobra.Command) (names []string) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	return names
-}
-
-// formed is a setting of text that has to have a form. The form's error says
-// what it is, and never what was given, which may hold a password.
-type formed struct {
-	text string
-	form func(string) error
-}
-
-func (v *formed) String() string { return v.text }
-func (v *formed) Type() string   { return "string" }
-
-// Set implements pflag.Value.
-func (v *formed) Set(text string) error {
-	if err := v.form(text); err != nil {
-		return err
-	}
-	v.text = text
-	return nil
-}
-
-func oneOf(words ...string) func(string) error {
-	return func(text string) error {
-		if slices.Contains(words, text) {
-			return nil
-		}
-		last := len(words) - 1
-		return errors.New("it is " + strings.Join(words[:last], ", ") + " or " + words[last])
-	}
-}
-
-func isAddr(text string) error {
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
-	if err != nil {
-		return errors.New("it is HOST:PORT, such as 127.0.0.1:9000, [::1]:9000 or :9000")
-	}
-	return nil
-}
-
-func isPublicURL(text string) error {
-	if text == "" {
-		return nil
-	}
-	return web.CheckPublicURL(text)
-}
-
-func isServerURL(text string) error {
-	u, err := url.Parse(text)
-	if text != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
-		return errors.New("it is a URL with scheme and host, such as https://id.example.com")
-	}
-	return nil
-}
-
-// prefixes is a list of addresses and networks: the flag is repeated, or one
-// value holds several with commas between, as a variable has to.
-type prefixes []netip.Prefix
-
-func (p *prefixes) String() string { return strings.Join(p.GetSlice(), ",") }
-func (p *prefixes) Type() string   { return "cidr" }
-
-// Set implements pflag.Value.
-func (p *prefixes) Set(text string) error {
-	for part := range strings.SplitSeq(text, ",") {
-		if err := p.Append(strings.TrimSpace(part)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Append implements pflag.SliceValue.
-func (p *prefixes) Append(text string) error {
-	prefix, err := netip.ParsePrefix(text)
-	if address, e := netip.ParseAddr(text); e == nil && address.Zone() == "" {
-		prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
-	}
-	if err != nil || prefix.Addr().Is4In6() {
-		return errors.New("it is an address or a network: 10.0.0.7, 10.0.0.0/8, fd00::/8")
-	}
-	if prefix != prefix.Masked() {
-		return fmt.Errorf("it has bits beyond its mask; did you mean %s?", prefix.Masked())
-	}
-	*p = append(*p, prefix)
-	return nil
-}
-
-// Replace implements pflag.SliceValue.
-func (p *prefixes) Replace(items []string) error {
-	*p = nil
-	for _, item := range items {
-		if err := p.Append(item); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// GetSlice implements pflag.SliceValue.
-func (p *prefixes) GetSlice() []string {
-	items := []string{}
-	for _, prefix := range *p {
-		items = append(items, prefix.String())
-	}
-	return items
-}
-
-// durationValue is a flag for a span of time: what Go writes, or a number of
-// days, weeks or years.
-type durationValue time.Duration
-
-func newDuration(d time.Duration) *durationValue { v := durationValue(d); return &v }
-
-// String is what Go writes without the zeros at its end: 24h, not 24h0m0s.
-func (v *durationValue) String() string {
-	s := time.Duration(*v).String()
-	if cut, ok := strings.CutSuffix(s, "m0s"); ok {
-		s = cut + "m"
-	}
-	if cut, ok := strings.CutSuffix(s, "h0m"); ok {
-		s = cut + "h"
-	}
-	return s
-}
-
-func (v *durationValue) Type() string { return "duration" }
-
-// Set implements pflag.Value.
-func (v *durationValue) Set(text string) error {
-	d, err := parseDuration(text)
-	if err == nil && d < 0 {
-		err = errors.New("it must not be negative")
-	}
-	*v = durationValue(d)
-	return err
-}
-
-var units = map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
-
-// parseDuration reads a Go duration, or a number with d, w or y (365 days).
-func parseDuration(text string) (time.Duration, error) {
-	bad := errors.New("a duration is a number with a unit: 90s, 30m, 24h, 30d, 2w, 1y")
-	if text == "" {
-		return 0, bad
-	}
-	if unit, ok := units[text[len(text)-1]]; ok {
-		n, err := strconv.ParseFloat(text[:len(text)-1], 64)
-		if d := n * float64(unit); err == nil && d < float64(1<<62) && d > -float64(1<<62) {
-			return time.Duration(d), nil
-		}
-		return 0, bad
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, bad
-	}
-	return d, nil
 }

@@ -20,6 +20,8 @@ type engine struct {
 	open   func(path string, wait time.Duration) (db.Engine, error)
 	create func(path string, init func(db.Tx) error) error
 	holder func(path string) (pid int, name string, ok bool)
+	// compact writes a copy without free pages.
+	compact func(ctx context.Context, e db.Engine, path string) error
 }
 
 var embedded = engine{
@@ -33,6 +35,9 @@ var embedded = engine{
 	},
 	create: bolt.Create,
 	holder: bolt.Holder,
+	compact: func(ctx context.Context, e db.Engine, path string) error {
+		return bolt.Compact(ctx, e.(*bolt.Engine), path)
+	},
 }
 
 func (a *app) storePath() string { return filepath.Join(a.settings.Data, embedded.file) }

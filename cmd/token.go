@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"iter"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,7 +21,7 @@ func (a *app) tokenCommand() *cobra.Command {
 		Short: "Mint, list, change, check and revoke API tokens",
 		RunE:  group,
 	}
-	cmd.AddCommand(a.tokenCreateCommand(), a.tokenListCommand(), a.tokenShowCommand(), a.tokenUpdateCommand(), a.tokenRevokeCommand(), a.tokenCheckCommand())
+	cmd.AddCommand(a.tokenCreateCommand(), a.tokenListCommand(), a.tokenShowCommand(), a.tokenUpdateCommand(), a.tokenRotateCommand(), a.tokenRevokeCommand(), a.tokenCheckCommand())
 	return cmd
 }
 
@@ -92,7 +92,7 @@ func (a *app) deliver(out api.TokenCreated, file string) error {
 	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
 	if file != "" {
 		if err := writeSecret(file, out.AccessToken+"\n"); err != nil {
-			return &failure{code: exitFailure, err: err, what: "the token was made but " + plainPathError(err),
+			return &failure{code: exitFailure, err: err, what: "the token was made but can't be written: " + plainWriteError(file, err),
 				next: "revoke it and try again: husk token revoke " + out.ID}
 		}
 		printed.AccessToken = ""
@@ -142,13 +142,18 @@ func parseExpiry(text string, now time.Time) (int64, error) {
 	if err != nil || d <= 0 {
 		return 0, usage("--expires is not understood", "give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never")
 	}
-	// Rounded up: a token for a second lives a second at least.
-	return now.Add(d + time.Second - time.Nanosecond).Unix(), nil
+	if d < time.Minute {
+		d += time.Second - time.Nanosecond // a token for a second lives a second at least
+	}
+	// Else rounded down: what asks for just the bound of the server keeps to it.
+	return now.Add(d).Unix(), nil
 }
 
 type tokenListOptions struct {
-	user  string
-	owner string
+	user     string
+	owner    string
+	expiring durationValue
+	unused   durationValue
 }
 
 func (a *app) tokenListCommand() *cobra.Command {
@@ -158,24 +163,75 @@ func (a *app) tokenListCommand() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List API tokens, the newest first",
 		Long: `List API tokens, the newest first. On the machine of the server these are all
-tokens; with --server, those of the token's owner.`,
+tokens; with --server, those of the token's owner.
+
+--expiring 30d lists those that end within 30 days, the first to end first, and
+ends with 8 where it found some, for scripts that watch over them. --unused 90d
+lists those that were not used for 90 days; one that was never used counts from
+its creation.`,
+		Example: `  husk token list --expiring 30d
+  husk token list --owner '*' --unused 90d`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.tokenList(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.user, "user", "", "only those of this user (email or id)")
-	cmd.Flags().StringVar(&o.owner, "owner", "", "like --user; * for everybody's (administrators)")
+	f := cmd.Flags()
+	f.StringVar(&o.user, "user", "", "only those of this user (email or id)")
+	f.StringVar(&o.owner, "owner", "", "like --user; * for everybody's (administrators)")
+	f.Var(&o.expiring, "expiring", "only those that end within this time; exit code 8 where there are some")
+	f.Var(&o.unused, "unused", "only those that were not used for this time")
 	cmd.MarkFlagsMutuallyExclusive("user", "owner")
 	return cmd
 }
 
 func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
-	return a.use(ctx, false, func(s *session) error {
-		list := api.ListOptions{Filter: map[string]string{"owner": o.user + o.owner}}
+	found := 0
+	err := a.use(ctx, false, func(s *session) error {
 		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM"}
-		return printAll(a, api.All(ctx, list, s.SearchTokens), header, func(t api.Token) []string {
+		return printAll(a, o.hits(ctx, s), header, func(t api.Token) []string {
+			found++
 			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP)}
 		})
 	})
+	if err == nil && o.expiring > 0 && found > 0 {
+		err = &failure{code: exitAttention, what: fmt.Sprintf("%d API token(s) end within %s", found, o.expiring.String()),
+			next: "replace one without an outage: husk token rotate ID --grace 24h"}
+	}
+	return err
+}
+
+// hits pages through the tokens that are wanted. Those that end are read in
+// the order of their end, and only as far as needed.
+func (o *tokenListOptions) hits(ctx context.Context, s *session) iter.Seq2[api.Hit[api.Token], error] {
+	list := api.ListOptions{Filter: map[string]string{"owner": o.user + o.owner}}
+	if o.expiring > 0 {
+		list.Sort = "expire_in:asc"
+	}
+	now := time.Now()
+	return func(yield func(api.Hit[api.Token], error) bool) {
+		for hit, err := range api.All(ctx, list, s.SearchTokens) {
+			t := hit.Source
+			if err == nil && o.expiring > 0 && (t.ExpireIn < 0 || t.ExpireIn > now.Add(time.Duration(o.expiring)).Unix()) {
+				return
+			}
+			if err == nil && !o.wants(t, now) {
+				continue
+			}
+			if !yield(hit, err) {
+				return
+			}
+		}
+	}
+}
+
+func (o *tokenListOptions) wants(t api.Token, now time.Time) bool {
+	if o.expiring > 0 && t.ExpireIn <= now.Unix() {
+		return false // it has ended already
+	}
+	used := t.Created
+	if t.LastUsed != nil {
+		used = *t.LastUsed
+	}
+	return o.unused == 0 || now.Sub(used) >= time.Duration(o.unused)
 }
 
 func permissionsText(keys []string) string {
@@ -201,10 +257,21 @@ func (a *app) tokenShowCommand() *cobra.Command {
 				}
 				return a.pairs("id", t.ID, "name", t.Name, "description", orDash(t.Description), "owner", t.Owner,
 					"permissions", permissionsText(t.Permissions), "allowed ips", listText(t.AllowedIPs), "expires", expiryText(t.ExpireIn),
-					"created", timeText(t.Created), "updated", timeText(t.Updated), "last used", optionalTimeText(t.LastUsed), "from", orDash(t.LastIP))
+					"created", timeText(t.Created), "updated", timeText(t.Updated), "last used", optionalTimeText(t.LastUsed), "from", orDash(t.LastIP), "old secret", oldSecretText(t.Previous))
 			})
 		},
 	}
+}
+
+// oldSecretText tells of the secret that a rotation replaced.
+func oldSecretText(p *api.PreviousSecret) string {
+	switch {
+	case p == nil:
+		return "-"
+	case p.LastUsed == nil:
+		return "valid until " + expiryText(p.Ends) + ", not used since the rotation"
+	}
+	return "valid until " + expiryText(p.Ends) + ", last used " + timeText(*p.LastUsed)
 }
 
 // findToken returns the token of an id, or of a name that only one has.
@@ -303,32 +370,40 @@ func withoutEmpty(items []string) []string {
 }
 
 func (a *app) tokenRevokeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "revoke ID",
+	var o revokeOptions
+	cmd := &cobra.Command{
+		Use:     "revoke ID | --user EMAIL --all",
 		Aliases: []string{"delete", "remove", "rm"},
-		Short:   "Revoke an API token: it is refused from the next request on",
-		Args:    one("the id, or a name that only one token has"),
+		Short:   "Revoke an API token, or all of a user's: refused from the next request on",
+		Example: `  husk token revoke backup
+  husk token revoke --user ann@example.com --all`,
+		Args: atMostOne("the id, or a name that only one token has"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.use(cmd.Context(), false, func(s *session) error {
-				t, err := findToken(cmd.Context(), s, args[0])
-				if err != nil {
-					return err
-				}
-				out, err := s.DeleteToken(cmd.Context(), t.ID)
-				if err != nil {
-					return err
-				}
-				return a.done(out, "Token %s is revoked.", t.ID)
-			})
+			if err := o.take(cmd, args); err != nil {
+				return err
+			}
+			return a.use(cmd.Context(), false, func(s *session) error { return a.tokenRevoke(cmd.Context(), s, o) })
 		},
 	}
+	o.flags(cmd)
+	return cmd
 }
 
-// isStatus tells whether the server refused with that status.
-func isStatus(err error, status int) bool {
-	var answer *api.Error
-	return errors.As(err, &answer) && answer.Status == status
+func (a *app) tokenRevoke(ctx context.Context, s *session, o revokeOptions) error {
+	if o.all {
+		list := api.ListOptions{Filter: map[string]string{"owner": o.user}}
+		return revokeAll(a, api.All(ctx, list, s.SearchTokens), "token", func(id string) error {
+			_, err := s.DeleteToken(ctx, id)
+			return err
+		})
+	}
+	t, err := findToken(ctx, s, o.id)
+	if err != nil {
+		return err
+	}
+	out, err := s.DeleteToken(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	return a.done(out, "Token %s is revoked.", t.ID)
 }
-
-// gone is what a look-up answers for a thing that is not there.
-func gone(err error) bool { return isStatus(err, http.StatusNotFound) }

@@ -51,6 +51,9 @@ type tokenReport struct {
 }
 
 func (a *app) tokenCheck(ctx context.Context, file string) error {
+	if _, err := token.Parse(file); err == nil {
+		return usage("the token was given as an argument, where others can see it", "pipe it in, or name a file that holds it; revoke this one")
+	}
 	text, err := a.readSmall(file)
 	if err != nil {
 		return &failure{code: exitFailure, err: err, what: "the token can't be read: " + plainPathError(err)}
@@ -92,7 +95,6 @@ func (r *tokenReport) ask(ctx context.Context, s *session, secret string) error 
 	case err == nil:
 		t := record.Source
 		r.Known, r.Name, r.Owner, r.ExpireIn = ptr(true), t.Name, t.Owner, t.ExpireIn
-		r.Expired = t.ExpireIn >= 0 && time.Now().Unix() >= t.ExpireIn
 	case gone(err):
 		r.Known = ptr(false)
 	case !isStatus(err, http.StatusUnauthorized) && !isStatus(err, http.StatusForbidden):
@@ -110,6 +112,8 @@ func (r *tokenReport) ask(ctx context.Context, s *session, secret string) error 
 	case !isStatus(err, http.StatusUnauthorized):
 		return err
 	}
+	// Looked at after the try: it may have expired since the look-up.
+	r.Expired = r.ExpireIn > 0 && time.Now().Unix() >= r.ExpireIn
 	r.Reason = r.why()
 	return nil
 }

@@ -16,16 +16,6 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
-	"husk/web/control"
-	"husk/web/password"
-)
-
-// lockWait is how long a command goes round between socket and file before it
-// gives up. A server that starts holds the file a moment before it listens;
-// one that stops, a moment after.
-const (
-	lockWait  = 5 * time.Second
-	lockRound = 100 * time.Millisecond
 )
 
 // session is a client with what has to end after the last request.
@@ -36,9 +26,8 @@ type session struct {
 	end    func() error
 }
 
-// connect chooses the dialer: TCP with --server, else the control socket of a
-// running server, else a handler in this process over the data file. creates
-// says that the command makes a store where there is none.
+// connect chooses the dialer: TCP with --server, else the door. creates says
+// that the command makes a store where there is none.
 //
 // Whatever asks a person something does so before: while connected offline the
 // file is locked.
@@ -46,16 +35,7 @@ func (a *app) connect(ctx context.Context, creates bool) (*session, error) {
 	if a.settings.Server != "" {
 		return a.connectRemote()
 	}
-	for deadline := time.Now().Add(lockWait); ; {
-		s, err := a.connectSocket(ctx)
-		if !errors.Is(err, control.ErrNoServer) {
-			return s, err
-		}
-		s, err = a.connectOffline(ctx, creates)
-		if !errors.Is(err, db.ErrLocked) || time.Now().After(deadline) || ctx.Err() != nil {
-			return s, err
-		}
-	}
+	return a.connectLocal(ctx, creates)
 }
 
 // use connects, runs f and disconnects. What disconnecting could not write
@@ -118,70 +98,48 @@ func plainPathError(err error) string {
 	return err.Error()
 }
 
-// connectSocket answers control.ErrNoServer where nobody listens. The first
-// connection is made here, so that a server that is there is found for sure.
-func (a *app) connectSocket(ctx context.Context) (*session, error) {
-	path, err := control.Path(a.settings.Data)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, control.ErrNoServer
-	}
-	var first net.Conn
-	if err == nil {
-		first, err = control.Dial(ctx, path)
-	}
+// plainWriteError is plainPathError for a file that is first written under
+// another name: the one that was asked for is told.
+func plainWriteError(file string, err error) string {
+	var p *fs.PathError
+	var l *os.LinkError
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, &failure{code: exitDenied, err: err, what: "no access to the control socket in " + a.settings.Data + ": permission denied",
-			next: "run the command as the user of the server, or as root"}
-	case err != nil:
-		return nil, err
+	case errors.As(err, &p):
+		err = p.Err
+	case errors.As(err, &l):
+		err = l.Err
 	}
-	return local("the running server", func(ctx context.Context) (net.Conn, error) {
-		if c := first; c != nil {
-			first = nil
-			return c, nil
-		}
-		return control.Dial(ctx, path)
-	}, func() error { return nil }), nil
+	return file + ": " + err.Error()
 }
 
-// local makes a session over a dialer of this machine; end runs when the
-// connections are closed.
-func local(name string, dial func(context.Context) (net.Conn, error), end func() error) *session {
+// connectLocal makes the first connection here, so that what keeps it from the
+// store is told as it is.
+func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) {
+	d := &door{app: a, creates: creates}
+	first, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
 	t := &http.Transport{
-		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
-		MaxIdleConns:    1,
-		MaxConnsPerHost: 1, // dial is called by one at a time
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if c := first; c != nil {
+				first = nil
+				return c, nil
+			}
+			return d.dial(ctx)
+		},
+		DisableKeepAlives: true, // each request finds the way anew; see again
+		MaxConnsPerHost:   1,    // dial is called by one at a time
+	}
+	name := "the running server"
+	if d.offline != nil {
+		name = "the store; no server runs"
 	}
 	return &session{
 		name:   name,
-		Client: &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: t}},
-		end: func() error {
-			t.CloseIdleConnections()
-			return end()
-		},
-	}
-}
-
-// connectOffline opens the data file and serves the handler in this process.
-func (a *app) connectOffline(ctx context.Context, creates bool) (*session, error) {
-	store, err := a.openStore(ctx, lockRound, creates)
-	if err != nil {
-		return nil, err
-	}
-	handler, err := a.handler(store, slog.New(slog.DiscardHandler))
-	if err != nil {
-		store.Close()
-		return nil, err
-	}
-	l := control.NewMemory()
-	hs := handler.HTTPServer()
-	go hs.Serve(l)
-	return local("the store; no server runs", func(ctx context.Context) (net.Conn, error) { return l.DialContext(ctx, "", "") }, func() error {
-		hs.Close()
-		// The end must not depend on whether the command was interrupted.
-		return errors.Join(store.FlushUse(context.WithoutCancel(ctx)), store.Close())
-	}), nil
+		Client: &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
+		end:    func() error { return d.close(ctx) },
+	}, nil
 }
 
 // handler wires the server: what serve runs, and what a command runs in its
@@ -189,7 +147,6 @@ func (a *app) connectOffline(ctx context.Context, creates bool) (*session, error
 func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 	s, err := web.New(web.Config{
 		Store:       store,
-		Passwords:   password.New(password.Config{Params: password.DefaultParams()}),
 		Log:         log,
 		Version:     version(),
 		SessionTTL:  a.settings.SessionTTL,
@@ -200,6 +157,10 @@ func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 		Dir:         a.settings.Data,
 
 		TrustedProxies: a.settings.TrustedProxies,
+		Tries:          a.settings.Tries,
+		CORSOrigins:    a.settings.CORSOrigins,
+		AuditKeep:      a.settings.AuditKeep,
+		AuditEntries:   a.settings.AuditEntries,
 
 		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
 	})

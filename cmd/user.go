@@ -14,10 +14,14 @@ import (
 func (a *app) userCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "user",
-		Short: "Make, show and delete users",
+		Short: "Make, show, change, import and delete users",
 		RunE:  group,
 	}
-	cmd.AddCommand(a.userCreateCommand(), a.userListCommand(), a.userShowCommand(), a.userDeleteCommand())
+	cmd.AddCommand(
+		a.userCreateCommand(), a.userListCommand(), a.userShowCommand(), a.userUpdateCommand(),
+		a.userSwitchCommand("disable", true), a.userSwitchCommand("enable", false), a.userUnlockCommand(),
+		a.userDeleteCommand(), a.userImportCommand(),
+	)
 	return cmd
 }
 
@@ -123,8 +127,11 @@ func orDash(s string) string {
 }
 
 func userState(u api.User) string {
-	if u.Disabled {
+	switch {
+	case u.Disabled:
 		return "disabled"
+	case u.Throttled != nil:
+		return "throttled"
 	}
 	return "enabled"
 }
@@ -145,7 +152,7 @@ func (a *app) userShowCommand() *cobra.Command {
 					return a.printJSON(u)
 				}
 				return a.pairs("email", orDash(u.Email), "name", u.Name, "id", u.ID, "roles", listText(u.Roles),
-					"state", userState(u), "created", timeText(u.Created), "updated", timeText(u.Updated), "last login", optionalTimeText(u.LastLogin))
+					"state", userState(u), "created", timeText(u.Created), "updated", timeText(u.Updated), "last login", optionalTimeText(u.LastLogin), "throttled until", optionalTimeText(u.Throttled))
 			})
 		},
 	}

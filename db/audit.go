@@ -2,6 +2,7 @@ package db
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -92,4 +93,10 @@ func auditIndexKeys(e *Event) [][]byte {
 		}
 	}
 	return keys
+}
+
+// AuditUnlock writes down that the throttle of a user's sign-ins was cleared,
+// which changes no record.
+func (s *Store) AuditUnlock(ctx context.Context, actor *Actor, user string) error {
+	return s.update(ctx, actor, func(t *txn) error { return t.audit("user.unlock", user) })
 }

@@ -1,10 +1,8 @@
 package db
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,6 +24,7 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 			func() error { return checkRecords(w, &roleRecords) },
 			func() error { return checkRecords(w, &keyRecords) },
 			w.counters,
+			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
 			func() error { return w.orphans(tokenUseBucket, tokenRecords.bucket) },
 			func() error { return w.orphans(sessionUseBucket, sessionRecords.bucket) },
 			w.auditChain,
@@ -92,8 +91,8 @@ func checkRecords[T any](w *walk, c *collection[T]) error {
 			w.counts[name]++
 		}
 		entries := c.indexEntries(r)
-		slices.SortFunc(entries, slices.Compare)
-		entries = slices.CompactFunc(entries, slices.Equal)
+		slices.SortFunc(entries, bytes.Compare)
+		entries = slices.CompactFunc(entries, bytes.Equal)
 		expected += len(entries)
 		for _, entry := range entries {
 			id, err := w.get(c.indexBucket(), entry)
@@ -150,25 +149,48 @@ func (w *walk) orphans(bucket, owner string) error {
 	})
 }
 
+// auditChain verifies the chain, and that each entry can be found.
 func (w *walk) auditChain() error {
-	var seq uint64
-	var hash string
-	err := w.each(auditBucket, func(key, value []byte) {
-		var e Event
-		if err := json.Unmarshal(value, &e); err != nil || string(seqKey(e.Seq)) != string(key) {
-			w.report(fmt.Errorf("audit entry %x can't be read", key))
-		} else if seq != 0 && (e.Seq != seq+1 || e.Prev != hash) {
-			w.report(fmt.Errorf("the audit chain is broken before entry %d", e.Seq))
-		}
-		sum := sha256.Sum256(value)
-		seq, hash = e.Seq, hex.EncodeToString(sum[:])
-	})
+	head, stub, err := w.auditEnds()
 	if err != nil {
+		w.report(cause(err)) // and without its ends the chain can't be told whole
+	}
+	v := auditVerifier{found: true}
+	v.begin(w.txn, stub)
+	entries := 0
+	err = w.Scan(auditBucket, nil, nil, false, func(key, sealed []byte) bool {
+		w.records++
+		v.entry(key, sealed)
+		if e := w.auditEntry(key); e != nil {
+			entries += w.eventIndexed(e)
+		}
+		return w.ctx.Err() == nil
+	})
+	v.end(head)
+	for _, problem := range v.Problems {
+		w.report(errors.New("audit: " + problem))
+	}
+	if err := errors.Join(err, w.ctx.Err()); err != nil {
 		return err
 	}
-	var head auditHead
-	if _, err := w.getJSON(metaBucket, metaHead, &head); err != nil || head.Seq != seq || head.Hash != hash {
-		w.report(fmt.Errorf("the audit log ends at entry %d, its head says %d", seq, head.Seq))
+	indexed := 0
+	if err := w.each(auditIndex, func(_, _ []byte) { indexed++ }); err != nil {
+		return err
+	}
+	if indexed != entries && len(v.Problems) == 0 {
+		w.report(fmt.Errorf("the audit index has %d entries and should have %d", indexed, entries))
 	}
 	return nil
+}
+
+// eventIndexed reports what is missing in the index of an entry, and tells how
+// many keys it should have there.
+func (w *walk) eventIndexed(e *Event) int {
+	keys := auditIndexKeys(e)
+	for _, k := range keys {
+		if v, err := w.get(auditIndex, k); err != nil || string(v) != string(seqKey(e.Seq)) {
+			w.report(fmt.Errorf("audit entry %d is missing in the audit index", e.Seq))
+		}
+	}
+	return len(keys)
 }

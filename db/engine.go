@@ -56,3 +56,10 @@ type Backuper interface {
 	// as w takes: hand in a local file, never a network connection.
 	Backup(ctx context.Context, w io.Writer) error
 }
+
+// Checker is what an Engine can be besides: one that checks its own pages.
+type Checker interface {
+	// Check reports what does not fit below the records, while others read and
+	// write. It returns an error where it could not go on.
+	Check(ctx context.Context, report func(error)) error
+}

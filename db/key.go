@@ -3,7 +3,10 @@ package db
 import (
 	"cmp"
 	"context"
+	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,9 +29,53 @@ var keyRecords = collection[Key]{
 }
 
 func newKey(now time.Time) *Key {
+	return &Key{ID: uuid.NewString(), Secret: newSecret(), Created: now}
+}
+
+func newSecret() []byte {
 	secret := make([]byte, 32)
 	rand.Read(secret) // never fails (crypto/rand)
-	return &Key{ID: uuid.NewString(), Secret: secret, Created: now}
+	return secret
+}
+
+// metaSecret is under which the store keeps a secret of its own, made with it.
+const metaSecret = "secret"
+
+type secretRecord struct {
+	Secret []byte `json:"secret"` // 32 bytes
+}
+
+// Secret returns a key of 32 bytes for one purpose, such as the signing of
+// device cookies: the same in every process over this store, and different
+// from that of every other purpose (HKDF, RFC 5869, with SHA-256).
+func (s *Store) Secret(ctx context.Context, purpose string) ([]byte, error) {
+	var r secretRecord
+	err := s.view(ctx, func(t *txn) error {
+		found, err := t.getJSON(metaBucket, metaSecret, &r)
+		if err == nil && (!found || len(r.Secret) != 32) {
+			err = damagedRecord(metaBucket, []byte(metaSecret))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return deriveKey(r.Secret, purpose)
+}
+
+func deriveKey(secret []byte, purpose string) ([]byte, error) {
+	return hkdf.Expand(sha256.New, secret, purpose, 32)
+}
+
+// sign returns the HMAC-SHA-256 of text by the key for a purpose.
+func sign(secret []byte, purpose, text string) ([]byte, error) {
+	key, err := deriveKey(secret, purpose)
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return mac.Sum(nil), nil
 }
 
 // KeySet is all signing keys at one moment; read only.
@@ -71,3 +118,67 @@ func (t *txn) keySet() (*KeySet, error) {
 
 // Ended tells whether the key verifies nothing any more at now.
 func (k *Key) Ended(now time.Time) bool { return !k.Ends.IsZero() && !now.Before(k.Ends) }
+
+// RotateKey makes a new signing key, which signs from now on. The keys before
+// it verify until the last session that they can have signed has expired, or,
+// with now, nothing any more: then every session ends.
+func (s *Store) RotateKey(ctx context.Context, actor *Actor, now bool) (key *Key, err error) {
+	err = s.update(ctx, actor, func(t *txn) error {
+		set, err := t.keySet()
+		if err != nil {
+			return err
+		}
+		ends := t.now
+		if now {
+			err = t.endAllSessions()
+		} else {
+			ends, err = t.lastExpiry(t.now)
+		}
+		if err != nil {
+			return err
+		}
+		for _, old := range set.ByID {
+			if err := t.retireKey(old, ends, now); err != nil {
+				return err
+			}
+		}
+		key = newKey(t.now)
+		if err := keyRecords.put(t, nil, key); err != nil {
+			return err
+		}
+		return t.audit("key.rotate", key.ID)
+	})
+	return key, err
+}
+
+// retireKey lets a key end at ends. One that was retired before keeps its own
+// end, unless all end now.
+func (t *txn) retireKey(old *Key, ends time.Time, now bool) error {
+	k := *old
+	switch {
+	case k.Retired.IsZero():
+		k.Retired, k.Ends = t.now, ends
+	case now && k.Ends.After(ends):
+		k.Ends = ends
+	default:
+		return nil
+	}
+	return keyRecords.put(t, old, &k)
+}
+
+// lastExpiry returns when the last of all sessions expires, or least.
+func (t *txn) lastExpiry(least time.Time) (last time.Time, err error) {
+	var id string
+	err = t.scan(sessionRecords.indexBucket(), indexPrefix(everything, byExpiry), nil, true, func(_, value []byte) bool {
+		id = string(value)
+		return false
+	})
+	if err != nil || id == "" {
+		return least, err
+	}
+	r, err := sessionRecords.get(t, id)
+	if err != nil || r.Expires.Before(least) {
+		return least, err
+	}
+	return r.Expires, nil
+}

@@ -54,7 +54,7 @@ func parseListing(bucket string, q ListQuery, sorts ...string) (listing, error) 
 	if q.Owner != "" {
 		l.scope = q.Owner
 	}
-	if q.From < 0 || q.Size < 0 || q.Size > MaxPageSize || q.From+q.Size > MaxWindow {
+	if q.From < 0 || q.Size < 0 || q.Size > MaxPageSize || q.From > MaxWindow-q.Size {
 		return l, fail(ErrInvalid, "bad_page", "from and size must not be negative, size at most 1000 and from+size at most 10000; page with 'after' instead")
 	}
 	field, order, _ := strings.Cut(q.Sort, ":")

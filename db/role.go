@@ -5,6 +5,7 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -47,6 +48,8 @@ func builtinRoles(now time.Time) []*Role {
 			Permissions: []string{PermTokenSearch, PermTokenCreate, PermTokenUpdate, PermTokenDelete, PermPermissionRead}},
 	}
 }
+
+var errRoleForm = fail(ErrInvalid, "bad_role_name", "a role's name is 1 to 64 letters, digits, dots, dashes or underscores and begins with a letter or digit")
 
 var roleForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$`)
 
@@ -102,7 +105,7 @@ func (r *RoleSet) Permissions(names []string) Permissions {
 func (r *RoleSet) checkNames(names []string) error {
 	for _, name := range names {
 		if !roleForm.MatchString(name) {
-			return fail(ErrInvalid, "bad_role_name", "a role's name is 1 to 64 letters, digits, dots, dashes or underscores and begins with a letter or digit")
+			return errRoleForm
 		}
 		if r.roles[name] == nil {
 			return fail(ErrInvalid, "unknown_role", "there is no role named "+name+"; see 'husk role list'")
@@ -136,4 +139,164 @@ func (r *RoleSet) administrators() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Role returns the role of that name; shared, read only.
+func (s *Store) Role(ctx context.Context, name string) (*Role, error) {
+	set, err := s.Roles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r := set.roles[name]; r != nil {
+		return r, nil
+	}
+	return nil, errAbsentRecord
+}
+
+// ListRoles returns a page of roles, by created or name.
+func (s *Store) ListRoles(ctx context.Context, q ListQuery) (page Page[Role], err error) {
+	q.Owner = ""
+	l, err := parseListing(roleRecords.bucket, q, byCreated, byName)
+	if err != nil {
+		return page, err
+	}
+	err = s.view(ctx, func(t *txn) error { page, err = roleRecords.list(t, l, "role"); return err })
+	return page, err
+}
+
+// RoleChange is what a role is made from or changed to; nil leaves a member
+// as it is.
+type RoleChange struct {
+	Description *string
+	Permissions []string // nil: as they are; empty: none
+}
+
+// maxRolePermissions bounds a role.
+const maxRolePermissions = 1000
+
+// CreateRole makes a role. A taken name is ErrConflict; permissions that the
+// actor does not have are ErrDenied. Keys of valid form that nobody named
+// before exist from then on.
+func (s *Store) CreateRole(ctx context.Context, actor *Actor, name string, c RoleChange) error {
+	if !roleForm.MatchString(name) {
+		return errRoleForm
+	}
+	return s.update(ctx, actor, func(t *txn) error {
+		set, err := t.roleSet()
+		if err != nil {
+			return err
+		}
+		if set.roles[name] != nil {
+			return fail(ErrConflict, "role_exists", "there is a role named "+name+" already")
+		}
+		r := &Role{Name: name, Permissions: []string{}, Created: t.now}
+		return t.saveRole(nil, r, c, "role.create")
+	})
+}
+
+// UpdateRole changes a role. It is effective at the next request of everybody
+// who has it.
+func (s *Store) UpdateRole(ctx context.Context, actor *Actor, name string, c RoleChange) error {
+	return s.update(ctx, actor, func(t *txn) error {
+		old, err := t.changeableRole(name)
+		if err != nil {
+			return err
+		}
+		r := *old
+		return t.saveRole(old, &r, c, "role.update")
+	})
+}
+
+// changeableRole returns a role that is not built in and grants no more than
+// the actor has.
+func (t *txn) changeableRole(name string) (*Role, error) {
+	r, err := roleRecords.get(t, name)
+	if err != nil {
+		return nil, err
+	}
+	if r.Builtin {
+		return nil, fail(ErrDenied, "builtin_role", "a built-in role can't be changed or deleted; make one of your own")
+	}
+	if t.actor.Permissions.Missing(NewPermissions(r.Permissions)) != "" {
+		return nil, fail(ErrDenied, "role_above", "that role grants more than you have")
+	}
+	return r, nil
+}
+
+func (t *txn) saveRole(old, r *Role, c RoleChange, action string) error {
+	r.Updated = t.now
+	if c.Description != nil {
+		r.Description = strings.TrimSpace(*c.Description)
+		if err := checkText("the description", r.Description, maxDescription); err != nil {
+			return err
+		}
+	}
+	if c.Permissions != nil {
+		if err := t.mayName(c.Permissions); err != nil {
+			return err
+		}
+		r.Permissions = NewPermissions(c.Permissions).Keys()
+	}
+	return t.guarded(func() error {
+		if err := roleRecords.put(t, old, r); err != nil {
+			return err
+		}
+		return t.audit(action, r.Name)
+	})
+}
+
+// mayName refuses permissions that are malformed, too many, or not the
+// actor's.
+func (t *txn) mayName(keys []string) error {
+	if len(keys) > maxRolePermissions {
+		return fail(ErrInvalid, "too_many_permissions", "a role names at most 1000 permissions")
+	}
+	for _, key := range keys {
+		if !ValidPermission(key) {
+			return errPermissionForm
+		}
+	}
+	if missing := t.actor.Permissions.Missing(NewPermissions(keys)); missing != "" {
+		return fail(ErrDenied, "grants_more", "nobody grants what they do not have: "+missing+" is missing")
+	}
+	return nil
+}
+
+// DeleteRole removes a role that nobody has.
+func (s *Store) DeleteRole(ctx context.Context, actor *Actor, name string) error {
+	return s.update(ctx, actor, func(t *txn) error {
+		r, err := t.changeableRole(name)
+		if err != nil {
+			return err
+		}
+		if err := t.refuseUsed(name); err != nil {
+			return err
+		}
+		if err := roleRecords.put(t, r, nil); err != nil {
+			return err
+		}
+		return t.audit("role.delete", name)
+	})
+}
+
+// refuseUsed answers who has a role, where somebody does.
+func (t *txn) refuseUsed(name string) error {
+	const named = 5
+	ids, err := t.owned(userRecords.indexBucket(), roleScope(name), named+1)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	var users []string
+	for _, id := range ids[:min(len(ids), named)] {
+		u, err := userRecords.get(t, id)
+		if err != nil {
+			return err
+		}
+		users = append(users, u.Username())
+	}
+	who := strings.Join(users, ", ")
+	if len(ids) > named {
+		who += " and others"
+	}
+	return fail(ErrConflict, "role_in_use", "the role is in use by "+who+"; take it from them first")
 }

@@ -69,9 +69,9 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		if err != nil {
 			return err
 		}
-		// RFC 7519 dates are whole seconds; so is the session, for both to agree.
+		// RFC 7519 dates are whole seconds; so is the end, for both to agree.
 		now := t.now.Truncate(time.Second)
-		r = &Session{ID: id, User: in.User, Created: now, Expires: now.Add(in.TTL), IP: in.IP,
+		r = &Session{ID: id, User: in.User, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
 			UserAgent: in.UserAgent[:min(len(in.UserAgent), maxUserAgent)]}
 		if err := sessionRecords.put(t, nil, r); err != nil {
 			return err
@@ -92,21 +92,79 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 
 var errSignInMoved = fail(ErrDenied, "login_failed", "the account was changed during the sign-in; try again")
 
-// EndSession ends a session of the actor; ErrNotFound where it is none.
+// Logout ends the session that the actor shows; ErrNotFound where it has ended.
+func (s *Store) Logout(ctx context.Context, actor *Actor) error {
+	return s.endSession(ctx, actor, actor.Session.ID, "session.logout", func(*txn, *Session) error { return nil })
+}
+
+// EndOwnSession ends a session of the actor's user; ErrNotFound where it is
+// none of theirs.
+func (s *Store) EndOwnSession(ctx context.Context, actor *Actor, id string) error {
+	return s.endSession(ctx, actor, id, "session.revoke", func(_ *txn, r *Session) error {
+		if r.User != actor.ID {
+			return errAbsentRecord
+		}
+		return nil
+	})
+}
+
+// EndSession ends anybody's session; that of a user who may do more than the
+// actor is ErrDenied.
 func (s *Store) EndSession(ctx context.Context, actor *Actor, id string) error {
+	return s.endSession(ctx, actor, id, "session.revoke", func(t *txn, r *Session) error {
+		u, err := userRecords.get(t, r.User)
+		if errors.Is(err, ErrNotFound) {
+			return nil // of a user who is gone
+		}
+		if err != nil {
+			return err
+		}
+		return t.mayTouch(u)
+	})
+}
+
+func (s *Store) endSession(ctx context.Context, actor *Actor, id, action string, may func(*txn, *Session) error) error {
 	return s.update(ctx, actor, func(t *txn) error {
 		r, err := sessionRecords.get(t, id)
 		if err != nil {
 			return err
 		}
-		if r.User != actor.ID {
-			return errAbsentRecord
+		if err := may(t, r); err != nil {
+			return err
 		}
 		if err := t.removeSession(r); err != nil {
 			return err
 		}
-		return t.audit("session.logout", r.ID)
+		return t.audit(action, r.ID)
 	})
+}
+
+// EndOtherSessions ends all sessions of the actor's user but the one shown,
+// and tells how many.
+func (s *Store) EndOtherSessions(ctx context.Context, actor *Actor) (n int, err error) {
+	err = s.update(ctx, actor, func(t *txn) error {
+		if n, err = t.endSessions(actor.ID, actor.Session.ID); err != nil || n == 0 {
+			return err
+		}
+		return t.audit("session.revoke", actor.ID)
+	})
+	return n, err
+}
+
+// Sessions returns a page of the sessions of q.Owner, or of everybody, by
+// created.
+func (s *Store) Sessions(ctx context.Context, q ListQuery) (page Page[Session], err error) {
+	q.Query = ""
+	l, err := parseListing(sessionRecords.bucket, q, byCreated)
+	if err != nil {
+		return page, err
+	}
+	total := "session"
+	if q.Owner != "" {
+		total = sessionsOf(q.Owner)
+	}
+	err = s.view(ctx, func(t *txn) error { page, err = sessionRecords.list(t, l, total); return err })
+	return page, err
 }
 
 // endSessions ends all sessions of a user but one, and tells how many.

@@ -33,7 +33,7 @@ type Schema struct {
 // goroutines. It starts none.
 type Store struct {
 	engine Engine
-	now    func() time.Time
+	clock  *clock
 
 	users    *cache[User]
 	tokens   *cache[Token]
@@ -41,12 +41,14 @@ type Store struct {
 	roles    *cache[RoleSet] // one entry, under ""
 	keys     *cache[KeySet]  // one entry, under ""
 
-	use *useLog
+	use      *useLog
+	refusals refusalLog
 }
 
 // Options of Open. The zero value is what a server uses.
 type Options struct {
-	Now func() time.Time // the clock; nil: time.Now
+	Now       func() time.Time     // the wall clock; nil: the machine's
+	Monotonic func() time.Duration // time since some moment, whatever the wall clock does; nil: the machine's, or Now where that is given
 }
 
 // Init writes what a new store begins with: the schema, the built-in roles,
@@ -69,6 +71,9 @@ func Init(tx Tx) error {
 	if err := keyRecords.put(t, nil, newKey(t.now)); err != nil {
 		return err
 	}
+	if err := t.putJSON(metaBucket, metaSecret, secretRecord{Secret: newSecret()}); err != nil {
+		return err
+	}
 	return t.audit("store.create", "")
 }
 
@@ -84,13 +89,14 @@ func Open(ctx context.Context, engine Engine, o Options) (*Store, error) {
 		return nil, fmt.Errorf("%w: its schema is %d, this husk knows %d; install the husk that wrote it, or a later one",
 			ErrNewer, schema.Version, SchemaVersion)
 	}
-	return s, nil
+	err = s.view(ctx, s.loadClock)
+	return s, err
 }
 
 func newStore(engine Engine, o Options) *Store {
-	s := &Store{
+	return &Store{
 		engine:   engine,
-		now:      o.Now,
+		clock:    newClock(o.Now, o.Monotonic),
 		users:    newCache[User](cachedUsers),
 		tokens:   newCache[Token](cachedTokens),
 		sessions: newCache[Session](cachedSessions),
@@ -98,10 +104,6 @@ func newStore(engine Engine, o Options) *Store {
 		keys:     newCache[KeySet](1),
 		use:      newUseLog(),
 	}
-	if s.now == nil {
-		s.now = time.Now
-	}
-	return s
 }
 
 // Schema returns what the file says about itself.
@@ -121,7 +123,7 @@ func (s *Store) Schema(ctx context.Context) (Schema, error) {
 func (s *Store) Engine() Engine { return s.engine }
 
 // Now returns the store's time, UTC.
-func (s *Store) Now() time.Time { return s.now().UTC() }
+func (s *Store) Now() time.Time { return s.clock.now() }
 
 // Close closes the engine.
 func (s *Store) Close() error { return s.engine.Close() }
@@ -133,6 +135,7 @@ type txn struct {
 	actor *Actor
 	now   time.Time
 	dirty map[string][]string // bucket to ids
+	mark  int64               // the clock's mark, where the transaction keeps it
 }
 
 func (s *Store) begin(tx Tx, actor *Actor) *txn {
@@ -150,10 +153,16 @@ func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) er
 	var t *txn
 	err := s.engine.Update(ctx, func(tx Tx) error {
 		t = s.begin(tx, actor)
-		return f(t)
+		if err := f(t); err != nil {
+			return err
+		}
+		return s.markTime(t)
 	})
 	if t != nil {
 		s.drop(t.dirty)
+	}
+	if err == nil && t.mark != 0 {
+		s.clock.saved.Store(t.mark)
 	}
 	return err
 }

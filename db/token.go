@@ -200,11 +200,11 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 	if asked == 0 {
 		expires = now + int64(DefaultTokenTTL/time.Second)
 	}
-	if maxTTL > 0 && later(expires, now+int64(maxTTL/time.Second)) {
+	if bound := now + int64(maxTTL/time.Second); maxTTL > 0 && later(expires, bound) {
 		if asked != 0 {
 			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
 		}
-		expires = now + int64(maxTTL/time.Second)
+		expires = bound
 	}
 	if by := t.actor.Token; by != nil && later(expires, by.Expires) {
 		if asked != 0 {
@@ -351,8 +351,8 @@ func (t *txn) notAbove(k *Token) error {
 	if by == nil {
 		return nil
 	}
-	more := len(by.Permissions) > 0 &&
-		(len(k.Permissions) == 0 || NewPermissions(by.Permissions).Missing(NewPermissions(k.Permissions)) != "")
+	limits := NewPermissions(by.Permissions)
+	more := !limits.Empty() && !limits.All() && (len(k.Permissions) == 0 || limits.Missing(NewPermissions(k.Permissions)) != "")
 	if more || later(k.Expires, by.Expires) || !within(k.AllowedIPs, by.AllowedIPs) {
 		return fail(ErrDenied, "above_token", "a token can't change one that has more rights, more addresses or a later expiry than itself")
 	}
@@ -368,6 +368,75 @@ func (t *txn) visibleToken(id string) (*Token, error) {
 		return nil, errAbsentRecord
 	}
 	return k, nil
+}
+
+// Rotation is what RotateToken replaces a secret by.
+type Rotation struct {
+	Hash    []byte        // SHA-256 of the whole new secret
+	Grace   time.Duration // how long the old secret stays valid
+	Expires int64         // Unix seconds, Never, or 0: see RotateToken
+	MaxTTL  time.Duration // 0: none
+}
+
+// RotateToken gives a token a new secret under the same id, name, permissions
+// and limits. Where no expiry is asked, a rotation by a token keeps the old
+// one, any other gives a life as long as the old one was. It is for one's own
+// tokens, and for the local actor.
+func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rotation) (k *Token, err error) {
+	if in.Grace < 0 {
+		return nil, fail(ErrInvalid, "bad_grace", "grace is a duration such as 24h, and not negative")
+	}
+	err = s.update(ctx, actor, func(t *txn) error {
+		old, err := t.visibleToken(id)
+		if err != nil {
+			return err
+		}
+		if old.Owner != actor.ID && !actor.Local() {
+			return fail(ErrDenied, "not_owner", "one rotates only one's own tokens: the new secret would be another's")
+		}
+		changed := *old
+		k = &changed
+		k.Hash, k.Issued, k.Updated = in.Hash, t.now, t.now
+		k.Previous = t.oldSecret(old, in.Grace)
+		if k.Expires, err = t.rotatedExpiry(old, in); err != nil {
+			return err
+		}
+		if err := t.notAbove(k); err != nil {
+			return err
+		}
+		if err := tokenRecords.put(t, old, k); err != nil {
+			return err
+		}
+		return t.audit("token.rotate", k.ID)
+	})
+	return k, err
+}
+
+// oldSecret is what is left of the secret that is replaced: nothing, or a
+// grace that does not outlive it.
+func (t *txn) oldSecret(old *Token, grace time.Duration) *OldSecret {
+	ends := min(t.now.Unix()+int64(grace/time.Second), maxExpiry)
+	if old.Expires != Never {
+		ends = min(ends, old.Expires)
+	}
+	if ends <= t.now.Unix() {
+		return nil
+	}
+	return &OldSecret{Hash: old.Hash, Ends: ends}
+}
+
+func (t *txn) rotatedExpiry(old *Token, in Rotation) (int64, error) {
+	if in.Expires != 0 {
+		return t.tokenExpiry(in.Expires, in.MaxTTL)
+	}
+	expires := old.Expires
+	if old.Expires != Never && t.actor.Token == nil {
+		expires = min(t.now.Unix()+old.Expires-old.Issued.Unix(), maxExpiry)
+	}
+	if bound := t.now.Unix() + int64(in.MaxTTL/time.Second); in.MaxTTL > 0 && later(expires, bound) {
+		expires = bound
+	}
+	return expires, nil
 }
 
 // DeleteToken removes a token that the actor may see. Of several at once

@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,6 +20,24 @@ type Use struct {
 	Time    time.Time `json:"time"`
 	Address string    `json:"address"`
 	Old     time.Time `json:"old,omitzero"` // when the replaced secret of a rotated token was last used
+
+	// Seen are the addresses that a token was used from, the newest last, at
+	// most maxAddresses. A use from another one is audited.
+	Seen []string `json:"seen,omitempty"`
+}
+
+// maxAddresses is how many addresses of a token are remembered.
+const maxAddresses = 16
+
+// see remembers an address; new tells that it was not known.
+func (u *Use) see(address string) (new bool) {
+	if i := slices.Index(u.Seen, address); i >= 0 {
+		u.Seen = append(slices.Delete(u.Seen, i, i+1), address)
+		return false
+	}
+	u.Seen = append(u.Seen, address)
+	u.Seen = u.Seen[max(0, len(u.Seen)-maxAddresses):]
+	return true
 }
 
 // useLog collects uses in memory until FlushUse writes them in one
@@ -60,8 +79,13 @@ func (l *useLog) note(bucket, id string, u Use) {
 		default:
 		}
 	}
+	before := s.uses[useKey{bucket, id}]
 	if u.Old.IsZero() {
-		u.Old = s.uses[useKey{bucket, id}].Old
+		u.Old = before.Old
+	}
+	u.Seen = before.Seen
+	if bucket == tokenUseBucket {
+		u.see(u.Address)
 	}
 	s.uses[useKey{bucket, id}] = u
 }
@@ -78,6 +102,21 @@ func (l *useLog) take() map[useKey]Use {
 		s.Unlock()
 	}
 	return all
+}
+
+// giveBack keeps uses that could not be written, where no later one is known.
+func (l *useLog) giveBack(uses map[useKey]Use) {
+	for k, u := range uses {
+		s := &l.shards[maphash.String(l.seed, k.id)%cacheShards]
+		s.Lock()
+		if _, later := s.uses[k]; !later && len(s.uses) < 2*maxUses/cacheShards {
+			if s.uses == nil {
+				s.uses = map[useKey]Use{}
+			}
+			s.uses[k] = u
+		}
+		s.Unlock()
+	}
 }
 
 // NoteTokenUse remembers that a token was used now; old tells that it was by
@@ -98,14 +137,20 @@ func (s *Store) NoteSessionUse(id, address string) {
 // UsesFull delivers when uses should be flushed before their time.
 func (s *Store) UsesFull() <-chan struct{} { return s.use.full }
 
-// FlushUse writes the uses that were noted since the last flush. What belongs
-// to a credential that is gone is dropped.
+// FlushUse writes the uses and the refusals that were noted since the last
+// flush, in one transaction. What belongs to a credential that is gone is
+// dropped.
 func (s *Store) FlushUse(ctx context.Context) error {
-	uses := s.use.take()
-	if len(uses) == 0 {
+	uses, refused := s.use.take(), s.refusals.take()
+	if len(uses)+len(refused) == 0 {
 		return nil
 	}
-	return s.update(ctx, &Actor{}, func(t *txn) error {
+	err := s.update(ctx, &Actor{}, func(t *txn) error {
+		for _, e := range refused {
+			if err := t.append(e); err != nil {
+				return err
+			}
+		}
 		for k, u := range uses {
 			if err := t.putUse(k, u); err != nil {
 				return err
@@ -113,6 +158,12 @@ func (s *Store) FlushUse(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		// A full disk must not cost what an inquiry needs.
+		s.use.giveBack(uses)
+		s.refusals.giveBack(refused)
+	}
+	return err
 }
 
 func (t *txn) putUse(k useKey, u Use) error {
@@ -131,7 +182,30 @@ func (t *txn) putUse(k useKey, u Use) error {
 	if u.Old.IsZero() {
 		u.Old = before.Old
 	}
+	seen := u.Seen
+	u.Seen = before.Seen
+	for _, address := range seen {
+		if u.see(address) {
+			if err := t.auditNewAddress(k.id, address, u.Time); err != nil {
+				return err
+			}
+		}
+	}
 	return t.putJSON(k.bucket, k.id, u)
+}
+
+// auditNewAddress tells that a token was used from an address that it was not
+// used from lately.
+func (t *txn) auditNewAddress(id, address string, at time.Time) error {
+	k, err := tokenRecords.get(t, id)
+	if err != nil {
+		return err
+	}
+	e := Event{Time: at, Actor: k.Owner, Transport: TransportHTTP, Address: address, Action: "token.use", Target: id}
+	if owner, err := userRecords.get(t, k.Owner); err == nil {
+		e.ActorName = owner.Username()
+	}
+	return t.append(e)
 }
 
 // TokenUse returns the last use of a token; zero where it was never used.

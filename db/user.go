@@ -305,14 +305,7 @@ func (t *txn) replaceUser(old, u *User) error {
 			return err
 		}
 	}
-	guard, err := t.guardLastAdministrator(roles)
-	if err != nil {
-		return err
-	}
-	if err := userRecords.put(t, old, u); err != nil {
-		return err
-	}
-	return guard()
+	return t.guarded(func() error { return userRecords.put(t, old, u) })
 }
 
 func (t *txn) auditUserChange(old, u *User, c UserChange) error {
@@ -346,18 +339,10 @@ func (s *Store) DeleteUser(ctx context.Context, actor *Actor, idOrEmail string) 
 		if err := t.mayDelete(u); err != nil {
 			return err
 		}
-		roles, err := t.roleSet()
-		if err != nil {
+		if err := t.guarded(func() error { return userRecords.put(t, u, nil) }); err != nil {
 			return err
 		}
-		guard, err := t.guardLastAdministrator(roles)
-		if err != nil {
-			return err
-		}
-		if err := userRecords.put(t, u, nil); err != nil {
-			return err
-		}
-		if err := guard(); err != nil {
+		if err := t.leaveEstate(u.ID); err != nil {
 			return err
 		}
 		return t.audit("user.delete", u.ID)
@@ -401,35 +386,34 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, verified, pass
 
 var errPasswordMoved = fail(ErrConflict, "password_moved", "the password was changed meanwhile; sign in again")
 
-// guardLastAdministrator looks at the administrators before a change and
-// returns the check to run after it. An administrator is an enabled user with
-// a role that grants everything. While one of them can sign in, one must
+// guarded makes a change that must leave an administrator: an enabled user
+// with a role that grants everything. While one of them can sign in, one must
 // remain who can; and one must remain at all.
-func (t *txn) guardLastAdministrator(roles *RoleSet) (after func() error, err error) {
-	_, couldSignIn, err := t.anyAdministrator(roles)
+func (t *txn) guarded(change func() error) error {
+	_, couldSignIn, err := t.anyAdministrator()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return func() error {
-		// Roles are read anew: the change may have been one of a role.
-		roles, err := t.roleSet()
-		if err != nil {
-			return err
-		}
-		exists, canSignIn, err := t.anyAdministrator(roles)
-		if err != nil {
-			return err
-		}
-		if !exists || (couldSignIn && !canSignIn) {
-			return fail(ErrConflict, "last_administrator", "that is the last administrator who can sign in; make another one first")
-		}
-		return nil
-	}, nil
+	if err := change(); err != nil {
+		return err
+	}
+	exists, canSignIn, err := t.anyAdministrator()
+	if err != nil {
+		return err
+	}
+	if !exists || (couldSignIn && !canSignIn) {
+		return fail(ErrConflict, "last_administrator", "that is the last administrator who can sign in; make another one first")
+	}
+	return nil
 }
 
 // anyAdministrator tells whether an enabled administrator exists, and one who
 // has a password.
-func (t *txn) anyAdministrator(roles *RoleSet) (exists, canSignIn bool, err error) {
+func (t *txn) anyAdministrator() (exists, canSignIn bool, err error) {
+	roles, err := t.roleSet()
+	if err != nil {
+		return false, false, err
+	}
 	for _, role := range roles.administrators() {
 		var failed error
 		err := t.scan(userRecords.indexBucket(), indexPrefix(roleScope(role), byCreated), nil, false, func(_, id []byte) bool {
@@ -453,12 +437,8 @@ func (t *txn) anyAdministrator(roles *RoleSet) (exists, canSignIn bool, err erro
 
 // SetupRequired tells whether no enabled administrator can sign in.
 func (s *Store) SetupRequired(ctx context.Context) (required bool, err error) {
-	roles, err := s.Roles(ctx)
-	if err != nil {
-		return false, err
-	}
 	err = s.view(ctx, func(t *txn) error {
-		_, can, err := t.anyAdministrator(roles)
+		_, can, err := t.anyAdministrator()
 		required = !can
 		return err
 	})

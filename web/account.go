@@ -13,9 +13,15 @@ import (
 	"husk/web/session"
 )
 
+// CheckPassword tells whether a new password may be one, as far as that can be
+// told without its user: its error is for the one who typed it.
+func CheckPassword(pass string) error { return password.Check(pass) }
+
 // errLogin is the one answer to a failed sign-in: it tells nothing about which
 // accounts exist.
 var errLogin = forbidden("login_failed", "the email or the password is wrong, or the account may not sign in")
+
+const codeSetupRequired = "setup_required"
 
 var (
 	errPasswordMissing = malformed("password_missing", "a password is needed")
@@ -36,35 +42,54 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 		}
 		err = errMediaType("application/json or application/x-www-form-urlencoded")
 	}
-	if err == nil && in.Password == "" {
-		err = errPasswordMissing
-	}
 	if err == nil {
-		// Before any look-up, so that the answer can't depend on the account.
-		err = password.Length(in.Password)
+		err = checkLogin(in)
 	}
 	return in, err
 }
 
+// checkLogin runs before any look-up, so that the answer can't depend on the
+// account.
+func checkLogin(in api.Login) error {
+	if in.Password == "" {
+		return errPasswordMissing
+	}
+	return password.Length(in.Password)
+}
+
 func (s *Server) login(c echo.Context, actor *db.Actor) error {
+	if wantsPage(c) {
+		return s.loginByForm(c, actor)
+	}
 	in, err := readLogin(c)
 	if err != nil {
 		return err
 	}
-	user, err := s.signIn(c, cmp.Or(in.Email, in.Login), in.Password)
-	if err != nil {
-		s.log.Info("sign-in refused", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport, "code", explain(err).code)
-		return err
-	}
-	r, jwt, err := s.openSession(c, actor, user)
+	user, jwt, err := s.enter(c, actor, in)
 	if err != nil {
 		return err
 	}
-	s.log.Info("sign-in", "request_id", actor.RequestID, "user", user.ID, "session", r.ID, "address", actor.Address, "transport", actor.Transport)
-	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
 	return write(c, api.LoggedIn{
 		AccessToken: jwt, ExpireIn: int64(s.SessionTTL.Seconds()), ID: user.ID, Status: "ok", Username: user.Username(),
 	})
+}
+
+// enter is the sign-in itself, for every door: it ends with the session and
+// its cookie.
+func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified, string, error) {
+	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
+	if err != nil {
+		s.log.Info("sign-in refused", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport, "code", explain(err).code)
+		return nil, "", err
+	}
+	r, jwt, err := s.openSession(c, actor, user)
+	if err != nil {
+		return nil, "", err
+	}
+	s.log.Info("sign-in", "request_id", actor.RequestID, "user", user.ID, "session", r.ID, "address", actor.Address, "transport", actor.Transport)
+	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
+	s.setDeviceCookie(c, account(user.Email))
+	return user, jwt, nil
 }
 
 // verified is a user whose password was found right.
@@ -75,33 +100,47 @@ type verified struct {
 
 // signIn checks a password. Every refusal costs the same work, whether the
 // account exists, is disabled, or has no password.
-func (s *Server) signIn(c echo.Context, email, pass string) (*verified, error) {
+func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*verified, error) {
 	ctx := c.Request().Context()
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err
 	} else if required {
-		return nil, forbidden("setup_required", "no password is set yet: run 'husk passwd' on the machine where husk runs")
+		return nil, forbidden(codeSetupRequired, "no password is set yet: run 'husk passwd' on the machine where husk runs, or open /setup in a browser")
 	}
-	user, err := s.lookUp(c, email)
+	try, err := s.attempt(c, actor, account(email))
 	if err != nil {
 		return nil, err
 	}
-	if user == nil || user.Password == "" {
-		return nil, cmp.Or(s.Passwords.VerifyNobody(ctx, pass), errLogin)
+	user, err := s.lookUp(c, email)
+	if err != nil {
+		try.Cancel()
+		return nil, err
 	}
-	ok, stale, err := s.Passwords.Verify(ctx, user.Password, pass)
+	ok, stale, err := s.verify(ctx, try, user, pass)
 	switch {
+	case errors.Is(err, password.ErrDamaged):
+		s.log.Error("a stored password hash is damaged; set the password anew", "user", user.ID)
+		return nil, errLogin
 	case err != nil:
 		return nil, err
 	case !ok || user.Disabled:
+		s.Store.NoteRefusal(actor, "session.login", idOf(user))
 		return nil, errLogin
 	}
+	try.Success()
 	v := &verified{User: user}
 	if stale {
 		// The sign-in is good either way: a busy server hashes next time.
 		v.rehash, _ = s.Passwords.Hash(ctx, pass)
 	}
 	return v, nil
+}
+
+func idOf(u *db.User) string {
+	if u == nil {
+		return ""
+	}
+	return u.ID
 }
 
 // lookUp returns the user who signs in, or nil where there is none.
@@ -138,11 +177,7 @@ func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*
 
 // setCookie sets the session cookie, or clears it with an empty value.
 func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
-	cookie := &http.Cookie{Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if s.secure {
-		cookie.Name, cookie.Secure = secureCookieName, true
-	}
-	http.SetCookie(c.Response(), cookie)
+	http.SetCookie(c.Response(), s.newCookie(s.cookieNamed(cookieName, secureCookieName), value, maxAge))
 }
 
 // logout ends the session that was shown. It is 200 also when there was none:
@@ -154,7 +189,7 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 		if r.Method == http.MethodGet && s.crossSite(r) {
 			return forbidden("cross_origin", "another site asked to sign you out")
 		}
-		err := s.Store.EndSession(r.Context(), actor, actor.Session.ID)
+		err := s.Store.Logout(r.Context(), actor)
 		if err != nil && !errors.Is(err, db.ErrNotFound) {
 			return err
 		}
@@ -163,6 +198,9 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 		return err
 	}
 	s.setCookie(c, "", -1)
+	if r.Method == http.MethodPost && wantsPage(c) {
+		return seeOther(c, "/login")
+	}
 	return write(c, api.Status{Status: "ok"})
 }
 
@@ -192,6 +230,14 @@ func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
 	if err := bind(c, &in, false); err != nil {
 		return err
 	}
+	if err := s.replacePassword(c, actor, in); err != nil {
+		return err
+	}
+	return write(c, api.Result{ID: actor.ID, Result: "updated"})
+}
+
+// replacePassword is the change itself, for every door.
+func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.PasswordChange) error {
 	if in.OldPassword == "" || in.NewPassword == "" {
 		return malformed("password_missing", "both old_password and new_password are needed")
 	}
@@ -205,13 +251,19 @@ func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	ok, _, err := s.Passwords.Verify(ctx, actor.User.Password, in.OldPassword)
+	try, err := s.attempt(c, actor, account(actor.User.Email))
+	if err != nil {
+		return err
+	}
+	ok, _, err := s.verify(ctx, try, actor.User, in.OldPassword)
 	if err != nil {
 		return err
 	}
 	if !ok {
+		s.Store.NoteRefusal(actor, "user.password", actor.ID)
 		return errWrongPassword
 	}
+	try.Success()
 	hash, err := s.Passwords.Hash(ctx, in.NewPassword)
 	if err != nil {
 		return err
@@ -220,5 +272,5 @@ func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	s.log.Info("password changed", "request_id", actor.RequestID, "user", actor.ID)
-	return write(c, api.Result{ID: actor.ID, Result: "updated"})
+	return nil
 }

@@ -62,11 +62,7 @@ func (s *Server) credentialOf(r *http.Request) (c credential, sent bool, err err
 
 // cookie returns the JWT of the session cookie, or "".
 func (s *Server) cookie(r *http.Request) string {
-	name := cookieName
-	if s.secure {
-		name = secureCookieName
-	}
-	if c, err := r.Cookie(name); err == nil {
+	if c, err := r.Cookie(s.cookieNamed(cookieName, secureCookieName)); err == nil {
 		return c.Value
 	}
 	return ""
@@ -114,8 +110,9 @@ type identity struct {
 	user        *db.User
 	roles       *db.RoleSet
 	permissions db.Permissions
-	profile     []byte       // the answer of GET /account/profile
-	noted       atomic.Int64 // the second of the last use that was noted
+	profile     []byte                 // the answer of GET /account/profile
+	noted       atomic.Int64           // the second of the last use that was noted
+	address     atomic.Pointer[string] // and the address that it came from
 }
 
 // identities keeps what credentials mean, under the SHA-256 of each, bounded.
@@ -251,7 +248,8 @@ func (s *Server) resolve(r *http.Request, cred credential, sum [32]byte) (*ident
 	if who.token != nil && len(who.token.Permissions) > 0 {
 		who.permissions = who.permissions.Intersect(db.NewPermissions(who.token.Permissions))
 	}
-	who.profile, err = json.Marshal(profileOf(who.user, who.permissions.Expand(who.roles.Known())))
+	profile, err := json.Marshal(profileOf(who.user, who.permissions.Expand(who.roles.Known())))
+	who.profile = append(profile, '\n') // as every answer ends
 	return who, err
 }
 
@@ -290,11 +288,17 @@ func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (own
 	return who.session.User, nil
 }
 
-// noteUse remembers the use of a credential, at most once a second.
+// noteUse remembers the use of a credential, at most once a second from one
+// address.
 func (s *Server) noteUse(who *identity, address string) {
 	now := s.Store.Now().Unix()
-	if who.noted.Swap(now) == now {
-		return
+	if before := who.address.Load(); before != nil && *before == address {
+		if who.noted.Swap(now) == now {
+			return
+		}
+	} else {
+		who.noted.Store(now)
+		who.address.Store(&address)
 	}
 	if who.token != nil {
 		s.Store.NoteTokenUse(who.token.ID, address, who.old)

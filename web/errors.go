@@ -109,8 +109,17 @@ func explainStatus(status int) *failure {
 		reason: "something went wrong inside; the server's log has the request id"}
 }
 
-// fail writes the answer for err, and logs what an operator should know of.
+// fail writes the answer for err.
 func (s *Server) fail(c echo.Context, err error) {
+	f := s.note(c, err)
+	if c.Response().Committed {
+		return // a stream that broke: its end is missing, which the client sees
+	}
+	writeFailure(c.Response(), f)
+}
+
+// note explains err, and logs what an operator should know of.
+func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
 	id := c.Response().Header().Get(headerRequestID)
 	if f.status >= http.StatusInternalServerError {
@@ -119,10 +128,13 @@ func (s *Server) fail(c echo.Context, err error) {
 		s.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request refused",
 			slog.String("request_id", id), slog.Int("status", f.status), slog.String("code", f.code))
 	}
-	if c.Response().Committed {
-		return // a stream that broke: its end is missing, which the client sees
+	return f
+}
+
+func setRetryAfter(h http.Header, f *failure) {
+	if f.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.retryAfter+time.Second-1)/time.Second)))
 	}
-	writeFailure(c.Response(), f)
 }
 
 func writeFailure(w http.ResponseWriter, f *failure) {
@@ -130,9 +142,7 @@ func writeFailure(w http.ResponseWriter, f *failure) {
 	if f.challenge != "" {
 		h.Set("WWW-Authenticate", f.challenge)
 	}
-	if f.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((f.retryAfter+time.Second-1)/time.Second)))
-	}
+	setRetryAfter(h, f)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Length")
 	body, _ := json.Marshal(&api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}})

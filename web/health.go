@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -12,12 +13,16 @@ import (
 
 // health tells how the server is; it is 200 also when that is not well.
 func (s *Server) health(c echo.Context, _ *db.Actor) error {
-	status := "green"
-	if _, err := s.Store.Schema(c.Request().Context()); err != nil {
-		status = "red"
-	}
 	uptime := int64(s.Store.Now().Sub(s.started) / time.Second)
-	return write(c, api.Health{Status: status, Version: s.Version, Uptime: max(0, uptime)})
+	return write(c, api.Health{Status: s.healthStatus(c.Request().Context()), Version: s.Version, Uptime: max(0, uptime)})
+}
+
+// healthStatus is one of green, yellow and red.
+func (s *Server) healthStatus(ctx context.Context) string {
+	if _, err := s.Store.Schema(ctx); err != nil {
+		return "red"
+	}
+	return "green"
 }
 
 // livez answers as long as the process does.
@@ -31,5 +36,9 @@ func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 		s.log.Error("not ready", "request_id", requestID(c), "error", err)
 		return &failure{status: http.StatusServiceUnavailable, code: "not_ready", reason: "the store does not answer; see the log", retryAfter: 10 * time.Second}
 	}
-	return write(c, api.Status{Status: "ok"})
+	ready := api.Ready{Status: "ok", Warnings: []string{}}
+	if fault := s.Store.ClockFault(); fault > 0 {
+		ready.Warnings = append(ready.Warnings, "the machine's clock is set back by "+fault.Round(time.Second).String()+"; set it right")
+	}
+	return write(c, ready)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/console"
 )
 
 // need is what a route asks of the one who calls it. The zero value asks
@@ -48,6 +49,8 @@ type route struct {
 	handle handler
 	// early routes answer also while a generated password waits to be changed.
 	early bool
+	// page routes answer browsers with pages, failures too.
+	page bool
 }
 
 // routes is the whole API with what each part of it needs.
@@ -56,12 +59,19 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/health", need: isPublic, handle: s.health},
 		{method: "GET", path: "/livez", need: isPublic, handle: s.livez},
 		{method: "GET", path: "/readyz", need: isPublic, handle: s.readyz},
+		{method: "GET", path: "/openapi.json", need: isPublic, handle: s.openAPI},
+		{method: "GET", path: "/docs", need: isPublic, handle: s.docs},
+		{method: "GET", path: "/docs/:name", need: isPublic, handle: s.docsFile},
 
-		{method: "POST", path: "/account/login", need: isPublic, handle: s.login},
+		{method: "POST", path: "/account/login", need: isPublic, handle: s.login, page: true},
 		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout},
-		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout},
+		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout, page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
+
+		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.searchOwnSessions},
+		{method: "DELETE", path: "/account/sessions", need: isOwnSession, handle: s.endOtherSessions},
+		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, handle: s.endOwnSession},
 
 		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
 		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.searchTokens},
@@ -69,11 +79,56 @@ func (s *Server) routes() []route {
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), handle: s.updateToken},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), handle: s.deleteToken},
 
+		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), handle: s.rotateToken},
+
+		// As older clients call them.
+		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
+		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.catTokens},
+		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), handle: s.renameToken},
+
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
+		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), handle: s.endSession},
+		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
+		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), handle: s.rotateKey},
+
 		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.searchUsers},
 		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), handle: s.createUser},
 		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), handle: s.readUser},
 		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), handle: s.updateUser},
 		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), handle: s.deleteUser},
+
+		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), handle: s.unlockUser},
+		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), handle: s.importUsers},
+
+		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.searchRoles},
+		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), handle: s.createRole},
+		{method: "GET", path: "/security/role/:id", need: permission(db.PermRoleRead), handle: s.readRole},
+		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), handle: s.updateRole},
+		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), handle: s.deleteRole},
+		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.listPermissions},
+		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.searchPrincipals},
+
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.searchAudit},
+		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), handle: s.exportAudit},
+		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.verifyAudit},
+		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},
+
+		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.check},
+
+		{method: "GET", path: "/setting/application", need: isPublic, handle: s.application},
+		{method: "GET", path: "/provider/_info", need: isPublic, handle: s.provider},
+		{method: "GET", path: "/_info", need: isSignedIn, handle: s.info},
+		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), handle: s.applicationSettings},
+		{method: "POST", path: "/setup/_initialize", need: isPublic, handle: s.initialize, page: true},
+
+		{method: "GET", path: "/", need: isOwnSession, handle: s.home, page: true},
+		{method: "GET", path: "/setup", need: isPublic, handle: s.setupPage, page: true},
+		{method: "GET", path: "/login", need: isPublic, handle: s.loginPage, page: true},
+		{method: "GET", path: "/password", need: isOwnSession, handle: s.passwordPage, early: true, page: true},
+		{method: "POST", path: "/password", need: isOwnSession, handle: s.changePasswordByForm, early: true, page: true},
+		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connectPage, page: true},
+		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connect, page: true},
+		{method: "GET", path: console.AssetPath + ":name", need: isPublic, handle: s.asset},
 
 		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), handle: s.backup},
 	}
@@ -94,6 +149,9 @@ func (s *Server) serve(c echo.Context, r route) error {
 	actor, err := s.admit(c, r)
 	if err == nil {
 		err = r.handle(c, actor)
+	}
+	if err != nil && r.page {
+		err = s.failPage(c, err)
 	}
 	if err != nil {
 		s.fail(c, err)
@@ -121,13 +179,15 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 	return actor, allow(actor, r)
 }
 
+const codeMustChange = "password_change_required"
+
 // allow checks what the route needs against what the actor may do.
 func allow(actor *db.Actor, r route) error {
 	if !actor.SignedIn() {
 		return errNoCredential
 	}
 	if actor.Session != nil && actor.User.MustChange && !r.early {
-		return forbidden("password_change_required", "the password was generated for you: change it first, with PUT /account/password")
+		return forbidden(codeMustChange, "the password was generated for you: change it first, with PUT /account/password")
 	}
 	switch {
 	case r.need.kind == ownSession && actor.Session == nil:

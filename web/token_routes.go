@@ -93,6 +93,42 @@ func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string)
 	return user.ID, nil
 }
 
+// catTokens lists all of one's own tokens as a bare array, as older clients
+// ask for them.
+func (s *Server) catTokens(c echo.Context, actor *db.Actor) error {
+	ctx := c.Request().Context()
+	owner, err := s.listedOwner(ctx, actor, "")
+	if err != nil {
+		return err
+	}
+	tokens := []api.Token{}
+	for q := (db.ListQuery{Owner: owner, Size: db.MaxPageSize}); ; {
+		page, err := s.Store.Tokens(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, k := range page.Items {
+			shown, err := s.showToken(ctx, k)
+			if err != nil {
+				return err
+			}
+			tokens = append(tokens, shown)
+		}
+		if q.After = page.After; q.After == "" {
+			return write(c, tokens)
+		}
+	}
+}
+
+// renameToken changes the name alone, as older clients ask for it.
+func (s *Server) renameToken(c echo.Context, actor *db.Actor) error {
+	var in api.TokenUpdate
+	if err := bind(c, &in, false); err != nil {
+		return err
+	}
+	return s.changeToken(c, actor, db.TokenChange{Name: in.Name})
+}
+
 func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) {
 	use, err := s.Store.TokenUse(ctx, k.ID)
 	if err != nil {
@@ -102,6 +138,12 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
 		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner,
+	}
+	if p := k.Previous; p != nil && s.Store.Now().Unix() < p.Ends {
+		out.Previous = &api.PreviousSecret{Ends: p.Ends}
+		if use.Old.After(k.Issued) {
+			out.Previous.LastUsed = &use.Old
+		}
 	}
 	for _, p := range k.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
@@ -134,12 +176,45 @@ func (s *Server) updateToken(c echo.Context, actor *db.Actor) error {
 		}
 		change.AllowedIPs = addresses
 	}
+	return s.changeToken(c, actor, change)
+}
+
+func (s *Server) changeToken(c echo.Context, actor *db.Actor, change db.TokenChange) error {
 	id := c.Param("id")
 	if err := s.Store.UpdateToken(c.Request().Context(), actor, id, change); err != nil {
 		return err
 	}
 	s.log.Info("token updated", "request_id", actor.RequestID, "actor", actor.ID, "token", id)
 	return write(c, api.Result{ID: id, Result: "updated"})
+}
+
+func (s *Server) rotateToken(c echo.Context, actor *db.Actor) error {
+	var in api.Rotate
+	if err := bind(c, &in, true); err != nil {
+		return err
+	}
+	change := db.Rotation{Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL}
+	if in.Grace != "" {
+		grace, err := time.ParseDuration(in.Grace)
+		if err != nil {
+			return malformed("bad_grace", "grace is a duration such as 24h or 90m")
+		}
+		change.Grace = grace
+	}
+	ctx, id := c.Request().Context(), c.Param("id")
+	// Before a secret is made for it: the id has to be one that a secret can have.
+	k, err := s.Store.TokenFor(ctx, actor, id)
+	if err != nil {
+		return err
+	}
+	secret := token.WithID(k.ID)
+	sum := token.Hash(secret)
+	change.Hash = sum[:]
+	if k, err = s.Store.RotateToken(ctx, actor, id, change); err != nil {
+		return err
+	}
+	s.log.Info("token rotated", "request_id", actor.RequestID, "actor", actor.ID, "token", k.ID, "grace", change.Grace.String())
+	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"})
 }
 
 func (s *Server) deleteToken(c echo.Context, actor *db.Actor) error {

@@ -10,11 +10,16 @@ import (
 	"husk/web/password"
 )
 
-func showUser(u *db.User) api.User {
-	return api.User{
+func (s *Server) showUser(u *db.User) api.User {
+	out := api.User{
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email, Roles: append([]string{}, u.Roles...), Disabled: u.Disabled,
 		Created: u.Created, Updated: u.Updated, LastLogin: optionalTime(u.LastLogin),
 	}
+	if _, until := s.tries.State(account(u.Email), false); !until.IsZero() {
+		until = until.UTC().Truncate(time.Second)
+		out.Throttled = &until
+	}
+	return out
 }
 
 func (s *Server) searchUsers(c echo.Context, _ *db.Actor) error {
@@ -27,7 +32,7 @@ func (s *Server) searchUsers(c echo.Context, _ *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	return writePage(c, began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return showUser(u), nil })
+	return writePage(c, began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return s.showUser(u), nil })
 }
 
 func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
@@ -59,7 +64,7 @@ func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	s.log.Info("user created", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
-	return write(c, api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: showUser(u), Password: generated})
+	return write(c, api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated})
 }
 
 func (s *Server) readUser(c echo.Context, _ *db.Actor) error {
@@ -67,7 +72,7 @@ func (s *Server) readUser(c echo.Context, _ *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	return write(c, api.Found[api.User]{ID: u.ID, Found: true, Source: showUser(u)})
+	return write(c, api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)})
 }
 
 func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
@@ -89,6 +94,9 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 	u, err := s.Store.UpdateUser(c.Request().Context(), actor, c.Param("id"), change)
 	if err != nil {
 		return err
+	}
+	if change.Password != nil {
+		s.tries.Clear(account(u.Email))
 	}
 	s.log.Info("user updated", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
@@ -116,4 +124,18 @@ func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
 	}
 	s.log.Info("user deleted", "request_id", actor.RequestID, "actor", actor.ID, "user", id)
 	return write(c, api.Result{ID: id, Result: "deleted"})
+}
+
+// unlockUser clears the throttle of an account.
+func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
+	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	s.tries.Clear(account(u.Email))
+	if err := s.Store.AuditUnlock(c.Request().Context(), actor, u.ID); err != nil {
+		return err
+	}
+	s.log.Info("user unlocked", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	return write(c, api.Result{ID: u.ID, Result: "updated"})
 }

@@ -33,7 +33,7 @@ func classify(err error) error {
 	case err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull):
 		return err
 	case full(err):
-		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "there is no space left on the disk, or no quota", Cause: err}
+		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full, or a quota is used up: nothing was changed; free some space and try again", Cause: err}
 	case errors.Is(err, bbolterrors.ErrKeyTooLarge), errors.Is(err, bbolterrors.ErrValueTooLarge),
 		errors.Is(err, bbolterrors.ErrBucketNameRequired), errors.Is(err, bbolterrors.ErrTxNotWritable):
 		return &db.Error{Kind: db.ErrInvalid, Code: "store_misuse", Reason: err.Error(), Cause: err}

@@ -42,6 +42,11 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	if err != nil {
 		return err
 	}
+	return read(answer, out)
+}
+
+// read takes the answer's JSON into out, where that is not nil.
+func read(answer *http.Response, out any) error {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
@@ -51,7 +56,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		return nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("the answer of %s is not what husk answers; is that a husk server? (%w)", path, err)
+		return fmt.Errorf("the answer is not what husk answers; is that a husk server? (%w)", err)
 	}
 	return nil
 }
@@ -59,20 +64,24 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 // send returns the answer to a request that succeeded; the caller closes its
 // body.
 func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
-	var body io.Reader
-	if in != nil {
-		text, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(text)
+	if in == nil {
+		return c.sendBody(ctx, method, path, "", nil)
 	}
+	text, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	return c.sendBody(ctx, method, path, "application/json", bytes.NewReader(text))
+}
+
+// sendBody is send with a body of any kind.
+func (c *Client) sendBody(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, body)
 	if err != nil {
 		return nil, err
 	}
-	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
 	}
 	if c.Token != "" {
 		r.Header.Set("X-API-TOKEN", c.Token)
@@ -179,6 +188,55 @@ func (c *Client) DeleteToken(ctx context.Context, id string) (out Result, err er
 	return out, err
 }
 
+// RotateToken replaces the secret of an API token.
+func (c *Client) RotateToken(ctx context.Context, id string, in Rotate) (out TokenCreated, err error) {
+	err = c.do(ctx, "POST", "/auth/access_token/"+url.PathEscape(id)+"/_rotate", in, &out)
+	return out, err
+}
+
+// OwnSessions returns a page of one's own sessions.
+func (c *Client) OwnSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
+	err = c.do(ctx, "GET", "/account/sessions"+o.query(), nil, &out)
+	return out, err
+}
+
+// EndOwnSession ends one of one's own sessions.
+func (c *Client) EndOwnSession(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/account/sessions/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// EndOtherSessions ends all of one's own sessions but the one that asks.
+func (c *Client) EndOtherSessions(ctx context.Context) (out Ended, err error) {
+	err = c.do(ctx, "DELETE", "/account/sessions", nil, &out)
+	return out, err
+}
+
+// SearchSessions returns a page of everybody's sessions. The filter "user"
+// takes an id or an email.
+func (c *Client) SearchSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
+	err = c.do(ctx, "GET", "/security/session/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// EndSession ends anybody's session.
+func (c *Client) EndSession(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/security/session/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
+// SearchKeys returns a page of the signing keys, without their secrets.
+func (c *Client) SearchKeys(ctx context.Context, o ListOptions) (out Search[Key], err error) {
+	err = c.do(ctx, "GET", "/security/key/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// RotateKey makes a new signing key.
+func (c *Client) RotateKey(ctx context.Context, in RotateKey) (out Result, err error) {
+	err = c.do(ctx, "POST", "/security/key/_rotate", in, &out)
+	return out, err
+}
+
 // SearchUsers returns a page of users.
 func (c *Client) SearchUsers(ctx context.Context, o ListOptions) (out Search[User], err error) {
 	err = c.do(ctx, "GET", "/security/user/_search"+o.query(), nil, &out)
@@ -209,10 +267,114 @@ func (c *Client) DeleteUser(ctx context.Context, id string) (out Result, err err
 	return out, err
 }
 
+// UnlockUser clears the throttle of a user's sign-ins, by id or email.
+func (c *Client) UnlockUser(ctx context.Context, id string) (out Result, err error) {
+	err = c.do(ctx, "POST", "/security/user/"+url.PathEscape(id)+"/_unlock", nil, &out)
+	return out, err
+}
+
+// ImportUsers makes users from NDJSON, an ImportUser a line.
+func (c *Client) ImportUsers(ctx context.Context, lines io.Reader, o ImportOptions) (out Imported, err error) {
+	v := url.Values{}
+	if o.IfMissing {
+		v.Set("if_missing", "true")
+	}
+	if o.DryRun {
+		v.Set("dry_run", "true")
+	}
+	answer, err := c.sendBody(ctx, "POST", "/security/user/_import?"+v.Encode(), "application/x-ndjson", lines)
+	if err != nil {
+		return out, err
+	}
+	return out, read(answer, &out)
+}
+
+// SearchRoles returns a page of roles.
+func (c *Client) SearchRoles(ctx context.Context, o ListOptions) (out Search[Role], err error) {
+	err = c.do(ctx, "GET", "/security/role/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// CreateRole makes a role.
+func (c *Client) CreateRole(ctx context.Context, in RoleChange) (out Result, err error) {
+	err = c.do(ctx, "POST", "/security/role", in, &out)
+	return out, err
+}
+
+// GetRole returns a role by name.
+func (c *Client) GetRole(ctx context.Context, name string) (out Found[Role], err error) {
+	err = c.do(ctx, "GET", "/security/role/"+url.PathEscape(name), nil, &out)
+	return out, err
+}
+
+// UpdateRole changes a role by name.
+func (c *Client) UpdateRole(ctx context.Context, name string, in RoleChange) (out Result, err error) {
+	err = c.do(ctx, "PUT", "/security/role/"+url.PathEscape(name), in, &out)
+	return out, err
+}
+
+// DeleteRole removes a role by name.
+func (c *Client) DeleteRole(ctx context.Context, name string) (out Result, err error) {
+	err = c.do(ctx, "DELETE", "/security/role/"+url.PathEscape(name), nil, &out)
+	return out, err
+}
+
+// Permissions returns every permission that exists.
+func (c *Client) Permissions(ctx context.Context) (out []Permission, err error) {
+	err = c.do(ctx, "GET", "/security/permission", nil, &out)
+	return out, err
+}
+
+// SearchPrincipals returns a page of those whom rights can be given to.
+func (c *Client) SearchPrincipals(ctx context.Context, o ListOptions) (out Search[Principal], err error) {
+	err = c.do(ctx, "GET", "/security/principal/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// SearchAudit returns a page of the audit log, the newest entry first. The
+// filters are actor, action, target, since and until (RFC 3339).
+func (c *Client) SearchAudit(ctx context.Context, o ListOptions) (out Search[AuditEvent], err error) {
+	err = c.do(ctx, "GET", "/security/audit/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// ExportAudit writes the whole audit log to w as NDJSON, the oldest first.
+func (c *Client) ExportAudit(ctx context.Context, w io.Writer) error {
+	return c.stream(ctx, "/security/audit/_export", w)
+}
+
+// VerifyAudit tells whether the chain of the audit log holds, and with known,
+// whether it holds an entry of that hash.
+func (c *Client) VerifyAudit(ctx context.Context, known string) (out AuditVerdict, err error) {
+	query := ""
+	if known != "" {
+		query = "?head=" + url.QueryEscape(known)
+	}
+	err = c.do(ctx, "GET", "/security/audit/_verify"+query, nil, &out)
+	return out, err
+}
+
+// AuditHead returns the newest entry's number and hash.
+func (c *Client) AuditHead(ctx context.Context) (out AuditHead, err error) {
+	err = c.do(ctx, "GET", "/security/audit/_head", nil, &out)
+	return out, err
+}
+
+// Check walks the whole store and tells what does not fit.
+func (c *Client) Check(ctx context.Context) (out CheckReport, err error) {
+	err = c.do(ctx, "GET", "/system/check", nil, &out)
+	return out, err
+}
+
 // Backup writes a backup, a tar, to w. It is whole only where the error is nil
 // and the tar holds what its manifest says.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	answer, err := c.send(ctx, "GET", "/system/backup", nil)
+	return c.stream(ctx, "/system/backup", w)
+}
+
+// stream copies an answer of any length to w.
+func (c *Client) stream(ctx context.Context, path string, w io.Writer) error {
+	answer, err := c.send(ctx, "GET", path, nil)
 	if err != nil {
 		return err
 	}

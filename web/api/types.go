@@ -151,6 +151,8 @@ type Token struct {
 	LastUsed    *time.Time `json:"last_used"`
 	LastIP      string     `json:"last_ip"`
 	Owner       string     `json:"owner"`
+
+	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
 }
 
 // TokenUpdate is the body of PUT /auth/access_token/:id.
@@ -180,6 +182,10 @@ type User struct {
 	Created   time.Time  `json:"created"`
 	Updated   time.Time  `json:"updated"`
 	LastLogin *time.Time `json:"last_login"`
+
+	// Throttled is until when sign-ins of this account are refused, after too
+	// many wrong passwords; absent where they are not.
+	Throttled *time.Time `json:"throttled,omitempty"`
 }
 
 // UserCreated answers the making of a user.
@@ -203,4 +209,156 @@ type Health struct {
 	Status  string `json:"status"` // "green", "yellow" or "red"
 	Version string `json:"version"`
 	Uptime  int64  `json:"uptime"` // seconds
+}
+
+// Ready answers GET /readyz.
+type Ready struct {
+	Status   string   `json:"status"` // "ok"
+	Warnings []string `json:"warnings"`
+}
+
+// Session is a sign-in as it is shown.
+type Session struct {
+	ID        string    `json:"id"`
+	User      string    `json:"user"`
+	UserName  string    `json:"user_name"` // the email, or the single user's id
+	Created   time.Time `json:"created"`
+	Expires   time.Time `json:"expires"`
+	LastSeen  time.Time `json:"last_seen"`
+	IP        string    `json:"ip"`
+	UserAgent string    `json:"user_agent"`
+	Current   bool      `json:"current"` // it is the one that asks
+}
+
+// Ended answers the end of several sessions.
+type Ended struct {
+	Result string `json:"result"` // "deleted"
+	Count  int    `json:"count"`
+}
+
+// Rotate is the body of POST /auth/access_token/:id/_rotate; all of it is
+// optional.
+type Rotate struct {
+	Grace    string `json:"grace,omitempty"`     // how long the old secret stays valid, such as 24h
+	ExpireIn int64  `json:"expire_in,omitempty"` // Unix seconds, -1 never, 0 a life as long as the old one
+}
+
+// PreviousSecret tells of a replaced secret that is still valid.
+type PreviousSecret struct {
+	Ends     int64      `json:"ends"`      // Unix seconds
+	LastUsed *time.Time `json:"last_used"` // since the rotation
+}
+
+// Key is a signing key without its secret.
+type Key struct {
+	ID      string     `json:"id"` // the kid
+	Signing bool       `json:"signing"`
+	Created time.Time  `json:"created"`
+	Retired *time.Time `json:"retired"` // it signs no more since
+	Ends    *time.Time `json:"ends"`    // it verifies nothing any more from
+}
+
+// RotateKey is the body of POST /security/key/_rotate.
+type RotateKey struct {
+	Now bool `json:"now,omitempty"` // the keys before it verify nothing any more: every session ends
+}
+
+// Grants are what a role grants.
+type Grants struct {
+	Permissions []string `json:"permissions"`
+}
+
+// Role is a role as it is shown. Its id is its name.
+type Role struct {
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description"`
+	Grants      Grants    `json:"grants"`
+	Created     time.Time `json:"created"`
+	Builtin     bool      `json:"builtin"`
+}
+
+// RoleChange is the body of POST /security/role, and of PUT for a role: there
+// what is absent stays.
+type RoleChange struct {
+	Name        string  `json:"name,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Grants      *Grants `json:"grants,omitempty"`
+}
+
+// Permission is a permission key and its parts.
+type Permission struct {
+	ID       string `json:"id"` // category#resource/action
+	Category string `json:"category"`
+	Resource string `json:"resource"`
+	Action   string `json:"action"`
+}
+
+// Principal is somebody whom rights can be given to.
+type Principal struct {
+	ID          string `json:"id"`
+	Type        string `json:"type"` // "user"
+	Name        string `json:"name"`
+	Description string `json:"description"` // the email
+}
+
+// ImportUser is one line of an import of users.
+type ImportUser struct {
+	Email        string   `json:"email"`
+	Name         string   `json:"name,omitempty"`
+	Roles        []string `json:"roles,omitempty"`
+	PasswordHash string   `json:"password_hash,omitempty"` // a PHC string or bcrypt; absent: can't sign in
+	Disabled     bool     `json:"disabled,omitempty"`
+}
+
+// ImportOptions say how an import treats what is there.
+type ImportOptions struct {
+	IfMissing bool // a user who is there already is left as they are
+	DryRun    bool // check and count only
+}
+
+// Imported answers an import of users.
+type Imported struct {
+	Created int  `json:"created"`
+	Skipped int  `json:"skipped"` // there already
+	DryRun  bool `json:"dry_run"`
+}
+
+// AuditEvent is one entry of the audit log.
+type AuditEvent struct {
+	Seq       uint64    `json:"seq"`
+	Time      time.Time `json:"time"`
+	Actor     string    `json:"actor"`
+	ActorName string    `json:"actor_name"`
+	Transport string    `json:"transport"` // "http", "socket" or "offline"; empty for the server's own acts
+	Address   string    `json:"address"`
+	Action    string    `json:"action"`
+	Target    string    `json:"target"`
+	Result    string    `json:"result"` // "ok" or "refused"
+	RequestID string    `json:"request_id"`
+	Count     int       `json:"count"` // of acts that were folded into the entry
+	Prev      string    `json:"prev"`  // hex SHA-256 of the entry before
+}
+
+// AuditHead answers GET /security/audit/_head.
+type AuditHead struct {
+	Seq  uint64 `json:"seq"`
+	Hash string `json:"hash"` // hex SHA-256 of the newest entry
+}
+
+// AuditVerdict answers GET /security/audit/_verify.
+type AuditVerdict struct {
+	OK       bool     `json:"ok"`
+	Entries  int64    `json:"entries"`
+	First    uint64   `json:"first"`
+	Last     uint64   `json:"last"`
+	Head     string   `json:"head"`
+	Problems []string `json:"problems"` // each names a place
+}
+
+// CheckReport answers GET /system/check.
+type CheckReport struct {
+	OK       bool     `json:"ok"`
+	Records  int      `json:"records"`
+	Problems []string `json:"problems"`
 }

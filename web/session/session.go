@@ -8,6 +8,7 @@ package session
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -85,6 +86,10 @@ func NewParser(now func() time.Time) *Parser {
 // and the key that signed. kid picks among the keys of the store by exact
 // match (RFC 8725, 3.10); jku, jwk, x5u and x5c are never looked at.
 func (p *Parser) Parse(text string, keys *db.KeySet) (*Claims, *db.Key, error) {
+	// Go's base64 passes over line ends, which would be other spellings.
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, nil, ErrInvalid
+	}
 	var claims Claims
 	var key *db.Key
 	_, err := p.parser.ParseWithClaims(text, &claims, func(t *jwt.Token) (any, error) {

@@ -1,0 +1,97 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows is which package of husk may import which, outside tests. It is the
+// table of the design: imports run downward only. A package that is not here
+// has no place yet.
+var arrows = map[string][]string{
+	"husk":     {"husk/cmd"},
+	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/token", "husk/db", "husk/db/bolt"},
+	"husk/web": {
+		"husk/db", "husk/web/api", "husk/web/control", "husk/web/password", "husk/web/token", "husk/web/session",
+		"husk/web/ratelimit", "husk/web/gate", "husk/web/console",
+	},
+	"husk/web/api":       nil,
+	"husk/web/control":   nil,
+	"husk/web/password":  nil,
+	"husk/web/token":     nil,
+	"husk/web/session":   {"husk/db"},
+	"husk/web/ratelimit": nil,
+	"husk/web/gate":      nil,
+	"husk/web/console":   nil,
+	"husk/db":            nil,
+	"husk/db/bolt":       {"husk/db"},
+	"husk/db/dbtest":     {"husk/db"},
+}
+
+// onlyIn is which package alone may import a library: what is exchangeable has
+// one place.
+var onlyIn = map[string]string{
+	"go.etcd.io/bbolt":           "husk/db/bolt",
+	"github.com/spf13/cobra":     "husk/cmd",
+	"github.com/labstack/echo":   "husk/web",
+	"github.com/golang-jwt/jwt":  "husk/web/session",
+	"golang.org/x/crypto/argon2": "husk/web/password",
+}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for _, p := range listPackages(t) {
+		allowed, known := arrows[p.ImportPath]
+		if !known {
+			t.Errorf("%s has no place in the design", p.ImportPath)
+		}
+		for _, imported := range p.Imports {
+			if strings.HasPrefix(imported, "husk/") {
+				seen++
+				if !slices.Contains(allowed, imported) {
+					t.Errorf("%s imports %s", p.ImportPath, imported)
+				}
+			}
+			for library, place := range onlyIn {
+				if (imported == library || strings.HasPrefix(imported, library+"/")) && p.ImportPath != place {
+					t.Errorf("%s imports %s, which only %s may", p.ImportPath, imported, place)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no arrow was seen")
+	}
+}
+
+type listedPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) (all []listedPackage) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "husk/...").Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		t.Fatalf("go list: %s", exit.Stderr)
+	} else if err != nil {
+		prerequisite(t, "go list: "+err.Error())
+	}
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listedPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}

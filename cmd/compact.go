@@ -1,0 +1,98 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"husk/db"
+)
+
+func (a *app) compactCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "compact",
+		Short: "Shrink the store's file to what is in it; the server must not run",
+		Long: `Shrink the store's file to what is in it. The file never shrinks by itself: the
+place of what is removed is used again, not given back. A whole copy is written
+and checked, then it takes the place of the file in one step: killed at any
+moment, the old or the new one is whole. It refuses while a server runs, and
+needs as much free space as the copy takes.`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.compact(cmd.Context()) },
+	}
+}
+
+// compacted is what --json prints.
+type compacted struct {
+	Before int64 `json:"before"` // bytes
+	After  int64 `json:"after"`
+}
+
+func (a *app) compact(ctx context.Context) error {
+	// The lock of the old file is held until the new one is in its place.
+	store, err := a.openStore(ctx, time.Second, false)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	var r compacted
+	if r.Before, err = fileSize(a.storePath()); err != nil {
+		return err
+	}
+	copied := filepath.Join(a.settings.Data, fmt.Sprintf(".husk-compact-%d", os.Getpid()))
+	defer os.Remove(copied) // gone after the rename
+	if err := embedded.compact(ctx, store.Engine(), copied); err != nil {
+		return a.explainStore(err)
+	}
+	if err := proveWhole(ctx, copied); err != nil {
+		return err
+	}
+	if r.After, err = fileSize(copied); err != nil {
+		return err
+	}
+	if err := os.Rename(copied, a.storePath()); err != nil {
+		return fmt.Errorf("put the store in place: %w", err)
+	}
+	if err := syncDir(a.settings.Data); err != nil {
+		return err
+	}
+	if a.settings.JSON {
+		return a.printJSON(r)
+	}
+	a.say("%s had %d bytes and has %d.", a.storePath(), r.Before, r.After)
+	return nil
+}
+
+func fileSize(path string) (int64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// proveWhole walks the whole copy: nothing damaged takes the place of a store.
+func proveWhole(ctx context.Context, path string) error {
+	e, err := embedded.open(path, time.Second)
+	if err != nil {
+		return err
+	}
+	store, err := db.Open(ctx, e, db.Options{})
+	if err != nil {
+		return errors.Join(err, e.Close())
+	}
+	defer store.Close()
+	var first error
+	if _, err := store.Check(ctx, func(err error) { first = errors.Join(first, err) }); err != nil {
+		return err
+	}
+	if first != nil {
+		return &failure{code: exitInvalid, err: first, what: "the store is damaged; nothing was changed", next: "'husk check' names the places; restore a backup"}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"husk/db"
+	"husk/web/control"
+)
+
+// lockWait is how long a command goes round between socket and file before it
+// gives up. A server that starts holds the file a moment before it listens;
+// one that stops, a moment after.
+const (
+	lockWait  = 5 * time.Second
+	lockRound = 100 * time.Millisecond
+)
+
+// door is the way to the store on this machine: the control socket of a
+// running server, else a handler in this process over the data file. The way
+// is chosen at each connection, since a server may start or stop in between.
+type door struct {
+	*app
+	creates bool // a store where there is none
+
+	mu      sync.Mutex
+	offline *offline // nil as long as a server answers
+}
+
+// offline is a handler in this process. As long as it is there the file is
+// locked.
+type offline struct {
+	store    *db.Store
+	listener *control.Memory
+	server   *http.Server
+}
+
+func (d *door) dial(ctx context.Context) (net.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for deadline := time.Now().Add(lockWait); d.offline == nil; {
+		c, err := d.dialSocket(ctx)
+		if !errors.Is(err, control.ErrNoServer) {
+			return c, err
+		}
+		err = d.open(ctx)
+		if err != nil && (!errors.Is(err, db.ErrLocked) || time.Now().After(deadline) || ctx.Err() != nil) {
+			return nil, err
+		}
+	}
+	return d.offline.listener.DialContext(ctx, "", "")
+}
+
+// dialSocket answers control.ErrNoServer where nobody listens.
+func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
+	path, err := control.Path(d.settings.Data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, control.ErrNoServer
+	}
+	var c net.Conn
+	if err == nil {
+		c, err = control.Dial(ctx, path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &failure{code: exitDenied, err: err, what: "no access to the control socket in " + d.settings.Data + ": permission denied",
+			next: "run the command as the user of the server, or as root"}
+	case err != nil:
+		return nil, err
+	}
+	return &socketConn{Conn: c}, nil
+}
+
+// open opens the data file and serves the handler in this process.
+func (d *door) open(ctx context.Context) error {
+	store, err := d.openStore(ctx, lockRound, d.creates)
+	if err != nil {
+		return err
+	}
+	handler, err := d.handler(store, slog.New(slog.DiscardHandler))
+	if err != nil {
+		store.Close()
+		return err
+	}
+	d.offline = &offline{store: store, listener: control.NewMemory(), server: handler.HTTPServer()}
+	go d.offline.server.Serve(d.offline.listener)
+	return nil
+}
+
+// close writes down what is left to write and gives the file back.
+func (d *door) close(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.offline == nil {
+		return nil
+	}
+	d.offline.server.Close()
+	// The end must not depend on whether the command was interrupted.
+	return errors.Join(d.offline.store.FlushUse(context.WithoutCancel(ctx)), d.offline.store.Close())
+}
+
+// errUndelivered says that no handler has seen the request.
+var errUndelivered = errors.New("the server stopped before it took the request")
+
+// socketConn is a connection for one request. It tells a request that was not
+// taken from one whose answer was lost: a server that stops also closes
+// connections that it has not accepted yet. The system then refuses the write,
+// or answers the read with ECONNRESET, since what was written was never read;
+// where it was read, the end is a plain EOF.
+type socketConn struct {
+	net.Conn
+	mu      sync.Mutex // held while writing
+	written bool       // all of it, so far
+	read    bool
+}
+
+func (c *socketConn) Write(p []byte) (n int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err = c.Conn.Write(p)
+	c.written = err == nil
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		err = fmt.Errorf("%w: %w", errUndelivered, err)
+	}
+	return n, err
+}
+
+func (c *socketConn) Read(p []byte) (n int, err error) {
+	n, err = c.Conn.Read(p)
+	c.read = c.read || n > 0
+	if err == nil || c.read {
+		return n, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.written || errors.Is(err, syscall.ECONNRESET) {
+		err = fmt.Errorf("%w: %w", errUndelivered, err)
+	}
+	return n, err
+}
+
+// again sends a request once more that no handler has seen.
+type again struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (t again) RoundTrip(r *http.Request) (*http.Response, error) {
+	for deadline := time.Now().Add(lockWait); ; {
+		answer, err := t.Transport.RoundTrip(r)
+		if !errors.Is(err, errUndelivered) || time.Now().After(deadline) || (r.Body != nil && r.GetBody == nil) {
+			return answer, err
+		}
+		r = r.Clone(r.Context())
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}

@@ -1,0 +1,358 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"husk/db"
+	"husk/db/bolt"
+	"husk/web/api"
+)
+
+// TestMain makes the test binary also the program: called husk, it is one. So
+// the tests run real processes, with real signals, locks and exit codes.
+// Called holder, it holds a store until its standard input ends.
+func TestMain(m *testing.M) {
+	if os.Getenv("GORACE") == "" {
+		// A process with the race detector waits a second before it ends.
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
+	testscript.Main(m, map[string]func(){
+		"husk":   func() { os.Exit(Main()) },
+		"holder": hold,
+	})
+}
+
+// hold opens the store of the first argument, says so, and waits.
+func hold() {
+	e, err := bolt.Open(os.Args[1], bolt.Options{})
+	fmt.Println(err)
+	if err != nil {
+		os.Exit(1)
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = e.Close()
+}
+
+// patience is how long anything is waited for before a test fails; nothing
+// that works takes nearly as long.
+const patience = 30 * time.Second
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v in vain: %s", patience, what)
+		}
+	}
+}
+
+// program is how the program is called: the zero value but for data.
+type program struct {
+	data  string   // HUSK_DATA
+	stdin string   // what is piped in
+	env   []string // more variables
+	uid   uint32   // another user; 0: the one of the test
+}
+
+// unmasked prepares a process that begins with umask 0.
+func (p program) unmasked(ctx context.Context, args ...string) *exec.Cmd {
+	c := p.command(ctx, args...)
+	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `umask 0; exec "$@"`, "sh"}, c.Args...)
+	return c
+}
+
+// command prepares a process. It is killed when ctx ends.
+func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, "husk", args...)
+	c.Env = append(environment(), "HUSK_DATA="+p.data)
+	c.Env = append(c.Env, p.env...)
+	c.Stdin = strings.NewReader(p.stdin)
+	c.WaitDelay = patience
+	if p.uid != 0 {
+		// Another user can't reach the path of the test binary, but what it
+		// was started from.
+		c.Path, c.Err, c.Dir = "/proc/self/exe", nil, "/"
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: p.uid, Gid: p.uid}}
+	}
+	return c
+}
+
+// environment is what every process gets: nothing of the one who runs the
+// tests.
+func environment() []string {
+	env := []string{"HOME=/no-home"}
+	for _, name := range []string{"PATH", "TMPDIR", "GORACE", "GOCOVERDIR"} {
+		if value := os.Getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// result is what a process did.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("exit code %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
+}
+
+// run runs the program to its end.
+func (p program) run(t testing.TB, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := p.command(ctx, args...)
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Errorf("husk %q: %v", args, err)
+	}
+	return result{code: c.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
+}
+
+// want runs the program and fails where it ends with another code.
+func (p program) want(t testing.TB, code int, args ...string) result {
+	t.Helper()
+	r := p.run(t, args...)
+	if r.code != code {
+		t.Errorf("husk %q: want exit code %d, got %v", args, code, r)
+	}
+	return r
+}
+
+// ok runs the program, which succeeds, and returns its stdout without the line
+// end.
+func (p program) ok(t testing.TB, args ...string) string {
+	t.Helper()
+	return strings.TrimSuffix(p.want(t, exitDone, args...).stdout, "\n")
+}
+
+// tokenNames returns the names of all tokens.
+func (p program) tokenNames(t testing.TB) map[string]bool {
+	t.Helper()
+	var tokens []api.Token
+	if text := p.ok(t, "token", "list", "--json"); json.Unmarshal([]byte(text), &tokens) != nil {
+		t.Fatalf("token list --json printed %q", text)
+	}
+	names := map[string]bool{}
+	for _, k := range tokens {
+		names[k.Name] = true
+	}
+	return names
+}
+
+// newData names an absent data folder and looks at the store in it when the
+// test ends: whatever was done to it, it is whole.
+func newData(t testing.TB) string {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	t.Cleanup(func() { wantWhole(t, data) })
+	return data
+}
+
+// wantWhole checks every record and index of the store in data, where there is
+// one.
+func wantWhole(t testing.TB, data string) {
+	t.Helper()
+	e, err := bolt.Open(filepath.Join(data, embedded.file), bolt.Options{})
+	if errors.Is(err, db.ErrAbsent) {
+		return
+	}
+	if err != nil {
+		t.Errorf("the store in the end: %v", err)
+		return
+	}
+	defer e.Close()
+	store, err := db.Open(context.Background(), e, db.Options{})
+	if err == nil {
+		_, err = store.Check(context.Background(), func(fault error) { t.Errorf("the store in the end: %v", fault) })
+	}
+	if err != nil {
+		t.Errorf("the store in the end: %v", err)
+	}
+}
+
+// server is a running husk serve.
+type server struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	log    serverLog
+	done   chan struct{} // closed when the process has ended
+	serves chan struct{} // closed when it says that it serves
+	addr   string        // set before serves is closed
+}
+
+// serverLog is all that a server wrote, on either stream.
+type serverLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *serverLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// start starts husk serve on a free port and does not wait for it. It is
+// killed when the test ends, unless it has ended before.
+func (p program) start(t testing.TB, args ...string) *server {
+	t.Helper()
+	return run(t, p.command(context.Background(), append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...))
+}
+
+// run starts a command that becomes a server.
+func run(t testing.TB, c *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, cmd: c, done: make(chan struct{}), serves: make(chan struct{})}
+	s.cmd.Stdout = &s.log
+	stderr, err := s.cmd.StderrPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		t.Fatalf("start the server: %v", err)
+	}
+	go func() {
+		defer close(s.done)
+		s.follow(stderr)
+		_ = s.cmd.Wait()
+	}()
+	t.Cleanup(func() { s.kill() })
+	return s
+}
+
+// follow reads the log and finds in it where the server listens.
+func (s *server) follow(stderr io.Reader) {
+	lines := bufio.NewReader(stderr)
+	for {
+		line, err := lines.ReadString('\n')
+		_, _ = s.log.Write([]byte(line))
+		var entry struct{ Msg, Addr string }
+		if s.addr == "" && json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "husk serves" {
+			s.addr = entry.Addr
+			close(s.serves)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// serve starts husk serve and waits until it serves.
+func (p program) serve(t testing.TB, args ...string) *server {
+	t.Helper()
+	s := p.start(t, args...)
+	s.ready()
+	return s
+}
+
+// ready waits until the server serves.
+func (s *server) ready() {
+	s.t.Helper()
+	select {
+	case <-s.serves:
+	case <-s.done:
+		s.t.Fatalf("the server ended: %v\n%s", s.cmd.ProcessState, &s.log)
+	case <-time.After(patience):
+		s.t.Fatalf("the server does not serve:\n%s", &s.log)
+	}
+}
+
+// stop sends the server a signal, waits for its end, and returns its exit code
+// and how long that took.
+func (s *server) stop(signal syscall.Signal) (code int, took time.Duration) {
+	s.t.Helper()
+	began := time.Now()
+	if err := s.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.t.Fatalf("signal the server: %v", err)
+	}
+	return s.exit(), time.Since(began)
+}
+
+// exit waits for the end of the server and returns its exit code, -1 where a
+// signal ended it.
+func (s *server) exit() int {
+	s.t.Helper()
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		s.t.Fatalf("the server does not end:\n%s", &s.log)
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+// end stops the server as a service manager does.
+func (s *server) end() {
+	s.t.Helper()
+	if code, _ := s.stop(syscall.SIGTERM); code != exitDone {
+		s.t.Errorf("the server ended with %d:\n%s", code, &s.log)
+	}
+}
+
+// kill ends the server as a power cut does.
+func (s *server) kill() {
+	select {
+	case <-s.done:
+	default:
+		_ = s.cmd.Process.Kill()
+		<-s.done
+	}
+}
+
+func (s *server) url() string { return "http://" + s.addr }
+
+// client speaks to the server over TCP with an API token, which may be "".
+func (s *server) client(token string) *api.Client { return &api.Client{Base: s.url(), Token: token} }
+
+// dial opens a plain connection to the server.
+func (s *server) dial() net.Conn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// prerequisite says that a test can't run here. Where everything has to run,
+// that is a failure.
+func prerequisite(t testing.TB, missing string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+}

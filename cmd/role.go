@@ -1,0 +1,154 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"husk/web/api"
+)
+
+func (a *app) roleCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "role",
+		Short: "List, show, set and delete roles",
+		RunE:  group,
+	}
+	cmd.AddCommand(a.roleListCommand(), a.roleShowCommand(), a.roleSetCommand(), a.roleDeleteCommand())
+	return cmd
+}
+
+func (a *app) roleListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List roles and what they grant",
+		Args:    none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			return a.use(ctx, false, func(s *session) error {
+				list := api.ListOptions{Sort: "name:asc"}
+				return printAll(a, api.All(ctx, list, s.SearchRoles), []string{"NAME", "BUILT IN", "GRANTS", "DESCRIPTION"}, func(r api.Role) []string {
+					return []string{r.Name, builtinText(r), listText(r.Grants.Permissions), orDash(r.Description)}
+				})
+			})
+		},
+	}
+}
+
+func builtinText(r api.Role) string {
+	if r.Builtin {
+		return "yes"
+	}
+	return "no"
+}
+
+func (a *app) roleShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show a role",
+		Args:  one("the NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.use(cmd.Context(), false, func(s *session) error {
+				out, err := s.GetRole(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				r := out.Source
+				if a.settings.JSON {
+					return a.printJSON(r)
+				}
+				return a.pairs("name", r.Name, "description", orDash(r.Description), "built in", builtinText(r),
+					"grants", listText(r.Grants.Permissions), "created", timeText(r.Created))
+			})
+		},
+	}
+}
+
+type roleSetOptions struct {
+	name        string
+	permissions []string
+	description string
+}
+
+func (a *app) roleSetCommand() *cobra.Command {
+	var o roleSetOptions
+	cmd := &cobra.Command{
+		Use:   "set NAME --permission KEY...",
+		Short: "Make a role, or replace what it grants",
+		Long: `Make a role, or replace what it grants: the permissions given are all that it has
+afterwards. It is effective at the next request of everybody who has it.
+
+A permission is category#resource/action. Those of husk itself are listed by
+'husk role show admin' and at /security/permission; those for the applications
+behind it are any that a role names.`,
+		Example: `  husk role set reader --permission generic#security:user/search --permission generic#security:user/read
+  husk role set wiki-editor --permission wiki#page/edit --description "may edit the wiki"`,
+		Args: one("the NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.name = args[0]
+			if !cmd.Flags().Changed("permission") {
+				return usage("husk role set needs --permission", "name what the role grants; --permission '' for nothing")
+			}
+			return a.roleSet(cmd, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&o.permissions, "permission", nil, "a permission that the role grants; may be repeated")
+	f.StringVar(&o.description, "description", "", "what the role is for")
+	return cmd
+}
+
+func (a *app) roleSet(cmd *cobra.Command, o roleSetOptions) error {
+	ctx := cmd.Context()
+	in := api.RoleChange{Grants: &api.Grants{Permissions: withoutEmpty(o.permissions)}}
+	if cmd.Flags().Changed("description") {
+		in.Description = &o.description
+	}
+	return a.use(ctx, false, func(s *session) error {
+		out, err := setRole(ctx, s, o.name, in)
+		if err != nil {
+			return err
+		}
+		return a.done(out, "Role %s is set.", o.name)
+	})
+}
+
+// setRole changes the role, or makes it where it is not there.
+func setRole(ctx context.Context, s *session, name string, in api.RoleChange) (api.Result, error) {
+	out, err := s.UpdateRole(ctx, name, in)
+	if !gone(err) {
+		return out, err
+	}
+	in.Name = name
+	return s.CreateRole(ctx, in)
+}
+
+func (a *app) roleDeleteCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "delete NAME",
+		Aliases: []string{"remove", "rm"},
+		Short:   "Delete a role that nobody has",
+		Args:    one("the NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.use(cmd.Context(), false, func(s *session) error {
+				out, err := s.DeleteRole(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.done(out, "Role %s is deleted.", args[0])
+			})
+		},
+	}
+}
+
+// gone is what a look-up answers for a thing that is not there.
+func gone(err error) bool { return isStatus(err, http.StatusNotFound) }
+
+// isStatus tells whether the server refused with that status.
+func isStatus(err error, status int) bool {
+	var answer *api.Error
+	return errors.As(err, &answer) && answer.Status == status
+}

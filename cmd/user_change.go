@@ -1,0 +1,91 @@
+package cmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"husk/web/api"
+)
+
+type userUpdateOptions struct {
+	name  string
+	email string
+	roles []string
+}
+
+func (a *app) userUpdateCommand() *cobra.Command {
+	var o userUpdateOptions
+	cmd := &cobra.Command{
+		Use:   "update EMAIL",
+		Short: "Change name, email or roles of a user",
+		Long: `Change name, email or roles of a user. What a flag names is replaced, the rest
+stays; --role names all roles that the user has afterwards. It is effective at
+the next request of any session or token of that user.`,
+		Example: `  husk user update ann@example.com --role user --role reader
+  husk user update ann@example.com --email ann@example.org`,
+		Args: one("the EMAIL or id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var in api.UserUpdate
+			f := cmd.Flags()
+			if f.Changed("name") {
+				in.Name = &o.name
+			}
+			if f.Changed("email") {
+				in.Email = &o.email
+			}
+			if f.Changed("role") {
+				in.Roles = ptr(withoutEmpty(o.roles))
+			}
+			if in == (api.UserUpdate{}) {
+				return usage("nothing to change was given", "see 'husk user update --help'")
+			}
+			return a.userChange(cmd, args[0], in, "%s is changed.")
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.name, "name", "", "the new name ('' for the email's local part)")
+	f.StringVar(&o.email, "email", "", "the new email")
+	f.StringArrayVar(&o.roles, "role", nil, "a role; may be repeated; '' for none")
+	return cmd
+}
+
+func (a *app) userChange(cmd *cobra.Command, who string, in api.UserUpdate, said string) error {
+	return a.use(cmd.Context(), false, func(s *session) error {
+		out, err := s.UpdateUser(cmd.Context(), who, in)
+		if err != nil {
+			return err
+		}
+		return a.done(out, said, who)
+	})
+}
+
+func (a *app) userSwitchCommand(verb string, disabled bool) *cobra.Command {
+	short, said := "Let a user sign in again", "%s may sign in again."
+	if disabled {
+		short, said = "Keep a user out: sessions end, tokens are refused, from the next request on", "%s is disabled: sessions have ended, API tokens are refused."
+	}
+	return &cobra.Command{
+		Use:   verb + " EMAIL",
+		Short: short,
+		Args:  one("the EMAIL or id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.userChange(cmd, args[0], api.UserUpdate{Disabled: &disabled}, said)
+		},
+	}
+}
+
+func (a *app) userUnlockCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "unlock EMAIL",
+		Short: "Let a user who is throttled after wrong passwords try again at once",
+		Args:  one("the EMAIL or id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.use(cmd.Context(), false, func(s *session) error {
+				out, err := s.UnlockUser(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.done(out, "%s may try again at once.", args[0])
+			})
+		},
+	}
+}

@@ -1,0 +1,177 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"husk/web/api"
+)
+
+type userImportOptions struct {
+	htpasswd string
+	ndjson   string
+	domain   string
+	roles    []string
+	api.ImportOptions
+}
+
+func (a *app) userImportCommand() *cobra.Command {
+	var o userImportOptions
+	cmd := &cobra.Command{
+		Use:   "import --htpasswd FILE | --ndjson FILE",
+		Short: "Make many users from a file",
+		Long: `Make many users from a file (- for stdin), all or, where one line is faulty, none.
+
+--htpasswd takes NAME:HASH lines with bcrypt or argon2id hashes; other kinds are
+reported and skipped. A NAME that is no email gets --domain behind it. A bcrypt
+hash is replaced by argon2id at the next sign-in.
+
+--ndjson takes one JSON object a line:
+  {"email":"ann@example.com","name":"Ann","roles":["user"],"password_hash":"$2y$…","disabled":false}
+Only the email is needed; without a hash the user can't sign in.
+
+An import that was cut short is run again with --if-missing.`,
+		Example: `  husk user import --htpasswd /etc/nginx/htpasswd --domain example.com --dry-run
+  husk user import --ndjson users.ndjson --if-missing`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.userImport(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.htpasswd, "htpasswd", "", "an htpasswd file, or - for stdin")
+	f.StringVar(&o.ndjson, "ndjson", "", "a file with one JSON object a line, or - for stdin")
+	f.StringVar(&o.domain, "domain", "", "with --htpasswd: what makes an email of a name")
+	f.StringArrayVar(&o.roles, "role", nil, "with --htpasswd: a role for all of them; may be repeated (default: user)")
+	f.BoolVar(&o.IfMissing, "if-missing", false, "a user who is there already is left as they are")
+	f.BoolVar(&o.DryRun, "dry-run", false, "check and count, change nothing")
+	cmd.MarkFlagsMutuallyExclusive("htpasswd", "ndjson")
+	cmd.MarkFlagsOneRequired("htpasswd", "ndjson")
+	return cmd
+}
+
+func (a *app) userImport(ctx context.Context, o userImportOptions) error {
+	in, err := a.openInput(o.htpasswd + o.ndjson)
+	if err != nil {
+		return &failure{code: exitFailure, err: err, what: "the file can't be read: " + plainPathError(err)}
+	}
+	defer in.Close()
+	var lines io.Reader = in
+	skipped := 0
+	if o.htpasswd != "" {
+		if lines, skipped, err = a.readHtpasswd(in, o); err != nil {
+			return err
+		}
+	}
+	return a.use(ctx, true, func(s *session) error {
+		out, err := s.ImportUsers(ctx, lines, o.ImportOptions)
+		if err != nil {
+			return err
+		}
+		out.Skipped += skipped
+		if a.settings.JSON {
+			return a.printJSON(out)
+		}
+		verb := "made"
+		if o.DryRun {
+			verb = "would be made"
+		}
+		a.say("%d users %s, %d skipped.", out.Created, verb, out.Skipped)
+		return nil
+	})
+}
+
+// openInput opens a file, or stdin for "-".
+func (a *app) openInput(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	return os.Open(name)
+}
+
+// readHtpasswd turns NAME:HASH lines into lines of an import. An empty line
+// stands for each that is skipped, so that numbers are those of the file.
+func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, skipped int, err error) {
+	var out bytes.Buffer
+	in := bufio.NewScanner(r)
+	for number := 1; in.Scan(); number++ {
+		user, err := o.htpasswdLine(in.Text())
+		var unsupported *unsupportedHash
+		switch {
+		case errors.As(err, &unsupported):
+			a.say("line %d: skipped: %v", number, err)
+			skipped++
+		case err != nil:
+			return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: %v", number, err), next: "nothing was changed"}
+		}
+		if user != nil {
+			text, err := json.Marshal(user)
+			if err != nil {
+				return nil, 0, err
+			}
+			out.Write(text)
+		}
+		out.WriteByte('\n')
+	}
+	if err := in.Err(); err != nil {
+		return nil, 0, &failure{code: exitFailure, err: err, what: "the file can't be read: " + err.Error()}
+	}
+	return &out, skipped, nil
+}
+
+// unsupportedHash is a hash of a kind that is not imported: a fast one, which
+// must not live on.
+type unsupportedHash struct{ kind string }
+
+func (e *unsupportedHash) Error() string {
+	return e.kind + " is not imported; give that user a new password"
+}
+
+// htpasswdLine reads one line; nil for one that holds nobody. Whether its hash
+// is well-formed the server tells.
+func (o *userImportOptions) htpasswdLine(line string) (*api.ImportUser, error) {
+	line = strings.TrimRight(line, "\r")
+	if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
+		return nil, nil
+	}
+	name, hash, ok := strings.Cut(line, ":")
+	if !ok || name == "" || hash == "" {
+		return nil, errors.New("it is not NAME:HASH")
+	}
+	hash, _, _ = strings.Cut(hash, ":") // some programs add fields
+	if kind := otherHash(hash); kind != "" {
+		return nil, &unsupportedHash{kind}
+	}
+	if !strings.Contains(name, "@") {
+		if o.domain == "" {
+			return nil, errors.New("the name is no email; --domain example.com makes one of it")
+		}
+		name += "@" + o.domain
+	}
+	return &api.ImportUser{Email: name, Roles: o.roles, PasswordHash: hash}, nil
+}
+
+// otherHash names the kind of a hash that htpasswd knows and husk does not
+// import, or "".
+func otherHash(hash string) string {
+	kinds := []struct{ prefix, name string }{
+		{"$apr1$", "MD5 (apr1)"}, {"{SHA}", "SHA-1"}, {"{SSHA}", "salted SHA-1"}, {"$1$", "MD5 crypt"},
+		{"$5$", "SHA-256 crypt"}, {"$6$", "SHA-512 crypt"}, {"$argon2i$", "argon2i"}, {"$argon2d$", "argon2d"}, {"{PLAIN}", "plain text"},
+	}
+	for _, k := range kinds {
+		if strings.HasPrefix(hash, k.prefix) {
+			return k.name
+		}
+	}
+	if len(hash) == 13 && !strings.ContainsAny(hash, "${}") {
+		return "DES crypt"
+	}
+	return ""
+}

@@ -1,0 +1,220 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"husk/web"
+)
+
+// This file has the kinds of values that settings have.
+
+// formed is a setting of text that has to have a form. The form's error says
+// what it is, and never what was given, which may hold a password.
+type formed struct {
+	text string
+	form func(string) error
+}
+
+func (v *formed) String() string { return v.text }
+func (v *formed) Type() string   { return "string" }
+
+// Set implements pflag.Value.
+func (v *formed) Set(text string) error {
+	if err := v.form(text); err != nil {
+		return err
+	}
+	v.text = text
+	return nil
+}
+
+func oneOf(words ...string) func(string) error {
+	return func(text string) error {
+		if slices.Contains(words, text) {
+			return nil
+		}
+		last := len(words) - 1
+		return errors.New("it is " + strings.Join(words[:last], ", ") + " or " + words[last])
+	}
+}
+
+func isAddr(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return errors.New("it is HOST:PORT, such as 127.0.0.1:9000, [::1]:9000 or :9000")
+	}
+	return nil
+}
+
+func isPublicURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	return web.CheckPublicURL(text)
+}
+
+func isServerURL(text string) error {
+	u, err := url.Parse(text)
+	if text != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+		return errors.New("it is a URL with scheme and host, such as https://id.example.com")
+	}
+	return nil
+}
+
+// prefixes is a list of addresses and networks: the flag is repeated, or one
+// value holds several with commas between, as a variable has to.
+type prefixes []netip.Prefix
+
+func (p *prefixes) String() string { return strings.Join(p.GetSlice(), ",") }
+func (p *prefixes) Type() string   { return "cidr" }
+
+// Set implements pflag.Value.
+func (p *prefixes) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		if err := p.Append(strings.TrimSpace(part)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Append implements pflag.SliceValue.
+func (p *prefixes) Append(text string) error {
+	prefix, err := netip.ParsePrefix(text)
+	if address, e := netip.ParseAddr(text); e == nil && address.Zone() == "" {
+		prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	if err != nil || prefix.Addr().Is4In6() {
+		return errors.New("it is an address or a network: 10.0.0.7, 10.0.0.0/8, fd00::/8")
+	}
+	if prefix != prefix.Masked() {
+		return fmt.Errorf("it has bits beyond its mask; did you mean %s?", prefix.Masked())
+	}
+	*p = append(*p, prefix)
+	return nil
+}
+
+// Replace implements pflag.SliceValue.
+func (p *prefixes) Replace(items []string) error {
+	*p = nil
+	for _, item := range items {
+		if err := p.Append(item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GetSlice implements pflag.SliceValue.
+func (p *prefixes) GetSlice() []string {
+	items := []string{}
+	for _, prefix := range *p {
+		items = append(items, prefix.String())
+	}
+	return items
+}
+
+// origins is a list of origins (RFC 6454, 6.2), given like prefixes.
+type origins []string
+
+func (o *origins) String() string { return strings.Join(*o, ",") }
+func (o *origins) Type() string   { return "origin" }
+
+// Set implements pflag.Value.
+func (o *origins) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		if err := o.Append(strings.TrimSpace(part)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Append implements pflag.SliceValue.
+func (o *origins) Append(text string) error {
+	if web.CheckPublicURL(text) != nil || strings.HasSuffix(text, "/") {
+		return errors.New("it is scheme and host, such as https://app.example.com")
+	}
+	*o = append(*o, text)
+	return nil
+}
+
+// Replace implements pflag.SliceValue.
+func (o *origins) Replace(items []string) error {
+	*o = nil
+	for _, item := range items {
+		if err := o.Append(item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GetSlice implements pflag.SliceValue.
+func (o *origins) GetSlice() []string { return append([]string{}, *o...) }
+
+// durationValue is a flag for a span of time: what Go writes, or a number of
+// days, weeks or years.
+type durationValue time.Duration
+
+func newDuration(d time.Duration) *durationValue { v := durationValue(d); return &v }
+
+// String is what one would type: whole days as days, no zeros at the end.
+func (v *durationValue) String() string {
+	d := time.Duration(*v)
+	if d > 24*time.Hour && d%(24*time.Hour) == 0 {
+		return strconv.FormatInt(int64(d/(24*time.Hour)), 10) + "d"
+	}
+	s := d.String()
+	if cut, ok := strings.CutSuffix(s, "m0s"); ok {
+		s = cut + "m"
+	}
+	if cut, ok := strings.CutSuffix(s, "h0m"); ok {
+		s = cut + "h"
+	}
+	return s
+}
+
+func (v *durationValue) Type() string { return "duration" }
+
+// Set implements pflag.Value.
+func (v *durationValue) Set(text string) error {
+	d, err := parseDuration(text)
+	if err == nil && d < 0 {
+		err = errors.New("it must not be negative")
+	}
+	*v = durationValue(d)
+	return err
+}
+
+var units = map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
+
+// parseDuration reads a Go duration, or a number with d, w or y (365 days).
+func parseDuration(text string) (time.Duration, error) {
+	bad := errors.New("a duration is a number with a unit: 90s, 30m, 24h, 30d, 2w, 1y")
+	if text == "" {
+		return 0, bad
+	}
+	if unit, ok := units[text[len(text)-1]]; ok {
+		n, err := strconv.ParseFloat(text[:len(text)-1], 64)
+		if d := n * float64(unit); err == nil && d < float64(1<<62) && d > -float64(1<<62) {
+			return time.Duration(d), nil
+		}
+		return 0, bad
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, bad
+	}
+	return d, nil
+}

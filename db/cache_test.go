@@ -1,0 +1,215 @@
+package db_test
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"husk/db"
+)
+
+// Readers never see an old value once the change was acknowledged. Before that
+// they may see either, in any order.
+func TestCacheIsNeverOld(t *testing.T) {
+	f := newStore(t)
+	u := f.user("ann@example.com")
+	k := f.mint(local, db.NewToken{Name: "0", Owner: u.ID})
+	const changes, readers = 80, 2
+	var acknowledged [2]atomic.Int64 // of the user, of the token
+	number := func(name string) (n int64) { fmt.Sscan(name, &n); return n }
+	read := []func() (int64, error){
+		func() (int64, error) {
+			u, err := f.User(f.ctx, u.ID)
+			if err != nil {
+				return 0, err
+			}
+			return number(u.Name), nil
+		},
+		func() (int64, error) {
+			k, err := f.Token(f.ctx, k.ID)
+			if err != nil {
+				return 0, err
+			}
+			return number(k.Name), nil
+		},
+	}
+	change := []func(name string) error{
+		func(name string) error {
+			_, err := f.UpdateUser(f.ctx, local, u.ID, db.UserChange{Name: &name})
+			return err
+		},
+		func(name string) error { return f.UpdateToken(f.ctx, local, k.ID, db.TokenChange{Name: name}) },
+	}
+	var writing, reading sync.WaitGroup
+	var done atomic.Bool
+	for kind := range change {
+		writing.Go(func() {
+			for i := range int64(changes) {
+				if err := change[kind](fmt.Sprint(i + 1)); err != nil {
+					t.Error(err)
+				}
+				acknowledged[kind].Store(i + 1)
+			}
+		})
+		for range readers {
+			reading.Go(func() {
+				for !done.Load() {
+					least := acknowledged[kind].Load()
+					got, err := read[kind]()
+					if err != nil || got < least {
+						t.Errorf("read %d, %v; %d was acknowledged", got, err, least)
+						return
+					}
+					runtime.Gosched() // the writers are to come to their turn
+				}
+			})
+		}
+	}
+	writing.Wait()
+	done.Store(true)
+	reading.Wait()
+}
+
+// A record that is gone is gone from memory too, and a failed change leaves
+// the memory right.
+func TestCacheForgets(t *testing.T) {
+	f := newStore(t)
+	u := f.user("ann@example.com")
+	k := f.mint(local, db.NewToken{Owner: u.ID})
+	actor := f.as(u)
+	for range 2 {
+		_, err := f.User(f.ctx, u.ID)
+		must(t, err)
+		_, err = f.Token(f.ctx, k.ID)
+		must(t, err)
+		_, err = f.Session(f.ctx, actor.Session.ID)
+		must(t, err)
+	}
+	before, tokens := f.CacheMisses()
+	_, err := f.User(f.ctx, u.ID)
+	must(t, err)
+	if after, tokensAfter := f.CacheMisses(); after != before || tokensAfter != tokens {
+		t.Error("what was read twice is not in memory")
+	}
+	_, err = f.UpdateUser(f.ctx, local, u.ID, db.UserChange{Name: ptr("other"), Email: ptr("not an email")})
+	wantErr(t, err, db.ErrInvalid, "bad_email")
+	if now, err := f.User(f.ctx, u.ID); err != nil || now.Name != "" || now.Email != "ann@example.com" {
+		t.Errorf("a failed change made it %+v, %v", now, err)
+	}
+	must(t, f.DeleteToken(f.ctx, local, k.ID))
+	must(t, f.EndSession(f.ctx, actor, actor.Session.ID))
+	_, err = f.DeleteUser(f.ctx, local, u.ID)
+	must(t, err)
+	_, err = f.User(f.ctx, u.ID)
+	wantErr(t, err, db.ErrNotFound, "not_found")
+	_, err = f.Token(f.ctx, k.ID)
+	wantErr(t, err, db.ErrNotFound, "not_found")
+	_, err = f.Session(f.ctx, actor.Session.ID)
+	wantErr(t, err, db.ErrNotFound, "not_found")
+	// Roles and keys are remembered as a whole.
+	roles, err := f.Roles(f.ctx)
+	must(t, err)
+	if again, _ := f.Roles(f.ctx); again != roles {
+		t.Error("the roles are read twice")
+	}
+	must(t, f.PutRole(f.ctx, "clerk", db.PermUserRead))
+	if now, err := f.Roles(f.ctx); err != nil || now == roles || !now.Permissions([]string{"clerk"}).Has(db.PermUserRead) {
+		t.Errorf("a new role is not known: %v", err)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	f := newStore(t)
+	f.ShrinkUserCache(640)
+	users := f.bulk(1500)
+	for range 2 {
+		for _, u := range users {
+			got, err := f.User(f.ctx, u.ID)
+			if err != nil || got.ID != u.ID {
+				t.Fatal(got, err)
+			}
+		}
+		if n, most := f.CachedUsers(); n > most || n < most/2 {
+			t.Errorf("%d users in memory, at most %d", n, most)
+		}
+	}
+}
+
+// Made-up ids take no room.
+func TestCacheKeepsNothingAbsent(t *testing.T) {
+	f := newStore(t)
+	for i := range 1000 {
+		if _, err := f.User(f.ctx, fmt.Sprint("made up ", i)); err == nil {
+			t.Fatal("found")
+		}
+	}
+	if n, _ := f.CachedUsers(); n > 1 {
+		t.Errorf("%d users in memory", n)
+	}
+}
+
+func TestUses(t *testing.T) {
+	f := newStore(t)
+	k, gone := f.mint(local, db.NewToken{}), f.mint(local, db.NewToken{})
+	f.NoteTokenUse(k.ID, "192.0.2.1", true)
+	old := f.now()
+	f.advance(1e9)
+	f.NoteTokenUse(k.ID, "192.0.2.2", false)
+	want := db.Use{Time: f.now(), Address: "192.0.2.2", Old: old, Seen: []string{"192.0.2.1", "192.0.2.2"}}
+	if u, err := f.TokenUse(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, want) {
+		t.Errorf("in memory %+v, %v; want %+v", u, err, want)
+	}
+	f.NoteTokenUse(gone.ID, "192.0.2.1", false)
+	f.NoteTokenUse("made up", "192.0.2.1", false)
+	must(t, f.DeleteToken(f.ctx, local, gone.ID))
+	before := f.engine.Stats().Commits
+	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushUse(f.ctx))
+	if n := f.engine.Stats().Commits - before; n != 1 {
+		t.Errorf("%d commits for the uses, want one", n)
+	}
+	if u, err := f.reopened().TokenUse(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, want) {
+		t.Errorf("written %+v, %v; want %+v", u, err, want)
+	}
+	f.advance(1e9)
+	f.NoteTokenUse(k.ID, "192.0.2.3", false)
+	must(t, f.FlushUse(f.ctx))
+	if u, err := f.TokenUse(f.ctx, k.ID); err != nil || !u.Old.Equal(old) || u.Address != "192.0.2.3" {
+		t.Errorf("the use of the old secret was forgotten: %+v, %v", u, err)
+	}
+	for _, id := range []string{gone.ID, "made up", ""} {
+		if u, err := f.reopened().TokenUse(f.ctx, id); err != nil || !u.Time.IsZero() {
+			t.Errorf("%q: %+v, %v", id, u, err)
+		}
+	}
+	if keys := f.keys("token.use"); len(keys) != 1 {
+		t.Errorf("uses of %q", keys)
+	}
+}
+
+// The uses in memory are bounded, and ask for a flush before that.
+func TestUsesAreBounded(t *testing.T) {
+	f := newStore(t)
+	asked := false
+	for i := range 3 * db.MaxUses {
+		f.NoteSessionUse(fmt.Sprint("made up ", i), "192.0.2.1")
+		select {
+		case <-f.UsesFull():
+			asked = true
+			if i < db.MaxUses/2 {
+				t.Fatalf("asked for a flush after %d", i)
+			}
+		default:
+		}
+	}
+	if n := f.PendingUses(); !asked || n > 2*db.MaxUses {
+		t.Errorf("%d uses are kept, the bound is %d; asked for a flush: %t", n, 2*db.MaxUses, asked)
+	}
+	must(t, f.FlushUse(f.ctx))
+	if n := f.PendingUses(); n != 0 {
+		t.Errorf("%d uses are left", n)
+	}
+}

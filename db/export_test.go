@@ -1,0 +1,190 @@
+package db
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// What tests of this package's outside need of its inside.
+var (
+	Seal         = seal
+	Unseal       = unseal
+	FormatCursor = formatCursor
+	ParseCursor  = parseCursor
+	Words        = words
+	Plain        = plain
+	CheckText    = checkText
+	CheckEmail   = checkEmail
+	Within       = within
+	Later        = later
+	MaskAll      = maskAll
+)
+
+const (
+	MaxName        = maxName
+	MaxDescription = maxDescription
+	MaxEmail       = maxEmail
+	MaxUses        = maxUses
+)
+
+// PutUsers writes users as they are, a few hundred in a transaction: an
+// engine's page may split only at the commit, and then one large transaction
+// is slower by far.
+func (s *Store) PutUsers(ctx context.Context, users []*User) error {
+	for some := range slices.Chunk(users, 500) {
+		err := s.update(ctx, &Actor{}, func(t *txn) error {
+			for _, u := range some {
+				if err := userRecords.put(t, nil, u); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PutRole writes a role as it is.
+func (s *Store) PutRole(ctx context.Context, name string, permissions ...string) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		old, err := roleRecords.get(t, name)
+		created := t.now
+		if err == nil {
+			created = old.Created
+		} else {
+			old = nil
+		}
+		return roleRecords.put(t, old, &Role{Name: name, Permissions: permissions, Created: created, Updated: t.now})
+	})
+}
+
+// Note writes audit entries, and fails with err where there is one.
+func (s *Store) Note(ctx context.Context, actor *Actor, err error, actions ...string) error {
+	return s.update(ctx, actor, func(t *txn) error {
+		for _, action := range actions {
+			if err := t.audit(action, "x"); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+}
+
+// PutRaw writes a value in its envelope, whatever it is.
+func (s *Store) PutRaw(ctx context.Context, bucket string, key, value []byte) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error { return t.put(bucket, key, value) })
+}
+
+// EndAll ends all sessions of a user but one.
+func (s *Store) EndAll(ctx context.Context, user, keep string) (n int, err error) {
+	err = s.update(ctx, &Actor{}, func(t *txn) error { n, err = t.endSessions(user, keep); return err })
+	return n, err
+}
+
+// CacheMisses tells how often a user or a token was not in memory.
+func (s *Store) CacheMisses() (users, tokens uint64) {
+	return s.users.misses.Load(), s.tokens.misses.Load()
+}
+
+// ShrinkUserCache makes room in memory for n users only.
+func (s *Store) ShrinkUserCache(n int) { s.users = newCache[User](n) }
+
+// CachedUsers tells how many users are in memory, and how many may be.
+func (s *Store) CachedUsers() (n, most int) {
+	for i := range s.users.shards {
+		n += len(s.users.shards[i].records)
+	}
+	return n, s.users.perShard * cacheShards
+}
+
+// PendingUses tells how many uses wait to be written.
+func (s *Store) PendingUses() (n int) {
+	for i := range s.use.shards {
+		s.use.shards[i].Lock()
+		n += len(s.use.shards[i].uses)
+		s.use.shards[i].Unlock()
+	}
+	return n
+}
+
+// Gadget is a record for tests of collections.
+type Gadget struct {
+	ID     string    `json:"id"`
+	Serial []string  `json:"serial"`
+	Tags   []string  `json:"tags"`
+	Made   time.Time `json:"made"`
+}
+
+var gadgets = collection[Gadget]{
+	bucket: "gadget",
+	id:     func(g *Gadget) string { return g.ID },
+	unique: func(g *Gadget) []string { return g.Serial },
+	index: func(g *Gadget) [][]byte {
+		var keys [][]byte
+		for _, tag := range g.Tags {
+			keys = append(keys, indexKey(tag, byCreated, timeKey(g.Made), g.ID))
+		}
+		return keys
+	},
+	count: func(g *Gadget) []string { return append([]string{"gadget"}, g.Tags...) },
+	taken: fail(ErrConflict, "serial_taken", "that serial is taken"),
+}
+
+// ReplaceGadget puts new in the place of the gadget of id; nil removes it.
+func (s *Store) ReplaceGadget(ctx context.Context, id string, new *Gadget) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		old, err := gadgets.get(t, id)
+		if err != nil {
+			old = nil
+		}
+		if old == nil && new == nil {
+			return nil
+		}
+		return gadgets.put(t, old, new)
+	})
+}
+
+// GadgetState is what the store has of gadgets: index entries and counters.
+func (s *Store) GadgetState(ctx context.Context) (entries []string, counts map[string]int64, err error) {
+	counts = map[string]int64{}
+	err = s.view(ctx, func(t *txn) error {
+		err := t.scan(gadgets.indexBucket(), nil, nil, false, func(k, v []byte) bool {
+			entries = append(entries, string(k)+" -> "+string(v))
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		for _, name := range []string{"gadget", "red", "blue", "round"} {
+			n, err := t.count(name)
+			if err != nil {
+				return err
+			}
+			counts[name] = n
+		}
+		return nil
+	})
+	slices.Sort(entries)
+	return entries, counts, err
+}
+
+// GadgetEntries is what the index should have of one gadget.
+func GadgetEntries(g *Gadget) (entries []string) {
+	for _, k := range gadgets.indexEntries(g) {
+		entries = append(entries, string(k)+" -> "+g.ID)
+	}
+	return entries
+}
+
+// FindGadget returns the id of the gadget with a serial.
+func (s *Store) FindGadget(ctx context.Context, serial string) (id string, err error) {
+	err = s.view(ctx, func(t *txn) error { id, err = gadgets.find(t, serial); return err })
+	return id, err
+}
+
+// Bare is a store that did not look at the schema.
+func Bare(e Engine, now func() time.Time) *Store { return newStore(e, Options{Now: now}) }

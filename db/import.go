@@ -1,0 +1,122 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// ImportUser is one line of an import.
+type ImportUser struct {
+	NewUser
+	Line     int // in the file, from 1
+	Disabled bool
+}
+
+// Imported counts what an import did, or with a dry run would do.
+type Imported struct {
+	Created int
+	Skipped int // there already
+}
+
+// importStep is how many users one transaction of an import makes.
+const importStep = 500
+
+// ImportUsers makes many users. All lines are checked before the first is
+// written: one that is faulty is an error that names it, and nothing is
+// changed. With ifMissing a user who is there already is left as they are;
+// without it that is a fault. It is written in steps: one that is cut short,
+// by a full disk for instance, is run again with ifMissing.
+func (s *Store) ImportUsers(ctx context.Context, actor *Actor, users []ImportUser, ifMissing, dryRun bool) (done Imported, err error) {
+	err = s.view(ctx, func(t *txn) error {
+		t.actor = actor
+		done, err = t.checkImport(users, ifMissing)
+		return err
+	})
+	if err != nil || dryRun {
+		return done, err
+	}
+	done = Imported{}
+	for len(users) > 0 {
+		step := users[:min(len(users), importStep)]
+		var made Imported
+		err := s.update(ctx, actor, func(t *txn) error {
+			made, err = t.importUsers(step, ifMissing)
+			return err
+		})
+		if err != nil {
+			return done, err
+		}
+		done.Created += made.Created
+		done.Skipped += made.Skipped
+		users = users[len(step):]
+	}
+	return done, nil
+}
+
+// atLine names the line of a fault, in words that may be told.
+func atLine(line int, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &Error{Kind: e.Kind, Code: e.Code, Reason: fmt.Sprintf("line %d: %s", line, e.Reason), Cause: e.Cause}
+}
+
+func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, err error) {
+	roles, err := t.roleSet()
+	if err != nil {
+		return done, err
+	}
+	first := map[string]int{}
+	for i := range users {
+		u := &users[i]
+		if err := u.check(); err != nil {
+			return done, atLine(u.Line, err)
+		}
+		if err := t.mayGrant(roles, u.Roles); err != nil {
+			return done, atLine(u.Line, err)
+		}
+		email := FoldEmail(u.Email)
+		if before := first[email]; before != 0 {
+			return done, atLine(u.Line, fail(ErrInvalid, "email_twice", fmt.Sprintf("the email of line %d again", before)))
+		}
+		first[email] = u.Line
+		switch _, err := userRecords.find(t, email); {
+		case errors.Is(err, ErrNotFound):
+			done.Created++
+		case err != nil:
+			return done, err
+		case ifMissing:
+			done.Skipped++
+		default:
+			return done, atLine(u.Line, userRecords.taken)
+		}
+	}
+	return done, nil
+}
+
+func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, err error) {
+	for _, in := range users {
+		_, err := userRecords.find(t, FoldEmail(in.Email))
+		if err == nil && ifMissing {
+			done.Skipped++
+			continue
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return done, err
+		}
+		u := &User{ID: uuid.NewString(), Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.Password,
+			Disabled: in.Disabled, Created: t.now, Updated: t.now}
+		if err := userRecords.put(t, nil, u); err != nil {
+			return done, atLine(in.Line, err)
+		}
+		if err := t.audit("user.create", u.ID); err != nil {
+			return done, err
+		}
+		done.Created++
+	}
+	return done, nil
+}

@@ -1,0 +1,182 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"errors"
+)
+
+// sweepStep bounds what one transaction of a sweep removes: nobody who writes
+// waits long for it.
+const sweepStep = 200
+
+// estateBucket names the deleted users whose sessions and tokens are not
+// removed yet. They are dead already, since their owner is looked up at each
+// use.
+const estateBucket = "estate"
+
+func (t *txn) leaveEstate(user string) error {
+	return t.put(estateBucket, []byte(user), []byte(t.now.Format("2006-01-02T15:04:05Z07:00")))
+}
+
+// Sweep removes what has ended: expired sessions, keys that verify nothing any
+// more, what deleted users left. It goes in small steps until nothing is left,
+// and keeps the clock's mark. While the clock is in doubt it removes nothing
+// for having expired.
+func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
+	for more := true; more && err == nil; {
+		var n int
+		err = s.update(ctx, &Actor{}, func(t *txn) error {
+			n, err = s.sweepOnce(t)
+			return err
+		})
+		removed += n
+		more = n >= sweepStep
+	}
+	return removed, err
+}
+
+func (s *Store) sweepOnce(t *txn) (removed int, err error) {
+	if _, certain := s.clock.settledMark(); certain {
+		if removed, err = t.sweepSessions(); err != nil {
+			return removed, err
+		}
+		if err := t.sweepKeys(); err != nil {
+			return removed, err
+		}
+	}
+	n, err := t.sweepEstates(sweepStep - removed)
+	return removed + n, err
+}
+
+func (t *txn) sweepSessions() (removed int, err error) {
+	prefix := indexPrefix(everything, byExpiry)
+	end := append(bytes.Clone(prefix), timeKey(t.now)...)
+	var ids []string
+	err = t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
+		if bytes.Compare(key, end) >= 0 || len(ids) == sweepStep {
+			return false
+		}
+		ids = append(ids, string(id))
+		return true
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(ids), t.removeSessions(ids)
+}
+
+func (t *txn) removeSessions(ids []string) error {
+	for _, id := range ids {
+		r, err := sessionRecords.get(t, id)
+		if err == nil {
+			err = t.removeSession(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *txn) sweepKeys() error {
+	set, err := t.keySet()
+	if err != nil {
+		return err
+	}
+	for _, k := range set.ByID {
+		if k.Ended(t.now) {
+			if err := keyRecords.put(t, k, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sweepEstates removes up to room of what deleted users left.
+func (t *txn) sweepEstates(room int) (removed int, err error) {
+	var users []string
+	err = t.scan(estateBucket, nil, nil, false, func(key, _ []byte) bool {
+		users = append(users, string(key))
+		return len(users) < sweepStep
+	})
+	for _, user := range users {
+		if err != nil || removed >= room {
+			return removed, err
+		}
+		var n int
+		n, err = t.sweepEstate(user, room-removed)
+		removed += n
+	}
+	return removed, err
+}
+
+func (t *txn) sweepEstate(user string, room int) (int, error) {
+	sessions, err := t.owned(sessionRecords.indexBucket(), user, room)
+	if err != nil {
+		return 0, err
+	}
+	tokens, err := t.owned(tokenRecords.indexBucket(), user, room-len(sessions))
+	if err != nil {
+		return 0, err
+	}
+	if err := t.removeSessions(sessions); err != nil {
+		return 0, err
+	}
+	for _, id := range tokens {
+		k, err := tokenRecords.get(t, id)
+		if err == nil {
+			err = t.removeToken(k)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	n := len(sessions) + len(tokens)
+	if n < room {
+		err = t.Delete(estateBucket, []byte(user))
+	}
+	return n, err
+}
+
+// owned returns up to most ids of what stands under an owner in an index.
+func (t *txn) owned(index, owner string, most int) (ids []string, err error) {
+	if most <= 0 {
+		return nil, nil
+	}
+	err = t.scan(index, indexPrefix(owner, byCreated), nil, false, func(_, id []byte) bool {
+		ids = append(ids, string(id))
+		return len(ids) < most
+	})
+	return ids, err
+}
+
+// endAllSessions ends every session there is.
+func (t *txn) endAllSessions() error {
+	for {
+		ids, err := t.owned(sessionRecords.indexBucket(), everything, sweepStep)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		if err := t.removeSessions(ids); err != nil {
+			return err
+		}
+	}
+}
+
+// SweepDue tells whether a sweep would find something; it writes nothing.
+func (s *Store) SweepDue(ctx context.Context) (due bool, err error) {
+	err = s.view(ctx, func(t *txn) error {
+		found := func(_, _ []byte) bool { due = true; return false }
+		prefix := indexPrefix(everything, byExpiry)
+		end := append(bytes.Clone(prefix), timeKey(t.now)...)
+		return errors.Join(
+			t.scan(estateBucket, nil, nil, false, found),
+			t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, _ []byte) bool {
+				due = due || bytes.Compare(key, end) < 0
+				return false
+			}))
+	})
+	return due, err
+}

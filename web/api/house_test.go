@@ -1,0 +1,69 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"husk/db"
+	"husk/db/bolt"
+	"husk/web"
+	"husk/web/api"
+	"husk/web/control"
+	"husk/web/password"
+)
+
+const examplePassword = "four unrelated words here"
+
+// inMemory serves a new store in this process, with a user ann@example.com who
+// is an administrator. The client asks as the owner of the data file; signIn
+// makes one of a session. A client of a server that runs elsewhere needs no
+// more than its address and a token:
+//
+//	c := &api.Client{Base: "https://id.example.com", Token: token}
+func inMemory() (c *api.Client, ctx context.Context, end func()) {
+	ctx = context.Background()
+	dir, err := os.MkdirTemp("", "husk-example-")
+	check(err)
+	path := filepath.Join(dir, "husk.db")
+	check(bolt.Create(path, db.Init))
+	engine, err := bolt.Open(path, bolt.Options{})
+	check(err)
+	store, err := db.Open(ctx, engine, db.Options{})
+	check(err)
+	s, err := web.New(web.Config{
+		Store: store, Log: slog.New(slog.DiscardHandler), Version: "1.2.3", Dir: dir,
+		Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
+		OpenCopy:  func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{Timeout: time.Second}) },
+	})
+	check(err)
+	l, server := control.NewMemory(), s.HTTPServer()
+	go server.Serve(l)
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.DialContext(ctx, "", "") }}
+	c = &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: t}}
+	_, err = c.CreateUser(ctx, api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"admin"}, Password: examplePassword})
+	check(err)
+	return c, ctx, func() {
+		t.CloseIdleConnections()
+		check(errors.Join(server.Close(), store.Close(), os.RemoveAll(dir)))
+	}
+}
+
+// signIn is a client of a new session of ann@example.com.
+func signIn(ctx context.Context, c *api.Client) *api.Client {
+	in, err := c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
+	check(err)
+	return &api.Client{Base: c.Base, HTTP: c.HTTP, JWT: in.AccessToken}
+}
+
+func check(err error) {
+	if err != nil {
+		log.Panic(err)
+	}
+}

@@ -1,0 +1,119 @@
+package web
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// same fails unless the answer is 200 with exactly that JSON.
+func (a answer) same(t *testing.T, want string) {
+	t.Helper()
+	var got, expected any
+	if err := json.Unmarshal([]byte(want), &expected); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.StatusCode != http.StatusOK || !reflect.DeepEqual(got, expected) {
+		t.Errorf("%d %s\nwant %s", a.StatusCode, a.body, want)
+	}
+}
+
+func TestSettingApplication(t *testing.T) {
+	h := newTestHouse(t, nil)
+	v := h.visitor()
+	settings := func(required, mode string) string {
+		return `{"auth_enabled":true,"setup_required":` + required + `,"search_settings":{"enabled":false,"integration":""},
+			"security":{"managed":false,"auth":{"native":true,"static":false,"access_token":true,"oauth":{}}},"login_mode":"` + mode + `"}`
+	}
+	v.get("/setting/application").same(t, settings("true", "single"))
+	v.get("/setting/application/?&t=1").same(t, settings("true", "single"))
+	h.user("", testPassword, false)
+	v.get("/setting/application").same(t, settings("false", "single"))
+	h.user("ann@example.com", testPassword, false)
+	v.get("/setting/application").same(t, settings("false", "multi"))
+	if _, err := h.Store.DeleteUser(t.Context(), localActor, "ann@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	v.get("/setting/application", "X-Api-Token", "bad").same(t, settings("false", "single"))
+}
+
+func TestProviderInfo(t *testing.T) {
+	h := newTestHouse(t, nil)
+	a := h.visitor().get("/provider/_info", "Host", "evil.example", "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https")
+	if strings.Contains(a.body, "evil") {
+		t.Errorf("a header made a URL: %s", a.body)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
+	if _, err := time.Parse(time.RFC3339, got["updated"].(string)); err != nil {
+		t.Error(err)
+	}
+	for _, key := range []string{"name", "icon", "website", "eula", "privacy_policy", "banner", "description"} {
+		if _, ok := got["provider"].(map[string]any)[key].(string); !ok {
+			t.Errorf("provider.%s is no string", key)
+		}
+	}
+	delete(got, "updated")
+	delete(got, "provider")
+	rest, _ := json.Marshal(got)
+	answer{Response: a.Response, body: string(rest)}.same(t, `{"name":"Husk","endpoint":"`+h.base+`","version":{"number":"1.2.3"},
+		"minimal_client_version":{"number":"`+minimalClient+`"},"public":false,"auth_provider":{"sso":{"url":"`+h.base+`/login"}},
+		"managed":false,"health":{"status":"green"},"stats":{}}`)
+}
+
+func TestEndpoint(t *testing.T) {
+	for name, test := range map[string]struct {
+		public, listen string
+		tls            bool
+		want           string
+	}{
+		"nothing known": {"", "", false, "http://localhost"},
+		"listening":     {"", "127.0.0.1:9000", false, "http://127.0.0.1:9000"},
+		"own tls":       {"", "192.0.2.7:443", true, "https://192.0.2.7:443"},
+		"ipv6":          {"", "[2001:db8::1]:9000", false, "http://[2001:db8::1]:9000"},
+		"every address": {"", "0.0.0.0:9000", false, "http://localhost:9000"},
+		"every ipv6":    {"", "[::]:9000", false, "http://localhost:9000"},
+		"public":        {"https://id.example.com/", "127.0.0.1:9000", false, "https://id.example.com"},
+	} {
+		h := newTestHouse(t, func(c *Config) { c.PublicURL, c.TLS = test.public, test.tls })
+		h.listening = "http://localhost"
+		if test.listen != "" {
+			addr, err := net.ResolveTCPAddr("tcp", test.listen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.ListensOn(addr)
+		}
+		if got := h.Endpoint(); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestInfoAndSettings(t *testing.T) {
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	h.user("bob@example.com", testPassword, false)
+	v := h.visitor()
+	for _, path := range []string{"/_info", "/settings"} {
+		v.get(path).fails(t, http.StatusUnauthorized, "not_signed_in")
+		v.get(path, "X-Api-Token", "bad").fails(t, http.StatusUnauthorized, "invalid_token")
+	}
+	v.get("/_license/info").fails(t, http.StatusNotFound, "not_found")
+
+	v.signIn("bob@example.com", testPassword)
+	v.get("/_info").same(t, `{"application":{"name":"Husk","version":{"number":"1.2.3"}}}`)
+	v.get("/settings").fails(t, http.StatusForbidden, "not_permitted")
+	v = h.visitor()
+	v.signIn("", testPassword)
+	v.get("/settings").same(t, `{}`)
+	if a := v.get("/settings"); a.Header.Get("Cache-Control") != "no-store" {
+		t.Error("settings may be cached")
+	}
+}

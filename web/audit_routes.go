@@ -1,0 +1,138 @@
+package web
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/api"
+)
+
+func showEvent(e *db.Event) (api.AuditEvent, error) { return api.AuditEvent(*e), nil }
+
+func (s *Server) searchAudit(c echo.Context, _ *db.Actor) error {
+	began := time.Now()
+	q, err := s.auditQuery(c)
+	if err != nil {
+		return err
+	}
+	page, err := s.Store.Audit(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	return writePage(c, began, page, func(e *db.Event) string { return strconv.FormatUint(e.Seq, 10) }, showEvent)
+}
+
+// auditQuery reads the filters. An actor is named by id or by email.
+func (s *Server) auditQuery(c echo.Context) (q db.AuditQuery, err error) {
+	query := c.QueryParams()
+	list, err := listQuery(query)
+	if err != nil {
+		return q, err
+	}
+	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"),
+		From: list.From, Size: list.Size, After: list.After}
+	for _, who := range []*string{&q.Actor, &q.Target} {
+		user, err := s.Store.FindUser(c.Request().Context(), *who)
+		if err == nil {
+			*who = user.ID
+		} else if !errors.Is(err, db.ErrNotFound) {
+			return q, err
+		}
+	}
+	if q.Since, err = moment(query.Get("since")); err == nil {
+		q.Until, err = moment(query.Get("until"))
+	}
+	return q, err
+}
+
+func moment(text string) (t time.Time, err error) {
+	if text == "" {
+		return t, nil
+	}
+	if t, err = time.Parse(time.RFC3339, text); err != nil {
+		err = malformed("bad_time", "since and until are times of RFC 3339, such as 2030-12-31T08:00:00Z")
+	}
+	return t, err
+}
+
+// exportAudit streams the whole log, the oldest entry first, an object a line.
+// Each step is a snapshot of its own: none lasts as long as the receiver.
+func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
+	s.log.Info("audit exported", "request_id", actor.RequestID, "actor", actor.ID)
+	ctx := c.Request().Context()
+	c.Response().Header().Set("Content-Type", "application/x-ndjson")
+	c.Response().WriteHeader(http.StatusOK)
+	unlimited(c)
+	out := bufio.NewWriter(c.Response())
+	for next := uint64(1); ; {
+		events, err := s.Store.AuditFrom(ctx, next)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			line, err := json.Marshal(e)
+			if err != nil {
+				return err
+			}
+			if _, err := out.Write(append(line, '\n')); err != nil {
+				return err
+			}
+			next = e.Seq + 1
+		}
+		if len(events) == 0 {
+			return out.Flush()
+		}
+	}
+}
+
+func (s *Server) verifyAudit(c echo.Context, _ *db.Actor) error {
+	unlimited(c)
+	v, err := s.Store.VerifyAudit(c.Request().Context(), c.QueryParam("head"))
+	if err != nil {
+		return err
+	}
+	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Problems: append([]string{}, v.Problems...)})
+}
+
+func (s *Server) auditHead(c echo.Context, _ *db.Actor) error {
+	seq, hash, err := s.Store.AuditHead(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return write(c, api.AuditHead{Seq: seq, Hash: hash})
+}
+
+// maxReported bounds the problems that one answer names.
+const maxReported = 1000
+
+// check walks the whole store: the engine's pages where it can, then all
+// records.
+func (s *Server) check(c echo.Context, actor *db.Actor) error {
+	unlimited(c)
+	report := api.CheckReport{Problems: []string{}}
+	note := func(err error) {
+		if len(report.Problems) < maxReported {
+			report.Problems = append(report.Problems, err.Error())
+		}
+	}
+	ctx := c.Request().Context()
+	if engine, ok := s.Store.Engine().(db.Checker); ok {
+		if err := engine.Check(ctx, note); err != nil {
+			return err
+		}
+	}
+	n, err := s.Store.Check(ctx, note)
+	if err != nil {
+		return err
+	}
+	report.Records, report.OK = n, len(report.Problems) == 0
+	s.log.Info("store checked", "request_id", actor.RequestID, "actor", actor.ID, "records", n, "problems", len(report.Problems))
+	return write(c, report)
+}

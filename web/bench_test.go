@@ -1,0 +1,178 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/db/bolt"
+	"husk/web/password"
+	"husk/web/session"
+	"husk/web/token"
+)
+
+// BenchmarkCheck measures a check of a credential over real loopback
+// connections, in CPU time of the whole process (client included) per request,
+// against the floor: an echo handler that writes 150 bytes of JSON, in the
+// same run and in turn with it, so that the ratio holds on a noisy machine.
+//
+//	go test ./web -run '^$' -bench Check -benchtime 20000x
+func BenchmarkCheck(b *testing.B) {
+	s, apiToken, jwt := benchServer(b)
+	floor := echo.New()
+	body := []byte(fmt.Sprintf(`{"floor":%q}`, fmt.Sprintf("%0139d", 0)))
+	floor.GET("/account/profile", func(c echo.Context) error { return c.JSONBlob(http.StatusOK, body) })
+
+	cases := []struct{ name, header string }{
+		{"X-API-TOKEN", "X-API-TOKEN: " + apiToken},
+		{"Bearer", "Authorization: Bearer " + jwt},
+	}
+	for _, c := range cases {
+		b.Run(c.name, func(b *testing.B) {
+			base, own := dialBench(b, &http.Server{Handler: floor}, ""), dialBench(b, s.HTTPServer(), c.header)
+			base.run(b, 500)
+			own.run(b, 500)
+			var floorCPU, ownCPU time.Duration
+			const turn = 250
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += turn {
+				b.StopTimer()
+				floorCPU += base.run(b, turn)
+				b.StartTimer()
+				ownCPU += own.run(b, min(turn, b.N-n))
+			}
+			floorEach := float64(floorCPU.Nanoseconds()) / float64((b.N+turn-1)/turn*turn)
+			ownEach := float64(ownCPU.Nanoseconds()) / float64(b.N)
+			b.ReportMetric(ownEach, "cpu-ns/op")
+			b.ReportMetric(floorEach, "floor-cpu-ns/op")
+			b.ReportMetric(ownEach/floorEach, "x-floor")
+		})
+	}
+}
+
+// benchServer is a server with the single user, an API token and a session.
+func benchServer(b testing.TB) (s *Server, apiToken, jwt string) {
+	b.Helper()
+	ctx := context.Background()
+	path := filepath.Join(b.TempDir(), "husk.db")
+	if err := bolt.Create(path, db.Init); err != nil {
+		b.Fatal(err)
+	}
+	engine, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	store, err := db.Open(ctx, engine, db.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { store.Close() })
+	hasher := password.New(password.Config{Params: password.InsecureTestParams()})
+	if s, err = New(Config{Store: store, Passwords: hasher, Log: slog.New(slog.DiscardHandler), Version: "bench"}); err != nil {
+		b.Fatal(err)
+	}
+	actor := &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}
+	apiToken, id := token.New()
+	sum := token.Hash(apiToken)
+	if _, err := store.CreateToken(ctx, actor, db.NewToken{ID: id, Hash: sum[:], Name: "bench"}); err != nil {
+		b.Fatal(err)
+	}
+	r, err := store.CreateSession(ctx, actor, db.SignIn{User: db.SingleUser, TTL: time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys, err := store.Keys(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if jwt, err = session.Sign(keys.Signing, r); err != nil {
+		b.Fatal(err)
+	}
+	return s, apiToken, jwt
+}
+
+// benchClient sends one request again and again over one connection, with
+// next to no work of its own.
+type benchClient struct {
+	conn    net.Conn
+	in      *bufio.Reader
+	request []byte
+	body    []byte
+}
+
+func dialBench(b *testing.B, hs *http.Server, header string) *benchClient {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go hs.Serve(l)
+	b.Cleanup(func() { hs.Close() })
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	if header != "" {
+		header += "\r\n"
+	}
+	return &benchClient{
+		conn: conn, in: bufio.NewReader(conn), body: make([]byte, 8<<10),
+		request: []byte("GET /account/profile HTTP/1.1\r\nHost: localhost\r\n" + header + "\r\n"),
+	}
+}
+
+// run sends n requests and returns the CPU time that the process took.
+func (c *benchClient) run(b *testing.B, n int) time.Duration {
+	before := cpuTime(b)
+	for range n {
+		if _, err := c.conn.Write(c.request); err != nil {
+			b.Fatal(err)
+		}
+		if err := c.read(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return cpuTime(b) - before
+}
+
+// read takes one answer off the connection.
+func (c *benchClient) read() error {
+	length := -1
+	for first := true; ; first = false {
+		line, err := c.in.ReadSlice('\n')
+		switch {
+		case err != nil:
+			return err
+		case first && string(line[9:12]) != "200":
+			return fmt.Errorf("answer %q", line)
+		case len(line) == 2:
+			_, err := io.ReadFull(c.in, c.body[:length])
+			return err
+		case len(line) > 16 && string(line[:16]) == "Content-Length: ":
+			length = 0
+			for _, digit := range line[16 : len(line)-2] {
+				length = length*10 + int(digit-'0')
+			}
+		}
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

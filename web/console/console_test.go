@@ -1,0 +1,338 @@
+package console
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "`" + `{{.}}`
+
+// samples are the pages with a value in every field, and as they first show.
+func samples(text string) map[string]Page {
+	return map[string]Page{
+		"setup":          Setup{Problem: text, Code: text, Name: text, Email: text},
+		"setup new":      Setup{},
+		"login single":   Login{},
+		"login multi":    Login{Problem: text, Multi: true, Email: text, Program: text, Return: text},
+		"home":           Home{Name: text, Email: text, Roles: []string{text, "b"}, Version: text},
+		"home single":    Home{Name: "coco-default-user"},
+		"password":       Password{Problem: text, Username: text, Return: text},
+		"password must":  Password{Must: true},
+		"connect":        Connect{Program: text, Product: text, Provider: text, RequestID: text, User: text, TokenName: text, Ends: text},
+		"connected":      Connected{Program: text, TokenName: text, Link: DesktopLink(text, text, text)},
+		"failure":        Failure{Title: text, Text: text},
+		"failure plain":  Failure{Title: "Not permitted", Text: "That needs a permission."},
+		"password plain": Password{Username: "ann@example.com"},
+	}
+}
+
+func parse(t *testing.T, p Page) (*html.Node, string) {
+	t.Helper()
+	body, err := Render(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := html.Parse(strings.NewReader(string(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc, string(body)
+}
+
+func elements(doc *html.Node, names ...string) (found []*html.Node) {
+	for n := range doc.Descendants() {
+		if n.Type == html.ElementNode && (len(names) == 0 || slices.Contains(names, n.Data)) {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+func attribute(n *html.Node, name string) (value string, there bool) {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+func textOf(n *html.Node) string {
+	var b strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			b.WriteString(d.Data)
+		}
+	}
+	return b.String()
+}
+
+// Elements and attributes that a page may have: a script, a style or a frame
+// is none of them, whether we wrote it or a value brought it.
+var (
+	allowedElements = strings.Fields("html head body meta title link main p img h1 div label input span code button form a dl dt dd strong details summary")
+	allowedAttrs    = strings.Fields("lang charset name content rel href type class src alt width height method action for id value required autocomplete autocapitalize spellcheck aria-describedby aria-hidden autofocus maxlength minlength role hidden readonly tabindex http-equiv")
+)
+
+func TestPagesHoldNoForeignMarkup(t *testing.T) {
+	for name, p := range samples(evil) {
+		t.Run(name, func(t *testing.T) {
+			doc, body := parse(t, p)
+			for _, e := range elements(doc) {
+				if !slices.Contains(allowedElements, e.Data) {
+					t.Errorf("element %s in\n%s", e.Data, body)
+				}
+				for _, a := range e.Attr {
+					if !slices.Contains(allowedAttrs, a.Key) {
+						t.Errorf("%s has the attribute %s", e.Data, a.Key)
+					}
+				}
+			}
+			if strings.Contains(body, "ZgotmplZ") {
+				t.Errorf("a value was refused by the template:\n%s", body)
+			}
+		})
+	}
+}
+
+// Each field of the struct must show, with the value as it was given.
+func TestPagesShowTheirValues(t *testing.T) {
+	for name, p := range samples(evil) {
+		doc, body := parse(t, p)
+		seen := textOf(doc)
+		for _, e := range elements(doc, "input") {
+			value, _ := attribute(e, "value")
+			seen += value
+		}
+		fields := strings.Count(fmt.Sprintf("%+v", p), evil)
+		if got := strings.Count(seen, evil); got < fields {
+			t.Errorf("%s shows %d of %d values:\n%s", name, got, fields, body)
+		}
+	}
+}
+
+func TestPagesNameNoOtherServer(t *testing.T) {
+	for name, p := range samples("https://evil.example/") {
+		doc, _ := parse(t, p)
+		for _, e := range elements(doc) {
+			for _, key := range []string{"href", "src", "action", "content"} {
+				value, _ := attribute(e, key)
+				local := strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//")
+				desktop := strings.HasPrefix(strings.TrimPrefix(value, "0; url="), "coco://oauth_callback?")
+				if key == "content" && !strings.Contains(value, "/") || value == "" {
+					continue
+				}
+				if !local && !desktop {
+					t.Errorf("%s: %s leads to %q", name, e.Data, value)
+				}
+			}
+		}
+	}
+}
+
+func TestPagesAreAccessible(t *testing.T) {
+	for name, p := range samples("Ann") {
+		t.Run(name, func(t *testing.T) {
+			doc, body := parse(t, p)
+			if !strings.HasPrefix(body, "<!DOCTYPE html>") {
+				t.Error("no doctype")
+			}
+			if lang, _ := attribute(elements(doc, "html")[0], "lang"); lang != "en" {
+				t.Errorf("lang %q", lang)
+			}
+			for _, one := range []string{"title", "main", "h1"} {
+				if got := elements(doc, one); len(got) != 1 || strings.TrimSpace(textOf(got[0])) == "" {
+					t.Errorf("%d of %s", len(got), one)
+				}
+			}
+			checkLabels(t, doc)
+			for _, img := range elements(doc, "img") {
+				if _, there := attribute(img, "alt"); !there {
+					t.Error("an image without alt")
+				}
+			}
+			for _, form := range elements(doc, "form") {
+				if method, _ := attribute(form, "method"); method != "post" {
+					t.Errorf("a form with the method %q: its values would be in the URL", method)
+				}
+			}
+		})
+	}
+}
+
+func checkLabels(t *testing.T, doc *html.Node) {
+	t.Helper()
+	labelled, ids, focused := map[string]bool{}, map[string]bool{}, 0
+	for _, l := range elements(doc, "label") {
+		to, _ := attribute(l, "for")
+		labelled[to] = true
+	}
+	for _, e := range elements(doc) {
+		if id, there := attribute(e, "id"); there {
+			if ids[id] {
+				t.Errorf("two elements with the id %s", id)
+			}
+			ids[id] = true
+		}
+		if _, there := attribute(e, "autofocus"); there {
+			focused++
+		}
+	}
+	if focused > 1 {
+		t.Errorf("%d elements want the focus", focused)
+	}
+	for _, in := range elements(doc, "input") {
+		id, _ := attribute(in, "id")
+		kind, _ := attribute(in, "type")
+		_, hidden := attribute(in, "hidden")
+		if kind != "hidden" && !hidden && !labelled[id] {
+			t.Errorf("input %q has no label", id)
+		}
+		if hint, there := attribute(in, "aria-describedby"); there && !ids[hint] {
+			t.Errorf("input %q is described by %q, which is not there", id, hint)
+		}
+		if name, _ := attribute(in, "name"); strings.Contains(name, "password") || name == "again" {
+			if kind != "password" {
+				t.Errorf("%s is of type %q", name, kind)
+			}
+			if _, there := attribute(in, "value"); there {
+				t.Errorf("%s is sent back", name)
+			}
+		}
+	}
+}
+
+func TestProblemIsAnnounced(t *testing.T) {
+	for name, p := range samples("Ann") {
+		doc, _ := parse(t, p)
+		_, body := parse(t, p)
+		if !strings.Contains(body, `class="problem"`) {
+			continue
+		}
+		for _, e := range elements(doc, "p") {
+			class, _ := attribute(e, "class")
+			if role, _ := attribute(e, "role"); class == "problem" && role != "alert" {
+				t.Errorf("%s: the problem is not announced", name)
+			}
+		}
+	}
+}
+
+func TestDesktopLink(t *testing.T) {
+	for _, test := range []struct{ token, request, provider, want string }{
+		{"a_B", "642a985c-6baa-4ec8-be41-d8c6ddbc0e60", "coco-cloud", "coco://oauth_callback?code=a_B&request_id=642a985c-6baa-4ec8-be41-d8c6ddbc0e60&provider=coco-cloud"},
+		{"a&b=c", "#x", "\"> y", "coco://oauth_callback?code=a%26b%3Dc&request_id=%23x&provider=%22%3E+y"},
+		{"\r\nSet-Cookie: x", "", "", "coco://oauth_callback?code=%0D%0ASet-Cookie%3A+x&request_id=&provider="},
+	} {
+		if got := string(DesktopLink(test.token, test.request, test.provider)); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
+// The link must come out of the template as it went in, in all three places.
+func TestConnectedOpensTheLink(t *testing.T) {
+	link := string(DesktopLink("tok_en", "642a985c-6baa-4ec8-be41-d8c6ddbc0e60", "coco-cloud"))
+	doc, body := parse(t, Connected{Program: "Coco AI", Link: DesktopLink("tok_en", "642a985c-6baa-4ec8-be41-d8c6ddbc0e60", "coco-cloud")})
+	var refresh, href, value string
+	for _, e := range elements(doc, "meta") {
+		if _, there := attribute(e, "http-equiv"); there {
+			refresh, _ = attribute(e, "content")
+		}
+	}
+	for _, e := range elements(doc, "a") {
+		href, _ = attribute(e, "href")
+	}
+	for _, e := range elements(doc, "input") {
+		value, _ = attribute(e, "value")
+	}
+	if refresh != "0; url="+link || href != link || value != link {
+		t.Errorf("refresh %q\nhref %q\nvalue %q in\n%s", refresh, href, value, body)
+	}
+}
+
+func TestAssets(t *testing.T) {
+	for file, kind := range assetTypes {
+		name := strings.TrimPrefix(AssetURL(file), AssetPath)
+		if !regexp.MustCompile(`^[a-z]+\.[0-9a-f]{12}\.(css|svg)$`).MatchString(name) {
+			t.Errorf("%s is served as %q", file, name)
+		}
+		if a, ok := FindAsset(name); !ok || a.Type != kind || len(a.Body) == 0 {
+			t.Errorf("%s: %v %q", name, ok, a.Type)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "husk.css", "static/husk.css", "../console.go", "%2e%2e", "husk.000000000000.css"} {
+		if _, ok := FindAsset(name); ok {
+			t.Errorf("%q is served", name)
+		}
+	}
+}
+
+func TestStaticFilesNameNoOtherServer(t *testing.T) {
+	for file := range assetTypes {
+		a, _ := FindAsset(strings.TrimPrefix(AssetURL(file), AssetPath))
+		body := strings.ReplaceAll(string(a.Body), `xmlns="http://www.w3.org/2000/svg"`, "")
+		for _, bad := range []string{"//", "url(", "@import", "<script", "expression("} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%s has %q", file, bad)
+			}
+		}
+	}
+}
+
+// Text and its ground, by name in the style sheet, must keep the contrast of
+// WCAG 2.2, 1.4.3 (4.5:1), and the edges of fields that of 1.4.11 (3:1).
+func TestContrast(t *testing.T) {
+	a, _ := FindAsset(strings.TrimPrefix(AssetURL("husk.css"), AssetPath))
+	light, dark, found := strings.Cut(string(a.Body), "prefers-color-scheme: dark")
+	if !found {
+		t.Fatal("no dark mode")
+	}
+	for scheme, css := range map[string]string{"light": light, "dark": dark[:strings.Index(dark, "*,")]} {
+		for _, pair := range []struct {
+			front, back string
+			least       float64
+		}{
+			{"text", "card", 4.5}, {"soft", "card", 4.5}, {"accent", "card", 4.5}, {"accent-strong", "card", 4.5},
+			{"on-accent", "accent", 4.5}, {"on-accent", "accent-strong", 4.5}, {"bad", "bad-ground", 4.5}, {"edge", "card", 3},
+		} {
+			if got := contrast(t, css, pair.front, pair.back); got < pair.least {
+				t.Errorf("%s: %s on %s is %.2f:1", scheme, pair.front, pair.back, got)
+			}
+		}
+	}
+}
+
+func contrast(t *testing.T, css, front, back string) float64 {
+	t.Helper()
+	a, b := luminance(t, css, front)+.05, luminance(t, css, back)+.05
+	return max(a, b) / min(a, b)
+}
+
+// luminance is the relative luminance of WCAG 2.2.
+func luminance(t *testing.T, css, name string) float64 {
+	t.Helper()
+	m := regexp.MustCompile(`--` + name + `: #([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2});`).FindStringSubmatch(css)
+	if m == nil {
+		t.Fatalf("no colour %s", name)
+	}
+	sum := 0.0
+	for i, weight := range []float64{.2126, .7152, .0722} {
+		n, _ := strconv.ParseUint(m[i+1], 16, 8)
+		c := float64(n) / 255
+		if c <= .04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+.055)/1.055, 2.4)
+		}
+		sum += weight * c
+	}
+	return sum
+}

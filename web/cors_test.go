@@ -1,0 +1,51 @@
+package web_test
+
+import (
+	"net/http"
+	"testing"
+
+	"husk/web"
+	"husk/web/api"
+)
+
+func origin(o string) edit { return func(r *http.Request) { r.Header.Set("Origin", o) } }
+
+func TestCORS(t *testing.T) {
+	const app = "https://app.example.com"
+	preflight := func(r *http.Request) {
+		r.Header.Set("Access-Control-Request-Method", "PUT")
+		r.Header.Set("Access-Control-Request-Headers", "x-api-token")
+	}
+	t.Run("closed by default", func(t *testing.T) {
+		s := newServer(t)
+		for _, a := range []answer{
+			s.do("GET", "/health", "", origin(app)),
+			s.do("OPTIONS", "/account/profile", "", origin(app), preflight),
+		} {
+			if got := a.header.Get("Access-Control-Allow-Origin"); got != "" {
+				t.Errorf("%s allows %q", a.what, got)
+			}
+		}
+	})
+	s := newServer(t, func(c *web.Config) { c.CORSOrigins = []string{app} })
+	token := s.mint(s.single().session(), api.NewToken{}).AccessToken
+	t.Run("open for one", func(t *testing.T) {
+		a := s.do("OPTIONS", "/account/profile", "", origin(app), preflight)
+		if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != app || a.header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("preflight = %d %v", a.status, a.header)
+		}
+		a = s.do("GET", "/account/profile", "", origin(app), apiToken(token)).want(200)
+		if a.header.Get("Access-Control-Allow-Origin") != app || a.header.Get("Vary") != "Origin" {
+			t.Errorf("%v", a.header)
+		}
+	})
+	t.Run("closed for others", func(t *testing.T) {
+		a := s.do("GET", "/account/profile", "", origin("https://evil.example"), apiToken(token))
+		if got := a.header.Get("Access-Control-Allow-Origin"); got != "" {
+			t.Errorf("allows %q", got)
+		}
+	})
+	t.Run("a cookie is of no use to it", func(t *testing.T) {
+		s.do("POST", "/auth/access_token", "{}", origin(app), cookie(s.single().jwt)).want(403, "cross_origin")
+	})
+}

@@ -1,0 +1,427 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"husk/db"
+	"husk/web"
+	"husk/web/api"
+	"husk/web/control"
+	"husk/web/session"
+	"husk/web/token"
+)
+
+const (
+	challengeNone    = `Bearer realm="husk"`
+	challengeInvalid = `Bearer realm="husk", error="invalid_token"`
+	challengeScope   = `Bearer realm="husk", error="insufficient_scope"`
+)
+
+func (a answer) challenge(want string) answer {
+	a.t.Helper()
+	if got := a.header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != want {
+		a.t.Errorf("%.80s: WWW-Authenticate = %q, want %q", a.what, got, want)
+	}
+	return a
+}
+
+func TestCredentials(t *testing.T) {
+	s := newServer(t)
+	single := s.single()
+	ann := s.newUser(annEmail)
+	secret := s.mint(ann.session(), api.NewToken{}).AccessToken
+	absent, _ := token.New()
+	invalid := func(name string, edits ...edit) {
+		t.Run(name, func(t *testing.T) {
+			for _, r := range []struct{ method, path, body string }{{"GET", "/account/profile", ""}, {"POST", "/auth/access_token", "{}"}, {"GET", "/auth/access_token/" + absentID, ""}} {
+				s.do(r.method, r.path, r.body, edits...).want(401, "invalid_token").challenge(challengeInvalid)
+			}
+			// The owner of the file is refused with a bad credential, too.
+			s.do("GET", "/account/profile", "", append(edits, local)...).want(401, "invalid_token").challenge(challengeInvalid)
+			// A bad header is never passed over for a good cookie.
+			if name[0] != '-' {
+				s.do("GET", "/account/profile", "", append(edits, cookie(ann.jwt))...).want(401, "invalid_token")
+			}
+			s.do("GET", "/health", "", edits...).want(200)
+		})
+	}
+	valid := func(name, id string, edits ...edit) {
+		t.Run(name, func(t *testing.T) {
+			var p api.Profile
+			s.do("GET", "/account/profile", "", edits...).want(200).json(&p)
+			if p.ID != id {
+				t.Errorf("that is %s, want %s", p.ID, id)
+			}
+		})
+	}
+	s.do("GET", "/account/profile", "").want(401, "not_signed_in").challenge(challengeNone)
+	valid("token", ann.id, apiToken(secret))
+	valid("JWT", ann.id, ann.session())
+	valid("cookie", ann.id, cookie(ann.jwt))
+	valid("lower-case scheme", ann.id, header("Authorization", "bearer "+ann.jwt))
+	valid("upper-case scheme", ann.id, header("Authorization", "BEARER "+ann.jwt))
+	valid("two spaces", ann.id, header("Authorization", "Bearer  "+ann.jwt))
+	valid("lower-case header", ann.id, func(r *http.Request) { r.Header["x-api-token"] = []string{secret} })
+	valid("token before the cookie", ann.id, apiToken(secret), cookie(single.jwt))
+	valid("JWT before the cookie", ann.id, ann.session(), cookie(single.jwt))
+	valid("local", db.LocalActor, local)
+	valid("local with a token", ann.id, local, apiToken(secret))
+	valid("local with a JWT", ann.id, local, ann.session())
+	valid("local with a cookie", ann.id, local, cookie(ann.jwt))
+
+	invalid("a word as token", apiToken("x"))
+	invalid("empty token", apiToken(""))
+	invalid("space as token", apiToken("  "))
+	invalid("absent token", apiToken(absent))
+	invalid("cut token", apiToken(secret[:len(secret)-1]))
+	invalid("token in upper case", apiToken(strings.ToUpper(secret)))
+	invalid("token with a word behind", apiToken(secret+" x"))
+	invalid("token's id", apiToken(secret[:36]))
+	invalid("other secret of the id", apiToken(token.WithID(secret[:36])))
+	invalid("token as Bearer", bearer(secret))
+	invalid("JWT as token", apiToken(ann.jwt))
+	invalid("-token as cookie", cookie(secret))
+	invalid("empty bearer", header("Authorization", "Bearer"))
+	invalid("empty bearer with space", header("Authorization", "Bearer "))
+	invalid("no scheme", header("Authorization", ann.jwt))
+	invalid("empty Authorization", header("Authorization", ""))
+	invalid("Basic", header("Authorization", "Basic YW5uOmFubg=="))
+	invalid("JWT under another scheme", header("Authorization", "Token "+ann.jwt))
+	invalid("Bearer by tab", header("Authorization", "Bearer\t"+ann.jwt))
+	invalid("two JWTs in one header", header("Authorization", "Bearer "+ann.jwt+", Bearer "+ann.jwt))
+	invalid("9 KiB token", apiToken(strings.Repeat("a", 9<<10)))
+	invalid("9 KiB JWT", bearer(strings.Repeat("a", 9<<10)))
+	invalid("9 KiB around a JWT", bearer(ann.jwt+strings.Repeat(".", 9<<10)))
+	invalid("dots", bearer(strings.Repeat(".", 8000)))
+	invalid("-bad cookie", cookie("x"))
+
+	for name, edits := range map[string][]edit{
+		"both":                {apiToken(secret), ann.session()},
+		"both and the cookie": {apiToken(secret), ann.session(), cookie(ann.jwt)},
+		"both, one bad":       {apiToken("x"), ann.session()},
+		"two tokens":          {apiToken(secret), another("X-API-TOKEN", secret)},
+		"two JWTs":            {ann.session(), another("Authorization", "Bearer "+ann.jwt)},
+		"JWT and Basic":       {ann.session(), another("Authorization", "Basic YTpi")},
+		"empty one of two":    {apiToken(secret), another("X-API-TOKEN", "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.do("GET", "/account/profile", "", edits...).want(400, "many_credentials")
+			s.do("GET", "/account/profile", "", append(edits, local)...).want(400, "many_credentials")
+		})
+	}
+
+	// Neither the query nor a body is a place for a credential.
+	for _, query := range []string{"access_token=" + ann.jwt, "token=" + secret, "X-API-TOKEN=" + secret, "api_token=" + secret, "Authorization=Bearer+" + ann.jwt, "husk_session=" + ann.jwt} {
+		s.do("GET", "/account/profile?"+query, "").want(401, "not_signed_in").challenge(challengeNone)
+	}
+	s.do("POST", "/auth/access_token", `{"access_token":"`+ann.jwt+`","X-API-TOKEN":"`+secret+`"}`).want(401, "not_signed_in")
+	s.do("POST", "/auth/access_token", form("access_token", ann.jwt), contentType(formType)).want(401, "not_signed_in")
+	for _, name := range []string{"X-Auth-Token", "X-API-KEY", "Proxy-Authorization", "X-Husk-User", "Remote-User", "X-Forwarded-User"} {
+		s.do("GET", "/account/profile", "", header(name, secret)).want(401, "not_signed_in")
+	}
+	s.do("GET", "/account/profile", "", cookie(""), header("Cookie", "other="+ann.jwt)).want(401, "not_signed_in")
+}
+
+func TestOversizedHeaders(t *testing.T) {
+	s := newServer(t)
+	for name, line := range map[string]string{
+		"token": "X-API-TOKEN: " + strings.Repeat("a", 100<<10),
+		"JWT":   "Authorization: Bearer " + strings.Repeat("a", 100<<10),
+		"dots":  "Authorization: Bearer " + strings.Repeat(".", 60<<10),
+		"other": "X-Other: " + strings.Repeat("a", 100<<10) + "\r\nX-API-TOKEN: x",
+	} {
+		c, err := s.far.dial(t.Context(), stranger+":80")
+		must(t, err)
+		go fmt.Fprintf(c, "GET /account/profile HTTP/1.1\r\nHost: husk.test\r\n%s\r\n\r\n", line)
+		first := make([]byte, 12)
+		_, err = c.Read(first)
+		c.Close()
+		if got := string(first); err != nil || (got != "HTTP/1.1 401" && got != "HTTP/1.1 431") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// Only the connection tells an address.
+func TestForgedHeaders(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	limited := s.mint(ann.session(), api.NewToken{AllowedIPs: []string{"198.51.100.0/24"}}).AccessToken
+	free := s.mint(ann.session(), api.NewToken{Name: "free"})
+	for _, name := range []string{"X-Forwarded-For", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Forwarded"} {
+		s.do("GET", "/account/profile", "", apiToken(limited), header(name, "198.51.100.7")).want(401)
+		s.do("GET", "/account/profile", "", apiToken(limited), from("198.51.100.7"), header(name, "203.0.113.9")).want(200)
+		s.do("GET", "/account/profile", "", apiToken(free.AccessToken), header(name, "198.51.100.7")).want(200)
+		if got, err := s.local.GetToken(t.Context(), free.ID); err != nil || got.Source.LastIP != stranger {
+			t.Errorf("%s: last address %q, %v", name, got.Source.LastIP, err)
+		}
+		s.do("POST", "/account/login", `{"password":"`+singlePassword+`"}`, header(name, "198.51.100.7")).want(200)
+		if e := s.lastEvent(); e.Address != stranger || e.Transport != "http" {
+			t.Errorf("%s: the audit says %q by %s", name, e.Address, e.Transport)
+		}
+	}
+	s.do("GET", "/account/profile", "", apiToken(limited), header("Forwarded", "for=198.51.100.7")).want(401)
+	s.do("GET", "/account/profile", "", header("X-Forwarded-For", "127.0.0.1"), header("X-Forwarded-Host", "local"), onHost("local")).want(401)
+	for _, proto := range []edit{header("X-Forwarded-Proto", "https"), header("X-Forwarded-Ssl", "on"), header("Front-End-Https", "on"), header("X-Forwarded-Scheme", "https"), header("X-Url-Scheme", "https"), header("Forwarded", "proto=https")} {
+		a := s.do("POST", "/account/login", `{"password":"`+singlePassword+`"}`, proto).want(200)
+		if got := a.header.Get("Set-Cookie"); strings.Contains(got, "Secure") || strings.Contains(got, "__Host-") {
+			t.Errorf("the cookie is %q", got)
+		}
+	}
+}
+
+func TestAllowedAddresses(t *testing.T) {
+	s := newServer(t)
+	single := s.single()
+	for _, c := range []struct {
+		allowed  []string
+		shown    []string
+		yes, not []string
+	}{
+		{[]string{"192.0.2.0/24"}, []string{"192.0.2.0/24"}, []string{"192.0.2.1", "192.0.2.255", "[::ffff:192.0.2.9]"}, []string{"192.0.3.1", "[2001:db8::1]", "[::1]"}},
+		{[]string{"192.0.2.7"}, []string{"192.0.2.7/32"}, []string{"192.0.2.7"}, []string{"192.0.2.8"}},
+		{[]string{"192.0.2.77/24"}, []string{"192.0.2.0/24"}, []string{"192.0.2.1"}, []string{"192.0.3.1"}},
+		{[]string{"::ffff:192.0.2.7"}, []string{"192.0.2.7/32"}, []string{"192.0.2.7"}, []string{"192.0.2.8"}},
+		{[]string{"2001:db8::/32", "10.0.0.0/8"}, []string{"2001:db8::/32", "10.0.0.0/8"}, []string{"[2001:db8:ffff::1]", "10.255.0.1"}, []string{"[2001:db9::1]", "11.0.0.1"}},
+		{[]string{"0.0.0.0/0"}, []string{"0.0.0.0/0"}, []string{"203.0.113.1"}, []string{"[2001:db8::1]"}},
+		{[]string{}, []string{}, []string{"203.0.113.1", "[2001:db8::1]", "local"}, nil},
+	} {
+		made := s.mint(single.session(), api.NewToken{AllowedIPs: c.allowed})
+		shown, err := s.local.GetToken(t.Context(), made.ID)
+		if err != nil || jsonOf(shown.Source.AllowedIPs) != jsonOf(c.shown) {
+			t.Errorf("%v is shown as %v, %v", c.allowed, shown.Source.AllowedIPs, err)
+		}
+		for _, address := range c.yes {
+			s.do("GET", "/account/profile", "", apiToken(made.AccessToken), from(address)).want(200)
+		}
+		for _, address := range c.not {
+			s.do("GET", "/account/profile", "", apiToken(made.AccessToken), from(address)).want(401, "invalid_token").challenge(challengeInvalid)
+		}
+	}
+	for _, bad := range []string{"", " ", "192.0.2.0/33", "192.0.2.256", "example.com", "192.0.2.0/24 ", "192.0.2.0-192.0.2.9", "fe80::1%eth0", "::ffff:192.0.2.0/120", "*", "192.0.2.0/024", "2001:db8::/129"} {
+		s.do("POST", "/auth/access_token", jsonOf(api.NewToken{AllowedIPs: []string{"10.0.0.0/8", bad}}), single.session()).want(400, "bad_prefix")
+	}
+}
+
+// What is done to an owner or to a credential counts at the next request,
+// whatever was remembered of it.
+func TestCredentialsEndAtOnce(t *testing.T) {
+	s := newServer(t)
+	for name, end := range map[string]func(p *person, tokenID string){
+		"disabled": func(p *person, _ string) {
+			_, err := s.local.UpdateUser(t.Context(), p.id, api.UserUpdate{Disabled: ptr(true)})
+			must(t, err)
+		},
+		"deleted": func(p *person, _ string) { _, err := s.local.DeleteUser(t.Context(), p.id); must(t, err) },
+		"expired": func(*person, string) { s.clock.advance(366 * 24 * time.Hour) },
+		"revoked": func(p *person, id string) {
+			_, err := s.local.DeleteToken(t.Context(), id)
+			must(t, err)
+			must(t, s.client(p.session()).Logout(t.Context()))
+		},
+		"revoked and password set": func(p *person, id string) {
+			_, err := s.local.DeleteToken(t.Context(), id)
+			must(t, err)
+			s.setPassword(p.id, "set by somebody else")
+		},
+	} {
+		p := s.newUser(strings.ReplaceAll(name, " ", "-") + "@example.com")
+		made := s.mint(p.session(), api.NewToken{})
+		kept := s.newUser("kept-" + strings.ReplaceAll(name, " ", "-") + "@example.com")
+		keptToken := s.mintFor(kept, api.NewToken{ExpireIn: db.Never})
+		all := []edit{p.session(), cookie(p.jwt), apiToken(made.AccessToken)}
+		for range 2 { // the second time from memory
+			for _, with := range all {
+				s.do("GET", "/account/profile", "", with).want(200)
+			}
+		}
+		end(p, made.ID)
+		for _, with := range all {
+			s.do("GET", "/account/profile", "", with).want(401, "invalid_token").challenge(challengeInvalid)
+			s.do("GET", "/auth/access_token/_search", "", with).want(401, "invalid_token")
+			s.do("POST", "/auth/access_token", "{}", with).want(401, "invalid_token")
+		}
+		s.do("GET", "/account/profile", "", apiToken(keptToken.AccessToken)).want(200)
+	}
+}
+
+func TestEnablingAgain(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	made := s.mint(ann.session(), api.NewToken{})
+	for _, disabled := range []bool{true, false} {
+		_, err := s.local.UpdateUser(t.Context(), ann.id, api.UserUpdate{Disabled: &disabled})
+		must(t, err)
+		s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(map[bool]int{true: 401, false: 200}[disabled])
+		s.do("GET", "/account/profile", "", ann.session()).want(401) // its end is final
+	}
+}
+
+func TestPasswordSetByOthersEndsSessions(t *testing.T) {
+	s := newServer(t)
+	admin, ann, bob := s.single(), s.newUser(annEmail), s.newUser("bob@example.com")
+	second := s.signIn(ann)
+	made := s.mint(ann.session(), api.NewToken{})
+	s.secret("nine crates of quinces")
+	s.do("PUT", "/security/user/"+ann.id, `{"password":"nine crates of quinces"}`, admin.session()).want(200).like(`{"_id":"` + ann.id + `","result":"updated"}`)
+	for _, p := range []*person{ann, second} {
+		s.do("GET", "/account/profile", "", p.session()).want(401, "invalid_token")
+	}
+	s.do("GET", "/account/profile", "", bob.session()).want(200)
+	s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(200)
+	s.do("POST", "/account/login", jsonOf(api.Login{Email: annEmail, Password: ann.password})).want(403)
+	s.do("POST", "/account/login", jsonOf(api.Login{Email: annEmail, Password: "nine crates of quinces"})).want(200)
+}
+
+// Refusing what was made up costs no password hash and keeps nothing.
+func TestRefusalsAreCheap(t *testing.T) {
+	s := newServer(t)
+	before, kept, queued := s.hasher.Stats().Total, s.Identities(), len(s.events())
+	for range 50 {
+		secret, _ := token.New()
+		s.do("GET", "/account/profile", "", apiToken(secret)).want(401)
+		s.do("GET", "/account/profile", "", bearer("eyJhbGciOiJIUzI1NiJ9.e30."+secret[37:80])).want(401)
+	}
+	if n := s.hasher.Stats().Total - before; n != 0 {
+		t.Errorf("%d hashes", n)
+	}
+	if n := s.Identities() - kept; n != 0 {
+		t.Errorf("%d refused credentials are remembered", n)
+	}
+	if n := len(s.events()) - queued; n != 0 {
+		t.Errorf("%d audit entries written", n)
+	}
+}
+
+func TestRememberedCredentialsAreBounded(t *testing.T) {
+	s := newServer(t)
+	s.Remember(web.MaxIdentities + 100)
+	if n := s.Identities(); n > web.MaxIdentities {
+		t.Errorf("%d remembered, the bound is %d", n, web.MaxIdentities)
+	}
+	single := s.single()
+	for range 2 {
+		s.do("GET", "/account/profile", "", single.session()).want(200)
+	}
+}
+
+// The owner of the file is who connects by the control socket, and no one who
+// comes by TCP.
+func TestControlSocket(t *testing.T) {
+	s := newServer(t)
+	dir, err := os.MkdirTemp("", "husk") // t.TempDir may be too long for a socket
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket, err := control.Listen(filepath.Join(dir, "husk.sock"))
+	must(t, err)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, socket, tcp) }()
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasPrefix(address, "socket") {
+			return control.Dial(ctx, filepath.Join(dir, "husk.sock"))
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
+	bySocket := &api.Client{Base: "http://socket", HTTP: &http.Client{Transport: transport}}
+	byTCP := &api.Client{Base: "http://" + tcp.Addr().String(), HTTP: bySocket.HTTP}
+
+	p, err := bySocket.Profile(t.Context())
+	if err != nil || p.ID != db.LocalActor || p.Name != fmt.Sprintf("uid %d", os.Geteuid()) {
+		t.Errorf("by socket: %+v, %v", p, err)
+	}
+	_, err = bySocket.CreateUser(t.Context(), api.NewUser{Email: annEmail, NoPassword: true})
+	must(t, err)
+	if e := s.lastEvent(); e.Transport != "socket" || e.Actor != db.LocalActor || e.Address != "" || e.ActorName != p.Name {
+		t.Errorf("the audit says %+v", e)
+	}
+	if _, err := byTCP.Profile(t.Context()); status(err) != 401 {
+		t.Errorf("by TCP: %v", err)
+	}
+	in, err := byTCP.Login(t.Context(), api.Login{Password: singlePassword})
+	must(t, err)
+	if e := s.lastEvent(); e.Transport != "http" || !netip.MustParseAddr(e.Address).IsLoopback() {
+		t.Errorf("the audit says %+v", e)
+	}
+	if in, err = bySocket.Login(t.Context(), api.Login{Password: singlePassword}); err != nil {
+		t.Errorf("a login by socket: %v", err)
+	}
+	bySocket.JWT = in.AccessToken
+	if p, err := bySocket.Profile(t.Context()); err != nil || p.ID != db.SingleUser {
+		t.Errorf("by socket with a session: %+v, %v", p, err)
+	}
+	bySocket.JWT = "x"
+	if _, err := bySocket.Profile(t.Context()); status(err) != 401 {
+		t.Errorf("by socket with a bad session: %v", err)
+	}
+	transport.CloseIdleConnections()
+	stop()
+	must(t, <-done)
+}
+
+// Offline is the in-memory listener.
+func TestOfflineActor(t *testing.T) {
+	s := newServer(t)
+	s.do("POST", "/auth/access_token", "", local).want(200)
+	if e := s.lastEvent(); e.Transport != "offline" || e.Actor != db.LocalActor || e.Address != "" {
+		t.Errorf("the audit says %+v", e)
+	}
+	var page api.Search[api.Token]
+	s.do("GET", "/auth/access_token/_search", "", local).json(&page)
+	if len(page.Hits.Hits) != 1 || page.Hits.Hits[0].Source.Owner != db.SingleUser {
+		t.Errorf("a token that the local owner made belongs to %+v", page.Hits.Hits)
+	}
+}
+
+// A good signature alone is nothing: the session that it names has to live and
+// to be of that user.
+func TestJWTNeedsItsSession(t *testing.T) {
+	s := newServer(t)
+	ann, bob := s.newUser(annEmail), s.newUser("bob@example.com")
+	keys, err := s.store.Keys(t.Context())
+	must(t, err)
+	claims, _, err := session.NewParser(s.clock.now).Parse(ann.jwt, keys)
+	must(t, err)
+	live, err := s.store.Session(t.Context(), claims.Jti)
+	must(t, err)
+	sign := func(change func(*db.Session)) string {
+		r := *live
+		change(&r)
+		jwt, err := session.Sign(keys.Signing, &r)
+		must(t, err)
+		return jwt
+	}
+	s.do("GET", "/account/profile", "", bearer(sign(func(*db.Session) {}))).want(200)
+	for name, jwt := range map[string]string{
+		"another user":          sign(func(r *db.Session) { r.User = bob.id }),
+		"the single user":       sign(func(r *db.Session) { r.User = db.SingleUser }),
+		"nobody":                sign(func(r *db.Session) { r.User = absentID }),
+		"no session":            sign(func(r *db.Session) { r.ID = absentID }),
+		"a token for a session": sign(func(r *db.Session) { r.ID = s.mint(ann.session(), api.NewToken{}).ID }),
+		"the user's id":         sign(func(r *db.Session) { r.ID = r.User }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.do("GET", "/account/profile", "", bearer(jwt)).want(401, "invalid_token").challenge(challengeInvalid)
+			s.do("GET", "/account/profile", "", cookie(jwt)).want(401, "invalid_token")
+		})
+	}
+	// One that says it lasts longer ends with its session.
+	longer := sign(func(r *db.Session) { r.Expires = r.Expires.Add(time.Hour) })
+	s.do("GET", "/account/profile", "", bearer(longer)).want(200)
+	s.clock.advance(24 * time.Hour)
+	s.do("GET", "/account/profile", "", bearer(longer)).want(401, "invalid_token")
+	bob = s.signIn(bob)
+	s.do("POST", "/account/logout", "", bob.session()).want(200)
+	s.do("GET", "/account/profile", "", bob.session()).want(401, "invalid_token")
+}

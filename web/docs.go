@@ -1,0 +1,129 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+)
+
+// This file serves the description of the API, openapi.json, and the page that
+// shows it. Both are in the binary; the page asks nobody else for anything.
+
+// What openapi.json says is written in openapi_table_test.go and in package
+// api; the tests fail where it is out of date.
+//
+//go:generate go test . -run ^TestOpenAPIFile$ -update-openapi
+
+//go:embed openapi/openapi.json openapi/page openapi/viewer/*.gz openapi/viewer/*.txt
+var openAPIFiles embed.FS
+
+// valueDocsCSP lets the page run its scripts and styles and speak to this
+// server, and nothing else. The viewer's style sheet has its icons inside.
+var valueDocsCSP = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
+
+// valueRevalidate makes a browser ask whether a file is still the same: the
+// name of a file does not tell its version.
+var valueRevalidate = []string{"public, no-cache"}
+
+// docsFiles is every file that is served, by the name under /docs/. The viewer
+// is embedded compressed: a name with .gz is sent as it is.
+var docsFiles = map[string]struct{ embedded, contentType string }{
+	"docs.js":              {"page/docs.js", "text/javascript; charset=utf-8"},
+	"docs.css":             {"page/docs.css", "text/css; charset=utf-8"},
+	"swagger-ui-bundle.js": {"viewer/swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8"},
+	"swagger-ui.css":       {"viewer/swagger-ui.css.gz", "text/css; charset=utf-8"},
+	"LICENSE.txt":          {"viewer/LICENSE.txt", "text/plain; charset=utf-8"},
+	"NOTICE.txt":           {"viewer/NOTICE.txt", "text/plain; charset=utf-8"},
+
+	"swagger-ui-bundle.js.LICENSE.txt": {"viewer/swagger-ui-bundle.js.LICENSE.txt", "text/plain; charset=utf-8"},
+}
+
+// openAPITags are the entity tags of the embedded files, made at the first
+// request: a command that serves itself pays nothing.
+var openAPITags = sync.OnceValue(func() map[string]string {
+	tags := map[string]string{}
+	// Neither walking nor reading what is embedded can fail.
+	_ = fs.WalkDir(openAPIFiles, "openapi", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		body, err := openAPIFiles.ReadFile(path)
+		sum := sha256.Sum256(body)
+		tags[path] = `W/"` + hex.EncodeToString(sum[:12]) + `"` // weak: one for both encodings
+		return err
+	})
+	return tags
+})
+
+func (s *Server) openAPI(c echo.Context, _ *db.Actor) error {
+	return serveEmbedded(c, "openapi.json", "application/json")
+}
+
+func (s *Server) docs(c echo.Context, _ *db.Actor) error {
+	c.Response().Header()["Content-Security-Policy"] = valueDocsCSP
+	return serveEmbedded(c, "page/docs.html", "text/html; charset=utf-8")
+}
+
+func (s *Server) docsFile(c echo.Context, _ *db.Actor) error {
+	f, ok := docsFiles[c.Param("name")]
+	if !ok {
+		return echo.ErrNotFound
+	}
+	return serveEmbedded(c, f.embedded, f.contentType)
+}
+
+// serveEmbedded answers with a file of openAPIFiles, or that the browser has
+// it already.
+func serveEmbedded(c echo.Context, name, contentType string) error {
+	path := "openapi/" + name
+	body, err := openAPIFiles.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	tag, r, h := openAPITags()[path], c.Request(), c.Response().Header()
+	h["Cache-Control"] = valueRevalidate
+	h["Etag"] = []string{tag}
+	if strings.HasSuffix(name, ".gz") {
+		h["Vary"] = []string{"Accept-Encoding"}
+	}
+	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
+		return c.NoContent(http.StatusNotModified)
+	}
+	if !strings.HasSuffix(name, ".gz") {
+		return c.Blob(http.StatusOK, contentType, body)
+	}
+	if acceptsGzip(r) {
+		h["Content-Encoding"] = []string{"gzip"}
+		return c.Blob(http.StatusOK, contentType, body)
+	}
+	plain, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Content-Type", contentType)
+	_, err = io.Copy(c.Response(), plain)
+	return err
+}
+
+// acceptsGzip tells whether the one who asks takes gzip. A weight other than
+// zero makes no difference (RFC 9110, 12.5.3).
+func acceptsGzip(r *http.Request) bool {
+	for one := range strings.SplitSeq(strings.Join(r.Header["Accept-Encoding"], ","), ",") {
+		coding, weight, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(one), " ", ""), ";")
+		if coding == "gzip" {
+			return strings.Trim(strings.TrimPrefix(weight, "q="), "0.") != "" || weight == ""
+		}
+	}
+	return false
+}

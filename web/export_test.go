@@ -1,0 +1,77 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/api"
+)
+
+// RouteInfo is a route of the table as tests see it.
+type RouteInfo struct {
+	Method, Path string
+	Need         string // "public", "signed-in", "session", "undeclared", or the permission
+	Early        bool
+	Page         bool // for browsers; see pages_test.go
+}
+
+// Table returns the routes of s.
+func (s *Server) Table() []RouteInfo {
+	var infos []RouteInfo
+	for _, r := range s.routes() {
+		kinds := map[needKind]string{undeclared: "undeclared", public: "public", signedIn: "signed-in", ownSession: "session", permitted: r.need.permission}
+		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early, r.page})
+	}
+	return infos
+}
+
+// AddUndeclared adds a route that does not say what it needs, and one that
+// names no permission.
+func (s *Server) AddUndeclared() (nothing, noKey error) {
+	return s.add(route{method: "GET", path: "/undeclared"}), s.add(route{method: "GET", path: "/no-key", need: permission("")})
+}
+
+// AddPublic adds a public route.
+func (s *Server) AddPublic(method, path string, f func(w http.ResponseWriter, r *http.Request)) error {
+	return s.add(route{method: method, path: path, need: isPublic, handle: func(c echo.Context, _ *db.Actor) error {
+		f(c.Response(), c.Request())
+		return nil
+	}})
+}
+
+// AddFailing adds a public route that answers err.
+func (s *Server) AddFailing(path string, err error) error {
+	return s.add(route{method: "GET", path: path, need: isPublic, handle: func(echo.Context, *db.Actor) error { return err }})
+}
+
+// DecodeLogin decodes a login's JSON body as the handler does, and tells the
+// answer's status and text where it is refused.
+func DecodeLogin(body []byte) (in api.Login, status int, text string) {
+	if err := decode(body, &in); err != nil {
+		f := explain(err)
+		return in, f.status, f.reason
+	}
+	return in, http.StatusOK, ""
+}
+
+// Identities tells how many credentials are remembered.
+func (s *Server) Identities() (n int) {
+	s.identities.entries.Range(func(any, any) bool { n++; return true })
+	return n
+}
+
+// MaxIdentities is the bound of it.
+const MaxIdentities = maxIdentities
+
+// Remember remembers n made-up credentials.
+func (s *Server) Remember(n int) {
+	for i := range n {
+		s.identities.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16), 1}, &identity{})
+	}
+}
+
+// Logger returns where s logs.
+func (s *Server) Logger() *slog.Logger { return s.log }

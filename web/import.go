@@ -1,0 +1,88 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/api"
+	"husk/web/password"
+)
+
+// maxImport bounds an import, and maxImportLine one line of it, in bytes.
+const (
+	maxImport     = 64 << 20
+	maxImportLine = 64 << 10
+)
+
+// importUsers makes users from NDJSON. All of it is read and checked before
+// the first user is made: one faulty line changes nothing.
+func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
+	switch mediaType(c) {
+	case "application/x-ndjson", "application/json", "application/jsonl":
+	default:
+		return errMediaType("application/x-ndjson")
+	}
+	unlimited(c)
+	users, err := readImport(c)
+	if err != nil {
+		return err
+	}
+	ifMissing, dryRun := c.QueryParam("if_missing") == "true", c.QueryParam("dry_run") == "true"
+	done, err := s.Store.ImportUsers(c.Request().Context(), actor, users, ifMissing, dryRun)
+	if err != nil {
+		return err
+	}
+	s.log.Info("users imported", "request_id", actor.RequestID, "actor", actor.ID, "created", done.Created, "skipped", done.Skipped, "dry_run", dryRun)
+	return write(c, api.Imported{Created: done.Created, Skipped: done.Skipped, DryRun: dryRun})
+}
+
+func readImport(c echo.Context) (users []db.ImportUser, err error) {
+	in := bufio.NewScanner(http.MaxBytesReader(c.Response(), c.Request().Body, maxImport))
+	in.Buffer(nil, maxImportLine)
+	line := 0
+	for in.Scan() {
+		line++
+		text := bytes.TrimSpace(in.Bytes())
+		if len(text) == 0 {
+			continue
+		}
+		u, err := readImportLine(text, line)
+		if err != nil {
+			f := explain(err)
+			return nil, malformed(f.code, fmt.Sprintf("line %d: %s", line, f.reason))
+		}
+		users = append(users, u)
+	}
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(in.Err(), &tooLarge):
+		return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "body_too_large", reason: "the import is over 64 MiB; split it"}
+	case errors.Is(in.Err(), bufio.ErrTooLong):
+		return nil, malformed("line_too_long", fmt.Sprintf("line %d: it is over 64 KiB", line+1))
+	case in.Err() != nil:
+		return nil, malformed("body_cut", "the body could not be read to its end")
+	}
+	return users, nil
+}
+
+func readImportLine(text []byte, line int) (u db.ImportUser, err error) {
+	var in api.ImportUser
+	if err := decode(text, &in); err != nil {
+		return u, err
+	}
+	if in.PasswordHash != "" {
+		if err := password.Valid(in.PasswordHash); err != nil {
+			return u, malformed("bad_password_hash", "password_hash is no argon2id PHC string and no bcrypt hash within bounds")
+		}
+	}
+	return db.ImportUser{
+		NewUser: db.NewUser{Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.PasswordHash},
+		Line:    line, Disabled: in.Disabled,
+	}, nil
+}

@@ -1,0 +1,513 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"husk/db"
+	"husk/db/bolt"
+	"husk/web/api"
+)
+
+// described is a running server whose every answer is held against
+// openapi.json: its status, its media type and its body, in which no member
+// may be that is not described.
+type described struct {
+	*testing.T
+	base     string
+	jwt      string
+	document object
+	schemas  *jsonschema.Compiler
+	made     int
+
+	setup *api.Client // of an administrator; its answers are not looked at
+	c     *api.Client // the same, but each request belongs to key
+	key   string      // the operation that is called
+	calls int         // of it
+
+	refusing bool // what is sent is meant to be wrong
+}
+
+const describedPassword = "four unrelated words here"
+
+func newDescribed(t *testing.T) *described {
+	t.Helper()
+	s, _, jwt := benchServer(t)
+	s.Dir = t.TempDir()
+	s.OpenCopy = func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{Timeout: time.Second}) }
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	d := &described{T: t, base: server.URL, jwt: jwt, document: readOpenAPI(t), schemas: jsonschema.NewCompiler()}
+	strict(d.document["paths"])
+	strict(d.document["components"])
+	d.schemas.AssertFormat()
+	if err := d.schemas.AddResource("husk.json", d.document); err != nil {
+		t.Fatal(err)
+	}
+	d.setup = &api.Client{Base: d.base, JWT: jwt}
+	d.c = d.as(jwt)
+	// Nobody signs in before an administrator can.
+	if _, err := d.setup.CreateUser(t.Context(), api.NewUser{Email: "admin@example.com", Password: describedPassword, Roles: []string{db.RoleAdmin}}); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// strict closes every object: what clients have to bear, the server must not
+// do unnoticed.
+func strict(v any) {
+	switch v := v.(type) {
+	case object:
+		if _, closed := v["additionalProperties"]; v["properties"] != nil && !closed {
+			v["additionalProperties"] = false
+		}
+		for _, inner := range v {
+			strict(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			strict(inner)
+		}
+	}
+}
+
+// as is a client whose requests are held against the operation that is called.
+func (d *described) as(jwt string) *api.Client {
+	return &api.Client{Base: d.base, JWT: jwt, HTTP: &http.Client{Transport: d}}
+}
+
+// RoundTrip checks a request and its answer.
+func (d *described) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.calls++
+	method, path, _ := strings.Cut(d.key, " ")
+	form := regexp.MustCompile("^" + regexp.MustCompile(`:\w+`).ReplaceAllString(path, "[^/]+") + "$")
+	if r.Method != method || !form.MatchString(r.URL.Path) {
+		d.Errorf("%s: the client's method of that name calls %s %s", d.key, r.Method, r.URL.Path)
+	}
+	if r.Body != nil && r.Body != http.NoBody && !d.refusing {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		d.checkContent(d.operation()["requestBody"].(object), r.Header.Get("Content-Type"), body, "requestBody")
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	return answer, d.checkAnswer(answer)
+}
+
+func (d *described) pointer() string {
+	method, path, _ := strings.Cut(d.key, " ")
+	return "#/paths/" + escapePointer(openAPIPath(path)) + "/" + strings.ToLower(method)
+}
+
+func (d *described) operation() object {
+	method, path, _ := strings.Cut(d.key, " ")
+	return d.document["paths"].(object)[openAPIPath(path)].(object)[strings.ToLower(method)].(object)
+}
+
+func (d *described) checkAnswer(answer *http.Response) error {
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	status := strconv.Itoa(answer.StatusCode)
+	response, ok := d.operation()["responses"].(object)[status].(object)
+	if !ok {
+		d.Errorf("%s answers with %s (%.200s), which is not described: add it to also in openapi_table_test.go", d.key, status, body)
+		return nil
+	}
+	at := "responses/" + status
+	if ref, ok := response["$ref"].(string); ok {
+		response, at = lookUpPointer(d.document, ref).(object), ref
+	}
+	if answer.StatusCode == http.StatusUnauthorized && answer.Header.Get("WWW-Authenticate") == "" {
+		d.Errorf("%s: 401 without a challenge", d.key)
+	}
+	d.checkContent(response, answer.Header.Get("Content-Type"), body, at)
+	return nil
+}
+
+// checkContent holds a body against the schema of its media type in v, which
+// stands at a pointer, or at one below the operation.
+func (d *described) checkContent(v object, contentType string, body []byte, at string) {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	media, ok := v["content"].(object)[kind].(object)
+	if !ok {
+		d.Errorf("%s: %s is of type %q, which is not described", d.key, at, kind)
+		return
+	}
+	if !strings.HasPrefix(at, "#") {
+		at = d.pointer() + "/" + at
+	}
+	at += "/content/" + escapePointer(kind)
+	if line, ok := media["x-line"].(object); ok {
+		lines := bufio.NewScanner(bytes.NewReader(body))
+		for lines.Scan() {
+			d.checkJSON(line["$ref"].(string), lines.Bytes())
+		}
+	} else if media["schema"] != nil {
+		d.checkJSON(at+"/schema", body)
+	}
+}
+
+func (d *described) checkJSON(pointer string, body []byte) {
+	schema, err := d.schemas.Compile("husk.json" + pointer)
+	if err != nil {
+		d.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err == nil {
+		err = schema.Validate(v)
+	}
+	if err != nil {
+		d.Errorf("%s: %.300s is not what openapi.json says: %v", d.key, body, err)
+	}
+}
+
+// user makes a user with a password.
+func (d *described) user() (id, email string) {
+	d.made++
+	email = fmt.Sprintf("user%d@example.com", d.made)
+	u, err := d.setup.CreateUser(d.Context(), api.NewUser{Email: email, Password: describedPassword})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return u.Result.ID, email
+}
+
+// session makes a user who has signed in.
+func (d *described) session() (id, jwt string) {
+	user, email := d.user()
+	in, err := d.setup.Login(d.Context(), api.Login{Email: email, Password: describedPassword})
+	if err != nil {
+		d.Fatal(err)
+	}
+	list, err := d.setup.SearchSessions(d.Context(), api.ListOptions{Filter: map[string]string{"user": user}})
+	if err != nil || len(list.Hits.Hits) != 1 {
+		d.Fatal(list, err)
+	}
+	return list.Hits.Hits[0].ID, in.AccessToken
+}
+
+func (d *described) token(permissions ...string) api.TokenCreated {
+	t, err := d.setup.CreateToken(d.Context(), api.NewToken{Permissions: permissions, AllowedIPs: []string{"127.0.0.1"}})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return t
+}
+
+func (d *described) role() string {
+	d.made++
+	name := fmt.Sprintf("role%d", d.made)
+	if _, err := d.setup.CreateRole(d.Context(), api.RoleChange{Name: name, Grants: &api.Grants{Permissions: []string{db.PermBackup}}}); err != nil {
+		d.Fatal(err)
+	}
+	return name
+}
+
+// plain sends what the client has no method for, with the example as its body.
+func (d *described) plain(id string) error {
+	method, path, _ := strings.Cut(d.key, " ")
+	body := ""
+	if o := operations[d.key]; o.body != nil {
+		body = mustJSON(d.T, o.body)
+	}
+	answer := d.send(method, strings.Replace(path, ":id", id, 1), body, http.Header{"Authorization": {"Bearer " + d.jwt}, "Content-Type": {"application/json"}})
+	if answer != http.StatusOK {
+		return fmt.Errorf("status %d", answer)
+	}
+	return nil
+}
+
+// send returns the status of the answer, which was checked.
+func (d *described) send(method, path, body string, header http.Header) int {
+	r, err := http.NewRequestWithContext(d.Context(), method, d.base+path, strings.NewReader(body))
+	if err != nil {
+		d.Fatal(err)
+	}
+	r.Header = header
+	answer, err := (&http.Client{Transport: d}).Do(r)
+	if err != nil {
+		d.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
+}
+
+// only takes the error of what answers with more.
+func only[T any](_ T, err error) error { return err }
+
+// successes call each operation so that it succeeds, by its id.
+var successes = map[string]func(ctx context.Context, d *described) error{
+	"Health":  func(ctx context.Context, d *described) error { return only(d.c.Health(ctx)) },
+	"live":    func(ctx context.Context, d *described) error { return d.plain("") },
+	"ready":   func(ctx context.Context, d *described) error { return d.plain("") },
+	"openAPI": func(ctx context.Context, d *described) error { return d.plain("") },
+
+	"application": func(ctx context.Context, d *described) error { return d.plain("") },
+	"provider":    func(ctx context.Context, d *described) error { return d.plain("") },
+	"info":        func(ctx context.Context, d *described) error { return d.plain("") },
+	"settings":    func(ctx context.Context, d *described) error { return d.plain("") },
+	"initialize": func(ctx context.Context, d *described) error {
+		s, _, _ := benchServer(d.T)
+		fresh := httptest.NewServer(s)
+		defer fresh.Close()
+		own := d.base
+		d.base = fresh.URL
+		defer func() { d.base = own }()
+		body := mustJSON(d.T, api.Setup{Password: describedPassword, Code: s.SetupCode()})
+		if status := d.send("POST", "/setup/_initialize", body, http.Header{"Content-Type": {"application/json"}}); status != 200 {
+			return fmt.Errorf("status %d", status)
+		}
+		return nil
+	},
+
+	"Check":  func(ctx context.Context, d *described) error { return only(d.c.Check(ctx)) },
+	"Backup": func(ctx context.Context, d *described) error { return d.c.Backup(ctx, io.Discard) },
+
+	"Login": func(ctx context.Context, d *described) error {
+		_, email := d.user()
+		return only(d.c.Login(ctx, api.Login{Email: email, Password: describedPassword}))
+	},
+	"logoutByLink": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		if status := d.send("GET", "/account/logout", "", http.Header{"Cookie": {cookieName + "=" + jwt}}); status != 200 {
+			return fmt.Errorf("status %d", status)
+		}
+		return nil
+	},
+	"Logout": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		return d.as(jwt).Logout(ctx)
+	},
+	"Profile": func(ctx context.Context, d *described) error { return only(d.c.Profile(ctx)) },
+	"ChangePassword": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		return only(d.as(jwt).ChangePassword(ctx, api.PasswordChange{OldPassword: describedPassword, NewPassword: "and four quite different ones"}))
+	},
+	"OwnSessions":      func(ctx context.Context, d *described) error { return only(d.c.OwnSessions(ctx, api.ListOptions{})) },
+	"EndOtherSessions": func(ctx context.Context, d *described) error { return only(d.c.EndOtherSessions(ctx)) },
+	"EndOwnSession": func(ctx context.Context, d *described) error {
+		id, jwt := d.session()
+		return only(d.as(jwt).EndOwnSession(ctx, id))
+	},
+
+	"CreateToken":  func(ctx context.Context, d *described) error { return only(d.c.CreateToken(ctx, api.NewToken{})) },
+	"requestToken": func(ctx context.Context, d *described) error { return d.plain("") },
+	"SearchTokens": func(ctx context.Context, d *described) error {
+		d.token()
+		return only(d.c.SearchTokens(ctx, api.ListOptions{Filter: map[string]string{"owner": "*"}}))
+	},
+	"catTokens": func(ctx context.Context, d *described) error { d.token(); return d.plain("") },
+	"GetToken": func(ctx context.Context, d *described) error {
+		id := d.token().ID
+		if _, err := d.setup.RotateToken(ctx, id, api.Rotate{Grace: "1h"}); err != nil {
+			return err
+		}
+		return only(d.c.GetToken(ctx, id))
+	},
+	"UpdateToken": func(ctx context.Context, d *described) error {
+		return only(d.c.UpdateToken(ctx, d.token().ID, api.TokenUpdate{Name: "other", AllowedIPs: &[]string{}}))
+	},
+	"renameToken": func(ctx context.Context, d *described) error { return d.plain(d.token().ID) },
+	"RotateToken": func(ctx context.Context, d *described) error {
+		return only(d.c.RotateToken(ctx, d.token().ID, api.Rotate{}))
+	},
+	"DeleteToken": func(ctx context.Context, d *described) error { return only(d.c.DeleteToken(ctx, d.token().ID)) },
+
+	"SearchUsers": func(ctx context.Context, d *described) error { return only(d.c.SearchUsers(ctx, api.ListOptions{})) },
+	"CreateUser": func(ctx context.Context, d *described) error {
+		return only(d.c.CreateUser(ctx, api.NewUser{Email: "generated@example.com"}))
+	},
+	"GetUser": func(ctx context.Context, d *described) error { return only(d.c.GetUser(ctx, db.SingleUser)) },
+	"UpdateUser": func(ctx context.Context, d *described) error {
+		id, _ := d.user()
+		return only(d.c.UpdateUser(ctx, id, api.UserUpdate{Name: pointer("other")}))
+	},
+	"DeleteUser": func(ctx context.Context, d *described) error { id, _ := d.user(); return only(d.c.DeleteUser(ctx, id)) },
+	"UnlockUser": func(ctx context.Context, d *described) error { id, _ := d.user(); return only(d.c.UnlockUser(ctx, id)) },
+	"ImportUsers": func(ctx context.Context, d *described) error {
+		lines := strings.NewReader("{\"email\":\"one@example.com\"}\n{\"email\":\"two@example.com\",\"disabled\":true}\n")
+		return only(d.c.ImportUsers(ctx, lines, api.ImportOptions{DryRun: true}))
+	},
+	"SearchPrincipals": func(ctx context.Context, d *described) error {
+		return only(d.c.SearchPrincipals(ctx, api.ListOptions{Size: 1}))
+	},
+
+	"SearchRoles": func(ctx context.Context, d *described) error { return only(d.c.SearchRoles(ctx, api.ListOptions{})) },
+	"CreateRole": func(ctx context.Context, d *described) error {
+		return only(d.c.CreateRole(ctx, api.RoleChange{Name: "keeper", Grants: &api.Grants{Permissions: []string{db.PermBackup}}}))
+	},
+	"GetRole": func(ctx context.Context, d *described) error { return only(d.c.GetRole(ctx, "admin")) },
+	"UpdateRole": func(ctx context.Context, d *described) error {
+		return only(d.c.UpdateRole(ctx, d.role(), api.RoleChange{Description: pointer("other")}))
+	},
+	"DeleteRole":  func(ctx context.Context, d *described) error { return only(d.c.DeleteRole(ctx, d.role())) },
+	"Permissions": func(ctx context.Context, d *described) error { return only(d.c.Permissions(ctx)) },
+
+	"SearchSessions": func(ctx context.Context, d *described) error {
+		d.session()
+		return only(d.c.SearchSessions(ctx, api.ListOptions{}))
+	},
+	"EndSession": func(ctx context.Context, d *described) error {
+		id, _ := d.session()
+		return only(d.c.EndSession(ctx, id))
+	},
+	"SearchKeys": func(ctx context.Context, d *described) error { return only(d.c.SearchKeys(ctx, api.ListOptions{})) },
+	"RotateKey":  func(ctx context.Context, d *described) error { return only(d.c.RotateKey(ctx, api.RotateKey{})) },
+
+	"SearchAudit": func(ctx context.Context, d *described) error { return only(d.c.SearchAudit(ctx, api.ListOptions{})) },
+	"ExportAudit": func(ctx context.Context, d *described) error { return d.c.ExportAudit(ctx, io.Discard) },
+	"VerifyAudit": func(ctx context.Context, d *described) error { return only(d.c.VerifyAudit(ctx, "")) },
+	"AuditHead":   func(ctx context.Context, d *described) error { return only(d.c.AuditHead(ctx)) },
+}
+
+// neverFail are the operations that nothing sent can make fail.
+var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "application": true, "provider": true}
+
+// TestOpenAPIAnswers calls every operation so that it succeeds, and in every
+// way in which its description says that it refuses, as far as that follows
+// from the description.
+func TestOpenAPIAnswers(t *testing.T) {
+	d := newDescribed(t)
+	for _, key := range slices.Sorted(maps.Keys(operations)) {
+		id := operations[key].id
+		success := successes[id]
+		if success == nil {
+			t.Errorf("%s is never called: add a call that succeeds to successes in openapi_answers_test.go, under %q", key, id)
+			continue
+		}
+		d.key, d.calls = key, 0
+		if err := success(t.Context(), d); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+		if d.calls != 1 {
+			t.Errorf("%s: success made %d requests, not 1", key, d.calls)
+		}
+	}
+	d.refusing = true
+	for _, r := range (&Server{}).routes() {
+		d.key = r.method + " " + r.path
+		if o, ok := operations[d.key]; ok && d.refuse(r, o) == 0 && !neverFail[o.id] {
+			t.Errorf("%s was never refused: add to refuse in openapi_answers_test.go how it fails, or to neverFail", d.key)
+		}
+	}
+}
+
+// refuse makes a route refuse, and returns how many times it did.
+func (d *described) refuse(r route, o operation) (refused int) {
+	path := strings.Replace(r.path, ":id", "00000000-0000-4000-8000-000000000000", 1)
+	media := "application/json"
+	if o.media != nil {
+		media = o.media[0]
+	}
+	example := ""
+	if o.body != nil {
+		example = mustJSON(d.T, o.body)
+	}
+	try := func(want int, path, body string, header http.Header) {
+		refused++
+		header.Set("Content-Type", cmp.Or(header.Get("Content-Type"), media))
+		if status := d.send(r.method, path, body, header); status != want {
+			d.Errorf("%s with %v: status %d, not %d", d.key, header, status, want)
+		}
+	}
+	admin := func() http.Header { return http.Header{"Authorization": {"Bearer " + d.jwt}} }
+	d.refuseCaller(r, o, func(want int, header http.Header) { try(want, path, example, header) })
+	if o.list {
+		try(400, path+"?from=-1", "", admin())
+	}
+	if path != r.path {
+		try(404, path, example, admin())
+	}
+	if o.body != nil {
+		try(400, path, "{", admin())
+		try(415, path, example, http.Header{"Authorization": admin()["Authorization"], "Content-Type": {"text/plain"}})
+		if !o.line { // a line has a bound of its own
+			try(413, path, `{"x":"`+strings.Repeat("x", maxBody)+`"}`, admin())
+		}
+	}
+	return refused
+}
+
+// refuseCaller is refused because of who asks, or from where.
+func (d *described) refuseCaller(r route, o operation, try func(want int, header http.Header)) {
+	if r.need.kind != public {
+		try(401, http.Header{})
+		try(401, http.Header{"X-Api-Token": {"no token"}})
+		try(400, http.Header{"Authorization": {"Bearer " + d.jwt}, "X-Api-Token": {d.token().AccessToken}})
+	}
+	switch r.need.kind {
+	case permitted:
+		other := db.PermPermissionRead
+		if r.need.permission == other {
+			other = db.PermTokenSearch
+		}
+		try(403, http.Header{"X-Api-Token": {d.token(other).AccessToken}})
+	case ownSession:
+		try(403, http.Header{"X-Api-Token": {d.token().AccessToken}})
+	}
+	if r.method != http.MethodGet || o.ends {
+		try(403, http.Header{"Cookie": {cookieName + "=" + d.jwt}, "Sec-Fetch-Site": {"cross-site"}})
+	}
+}
+
+// TestOpenAPIRefusals has the refusals that need a history.
+func TestOpenAPIRefusals(t *testing.T) {
+	d := newDescribed(t)
+	_, email := d.user()
+	var err *api.Error
+	call := func(key string, want int, f func() error) {
+		t.Helper()
+		d.key = key
+		if !asError(f(), &err) || err.Status != want {
+			t.Errorf("%s: %v, not %d", key, err, want)
+		}
+	}
+	ctx := t.Context()
+	call("POST /security/user", 409, func() error { return only(d.c.CreateUser(ctx, api.NewUser{Email: email})) })
+	call("POST /security/role", 409, func() error {
+		return only(d.c.CreateRole(ctx, api.RoleChange{Name: d.role(), Grants: &api.Grants{Permissions: []string{}}}))
+	})
+	call("POST /account/login", 403, func() error { return only(d.c.Login(ctx, api.Login{Email: email, Password: "a wrong one"})) })
+	for range 20 {
+		_, _ = d.setup.Login(ctx, api.Login{Email: email, Password: "a wrong one"}) // counted
+	}
+	call("POST /account/login", 429, func() error { return only(d.c.Login(ctx, api.Login{Email: email, Password: "a wrong one"})) })
+	call("POST /setup/_initialize", 409, func() error {
+		status := d.send("POST", "/setup/_initialize", mustJSON(t, operations[d.key].body), http.Header{"Content-Type": {"application/json"}})
+		return &api.Error{Status: status, RetryAfter: 1}
+	})
+	if err.RetryAfter <= 0 {
+		t.Error("429 without Retry-After")
+	}
+}
+
+func asError(err error, target **api.Error) bool {
+	e, ok := err.(*api.Error)
+	*target = cmp.Or(e, &api.Error{})
+	return ok
+}

@@ -1,0 +1,266 @@
+package web
+
+import "husk/web/api"
+
+// This file is what openapi.json says beyond what the code says by itself:
+// needs come from the table of routes, schemas and their descriptions from the
+// types of package api and their comments.
+
+// operation describes one route.
+type operation struct {
+	id      string // the name of the method of api.Client, or one in withoutClient
+	tag     string
+	summary string
+	about   string // more than fits into the summary
+
+	named  string      // what the :id of the path is
+	list   bool        // it takes the parameters of a list
+	query  []parameter // it takes these
+	body   any         // of the type that is read; its values are the example
+	absent bool        // the body may be left out
+	media  []string    // of the body; none: application/json
+	line   bool        // the body is NDJSON; body is one line of it
+
+	answer   any    // of the type that is answered
+	streamed string // the answer is no JSON but of this media type
+	also     []int  // statuses beyond those that follow from need, body and path
+	ends     bool   // it takes a session where there is one, and needs none
+}
+
+type parameter struct {
+	name, about string
+	schema      map[string]any
+}
+
+const (
+	tagAccount  = "Account"
+	tagTokens   = "API tokens"
+	tagUsers    = "Users"
+	tagRoles    = "Roles and permissions"
+	tagSessions = "Sessions and keys"
+	tagAudit    = "Audit"
+	tagSystem   = "System"
+)
+
+// tags are in the order in which the page shows them.
+var tags = []struct{ name, about string }{
+	{tagAccount, "Sign in, sign out, and what concerns oneself."},
+	{tagTokens, "Credentials for programs. A user sees and changes their own; an administrator everybody's."},
+	{tagUsers, "Who can sign in."},
+	{tagRoles, "What users may do."},
+	{tagSessions, "Everybody's sign-ins, and the keys that sign them."},
+	{tagAudit, "Who changed what: a log in which each entry has the hash of the one before it."},
+	{tagSystem, "Health, backup, and this description."},
+}
+
+const (
+	formMedia   = "application/x-www-form-urlencoded"
+	ndjsonMedia = "application/x-ndjson"
+
+	tokenID = "The token's id, a UUID."
+	userID  = "The user's id or email."
+	roleID  = "The role's name."
+)
+
+var (
+	isTrue = map[string]any{"type": "string", "enum": []string{"true", "false"}}
+	isText = map[string]any{"type": "string"}
+	isTime = map[string]any{"type": "string", "format": "date-time"}
+)
+
+func pointer[T any](v T) *T { return &v }
+
+// operations has an entry for every route that is not in htmlOnly, by method
+// and path as the table of routes has them.
+var operations = map[string]operation{
+	"GET /health": {id: "Health", tag: tagSystem, summary: "How the server is",
+		about: "It is 200 also when the server is not well: see `status`.", answer: api.Health{}},
+	"GET /livez": {id: "live", tag: tagSystem, summary: "Whether the process answers", answer: api.Status{}},
+	"GET /readyz": {id: "ready", tag: tagSystem, summary: "Whether the store answers",
+		about: "200 means that requests can be sent here.", answer: api.Ready{}, also: []int{503}},
+	"GET /openapi.json":        {id: "openAPI", tag: tagSystem, summary: "This description", answer: map[string]any{}},
+	"GET /setting/application": {id: "application", tag: tagSystem, summary: "What a console reads before anybody has signed in", answer: api.Settings{}},
+	"GET /provider/_info":      {id: "provider", tag: tagSystem, summary: "What a desktop program reads of a server that it is pointed at", answer: api.Provider{}},
+	"GET /_info":               {id: "info", tag: tagSystem, summary: "Name and version of what answers", answer: api.Info{}},
+	"GET /settings": {id: "settings", tag: tagSystem, summary: "What a console asks for its own settings",
+		about: "Husk keeps none for it.", answer: map[string]any{}},
+	"POST /setup/_initialize": {id: "initialize", tag: tagAccount, summary: "Make the first administrator",
+		about: "With the set-up code that `husk serve` printed when it started. Without an email it is the single user who gets the password.",
+		body:  api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
+		answer: api.Acknowledged{}, also: []int{409, 429, 503}},
+	"GET /system/check": {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit", answer: api.CheckReport{}},
+	"GET /system/backup": {id: "Backup", tag: tagSystem, summary: "A backup of the whole store",
+		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there.",
+		streamed: "application/x-tar", also: []int{507}},
+
+	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
+		about: "Without an email it is the single user, `coco-default-user`, who signs in. The answer has the JWT of a new session and sets it as a cookie too. " +
+			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect.",
+		body: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
+		answer: api.LoggedIn{}, also: []int{403, 429, 503}},
+	"GET /account/logout": {id: "logoutByLink", tag: tagAccount, summary: "Sign out, by a link",
+		about: "Like the POST. Refused where another site led the browser here.", answer: api.Status{}, also: []int{403}, ends: true},
+	"POST /account/logout": {id: "Logout", tag: tagAccount, summary: "Sign out",
+		about: "The session ends at once, everywhere, and the cookie is cleared. 200 also where nobody was signed in.", answer: api.Status{}, ends: true},
+	"GET /account/profile": {id: "Profile", tag: tagAccount, summary: "Who asks, and what they may do",
+		about: "`permissions` are those of this credential, as they are now.", answer: api.Profile{}},
+	"PUT /account/password": {id: "ChangePassword", tag: tagAccount, summary: "Change one's own password",
+		about:  "All other sessions of the user end; API tokens stay. A wrong old password counts like a failed sign-in.",
+		body:   api.PasswordChange{OldPassword: "four unrelated words here", NewPassword: "and four quite different ones"},
+		answer: api.Result{}, also: []int{409, 429, 503}},
+	"GET /account/sessions":        {id: "OwnSessions", tag: tagAccount, summary: "One's own sessions", list: true, answer: api.Search[api.Session]{}},
+	"DELETE /account/sessions":     {id: "EndOtherSessions", tag: tagAccount, summary: "End all of one's own sessions but this one", answer: api.Ended{}},
+	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id.", answer: api.Result{}},
+
+	"POST /auth/access_token": {id: "CreateToken", tag: tagTokens, summary: "Make an API token",
+		about: "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights and no later expiry than itself.",
+		body:  api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, absent: true,
+		answer: api.TokenCreated{}, also: []int{404}},
+	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens", list: true,
+		query:  []parameter{{"owner", "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own.", isText}},
+		answer: api.Search[api.Token]{}, also: []int{404}},
+	"GET /auth/access_token/:id": {id: "GetToken", tag: tagTokens, summary: "Show an API token", named: tokenID, answer: api.Found[api.Token]{}},
+	"PUT /auth/access_token/:id": {id: "UpdateToken", tag: tagTokens, summary: "Change an API token", named: tokenID,
+		about: "Expiry, owner and secret can't be changed.",
+		body:  api.TokenUpdate{Name: "nightly backup", Description: pointer("runs at 3 o'clock")}, answer: api.Result{}},
+	"DELETE /auth/access_token/:id": {id: "DeleteToken", tag: tagTokens, summary: "Revoke an API token", named: tokenID,
+		about: "It is refused from the next request on.", answer: api.Result{}},
+	"POST /auth/access_token/:id/_rotate": {id: "RotateToken", tag: tagTokens, summary: "Replace the secret of an API token", named: tokenID,
+		about: "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default.",
+		body:  api.Rotate{Grace: "24h"}, absent: true, answer: api.TokenCreated{}},
+	"POST /auth/request_access_token": {id: "requestToken", tag: tagTokens, summary: "Make an API token, as older clients ask",
+		about: "Like `POST /auth/access_token`.", body: api.NewToken{Name: "backup"}, absent: true, answer: api.TokenCreated{}, also: []int{404}},
+	"GET /auth/access_token/_cat": {id: "catTokens", tag: tagTokens, summary: "One's own API tokens, as older clients ask", answer: []api.Token{}},
+	"POST /auth/access_token/:id/_rename": {id: "renameToken", tag: tagTokens, summary: "Rename an API token, as older clients ask", named: tokenID,
+		about: "Like the PUT, of the name alone.", body: api.TokenUpdate{Name: "nightly backup"}, answer: api.Result{}},
+
+	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users", list: true, answer: api.Search[api.User]{}},
+	"POST /security/user": {id: "CreateUser", tag: tagUsers, summary: "Make a user",
+		about: "Without a password one is generated, shown once, and has to be changed at the first sign-in. With `no_password` the user can't sign in, but may own tokens.",
+		body:  api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"user"}}, answer: api.UserCreated{}, also: []int{409, 503}},
+	"GET /security/user/:id": {id: "GetUser", tag: tagUsers, summary: "Show a user", named: userID, answer: api.Found[api.User]{}},
+	"PUT /security/user/:id": {id: "UpdateUser", tag: tagUsers, summary: "Change a user", named: userID,
+		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions.",
+		body:  api.UserUpdate{Name: pointer("Ann B."), Disabled: pointer(false)}, answer: api.Result{}, also: []int{409, 503}},
+	"DELETE /security/user/:id": {id: "DeleteUser", tag: tagUsers, summary: "Remove a user", named: userID,
+		about: "Their sessions and tokens end with them. The last administrator can't be removed.", answer: api.Result{}, also: []int{409}},
+	"POST /security/user/:id/_unlock": {id: "UnlockUser", tag: tagUsers, summary: "Let a throttled user try again at once", named: userID, answer: api.Result{}},
+	"POST /security/user/_import": {id: "ImportUsers", tag: tagUsers, summary: "Make many users",
+		about: "NDJSON, an ImportUser a line, at most 64 MiB. One faulty line changes nothing; its number is in the reason.",
+		query: []parameter{
+			{"if_missing", "`true`: who is there already is left as they are.", isTrue},
+			{"dry_run", "`true`: check and count only.", isTrue},
+		},
+		body: api.ImportUser{Email: "ann@example.com", Roles: []string{"user"}}, line: true,
+		media: []string{ndjsonMedia, "application/jsonl", "application/json"}, answer: api.Imported{}, also: []int{409}},
+	"GET /security/principal/_search": {id: "SearchPrincipals", tag: tagUsers, summary: "List whom rights can be given to", list: true, answer: api.Search[api.Principal]{}},
+
+	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles", list: true, answer: api.Search[api.Role]{}},
+	"POST /security/role": {id: "CreateRole", tag: tagRoles, summary: "Make a role",
+		body:   api.RoleChange{Name: "keeper", Description: pointer("makes backups"), Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
+		answer: api.Result{}, also: []int{409}},
+	"GET /security/role/:id": {id: "GetRole", tag: tagRoles, summary: "Show a role", named: roleID, answer: api.Found[api.Role]{}},
+	"PUT /security/role/:id": {id: "UpdateRole", tag: tagRoles, summary: "Change a role", named: roleID,
+		about:  "What is absent stays. It takes effect at the next request of those who have the role. A built-in role can't be changed.",
+		body:   api.RoleChange{Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
+		answer: api.Result{}, also: []int{409}},
+	"DELETE /security/role/:id": {id: "DeleteRole", tag: tagRoles, summary: "Remove a role", named: roleID, answer: api.Result{}, also: []int{409}},
+	"GET /security/permission": {id: "Permissions", tag: tagRoles, summary: "List permissions",
+		about: "All that Husk asks for or a role names, as a bare array.", answer: []api.Permission{}},
+
+	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions", list: true,
+		query: []parameter{{"user", "Whose, by id or email.", isText}}, answer: api.Search[api.Session]{}, also: []int{404}},
+	"DELETE /security/session/:id": {id: "EndSession", tag: tagSessions, summary: "End anybody's session", named: "The session's id.", answer: api.Result{}},
+	"GET /security/key/_search":    {id: "SearchKeys", tag: tagSessions, summary: "List the signing keys, without their secrets", list: true, answer: api.Search[api.Key]{}},
+	"POST /security/key/_rotate": {id: "RotateKey", tag: tagSessions, summary: "Make a new signing key",
+		about: "The keys before it go on verifying until the last session that they signed has ended; with `now` they stop, and every session ends.",
+		body:  api.RotateKey{Now: true}, absent: true, answer: api.Result{}},
+
+	"GET /security/audit/_search": {id: "SearchAudit", tag: tagAudit, summary: "Read the audit log, the newest entry first", list: true,
+		query: []parameter{
+			{"actor", "Who did it, by id or email.", isText},
+			{"action", "What was done, such as `token.create`.", isText},
+			{"target", "To whom or what, by id or email.", isText},
+			{"since", "From then on.", isTime}, {"until", "Before then.", isTime},
+		}, answer: api.Search[api.AuditEvent]{}},
+	"GET /security/audit/_export": {id: "ExportAudit", tag: tagAudit, summary: "The whole audit log, the oldest entry first",
+		about: "NDJSON, an AuditEvent a line.", answer: api.AuditEvent{}, streamed: ndjsonMedia},
+	"GET /security/audit/_verify": {id: "VerifyAudit", tag: tagAudit, summary: "Whether the chain of the audit log holds",
+		about: "Always 200: see `ok`.", answer: api.AuditVerdict{},
+		query: []parameter{{"head", "A hash that was noted earlier, in hex: the log has to have an entry of it.", isText}}},
+	"GET /security/audit/_head": {id: "AuditHead", tag: tagAudit, summary: "The newest entry's number and hash", answer: api.AuditHead{}},
+}
+
+// htmlOnly are the routes that answer browsers only, and so are not described.
+var htmlOnly = map[string]bool{
+	"GET /": true, "GET /setup": true, "GET /login": true,
+	"GET /password": true, "POST /password": true,
+	"GET /connect": true, "POST /connect": true,
+	"GET /assets/:name": true,
+	"GET /docs":         true, "GET /docs/:name": true,
+}
+
+// withoutClient are the operations that api.Client has no method for, and why.
+var withoutClient = map[string]string{
+	"live":         "for what watches over the process",
+	"ready":        "for what sends requests to the process",
+	"openAPI":      "for tools that read OpenAPI",
+	"application":  "for consoles, which read it by JavaScript",
+	"provider":     "for the desktop program",
+	"info":         "for the desktop program",
+	"settings":     "for consoles, which read it by JavaScript",
+	"initialize":   "for browsers; 'husk passwd' does it on the machine",
+	"logoutByLink": "for links; Logout is the same",
+	"requestToken": "for older clients; CreateToken is the same",
+	"catTokens":    "for older clients; SearchTokens is the same",
+	"renameToken":  "for older clients; UpdateToken is the same",
+}
+
+// values are the members of api's types that take one of a few words.
+var values = map[string][]string{
+	"Health.Status":        {"green", "yellow", "red"},
+	"HealthStatus.Status":  {"green", "yellow", "red"},
+	"Settings.LoginMode":   {"single", "multi"},
+	"Status.Status":        {"ok"},
+	"Ready.Status":         {"ok"},
+	"LoggedIn.Status":      {"ok"},
+	"TokenCreated.Status":  {"ok"},
+	"Result.Result":        {"created", "updated", "deleted"},
+	"Ended.Result":         {"deleted"},
+	"Total.Relation":       {"eq", "gte"},
+	"Token.Type":           {"general"},
+	"Principal.Type":       {"user"},
+	"AuditEvent.Result":    {"ok", "refused"},
+	"AuditEvent.Transport": {"http", "socket", "offline", ""},
+}
+
+// listParameters are what all lists take; empty ones count as absent.
+var listParameters = []parameter{
+	{"from", "How many to leave out at the beginning. `from` and `size` together are at most 10000; go on with `after`.", map[string]any{"type": "integer", "minimum": 0, "default": 0}},
+	{"size", "How many at most.", map[string]any{"type": "integer", "minimum": 0, "maximum": 1000, "default": 10}},
+	{"query", "Beginnings of words in name and email; case makes no difference.", isText},
+	{"sort", "`created`, `name` or `expire_in`, with `:asc` or `:desc`.", map[string]any{"type": "string", "default": "created:desc"}},
+	{"after", "The cursor of the page before this one.", isText},
+}
+
+// refusals tell when a status is answered, with an example.
+var refusals = map[int]struct{ about, code, reason string }{
+	400: {"The request is malformed: the reason tells what, and what is expected.", "bad_json", "the body is not one well-formed JSON object in UTF-8"},
+	401: {"No credential, or one that is not valid: mistyped, expired, revoked, or its owner may not sign in.", errNoCredential.code, errNoCredential.reason},
+	403: {"The sign-in failed, or who asks is known but may not do that.", "not_permitted", "that needs the permission generic#security:user/create"},
+	404: {"There is no such thing, or it is not yours.", "not_found", "there is no such thing, or it is not yours"},
+	409: {"That conflicts with what is there.", "email_taken", "another user has that email"},
+	413: {"The body is too large: over 64 KiB, or 64 MiB of an import.", "body_too_large", "the body is over 64 KiB"},
+	415: {"The body is of another type than is read here.", "content_type", "send the body as application/json, and say so in Content-Type"},
+	429: {"Too many wrong passwords for this account or from this address. Wait as long as Retry-After says.", "throttled", "too many wrong passwords; wait before the next try"},
+	503: {"The server is busy. Try again as Retry-After says.", "busy", "too many passwords are being checked at once; try again in a moment"},
+	507: {"The disk is full; nothing was changed.", "disk_full", "the disk is full: nothing was changed; free some space and try again"},
+}
+
+const aboutAPI = `Husk answers one question: who is asking, and may they?
+
+**Credentials.** Send an API token as ` + "`X-API-TOKEN`" + `, or the JWT of a session as ` + "`Authorization: Bearer`" + `; a browser sends its session cookie by itself. A header decides where there is one; more than one is 400. Nothing is read from the query or the body.
+
+**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
+
+**Reading and writing.** JSON in UTF-8, at most 64 KiB. Unknown members and parameters are ignored. Every answer has an ` + "`X-Request-Id`" + `, which the server's log knows. Paths work with and without a slash at the end.`

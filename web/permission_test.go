@@ -1,0 +1,171 @@
+package web_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"husk/db"
+	"husk/web/api"
+)
+
+// contract is what CONTRACT.md says that each route needs. A route that is not
+// here fails the test; one that is here and not yet in the router does not.
+var contract = map[string]string{
+	"GET /health": "public", "GET /livez": "public", "GET /readyz": "public", "GET /openapi.json": "public", "GET /docs": "public", "GET /docs/:name": "public",
+	"POST /account/login": "public", "GET /account/logout": "public", "POST /account/logout": "public",
+	"GET /account/profile": "signed-in", "PUT /account/password": "session",
+	"GET /account/sessions": "session", "DELETE /account/sessions/:id": "session", "DELETE /account/sessions": "session",
+
+	"POST /auth/access_token":             "generic#security:auth:api-token/create",
+	"GET /auth/access_token/_search":      "generic#security:auth:api-token/search",
+	"GET /auth/access_token/:id":          "generic#security:auth:api-token/search",
+	"PUT /auth/access_token/:id":          "generic#security:auth:api-token/update",
+	"POST /auth/access_token/:id/_rotate": "generic#security:auth:api-token/update",
+	"DELETE /auth/access_token/:id":       "generic#security:auth:api-token/delete",
+
+	"GET /security/user/_search":  "generic#security:user/search",
+	"POST /security/user":         "generic#security:user/create",
+	"POST /security/user/_import": "generic#security:user/create",
+	"GET /security/user/:id":      "generic#security:user/read",
+	"PUT /security/user/:id":      "generic#security:user/update",
+	"DELETE /security/user/:id":   "generic#security:user/delete",
+
+	"GET /security/role/_search":      "generic#security:role/search",
+	"POST /security/role":             "generic#security:role/create",
+	"GET /security/role/:id":          "generic#security:role/read",
+	"PUT /security/role/:id":          "generic#security:role/update",
+	"DELETE /security/role/:id":       "generic#security:role/delete",
+	"GET /security/permission":        "generic#security:permission/read",
+	"GET /security/principal/_search": "generic#security:principal/search",
+	"GET /security/session/_search":   "generic#security:session/search",
+	"DELETE /security/session/:id":    "generic#security:session/delete",
+	"GET /security/audit/_search":     "generic#security:audit/search",
+	"GET /security/audit/_export":     "generic#security:audit/search",
+	"GET /security/audit/_verify":     "generic#security:audit/search",
+	"GET /security/audit/_head":       "generic#security:audit/search",
+	"GET /security/key/_search":       "generic#system/keys",
+	"POST /security/key/_rotate":      "generic#system/keys",
+	"GET /system/backup":              "generic#system/backup",
+	"GET /system/check":               "generic#system/backup",
+
+	"GET /setting/application": "public", "GET /provider/_info": "public", "POST /setup/_initialize": "public",
+	"GET /_info": "signed-in", "GET /settings": "coco#system/read",
+
+	// Beside the contract: what older clients call, and what the command line and browsers need.
+	"POST /auth/request_access_token":     "generic#security:auth:api-token/create",
+	"GET /auth/access_token/_cat":         "generic#security:auth:api-token/search",
+	"POST /auth/access_token/:id/_rename": "generic#security:auth:api-token/update",
+	"POST /security/user/:id/_unlock":     "generic#security:user/update",
+	"GET /":                               "session",
+	"GET /setup":                          "public",
+	"GET /login":                          "public",
+	"GET /password":                       "session",
+	"POST /password":                      "session",
+	"GET /connect":                        "generic#security:auth:api-token/create",
+	"POST /connect":                       "generic#security:auth:api-token/create",
+	"GET /assets/:name":                   "public",
+}
+
+func TestRoutesNeedWhatTheContractSays(t *testing.T) {
+	s := newServer(t)
+	for _, r := range s.Table() {
+		name := r.Method + " " + r.Path
+		if want, known := contract[name]; !known || r.Need != want {
+			t.Errorf("%s needs %q, the contract says %q", name, r.Need, want)
+		}
+		if early := name == "GET /account/profile" || name == "PUT /account/password" || strings.HasSuffix(name, " /password"); r.Early != early && r.Need != "public" {
+			t.Errorf("%s answers before a generated password is changed: %t", name, r.Early)
+		}
+	}
+}
+
+// caller is one column of the matrix.
+type caller struct {
+	name        string
+	with        edit
+	signedIn    bool
+	session     bool
+	permissions db.Permissions
+}
+
+// Every route against everybody: who may not is told so before anything else
+// is looked at, who may is never refused for it.
+func TestMatrix(t *testing.T) {
+	s := newServer(t)
+	admin, ann := s.single(), s.newUser(annEmail)
+	userRights := []string{db.PermTokenSearch, db.PermTokenCreate, db.PermTokenUpdate, db.PermTokenDelete, db.PermPermissionRead}
+	callers := []caller{
+		{name: "nobody", with: nobody},
+		{"user session", ann.session(), true, true, db.NewPermissions(userRights)},
+		{"user cookie", cookie(ann.jwt), true, true, db.NewPermissions(userRights)},
+		{"user token", apiToken(s.mint(ann.session(), api.NewToken{}).AccessToken), true, false, db.NewPermissions(userRights)},
+		{"narrow user token", apiToken(s.mint(ann.session(), api.NewToken{Permissions: userRights[:1]}).AccessToken), true, false, db.NewPermissions(userRights[:1])},
+		{"administrator session", admin.session(), true, true, db.AllPermissions},
+		{"administrator token", apiToken(s.mint(admin.session(), api.NewToken{}).AccessToken), true, false, db.AllPermissions},
+		{"narrow administrator token", apiToken(s.mint(admin.session(), api.NewToken{Permissions: []string{db.PermUserRead, db.PermBackup}}).AccessToken), true, false, db.NewPermissions([]string{db.PermUserRead, db.PermBackup})},
+		{"local", local, true, false, db.AllPermissions},
+	}
+	// One column for each permission alone, so that no two are taken for one another.
+	for _, key := range knownPermissions() {
+		callers = append(callers, caller{"only " + key, apiToken(s.mint(admin.session(), api.NewToken{Permissions: []string{key}}).AccessToken), true, false, db.NewPermissions([]string{key})})
+	}
+	for _, r := range s.Table() {
+		if r.Page && r.Need != "public" {
+			continue // a browser is led to the sign-in instead; see pages_test.go
+		}
+		// Bodies that are refused, and ids that are not there, so that nothing changes.
+		path, body := strings.ReplaceAll(r.Path, ":id", absentID), ""
+		if r.Method == "POST" || r.Method == "PUT" {
+			body = `[]`
+		}
+		if strings.Contains(r.Path, "logout") || r.Method == "DELETE" && !strings.Contains(r.Path, ":id") || strings.HasSuffix(r.Path, "_rotate") && !strings.Contains(r.Path, ":id") {
+			continue // these end what the others need, whatever their body is
+		}
+		for _, c := range callers {
+			a := s.do(r.Method, path, body, c.with)
+			want, code := 0, ""
+			switch {
+			case r.Need == "public":
+			case !c.signedIn:
+				want, code = 401, "not_signed_in"
+			case r.Need == "session" && !c.session:
+				want, code = 403, "session_required"
+			case strings.Contains(r.Need, "/") && !c.permissions.Has(r.Need):
+				want, code = 403, "not_permitted"
+			}
+			switch {
+			case want != 0:
+				a.want(want, code)
+				if want == 401 {
+					a.challenge(challengeNone)
+				}
+				if code == "not_permitted" {
+					a.challenge(challengeScope)
+					if !strings.Contains(a.body, r.Need) {
+						t.Errorf("%s by %s: the reason does not name %s: %s", a.what, c.name, r.Need, a.body)
+					}
+				}
+			case a.status == 401 || a.status >= 500 || (a.status == 403 && !strings.Contains(r.Path, "/setup/")):
+				t.Errorf("%s by %s = %d %s", a.what, c.name, a.status, a.body)
+			}
+		}
+	}
+}
+
+// Husk's own permissions are those of the contract, and the roles have theirs.
+func TestBuiltinRights(t *testing.T) {
+	s := newServer(t)
+	p, err := s.local.Profile(t.Context())
+	must(t, err)
+	if want := knownPermissions(); !slices.Equal(p.Permissions, want) {
+		t.Errorf("the permissions are %v, want %v", p.Permissions, want)
+	}
+	ann := s.newUser(annEmail)
+	p, err = s.client(ann.session()).Profile(t.Context())
+	must(t, err)
+	want := db.NewPermissions([]string{db.PermTokenSearch, db.PermTokenCreate, db.PermTokenUpdate, db.PermTokenDelete, db.PermPermissionRead}).Keys()
+	if !slices.Equal(p.Permissions, want) {
+		t.Errorf("the role user has %v, want %v", p.Permissions, want)
+	}
+}

@@ -1,0 +1,161 @@
+package web
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/api"
+	"husk/web/console"
+	"husk/web/password"
+	"husk/web/ratelimit"
+)
+
+// The set-up code proves that who sets a new server up can read what it prints
+// where it runs: else the first stranger to find it would own it. It lives in
+// memory only and is another one after each start.
+
+// newSetupCode is three groups of a generated password: 74 bits.
+func newSetupCode() string {
+	const threeGroups = len("k7wqm-3htpx-9zrbd")
+	return password.Generate()[:threeGroups]
+}
+
+// setupFree is how many wrong codes in a row an address may send before it has
+// to wait.
+const setupFree = 10
+
+// newSetupTries counts wrong codes by address alone: with one count for all,
+// strangers could keep the owner out, and no number of addresses gets through
+// 74 bits.
+func newSetupTries(now func() time.Time) *ratelimit.Limiter {
+	return ratelimit.New(ratelimit.Config{
+		Free: 1 << 30, AddressFree: setupFree, Base: time.Second, Max: 15 * time.Minute, MaxKeys: 10_000, Now: now,
+	})
+}
+
+// SetupCode is what POST /setup/_initialize asks for while set-up is required.
+// It is for the terminal of who started the server, and for no log.
+func (s *Server) SetupCode() string { return s.setupCode }
+
+var (
+	errSetupCode = forbidden("setup_code",
+		"the set-up code is missing or wrong: 'husk serve' printed it when it started; 'husk passwd' on that machine sets the first password without it")
+	errSetupDone = &failure{status: http.StatusConflict, code: "setup_done", reason: "husk is set up: sign in"}
+	errAgain     = malformed("password_mismatch", "the two new passwords are not the same")
+)
+
+func errSetupThrottled(wait time.Duration) error {
+	return &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
+		reason: "too many wrong set-up codes: wait a while, or run 'husk passwd' on the machine where husk runs"}
+}
+
+func (s *Server) setupPage(c echo.Context, _ *db.Actor) error {
+	required, err := s.Store.SetupRequired(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if !required {
+		return seeOther(c, "/login")
+	}
+	return showPage(c, http.StatusOK, console.Setup{})
+}
+
+func (s *Server) initialize(c echo.Context, actor *db.Actor) error {
+	if mediaType(c) == formType {
+		return s.initializeByForm(c, actor)
+	}
+	var in api.Setup
+	if err := bind(c, &in, false); err != nil {
+		return err
+	}
+	if err := s.mayInitialize(c, actor, in.Code); err != nil {
+		return err
+	}
+	if err := s.setUp(c, actor, in); err != nil {
+		return err
+	}
+	return write(c, api.Acknowledged{Acknowledged: true})
+}
+
+func (s *Server) initializeByForm(c echo.Context, actor *db.Actor) error {
+	form, err := bindForm(c)
+	if err != nil {
+		return err
+	}
+	in := api.Setup{Name: form.Get("name"), Email: form.Get("email"), Password: form.Get("password"), Code: form.Get("code")}
+	page := console.Setup{Name: in.Name, Email: in.Email}
+	err = s.mayInitialize(c, actor, in.Code)
+	if err == nil {
+		page.Code = in.Code // right, and so not to be typed again
+		if form.Has("again") && form.Get("again") != in.Password {
+			err = errAgain
+		} else {
+			err = s.setUp(c, actor, in)
+		}
+	}
+	if err == nil {
+		return seeOther(c, "/login")
+	}
+	f := explain(err)
+	if !wantsPage(c) || f.code == errSetupDone.code {
+		return err
+	}
+	page.Problem = sentence(f.reason)
+	return s.refusePage(c, err, page)
+}
+
+// mayInitialize checks the set-up code. It is compared whatever its case and
+// its separators are: it is typed off a screen.
+func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) error {
+	required, err := s.Store.SetupRequired(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if !required {
+		return errSetupDone
+	}
+	if code == "" {
+		return errSetupCode
+	}
+	attempt, wait := s.setupTries.Allow("", actor.Address, false)
+	if attempt == nil {
+		return errSetupThrottled(wait)
+	}
+	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
+		s.log.Warn("set-up refused: wrong code", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport)
+		return errSetupCode
+	}
+	attempt.Success()
+	return nil
+}
+
+func plainCode(code string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(strings.TrimSpace(code)))
+}
+
+// setUp makes the administrator. That none was made meanwhile is the store's
+// to check.
+func (s *Server) setUp(c echo.Context, actor *db.Actor, in api.Setup) error {
+	ctx := c.Request().Context()
+	if in.Password == "" {
+		return errPasswordMissing
+	}
+	if err := password.Check(in.Password, in.Email, in.Name); err != nil {
+		return err
+	}
+	hash, err := s.Passwords.Hash(ctx, in.Password)
+	if err != nil {
+		return err
+	}
+	u, err := s.Store.Initialize(ctx, actor, db.Setup{Name: in.Name, Email: in.Email, Password: hash})
+	if err != nil {
+		return err
+	}
+	s.log.Info("set up", "request_id", actor.RequestID, "user", u.ID, "address", actor.Address, "transport", actor.Transport)
+	return nil
+}

@@ -1,0 +1,126 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+	"husk/web/password"
+	"husk/web/ratelimit"
+)
+
+// This file is the one gate in front of every place where a password is taken.
+
+const (
+	deviceCookie       = "husk_device"
+	secureDeviceCookie = "__Host-husk_device"
+	deviceLife         = 180 * 24 * time.Hour
+)
+
+// Tries limits the wrong passwords before the next try has to wait; the zero
+// value is the default.
+type Tries struct {
+	Account  int              // in a row for an account; 0: 5
+	Address  int              // from an address; 0: 20
+	Delay    time.Duration    // the first wait, which doubles; 0: 15 s
+	MaxDelay time.Duration    // the longest; 0, and at most: 1 h
+	Now      func() time.Time // the clock; nil: the machine's
+}
+
+func newTries(t Tries) *ratelimit.Limiter {
+	return ratelimit.New(ratelimit.Config{Free: t.Account, AddressFree: t.Address, Base: t.Delay, Max: t.MaxDelay, Now: t.Now})
+}
+
+// account is under which the attempts on one account are counted: the folded
+// email, so that spellings share a count, and the single user's id where no
+// email is given.
+func account(email string) string { return cmp.Or(db.FoldEmail(email), db.SingleUser) }
+
+// attempt asks for a try at an account's password. While the account or the
+// address is throttled it is refused before anything is looked at, so that
+// right and wrong passwords get the same answer. The control socket is free:
+// who may open it owns the file.
+func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*ratelimit.Attempt, error) {
+	if actor.Transport != db.TransportHTTP {
+		return nil, nil
+	}
+	a, wait := s.tries.Allow(account, actor.Address, s.knownDevice(c, account))
+	if a == nil {
+		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
+			reason: "too many wrong passwords; wait before the next try, or set a new one with 'husk passwd' on the machine"}
+	}
+	return a, nil
+}
+
+// verify checks a password against a user's, or does the same work for nobody.
+// A try that was never finished is given back.
+func (s *Server) verify(ctx context.Context, a *ratelimit.Attempt, u *db.User, pass string) (ok, stale bool, err error) {
+	if u == nil || u.Password == "" {
+		err = s.Passwords.VerifyNobody(ctx, pass)
+	} else {
+		ok, stale, err = s.Passwords.Verify(ctx, u.Password, pass)
+	}
+	if errors.Is(err, password.ErrDamaged) {
+		// The work was done: to the one who asks it is a wrong password.
+		s.log.Error("a stored password hash is damaged", "user", u.ID)
+		return false, false, nil
+	}
+	if err != nil {
+		a.Cancel()
+		return false, false, err
+	}
+	return ok, stale, nil
+}
+
+// A device cookie tells that a sign-in to an account succeeded from this
+// browser: its tries have a count of their own, so that strangers' failures do
+// not delay the owner. It opens nothing. It is base64url of the account's
+// SHA-256, the Unix second of its end, and an HMAC-SHA-256 over both.
+func (s *Server) deviceValue(account string, ends time.Time) string {
+	sum := sha256.Sum256([]byte(account))
+	text := base64.RawURLEncoding.EncodeToString(sum[:16]) + "." + strconv.FormatInt(ends.Unix(), 10)
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac(s.deviceKey, []byte(text)))
+}
+
+func (s *Server) knownDevice(c echo.Context, account string) bool {
+	cookie, err := c.Cookie(s.cookieNamed(deviceCookie, secureDeviceCookie))
+	if err != nil {
+		return false
+	}
+	parts := strings.Split(cookie.Value, ".")
+	if len(parts) != 3 {
+		return false
+	}
+	ends, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil || s.Store.Now().Unix() >= ends {
+		return false
+	}
+	return hmac.Equal([]byte(cookie.Value), []byte(s.deviceValue(account, time.Unix(ends, 0))))
+}
+
+func (s *Server) setDeviceCookie(c echo.Context, account string) {
+	value := s.deviceValue(account, s.Store.Now().Add(deviceLife))
+	http.SetCookie(c.Response(), s.newCookie(s.cookieNamed(deviceCookie, secureDeviceCookie), value, int(deviceLife.Seconds())))
+}
+
+func (s *Server) cookieNamed(plain, secure string) string {
+	if s.secure {
+		return secure
+	}
+	return plain
+}
+
+// newCookie makes a cookie with the flags that all of Husk's have.
+func (s *Server) newCookie(name, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode}
+}
