@@ -156,6 +156,7 @@ func TestConfigProblems(t *testing.T) {
 		{"a duration", "session-ttl: 24", []string{":1: session-ttl: a duration is a number with a unit: 90s, 30m, 24h, 30d, 2w, 1y"}},
 		{"a negative duration", "session-ttl: -1h", []string{":1: session-ttl: it must not be negative"}},
 		{"a bool", "access-log: yes", []string{":1: access-log: it is true or false"}},
+		{"a number", "login-attempts: some\naudit-entries: 1.5", []string{":1: login-attempts: it is a whole number", ":2: audit-entries: it is a whole number"}},
 		{"a path in the public URL", "public-url: https://a.example/husk", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
 		{"a password in the public URL", "public-url: https://u:hunter2@a.example", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
 		{"a server", "server: a.example", []string{":1: server: it is a URL with scheme and host, such as https://id.example.com"}},

@@ -215,6 +215,7 @@ func TestPageTellsTheBounds(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf("for at most %d seconds", int(handoverPatience.Seconds())),
+		fmt.Sprintf("(%d where it listens on `addr` itself)", int(lockWait.Seconds())),
 		fmt.Sprintf("looked at every %d seconds", int(certificateCheck.Seconds())),
 		fmt.Sprintf("try for %d seconds", int(lockWait.Seconds())),
 		"answers no read for 30 seconds",

@@ -201,8 +201,11 @@ func copyValue(to, from pflag.Value) {
 // set sets a value from text, with an error for people.
 func set(v pflag.Value, text string) error {
 	err := v.Set(text)
-	if err != nil && v.Type() == "bool" {
+	switch {
+	case err != nil && v.Type() == "bool":
 		return errors.New("it is true or false")
+	case err != nil && strings.HasPrefix(v.Type(), "int"):
+		return errors.New("it is a whole number")
 	}
 	return err
 }
