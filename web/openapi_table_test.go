@@ -89,7 +89,7 @@ var operations = map[string]operation{
 		body:  api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
 		answer: api.Acknowledged{}, also: []int{409, 429, 503}},
 	"GET /system/health": {id: "HealthDetails", tag: tagSystem, summary: "How the server is, in detail, without naming anybody", answer: api.HealthDetails{}},
-	"GET /system/check": {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit", answer: api.CheckReport{}},
+	"GET /system/check":  {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit", answer: api.CheckReport{}},
 	"GET /system/backup": {id: "Backup", tag: tagSystem, summary: "A backup of the whole store",
 		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there.",
 		streamed: "application/x-tar", also: []int{507}},
