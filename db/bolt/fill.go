@@ -26,7 +26,7 @@ func Fill(path string, write func(db.Tx) error) (err error) {
 	if err != nil {
 		return err
 	}
-	bolt.AllocSize = 64 << 20
+	bolt.AllocSize = 16 << 20
 	defer func() { err = errors.Join(err, bolt.Close(), syncFile(path)) }()
 	f := &filler{bolt: bolt}
 	if f.tx, err = bolt.Begin(true); err != nil {
