@@ -31,6 +31,9 @@ func BenchmarkScale(b *testing.B) {
 	for _, c := range scaleCases {
 		b.Run(c.name, func(b *testing.B) {
 			took := make([][]time.Duration, len(rigs))
+			for _, rig := range rigs {
+				rig.dial(b)
+			}
 			for turn := range max(b.N, scaleTurns) {
 				for i, rig := range rigs {
 					began := time.Now()
@@ -58,7 +61,7 @@ func median[T cmp.Ordered](all []T) T {
 }
 
 // scaleRig is a server over one store, with a connection of a stranger and one
-// of the owner of the file.
+// where the owner of the file asks.
 type scaleRig struct {
 	tokens int
 	server *Server
@@ -74,11 +77,16 @@ func newScaleRig(b *testing.B, tokens int) *scaleRig {
 	if err != nil {
 		b.Fatal(err)
 	}
-	owner := s.HTTPServer()
+	return &scaleRig{tokens: tokens, server: s, random: rand.New(rand.NewPCG(1, 2))}
+}
+
+// dial makes new connections: the server ends those that say nothing.
+func (r *scaleRig) dial(b *testing.B) {
+	far, owner := r.server.HTTPServer(), r.server.HTTPServer()
 	owner.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
 		return context.WithValue(ctx, localKey{}, local{transport: db.TransportSocket, owner: true, name: "uid 0"})
 	}
-	return &scaleRig{tokens: tokens, server: s, far: dialBench(b, s.HTTPServer(), ""), own: dialBench(b, owner, ""), random: rand.New(rand.NewPCG(1, 2))}
+	r.far, r.own = dialBench(b, far, ""), dialBench(b, owner, "")
 }
 
 // some is a number among all, the same range of them at each size where hot.
