@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -145,7 +146,7 @@ func dialBench(b *testing.B, hs *http.Server, header string) *benchClient {
 		header += "\r\n"
 	}
 	return &benchClient{
-		conn: conn, in: bufio.NewReader(conn), body: make([]byte, 8<<10),
+		conn: conn, in: bufio.NewReader(conn), body: make([]byte, 1<<20),
 		request: []byte("GET /account/profile HTTP/1.1\r\nHost: localhost\r\n" + header + "\r\n"),
 	}
 }
@@ -174,6 +175,8 @@ func (c *benchClient) read() error {
 			return err
 		case first && string(line[9:12]) != "200":
 			return fmt.Errorf("answer %q", line)
+		case len(line) == 2 && length < 0:
+			return c.readChunks()
 		case len(line) == 2:
 			_, err := io.ReadFull(c.in, c.body[:length])
 			return err
@@ -182,6 +185,23 @@ func (c *benchClient) read() error {
 			for _, digit := range line[16 : len(line)-2] {
 				length = length*10 + int(digit-'0')
 			}
+		}
+	}
+}
+
+// readChunks takes a body of unknown length off the connection (RFC 9112, 7.1).
+func (c *benchClient) readChunks() error {
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(string(line[:len(line)-2]), 16, 64)
+		if err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c.in, c.body[:n+2]); err != nil || n == 0 {
+			return err
 		}
 	}
 }
