@@ -17,9 +17,9 @@ import (
 // each other, as far as its form has three.
 func samples(f *pflag.Flag) [3]string {
 	switch f.Name {
-	case "addr":
+	case "addr", "metrics-addr":
 		return [3]string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
-	case "public-url", "server":
+	case "public-url", "server", "cors-origin":
 		return [3]string{"https://a.example", "https://b.example", "https://c.example"}
 	case "log-level":
 		return [3]string{"debug", "warn", "error"}
@@ -31,8 +31,12 @@ func samples(f *pflag.Flag) [3]string {
 	switch f.Value.Type() {
 	case "bool":
 		return [3]string{"true", "true", "true"}
+	case "int", "int64":
+		return [3]string{"10", "20", "30"}
 	case "duration":
 		return [3]string{"1h", "2h", "3h"}
+	case "origin":
+		return [3]string{"https://a.example", "https://b.example,https://c.example", "https://d.example"}
 	case "cidr":
 		return [3]string{"10.0.0.0/8", "10.1.0.0/16,fd00::/8", "10.2.0.0/16"}
 	}
@@ -152,6 +156,7 @@ func TestConfigProblems(t *testing.T) {
 		{"a duration", "session-ttl: 24", []string{":1: session-ttl: a duration is a number with a unit: 90s, 30m, 24h, 30d, 2w, 1y"}},
 		{"a negative duration", "session-ttl: -1h", []string{":1: session-ttl: it must not be negative"}},
 		{"a bool", "access-log: yes", []string{":1: access-log: it is true or false"}},
+		{"a number", "login-attempts: some\naudit-entries: 1.5", []string{":1: login-attempts: it is a whole number", ":2: audit-entries: it is a whole number"}},
 		{"a path in the public URL", "public-url: https://a.example/husk", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
 		{"a password in the public URL", "public-url: https://u:hunter2@a.example", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
 		{"a server", "server: a.example", []string{":1: server: it is a URL with scheme and host, such as https://id.example.com"}},

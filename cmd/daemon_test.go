@@ -1,10 +1,14 @@
 package cmd
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,11 +81,22 @@ type daemon struct {
 // sockets.
 func spawn(t testing.TB, data string, env []string, sockets []*os.File, args ...string) *daemon {
 	t.Helper()
+	return spawnAs(t, 0, data, env, sockets, args...)
+}
+
+// spawnAs starts husk as another user, unless uid is 0.
+func spawnAs(t testing.TB, uid uint32, data string, env []string, sockets []*os.File, args ...string) *daemon {
+	t.Helper()
 	d := &daemon{t: t, cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
 	d.cmd.Env = append([]string{asDaemon + "=1", "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH"), "HUSK_DATA=" + data}, env...)
 	if len(sockets) > 0 {
 		d.cmd.ExtraFiles = sockets
 		d.cmd.Env = append(d.cmd.Env, "LISTEN_FDS="+strconv.Itoa(len(sockets)))
+	}
+	if uid != 0 {
+		// Another user can't follow the path of the test binary.
+		d.cmd.Path, d.cmd.Dir = "/proc/self/exe", "/"
+		d.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	}
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
 	if err := d.cmd.Start(); err != nil {
@@ -120,6 +135,39 @@ func (d *daemon) saysTimes(text string, n int) {
 			d.t.Fatalf("it does not say %q %d times:\n%s", text, n, &d.out)
 		}
 	}
+}
+
+// addr is where the daemon says that it serves.
+func (d *daemon) addr() string {
+	d.t.Helper()
+	d.says(`"husk serves"`)
+	_, rest, ok := strings.Cut(d.out.String(), `"addr":"`)
+	if !ok {
+		d.t.Fatalf("it does not say where:\n%s", &d.out)
+	}
+	addr, _, _ := strings.Cut(rest, `"`)
+	return addr
+}
+
+// dial opens a connection that the daemon has answered on.
+func (d *daemon) dial() net.Conn {
+	d.t.Helper()
+	c, err := net.Dial("tcp", d.addr())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(soon))
+	fmt.Fprint(c, "GET /livez HTTP/1.1\r\nHost: husk\r\n\r\n")
+	// The buffer is empty afterwards: nothing comes that was not asked for.
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err == nil {
+		_, err = io.Copy(io.Discard, answer.Body)
+	}
+	if err != nil {
+		d.t.Fatalf("no answer: %v\n%s", err, &d.out)
+	}
+	return c
 }
 
 func (d *daemon) signal(s syscall.Signal) {

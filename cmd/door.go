@@ -85,7 +85,7 @@ func (d *door) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := d.handler(store, slog.New(slog.DiscardHandler))
+	handler, err := newServer(d.config(store, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		store.Close()
 		return err

@@ -439,6 +439,7 @@ func TestInterruptedCommand(t *testing.T) {
 	}
 	go io.Copy(io.Discard, r)
 	_ = c.Wait()
+	w.Close()
 	p.ok(t, "token", "list")
 	if entries, err := os.ReadDir(p.data); err != nil || len(entries) != 1 {
 		t.Errorf("the folder holds %v, %v", entries, err)

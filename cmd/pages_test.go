@@ -1,224 +1,227 @@
 package cmd
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// update writes the pages that are made from the definitions of the commands:
-//
-//	go test ./cmd -run Page -update
-var update = flag.Bool("update", false, "write the generated pages of docs/ anew")
+const docFolder = "../docs"
 
-// newDocumented returns the commands as the pages show them.
-func newDocumented() []*cobra.Command {
-	return documented((&app{getenv: func(string) string { return "" }}).root())
-}
-
-// wantPage compares a file with what it has to be.
-func wantPage(t *testing.T, name, want string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is stale; 'go test ./cmd -run Page -update' writes it anew", name)
-	}
-}
-
-// TestCommandsPage holds docs/commands.md to the help of every command.
-func TestCommandsPage(t *testing.T) {
-	var page strings.Builder
-	page.WriteString(`# Every command
-
-What ` + "`husk COMMAND --help`" + ` prints, for all of them. The flags of the first one go
-with every command. A way through them is in the [README](../README.md), what an
-operator does with them in [tasks](tasks).
-
-<!-- made from the commands: go test ./cmd -run Page -update -->
-`)
-	for _, cmd := range newDocumented() {
-		fmt.Fprintf(&page, "\n## %s\n\n```text\n%s\n```\n", cmd.CommandPath(), helpOf(t, cmd))
-	}
-	wantPage(t, "../docs/commands.md", page.String())
-}
-
-// globalFlags is the end of the help of all commands but the first.
-var globalFlags = regexp.MustCompile(`(?s)\n*Global Flags:\n.*`)
-
-func helpOf(t *testing.T, cmd *cobra.Command) string {
-	t.Helper()
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	if err := cmd.Help(); err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(globalFlags.ReplaceAllString(out.String(), ""))
-}
-
-var settingsTable = regexp.MustCompile(`(?s)(<!-- made from [^\n]*-->\n).*?(<!-- end -->)`)
-
-// TestConfigurationPage holds the table in docs/configuration.md to the
-// definitions of the settings.
-func TestConfigurationPage(t *testing.T) {
-	const name = "../docs/configuration.md"
-	var table strings.Builder
-	table.WriteString("| setting | default | what it is |\n|---|---|---|\n")
-	newDocumented()[0].PersistentFlags().VisitAll(func(f *pflag.Flag) { settingRow(&table, f) })
-	serving := pflag.NewFlagSet("", pflag.ContinueOnError)
-	addServeFlags(serving)
-	serving.VisitAll(func(f *pflag.Flag) { settingRow(&table, f) })
-	page, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !settingsTable.Match(page) {
-		t.Fatalf("%s has no place for the table", name)
-	}
-	wantPage(t, name, settingsTable.ReplaceAllString(string(page), "${1}"+strings.ReplaceAll(table.String(), "$", "$$")+"${2}"))
-}
-
-func settingRow(w *strings.Builder, f *pflag.Flag) {
-	value := f.DefValue
-	if value == "" {
-		value = "-"
-	}
-	fmt.Fprintf(w, "| `%s` | %s | %s |\n", f.Name, value, strings.ReplaceAll(f.Usage, "|", `\|`))
-}
-
-// TestReadmeCommands holds the list of commands in the README to those that
-// there are.
-func TestReadmeCommands(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, list, _ := strings.Cut(string(text), "## The command line\n")
-	list, _, _ = strings.Cut(list, "\n## ")
-	told := map[string]bool{}
-	for _, line := range strings.Split(list, "\n") {
-		names, ok := strings.CutPrefix(line, "    husk ")
-		if !ok {
-			continue
-		}
-		names, _, _ = strings.Cut(names, "  ")
-		for name := range strings.SplitSeq(names, ", ") {
-			words := strings.Fields(name)
-			told["husk "+words[0]] = true
-			if len(words) > 1 && strings.ToLower(words[1]) == words[1] {
-				for verb := range strings.SplitSeq(words[1], "|") {
-					told["husk "+words[0]+" "+verb] = true
-				}
+// settingsTable is the table of docs/configuration.md.
+func settingsTable() string {
+	var b strings.Builder
+	table := func(title string, add func(*pflag.FlagSet)) {
+		f := pflag.NewFlagSet(title, pflag.ContinueOnError)
+		add(f)
+		fmt.Fprintf(&b, "\n%s\n\n| flag | variable | key | default | meaning |\n|---|---|---|---|---|\n", title)
+		f.VisitAll(func(f *pflag.Flag) {
+			key, def := "`"+f.Name+"`", "`"+f.DefValue+"`"
+			switch {
+			case f.Name == "config":
+				key, def = "-", "none"
+			case f.Name == "data":
+				def = "`/var/lib/husk` for root, else `~/.local/share/husk`"
+			case f.DefValue == "":
+				def = "none"
 			}
-		}
+			fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s |\n", f.Name, envName(f.Name), key, def, f.Usage)
+		})
 	}
-	for _, cmd := range newDocumented()[1:] {
-		path := cmd.CommandPath()
-		if !told[path] && cmd.Parent().Name() != "completion" {
-			t.Errorf("the README does not list %s", path)
-		}
-		delete(told, path)
-	}
-	for path := range told {
-		t.Errorf("the README lists %s, which is no command", path)
-	}
+	table("Of every command:", addGlobalFlags)
+	table("Of the server; other commands know them too:", addServeFlags)
+	return b.String() + "\n"
 }
 
-// TestManual writes the manual: a page for each command, the same ones every
-// time, which man can show.
-func TestManual(t *testing.T) {
-	pages := writeManual(t, "")
-	if !maps.Equal(pages, writeManual(t, "")) {
-		t.Errorf("a second run wrote other pages")
-	}
-	for _, cmd := range newDocumented() {
-		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-		if text := pages[name]; !strings.Contains(text, cmd.Name()) || !strings.Contains(text, ".SH SYNOPSIS") {
-			t.Errorf("%s is no page: %q", name, text)
-		}
-	}
-	if today := time.Now().Format(time.DateOnly); strings.Contains(pages["husk.1"], today) || !strings.Contains(pages["husk.1"], `.TH "HUSK" "1" ""`) {
-		t.Errorf("husk.1 has a date: %.100q", pages["husk.1"])
-	}
-	if got := writeManual(t, "1735689600")["husk.1"]; !strings.Contains(got, `.TH "HUSK" "1" "2025-01-01"`) {
-		t.Errorf("husk.1 does not have the date that it was given: %.100q", got)
-	}
-	wantRendered(t, pages)
-}
-
-// writeManual returns the pages that husk man writes, by name.
-func writeManual(t *testing.T, epoch string) map[string]string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "man1")
-	var stdout, stderr bytes.Buffer
-	a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: func(name string) string {
-		return map[string]string{"SOURCE_DATE_EPOCH": epoch}[name]
-	}}
-	if code := a.run(t.Context(), []string{"man", dir}); code != exitDone {
-		t.Fatalf("husk man ended with %d: %s", code, &stderr)
-	}
-	pages := map[string]string{}
-	names, err := filepath.Glob(filepath.Join(dir, "*"))
+// TestConfigurationPage: the page says what the definitions say.
+func TestConfigurationPage(t *testing.T) {
+	path := filepath.Join(docFolder, "configuration.md")
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages[filepath.Base(name)] = string(text)
+	before, rest, ok := strings.Cut(string(text), "writes it anew -->\n")
+	table, after, ok2 := strings.Cut(rest, "<!-- end -->")
+	if !ok || !ok2 {
+		t.Fatal("the page has no place for the table")
 	}
-	return pages
-}
-
-// wantRendered lets man show all pages, where there is one.
-func wantRendered(t *testing.T, pages map[string]string) {
-	t.Helper()
-	man, err := exec.LookPath("man")
-	if err != nil {
-		t.Log("there is no man here to show the pages")
+	if table == settingsTable() {
 		return
 	}
+	if !*update {
+		t.Fatalf("the table of settings is not up to date:\n%s", settingsTable())
+	}
+	page := before + "writes it anew -->\n" + settingsTable() + "<!-- end -->" + after
+	if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var codeBlock = regexp.MustCompile("(?ms)^```(sh|yaml|ini)\n(.*?)^```$")
+
+// blocks are the code blocks of a page in one language.
+func blocks(t testing.TB, page, language string) (texts []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(docFolder, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range codeBlock.FindAllStringSubmatch(string(text), -1) {
+		if m[1] == language {
+			texts = append(texts, m[2])
+		}
+	}
+	if len(texts) == 0 {
+		t.Fatalf("%s has no %s", page, language)
+	}
+	return texts
+}
+
+// TestCommandsOfThePages runs every command of the pages, below a folder that
+// stands for /. What needs systemd itself is a stub that notes how it was
+// called.
+func TestCommandsOfThePages(t *testing.T) {
+	for _, page := range []string{"configuration.md", "service.md"} {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			p := newPageRun(t)
+			if page == "configuration.md" {
+				writeFile(t, p.dir, "husk.yaml", blocks(t, page, "yaml")[0])
+			}
+			for _, block := range blocks(t, page, "sh") {
+				if strings.Contains(block, "husk serve") {
+					for line := range strings.Lines(block) {
+						p.serve(strings.TrimSpace(line))
+					}
+				} else {
+					p.sh(block)
+				}
+			}
+		})
+	}
+}
+
+type pageRun struct {
+	t        testing.TB
+	dir      string // where commands run
+	root     string // what stands for /
+	env      []string
+	programs string
+}
+
+func newPageRun(t testing.TB) *pageRun {
 	dir := t.TempDir()
-	names := slices.Sorted(maps.Keys(pages))
-	for i, name := range names {
-		writeFile(t, dir, name, pages[name])
-		names[i] = filepath.Join(dir, name)
+	p := &pageRun{t: t, dir: dir, root: filepath.Join(dir, "root"), programs: filepath.Join(dir, "bin")}
+	program, err := os.Executable()
+	if err == nil {
+		err = os.Mkdir(p.programs, 0o700)
 	}
-	cmd := exec.Command(man, append([]string{"--warnings=w", "--pager=cat", "-l"}, names...)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "MANWIDTH=100", "MAN_KEEP_FORMATTING=")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
-		t.Errorf("man: %v: %s", err, &stderr)
+	for _, folder := range []string{"usr/bin", "etc/systemd/system"} {
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(p.root, folder), 0o755)
+		}
 	}
-	shown := strings.Join(strings.Fields(stdout.String()), " ")
+	units, e := filepath.Abs("../dist")
+	if err == nil && e == nil {
+		err = os.Symlink(units, filepath.Join(dir, "dist"))
+	}
+	if err != nil || e != nil {
+		t.Fatal(err, e)
+	}
+	p.env = []string{asDaemon + "=1", "GORACE=atexit_sleep_ms=0", "HUSK_DATA=" + filepath.Join(dir, "data"), "HUSK_ADDR=127.0.0.1:0",
+		"PATH=" + p.programs + ":" + os.Getenv("PATH"), "RENEWED_LINEAGE=" + dir}
+	// Without a terminal a password comes from a pipe.
+	p.program("husk", `if [ "$*" = passwd ]; then echo "seven crates of apricots" | exec `+program+` passwd --password-stdin; else exec `+program+` "$@"; fi`)
+	p.program("systemctl", `case "$1" in daemon-reload|enable|restart|reload) ;; *) exit 1;; esac`)
+	p.program("systemd-sysusers", `test $# = 0`)
+	good := goodPair(t, "first")
+	writeFile(t, dir, "husk", "the new one")
+	writeFile(t, dir, "fullchain.pem", string(good.cert))
+	writeFile(t, dir, "privkey.pem", string(good.key))
+	return p
+}
+
+func (p *pageRun) program(name, script string) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.programs, name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// sh runs a block as a script that ends at the first failure.
+func (p *pageRun) sh(block string) {
+	p.t.Helper()
+	here := regexp.MustCompile(`(^|\s)/(usr|etc)/`).ReplaceAllString(block, "${1}"+p.root+"/$2/")
+	here = strings.ReplaceAll(here, " -g husk ", " ") // the group need not be there
+	c := exec.Command("sh", "-euc", here)
+	c.Dir, c.Env = p.dir, p.env
+	if out, err := c.CombinedOutput(); err != nil {
+		p.t.Errorf("%v\n%s\n%s", err, block, out)
+	}
+}
+
+// serve runs a line that starts a server, until it serves.
+func (p *pageRun) serve(line string) {
+	p.t.Helper()
+	words := strings.Fields(line)
+	env := append([]string{}, p.env...)
+	for words[0] != "husk" {
+		env, words = append(env, words[0]), words[1:]
+	}
+	for i, w := range words {
+		if _, err := os.Stat(filepath.Join(p.dir, w)); err == nil && i > 0 {
+			words[i] = filepath.Join(p.dir, w)
+		}
+	}
+	d := spawn(p.t, filepath.Join(p.dir, "data"), env, nil, words[1:]...)
+	d.says("husk serves")
+	d.stops()
+}
+
+// TestDropInsOfThePages: systemd understands them.
+func TestDropInsOfThePages(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range blocks(t, "service.md", "ini") {
+		unit := "husk.service"
+		if strings.HasPrefix(text, "[Socket]") {
+			unit = "husk.socket"
+		}
+		dir := t.TempDir()
+		writeFile(t, dir, "husk.service", strings.ReplaceAll(unitText(t, "husk.service"), "/usr/bin/husk", program))
+		writeFile(t, dir, "husk.socket", unitText(t, "husk.socket"))
+		if err := os.Mkdir(filepath.Join(dir, unit+".d"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, unit+".d"), "override.conf", text)
+		t.Setenv("SYSTEMD_UNIT_PATH", dir+":") // the colon: and the usual ones
+		systemdTool(t, "systemd-analyze", "verify", "--man=no", filepath.Join(dir, "husk.service"), filepath.Join(dir, "husk.socket"))
+	}
+}
+
+// TestPageTellsTheBounds: the numbers of the page are those of the program.
+func TestPageTellsTheBounds(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(docFolder, "service.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, want := range []string{
-		`{"email":"ann@example.com","name":"Ann","roles":["user"],"password_hash":"$2y$…","disabled":false}`,
-		"HUSK_LOG_LEVEL", "husk role set wiki-editor --permission wiki#page/edit", "8 attention: what was looked for was found",
+		fmt.Sprintf("for at most %d seconds", int(handoverPatience.Seconds())),
+		fmt.Sprintf("(%d where it listens on `addr` itself)", int(lockWait.Seconds())),
+		fmt.Sprintf("looked at every %d seconds", int(certificateCheck.Seconds())),
+		fmt.Sprintf("try for %d seconds", int(lockWait.Seconds())),
+		"answers no read for 30 seconds",
 	} {
-		if !strings.Contains(shown, want) {
-			t.Errorf("man does not show %q", want)
+		if !strings.Contains(string(text), want) {
+			t.Errorf("it does not say %q", want)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/term"
 
-	"husk/web/password"
+	"husk/web"
 )
 
 // terminal returns the file descriptor of stdin where a person sits there.
@@ -38,7 +38,7 @@ func (a *app) newPassword(fromStdin bool) (string, error) {
 		return "", err
 	}
 	// Said before the second time, and before anything is connected.
-	if err := password.Check(first); err != nil {
+	if err := web.CheckPassword(first); err != nil {
 		return "", &failure{code: exitFailure, err: err, what: err.Error()}
 	}
 	second, err := a.askSecret(fd, "The same again: ")

@@ -102,7 +102,12 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 // run serves the store until ctx ends.
 func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, inherited []net.Listener, hangups <-chan os.Signal) error {
 	s.warnOfWideFolder(s.log.Logger)
-	server, err := s.handler(store, s.log.Logger)
+	watched, err := s.monitoring()
+	if err != nil {
+		return err
+	}
+	defer watched.close()
+	server, err := newServer(watched.config(s.config(store, s.log.Logger)))
 	if err != nil {
 		return err
 	}
@@ -121,6 +126,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 		listeners = []net.Listener{l}
 	}
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
+	watched.serve(s.log.Logger)
 	server.ListensOn(listeners[0].Addr())
 	s.tellSetup(ctx, store, server)
 	s.manager.notify(s.log.Logger, "READY=1")
@@ -314,14 +320,19 @@ func (a *app) listenControl() (net.Listener, error) {
 }
 
 func (a *app) listenTCP() (net.Listener, error) {
-	l, err := net.Listen("tcp", a.settings.Addr)
+	return listen(a.settings.Addr, "--addr")
+}
+
+// listen listens on an address that a setting named.
+func listen(addr, flag string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return nil, &failure{code: exitFailure, err: err, what: fmt.Sprintf("can't listen on %s: %v", a.settings.Addr, err),
-			next: "choose another address with --addr"}
+		return nil, &failure{code: exitFailure, err: err, what: fmt.Sprintf("can't listen on %s: %v", addr, err),
+			next: "choose another address with " + flag}
 	}
 	return l, nil
 }

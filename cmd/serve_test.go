@@ -201,12 +201,10 @@ func TestStop(t *testing.T) {
 	d := spawn(t, data, nil, []*os.File{socket}, "serve")
 	d.says("husk serves")
 
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST /account/login HTTP/1.1\r\nHost: husk\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"passw")
+	// In the kernel's queue a connection would be the next server's: this one
+	// was accepted.
+	conn := d.dial()
+	fmt.Fprint(conn, "POST /account/login HTTP/1.1\r\nHost: husk\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"passw")
 	d.signal(syscall.SIGTERM)
 	await(t, "the control socket is gone", func() bool {
 		_, err := os.Lstat(filepath.Join(data, "husk.sock"))
@@ -218,6 +216,7 @@ func TestStop(t *testing.T) {
 		t.Fatalf("the inherited socket was shut: %v", err)
 	}
 	defer later.Close()
+	later.SetDeadline(time.Now().Add(soon))
 	fmt.Fprint(later, "GET /livez HTTP/1.1\r\nHost: husk\r\nConnection: close\r\n\r\n")
 
 	if _, err := io.WriteString(conn, `ord":""}`); err != nil {
@@ -281,6 +280,62 @@ func TestReload(t *testing.T) {
 	d.signal(syscall.SIGHUP)
 	d.says("the configuration file can't be read")
 	d.stops()
+}
+
+// TestRootBesideTheService: root's commands work with the store of the
+// service's user, beside the server and without it, and leave it to that user.
+func TestRootBesideTheService(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root")
+	}
+	t.Parallel()
+	const user = 63535
+	folder, err := os.MkdirTemp("", "husk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	data := filepath.Join(folder, "data")
+	if err := errors.Join(os.Chmod(folder, 0o755), os.Mkdir(data, 0o700), os.Chown(data, user, user)); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"HUSK_DATA=" + data}
+	root := func(want string, args ...string) {
+		t.Helper()
+		if r := runHere(t, env, "", args...); r.code != exitDone || !strings.Contains(r.out, want) {
+			t.Fatalf("%v: %d, %s%s", args, r.code, r.out, r.errors)
+		}
+	}
+	root("", "token", "create", "--name", "before") // it makes the store
+	for _, name := range []string{"before", "after"} {
+		d := spawnAs(t, user, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
+		d.says("husk serves")
+		root("running server", "health")
+		root(name, "token", "list")
+		d.stops()
+		root("", "token", "create", "--name", "after")
+		root("no server runs", "health")
+	}
+}
+
+// TestTrustedProxy: the setting arrives where addresses are looked at.
+func TestTrustedProxy(t *testing.T) {
+	t.Parallel()
+	for address, env := range map[string][]string{"127.0.0.1": nil, "192.0.2.7": {"HUSK_TRUSTED_PROXY=10.0.0.0/8,127.0.0.1"}} {
+		d := spawn(t, filepath.Join(t.TempDir(), "data"), env, nil, "serve", "--addr", "127.0.0.1:0", "--access-log")
+		r, err := http.NewRequest("GET", "http://"+d.addr()+"/account/profile", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Forwarded-For", "198.51.100.66, 192.0.2.7, 10.0.0.2")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		d.says(`"address":"` + address + `"`)
+		d.stops()
+	}
 }
 
 func TestLiveLog(t *testing.T) {

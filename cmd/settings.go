@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"husk/web/ratelimit"
+	"husk/web"
 )
 
 // settings are what flags, environment and file come to. Each is defined once,
@@ -35,12 +35,14 @@ type settings struct {
 	SessionTTL     time.Duration
 	MaxTokenTTL    time.Duration
 	CORSOrigins    []string
-	Login          ratelimit.Config
+	Tries          web.Tries
 	AuditKeep      time.Duration
 	AuditEntries   int64
 	AccessLog      bool
 	LogLevel       string
 	LogFormat      string
+	MetricsAddr    string
+	NotifyCommand  string
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
@@ -64,9 +66,11 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Int("login-attempts", 5, "wrong passwords in a row for an account before the next try waits")
 	f.Int("login-address-attempts", 20, "wrong passwords from an address before the next try waits")
 	f.Var(newDuration(15*time.Second), "login-delay", "the first wait; it doubles with each wrong password")
-	f.Var(newDuration(ratelimit.MaxDelay), "login-max-delay", "the longest wait, an hour at most")
+	f.Var(newDuration(time.Hour), "login-max-delay", "the longest wait, an hour at most")
 	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
 	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
+	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
+	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
 	f.Var(&formed{"auto", oneOf("text", "json", "auto")}, "log-format", "text, json, or auto: text on a terminal, json elsewhere")
@@ -197,8 +201,11 @@ func copyValue(to, from pflag.Value) {
 // set sets a value from text, with an error for people.
 func set(v pflag.Value, text string) error {
 	err := v.Set(text)
-	if err != nil && v.Type() == "bool" {
+	switch {
+	case err != nil && v.Type() == "bool":
 		return errors.New("it is true or false")
+	case err != nil && strings.HasPrefix(v.Type(), "int"):
+		return errors.New("it is a whole number")
 	}
 	return err
 }
@@ -215,14 +222,15 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
+		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		TLSCert: text(f, "tls-cert"), TLSKey: text(f, "tls-key"),
 		TrustedProxies: *f.Lookup("trusted-proxy").Value.(*prefixes),
 		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"),
 	}
 	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
-	s.Login.Base, s.Login.Max, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
-	s.Login.Free, errs[3] = f.GetInt("login-attempts")
-	s.Login.AddressFree, errs[4] = f.GetInt("login-address-attempts")
+	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
+	s.Tries.Account, errs[3] = f.GetInt("login-attempts")
+	s.Tries.Address, errs[4] = f.GetInt("login-address-attempts")
 	s.AuditEntries, errs[5] = f.GetInt64("audit-entries")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")

@@ -16,8 +16,6 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
-	"husk/web/password"
-	"husk/web/ratelimit"
 )
 
 // session is a client with what has to end after the last request.
@@ -144,12 +142,11 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 	}, nil
 }
 
-// handler wires the server: what serve runs, and what a command runs in its
-// own process.
-func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
-	s, err := web.New(web.Config{
+// config is the server: what serve runs, and what a command runs in its own
+// process. What only serve has, it adds.
+func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
+	return web.Config{
 		Store:       store,
-		Passwords:   password.New(password.Config{Params: password.DefaultParams()}),
 		Log:         log,
 		Version:     version(),
 		SessionTTL:  a.settings.SessionTTL,
@@ -160,13 +157,17 @@ func (a *app) handler(store *db.Store, log *slog.Logger) (*web.Server, error) {
 		Dir:         a.settings.Data,
 
 		TrustedProxies: a.settings.TrustedProxies,
-		Limiter:        ratelimit.New(a.settings.Login),
+		Tries:          a.settings.Tries,
 		CORSOrigins:    a.settings.CORSOrigins,
 		AuditKeep:      a.settings.AuditKeep,
 		AuditEntries:   a.settings.AuditEntries,
 
 		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
-	})
+	}
+}
+
+func newServer(c web.Config) (*web.Server, error) {
+	s, err := web.New(c)
 	if err != nil {
 		return nil, &failure{code: exitUsage, err: err, what: fmt.Sprintf("the settings don't fit: %v", err)}
 	}

@@ -56,6 +56,13 @@ func isAddr(text string) error {
 	return nil
 }
 
+func isOptionalAddr(text string) error {
+	if text == "" {
+		return nil
+	}
+	return isAddr(text)
+}
+
 func isPublicURL(text string) error {
 	if text == "" {
 		return nil

@@ -50,6 +50,18 @@ func (q *AuditQuery) unlimited() bool {
 	return q.Actor == "" && q.Action == "" && q.Target == "" && q.Since.IsZero() && q.Until.IsZero()
 }
 
+// exact tells whether all that stands in the index matches: it can be counted
+// unread.
+func (q *AuditQuery) exact() bool {
+	narrow := 0
+	for _, by := range []string{q.Actor, q.Action, q.Target} {
+		if by != "" {
+			narrow++
+		}
+	}
+	return narrow == 1 && q.Since.IsZero() && q.Until.IsZero()
+}
+
 // Audit returns a page of the audit log. A damaged entry is passed over here:
 // the rest stays readable, and VerifyAudit names the place.
 func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err error) {
@@ -75,8 +87,13 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 		return page, err
 	}
 	bucket, prefix := q.index()
-	skip := l.from
+	skip, exact := l.from, q.exact()
 	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, _ []byte) bool {
+		if exact && (skip > 0 || len(page.Items) == l.size) {
+			page.Total++
+			skip--
+			return page.Total <= MaxWindow
+		}
 		e := t.auditEntry(key[len(key)-8:])
 		if e == nil || !q.matches(e) {
 			return e == nil || q.Since.IsZero() || !e.Time.Before(q.Since)

@@ -27,6 +27,9 @@ type cache[T any] struct {
 type cacheShard[T any] struct {
 	sync.RWMutex
 	records map[string]*T
+	// hits shares its cache line with the lock that every get takes anyway: a
+	// counter of the whole cache would be one more line that all cores fight for.
+	hits atomic.Uint64
 }
 
 func newCache[T any](size int) *cache[T] {
@@ -48,6 +51,7 @@ func (c *cache[T]) get(id string, load func() (*T, error)) (*T, error) {
 	r := s.records[id]
 	s.RUnlock()
 	if r != nil {
+		s.hits.Add(1)
 		return r, nil
 	}
 	c.misses.Add(1)
@@ -86,4 +90,12 @@ func (c *cache[T]) drop(ids []string) {
 		delete(s.records, id)
 		s.Unlock()
 	}
+}
+
+func (c *cache[T]) stats() CacheStats {
+	stats := CacheStats{Misses: c.misses.Load()}
+	for i := range c.shards {
+		stats.Hits += c.shards[i].hits.Load()
+	}
+	return stats
 }

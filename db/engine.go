@@ -63,3 +63,19 @@ type Checker interface {
 	// write. It returns an error where it could not go on.
 	Check(ctx context.Context, report func(error)) error
 }
+
+// Measurer is what an Engine can be besides: one that tells its figures.
+type Measurer interface {
+	// Stats answers the zero value where the engine serves no more.
+	Stats() EngineStats
+}
+
+// EngineStats are figures of an engine, as of one moment.
+type EngineStats struct {
+	Size         int64 // of the file, in bytes
+	PageSize     int   // in bytes
+	FreePages    int   // pages that the next writes can use
+	PendingPages int   // pages that wait for a reader's end to become free
+	Reads        int   // read transactions since it was opened
+	Commits      int   // commits in the life of the file
+}

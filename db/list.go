@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"slices"
 	"strings"
@@ -109,8 +110,9 @@ func (c *collection[T]) list(t *txn, l listing, total string) (Page[T], error) {
 	prefix := indexPrefix(l.scope, l.kind)
 	var ids []string
 	var last []byte
-	err = t.scanAfter(c.indexBucket(), prefix, l, func(key []byte, id string) {
+	err = t.scanAfter(c.indexBucket(), prefix, l, func(key []byte, id string) bool {
 		ids, last = append(ids, id), key[len(prefix):]
+		return true
 	})
 	if err != nil {
 		return page, err
@@ -128,8 +130,9 @@ func (c *collection[T]) list(t *txn, l listing, total string) (Page[T], error) {
 	return page, nil
 }
 
-// scanAfter calls f for up to l.size index entries behind cursor and from.
-func (t *txn) scanAfter(bucket string, prefix []byte, l listing, f func(key []byte, id string)) error {
+// scanAfter calls f for up to l.size index entries behind cursor and from,
+// until it answers false.
+func (t *txn) scanAfter(bucket string, prefix []byte, l listing, f func(key []byte, id string) (more bool)) error {
 	var from []byte
 	if l.after != nil {
 		from = append(slices.Clone(prefix), l.after...)
@@ -146,21 +149,25 @@ func (t *txn) scanAfter(bucket string, prefix []byte, l listing, f func(key []by
 			skip--
 			return true
 		}
-		f(key, string(value))
 		room--
-		return room > 0
+		return f(key, string(value)) && room > 0
 	})
 }
 
 // listMatching serves a page of the records that have a word beginning with
 // each of the words asked for. Its cost is bounded by MaxWindow, not by the
 // store: the rarest word decides which records are looked at, and no more than
-// MaxWindow of them.
+// MaxWindow of them. Where it has more, the list itself is looked at first.
 func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
 	var page Page[T]
 	ids, capped, err := c.candidates(t, l)
 	if err != nil {
 		return page, err
+	}
+	if capped {
+		if page, whole, err := c.listCommon(t, l); err != nil || whole {
+			return page, err
+		}
 	}
 	type match struct {
 		key    []byte
@@ -205,6 +212,38 @@ func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
 	return page, nil
 }
 
+// listCommon serves a page for words that very many records have: those that
+// stand at its place in the order of the list are soon found by looking at one
+// after the other. It looks at no more than MaxWindow, and tells whether that
+// was enough.
+func (c *collection[T]) listCommon(t *txn, l listing) (page Page[T], whole bool, err error) {
+	page = Page[T]{Total: MaxWindow, AtMost: true}
+	prefix := indexPrefix(l.scope, l.kind)
+	var failed error
+	looked, passed, last := 0, 0, []byte(nil)
+	window := l
+	window.from, window.size = 0, MaxWindow
+	err = t.scanAfter(c.indexBucket(), prefix, window, func(key []byte, id string) (more bool) {
+		looked++
+		r, err := c.get(t, id)
+		if err != nil {
+			failed = err
+			return false
+		}
+		if !hasWords(c.index(r), l.scope, l.words) {
+			return true
+		}
+		if passed++; passed > l.from && len(page.Items) < l.size {
+			page.Items, last = append(page.Items, r), key[len(prefix):]
+		}
+		return len(page.Items) < l.size
+	})
+	if l.size > 0 && len(page.Items) == l.size {
+		page.After = formatCursor(l.bound, last)
+	}
+	return page, len(page.Items) == l.size || looked < MaxWindow, errors.Join(err, failed)
+}
+
 // beyond tells whether key comes behind the cursor.
 func (l *listing) beyond(key []byte) bool {
 	if l.reverse {
@@ -214,26 +253,30 @@ func (l *listing) beyond(key []byte) bool {
 }
 
 // candidates returns the ids of the records that have the rarest of the words,
-// at most MaxWindow, and whether there would be more.
+// at most MaxWindow, and whether there would be more. The longest word is
+// likely the rarest: of the others no more is read than it has.
 func (c *collection[T]) candidates(t *txn, l listing) (ids []string, capped bool, err error) {
-	for i, word := range l.words {
-		some, more, err := c.withWord(t, l.scope, word)
+	most := MaxWindow
+	for i, word := range slices.SortedFunc(slices.Values(l.words), func(a, b string) int { return len(b) - len(a) }) {
+		some, more, err := c.withWord(t, l.scope, word, most)
 		if err != nil {
 			return nil, false, err
 		}
-		if i == 0 || len(some) < len(ids) {
-			ids, capped = some, more
+		if i == 0 || !more {
+			ids, capped, most = some, more, len(some)
 		}
 	}
 	return ids, capped, nil
 }
 
-func (c *collection[T]) withWord(t *txn, scope, word string) (ids []string, more bool, err error) {
+// withWord returns up to most ids of records with a word that begins so, and
+// whether there are more.
+func (c *collection[T]) withWord(t *txn, scope, word string, most int) (ids []string, more bool, err error) {
 	prefix := append(indexPrefix(scope, byWord), word...)
 	seen := map[string]bool{}
 	err = t.scan(c.indexBucket(), prefix, nil, false, func(_, value []byte) bool {
 		if id := string(value); !seen[id] {
-			if len(ids) == MaxWindow {
+			if len(ids) == most {
 				more = true
 				return false
 			}

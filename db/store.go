@@ -43,6 +43,7 @@ type Store struct {
 
 	use      *useLog
 	refusals refusalLog
+	figures  figures
 }
 
 // Options of Open. The zero value is what a server uses.
@@ -143,7 +144,9 @@ func (s *Store) begin(tx Tx, actor *Actor) *txn {
 }
 
 func (s *Store) view(ctx context.Context, f func(*txn) error) error {
-	return s.engine.View(ctx, func(tx Tx) error { return f(s.begin(tx, nil)) })
+	err := s.engine.View(ctx, func(tx Tx) error { return f(s.begin(tx, nil)) })
+	s.figures.failed(err)
+	return err
 }
 
 // update runs f and drops what it changed from memory. It drops after a
@@ -151,6 +154,7 @@ func (s *Store) view(ctx context.Context, f func(*txn) error) error {
 // the commit came.
 func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) error {
 	var t *txn
+	began := time.Now()
 	err := s.engine.Update(ctx, func(tx Tx) error {
 		t = s.begin(tx, actor)
 		if err := f(t); err != nil {
@@ -158,6 +162,8 @@ func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) er
 		}
 		return s.markTime(t)
 	})
+	s.figures.updates.add(time.Since(began))
+	s.figures.failed(err)
 	if t != nil {
 		s.drop(t.dirty)
 	}

@@ -1,9 +1,12 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -40,9 +43,9 @@ func (u *Use) see(address string) (new bool) {
 	return true
 }
 
-// useLog collects uses in memory until FlushUse writes them in one
-// transaction. It is bounded: at maxUses it asks for a flush, at twice that it
-// forgets new ones.
+// useLog collects uses in memory until FlushUse writes them. It is bounded: at
+// maxUses it asks for a flush, at twice that it forgets those of credentials
+// that it does not hold yet.
 type useLog struct {
 	seed   maphash.Seed
 	shards [cacheShards]useShard
@@ -69,8 +72,9 @@ func (l *useLog) note(bucket, id string, u Use) {
 	if s.uses == nil {
 		s.uses = map[useKey]Use{}
 	}
+	before, known := s.uses[useKey{bucket, id}]
 	n := len(s.uses)
-	if n >= 2*maxUses/cacheShards {
+	if n >= 2*maxUses/cacheShards && !known {
 		return
 	}
 	if n >= maxUses/cacheShards {
@@ -79,7 +83,6 @@ func (l *useLog) note(bucket, id string, u Use) {
 		default:
 		}
 	}
-	before := s.uses[useKey{bucket, id}]
 	if u.Old.IsZero() {
 		u.Old = before.Old
 	}
@@ -137,33 +140,47 @@ func (s *Store) NoteSessionUse(id, address string) {
 // UsesFull delivers when uses should be flushed before their time.
 func (s *Store) UsesFull() <-chan struct{} { return s.use.full }
 
+// flushStep is how many uses one transaction of a flush writes: others who
+// write wait for no more than one.
+const flushStep = 1000
+
 // FlushUse writes the uses and the refusals that were noted since the last
-// flush, in one transaction. What belongs to a credential that is gone is
-// dropped.
+// flush, in steps and in the order of keys. What belongs to a credential that
+// is gone is dropped.
 func (s *Store) FlushUse(ctx context.Context) error {
 	uses, refused := s.use.take(), s.refusals.take()
-	if len(uses)+len(refused) == 0 {
-		return nil
-	}
-	err := s.update(ctx, &Actor{}, func(t *txn) error {
-		for _, e := range refused {
-			if err := t.append(e); err != nil {
-				return err
-			}
-		}
-		for k, u := range uses {
-			if err := t.putUse(k, u); err != nil {
-				return err
-			}
-		}
-		return nil
+	keys := slices.SortedFunc(maps.Keys(uses), func(a, b useKey) int {
+		return cmp.Or(strings.Compare(a.bucket, b.bucket), strings.Compare(a.id, b.id))
 	})
-	if err != nil {
-		// A full disk must not cost what an inquiry needs.
-		s.use.giveBack(uses)
-		s.refusals.giveBack(refused)
+	for len(keys)+len(refused) > 0 {
+		step := keys[:min(len(keys), flushStep)]
+		err := s.update(ctx, &Actor{}, func(t *txn) error { return t.putNoted(step, uses, refused) })
+		if err != nil {
+			// A full disk must not cost what an inquiry needs.
+			s.use.giveBack(uses)
+			s.refusals.giveBack(refused)
+			return err
+		}
+		for _, k := range step {
+			delete(uses, k)
+		}
+		keys, refused = keys[len(step):], nil
 	}
-	return err
+	return nil
+}
+
+func (t *txn) putNoted(keys []useKey, uses map[useKey]Use, refused []Event) error {
+	for _, e := range refused {
+		if err := t.append(e); err != nil {
+			return err
+		}
+	}
+	for _, k := range keys {
+		if err := t.putUse(k, uses[k]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *txn) putUse(k useKey, u Use) error {

@@ -13,6 +13,10 @@ import (
 	"husk/web/session"
 )
 
+// CheckPassword tells whether a new password may be one, as far as that can be
+// told without its user: its error is for the one who typed it.
+func CheckPassword(pass string) error { return password.Check(pass) }
+
 // errLogin is the one answer to a failed sign-in: it tells nothing about which
 // accounts exist.
 var errLogin = forbidden("login_failed", "the email or the password is wrong, or the account may not sign in")
@@ -96,7 +100,8 @@ type verified struct {
 
 // signIn checks a password. Every refusal costs the same work, whether the
 // account exists, is disabled, or has no password.
-func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*verified, error) {
+func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v *verified, err error) {
+	defer func() { s.Metrics.countLogin(v != nil, err) }()
 	ctx := c.Request().Context()
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err
@@ -124,7 +129,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (*v
 		return nil, errLogin
 	}
 	try.Success()
-	v := &verified{User: user}
+	v = &verified{User: user}
 	if stale {
 		// The sign-in is good either way: a busy server hashes next time.
 		v.rehash, _ = s.Passwords.Hash(ctx, pass)

@@ -9,11 +9,13 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/db"
 	"husk/db/bolt"
@@ -27,20 +29,36 @@ import (
 // against the floor: an echo handler that writes 150 bytes of JSON, in the
 // same run and in turn with it, so that the ratio holds on a noisy machine.
 //
+// Each case runs without metrics and with them.
+//
 //	go test ./web -run '^$' -bench Check -benchtime 20000x
 func BenchmarkCheck(b *testing.B) {
 	s, apiToken, jwt := benchServer(b)
+	config := s.Config
+	var err error
+	if config.Metrics, err = NewMetrics(prometheus.NewRegistry()); err != nil {
+		b.Fatal(err)
+	}
+	measured, err := New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
 	floor := echo.New()
 	body := []byte(fmt.Sprintf(`{"floor":%q}`, fmt.Sprintf("%0139d", 0)))
 	floor.GET("/account/profile", func(c echo.Context) error { return c.JSONBlob(http.StatusOK, body) })
 
-	cases := []struct{ name, header string }{
-		{"X-API-TOKEN", "X-API-TOKEN: " + apiToken},
-		{"Bearer", "Authorization: Bearer " + jwt},
+	cases := []struct {
+		name, header string
+		server       *Server
+	}{
+		{"X-API-TOKEN", "X-API-TOKEN: " + apiToken, s},
+		{"Bearer", "Authorization: Bearer " + jwt, s},
+		{"X-API-TOKEN/metrics", "X-API-TOKEN: " + apiToken, measured},
+		{"Bearer/metrics", "Authorization: Bearer " + jwt, measured},
 	}
 	for _, c := range cases {
 		b.Run(c.name, func(b *testing.B) {
-			base, own := dialBench(b, &http.Server{Handler: floor}, ""), dialBench(b, s.HTTPServer(), c.header)
+			base, own := dialBench(b, &http.Server{Handler: floor}, ""), dialBench(b, c.server.HTTPServer(), c.header)
 			base.run(b, 500)
 			own.run(b, 500)
 			var floorCPU, ownCPU time.Duration
@@ -128,7 +146,7 @@ func dialBench(b *testing.B, hs *http.Server, header string) *benchClient {
 		header += "\r\n"
 	}
 	return &benchClient{
-		conn: conn, in: bufio.NewReader(conn), body: make([]byte, 8<<10),
+		conn: conn, in: bufio.NewReader(conn), body: make([]byte, 1<<20),
 		request: []byte("GET /account/profile HTTP/1.1\r\nHost: localhost\r\n" + header + "\r\n"),
 	}
 }
@@ -157,6 +175,8 @@ func (c *benchClient) read() error {
 			return err
 		case first && string(line[9:12]) != "200":
 			return fmt.Errorf("answer %q", line)
+		case len(line) == 2 && length < 0:
+			return c.readChunks()
 		case len(line) == 2:
 			_, err := io.ReadFull(c.in, c.body[:length])
 			return err
@@ -165,6 +185,23 @@ func (c *benchClient) read() error {
 			for _, digit := range line[16 : len(line)-2] {
 				length = length*10 + int(digit-'0')
 			}
+		}
+	}
+}
+
+// readChunks takes a body of unknown length off the connection (RFC 9112, 7.1).
+func (c *benchClient) readChunks() error {
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(string(line[:len(line)-2]), 16, 64)
+		if err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c.in, c.body[:n+2]); err != nil || n == 0 {
+			return err
 		}
 	}
 }

@@ -2,6 +2,9 @@ package web_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -424,4 +427,25 @@ func TestJWTNeedsItsSession(t *testing.T) {
 	bob = s.signIn(bob)
 	s.do("POST", "/account/logout", "", bob.session()).want(200)
 	s.do("GET", "/account/profile", "", bob.session()).want(401, "invalid_token")
+}
+
+// A credential over 8 KiB is refused before anything looks inside, be it ever
+// so good.
+func TestOversizedGoodJWT(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	keys, err := s.store.Keys(t.Context())
+	must(t, err)
+	claims, _, err := session.NewParser(s.clock.now).Parse(ann.jwt, keys)
+	must(t, err)
+	for pad, want := range map[int]int{1000: 200, 5000: 200, 9000: 401} {
+		b64 := base64.RawURLEncoding
+		payload := strings.TrimSuffix(jsonOf(claims), "}") + `,"pad":"` + strings.Repeat("a", pad) + `"}`
+		input := b64.EncodeToString([]byte(`{"alg":"HS256","kid":"`+keys.Signing.ID+`"}`)) + "." + b64.EncodeToString([]byte(payload))
+		mac := hmac.New(sha256.New, keys.Signing.Secret)
+		mac.Write([]byte(input))
+		jwt := input + "." + b64.EncodeToString(mac.Sum(nil))
+		s.do("GET", "/account/profile", "", bearer(jwt)).want(want)
+		s.do("GET", "/account/profile", "", cookie(jwt)).want(want)
+	}
 }

@@ -122,10 +122,7 @@ func TestDocsPage(t *testing.T) {
 // In a browser the page shows every operation, its policy refuses nothing, and
 // nothing is said on the console.
 func TestDocsInBrowser(t *testing.T) {
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("there is no chromium here")
-	}
+	browser := findChromium(t)
 	s, _, _ := benchServer(t)
 	server := httptest.NewServer(s)
 	defer server.Close()

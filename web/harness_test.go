@@ -32,7 +32,6 @@ import (
 	"husk/web/api"
 	"husk/web/control"
 	"husk/web/password"
-	"husk/web/ratelimit"
 )
 
 // server is a Husk over a store of its own. There are two ways in: the
@@ -83,7 +82,7 @@ func newBareServer(t testing.TB, edits ...func(*web.Config)) *server {
 		OpenCopy: func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) },
 		// Most tests are not about the throttle, and try one password after
 		// another; those in throttle_test.go set its limits.
-		Limiter: ratelimit.New(ratelimit.Config{Free: 1 << 20, AddressFree: 1 << 20, Now: s.clock.now}),
+		Tries: web.Tries{Account: 1 << 20, Address: 1 << 20, Now: s.clock.now},
 	}
 	for _, edit := range edits {
 		edit(&config)

@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -13,16 +15,83 @@ import (
 
 // health tells how the server is; it is 200 also when that is not well.
 func (s *Server) health(c echo.Context, _ *db.Actor) error {
-	uptime := int64(s.Store.Now().Sub(s.started) / time.Second)
-	return write(c, api.Health{Status: s.healthStatus(c.Request().Context()), Version: s.Version, Uptime: max(0, uptime)})
+	return write(c, s.healthNow(s.healthStatus(c.Request().Context())))
 }
 
-// healthStatus is one of green, yellow and red.
+func (s *Server) healthNow(status string) api.Health {
+	uptime := int64(s.Store.Now().Sub(s.started) / time.Second)
+	return api.Health{Status: status, Version: s.Version, Uptime: max(0, uptime)}
+}
+
+// healthStatus is one of green, yellow (it answers, and needs attention) and
+// red (it does not answer).
 func (s *Server) healthStatus(ctx context.Context) string {
 	if _, err := s.Store.Schema(ctx); err != nil {
 		return "red"
 	}
+	return colour(s.warnings(s.proveWrite(ctx)))
+}
+
+func colour(warnings []api.Warning) string {
+	if len(warnings) > 0 {
+		return "yellow"
+	}
 	return "green"
+}
+
+// healthDetails tells more, to those who may know.
+func (s *Server) healthDetails(c echo.Context, _ *db.Actor) error {
+	ctx := c.Request().Context()
+	proved := s.proveWrite(ctx)
+	engine := s.Store.Stats().Engine
+	out := api.HealthDetails{
+		Warnings: s.warnings(proved), Writable: writable(proved),
+		StoreBytes: engine.Size, FreeBytes: int64(engine.FreePages) * int64(engine.PageSize),
+	}
+	out.Health = s.healthNow(colour(out.Warnings))
+	if ends := s.certExpiry(); !ends.IsZero() {
+		ends = ends.UTC()
+		out.CertExpires = &ends
+	}
+	if err := s.countRecords(ctx, &out); err != nil {
+		s.log.Error("the store does not answer", "request_id", requestID(c), "error", err)
+		out.Status = "red"
+		out.Warnings = append(out.Warnings, api.Warning{Code: "store_unreadable", Text: "the store does not answer; see the log"})
+	}
+	return write(c, out)
+}
+
+func (s *Server) countRecords(ctx context.Context, out *api.HealthDetails) error {
+	counts, err := s.Store.Counts(ctx)
+	if err != nil {
+		return err
+	}
+	expiring, err := s.Store.ExpiringTokens(ctx, expiryWarning)
+	out.Users, out.Tokens, out.Sessions, out.TokensExpiring = counts["users"], counts["tokens"], counts["sessions"], expiring.Count
+	return err
+}
+
+// warnings tells what needs attention; proved is what proveWrite answered.
+func (s *Server) warnings(proved error) []api.Warning {
+	all := []api.Warning{}
+	if proved != nil && !errors.Is(proved, errNotProved) {
+		all = append(all, writeWarning(proved))
+	}
+	if fault := s.Store.ClockFault(); fault > 0 {
+		all = append(all, api.Warning{Code: eventClock, Text: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+	}
+	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
+		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})
+	}
+	return all
+}
+
+// certExpiry returns when the certificate that is served ends, or zero.
+func (s *Server) certExpiry() time.Time {
+	if s.CertExpiry == nil {
+		return time.Time{}
+	}
+	return s.CertExpiry()
 }
 
 // livez answers as long as the process does.
@@ -30,15 +99,112 @@ func (s *Server) livez(c echo.Context, _ *db.Actor) error {
 	return write(c, api.Status{Status: "ok"})
 }
 
-// readyz answers 200 while the store answers.
+// readyz answers 200 while the store can be read and written.
 func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
-	if _, err := s.Store.Schema(c.Request().Context()); err != nil {
+	ctx := c.Request().Context()
+	if _, err := s.Store.Schema(ctx); err != nil {
 		s.log.Error("not ready", "request_id", requestID(c), "error", err)
-		return &failure{status: http.StatusServiceUnavailable, code: "not_ready", reason: "the store does not answer; see the log", retryAfter: 10 * time.Second}
+		return notReady("the store does not answer; see the log")
+	}
+	if err := s.proveWrite(ctx); err != nil && !errors.Is(err, errNotProved) {
+		return notReady(writeWarning(err).Text)
 	}
 	ready := api.Ready{Status: "ok", Warnings: []string{}}
-	if fault := s.Store.ClockFault(); fault > 0 {
-		ready.Warnings = append(ready.Warnings, "the machine's clock is set back by "+fault.Round(time.Second).String()+"; set it right")
+	for _, w := range s.warnings(nil) {
+		ready.Warnings = append(ready.Warnings, w.Text)
 	}
 	return write(c, ready)
+}
+
+func notReady(reason string) error {
+	return &failure{status: http.StatusServiceUnavailable, code: "not_ready", reason: reason, retryAfter: proofLife}
+}
+
+const (
+	proofLife     = 10 * time.Second // how long a proof holds: probes don't wear the disk
+	proofPatience = 5 * time.Second  // how long a probe waits for one
+)
+
+var (
+	errNotProved = errors.New("no server runs: nothing is written to find out")
+	errSlowWrite = errors.New("a write takes longer than " + proofPatience.String())
+)
+
+// proof is whether changes can be written, found out by one at a time.
+type proof struct {
+	mu      sync.Mutex
+	at      time.Time     // of the last result; zero: none yet
+	err     error         // that result
+	running chan struct{} // closed when the try under way ends; nil: none is
+}
+
+// proveWrite tells whether a change can be written, by writing one, at most
+// once in proofLife. A disk that hangs costs one goroutine, and those who ask
+// their patience. Only a running server writes; else it is errNotProved.
+func (s *Server) proveWrite(ctx context.Context) error {
+	if !s.running.Load() {
+		return errNotProved
+	}
+	p := &s.proof
+	p.mu.Lock()
+	if age := s.Store.Now().Sub(p.at); p.running == nil && (p.at.IsZero() || age < 0 || age >= proofLife) {
+		p.running = make(chan struct{})
+		// The result is for all who ask: it must not depend on whether the first
+		// one stays.
+		go s.background(func() { s.tryWrite(context.WithoutCancel(ctx)) })
+	}
+	running := p.running
+	p.mu.Unlock()
+	if running != nil {
+		patience := time.NewTimer(s.proofPatience)
+		defer patience.Stop()
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-patience.C:
+			return errSlowWrite
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+func (s *Server) tryWrite(ctx context.Context) {
+	err := errors.New("the try to write was cut short") // by a panic
+	defer func() {
+		p := &s.proof
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.at, p.err = s.Store.Now(), err
+		close(p.running)
+		p.running = nil
+	}()
+	if err = s.Store.ProveWrite(ctx); err != nil {
+		s.log.Error("changes can't be written", "error", err)
+	}
+}
+
+// writeWarning says why changes are refused, in words for everybody.
+func writeWarning(err error) api.Warning {
+	switch {
+	case errors.Is(err, db.ErrFull):
+		return api.Warning{Code: eventFull, Text: "the disk is full: changes are refused, credentials are still checked; free some space"}
+	case errors.Is(err, db.ErrDamaged):
+		return api.Warning{Code: eventDamaged, Text: "the store is damaged: run 'husk check' and restore a backup"}
+	case errors.Is(err, errSlowWrite):
+		return api.Warning{Code: "store_slow", Text: errSlowWrite.Error() + ": look at the disk"}
+	}
+	return api.Warning{Code: "write_refused", Text: "changes can't be written; see the log"}
+}
+
+func writable(proved error) string {
+	switch {
+	case proved == nil:
+		return "yes"
+	case errors.Is(proved, errNotProved):
+		return "unknown"
+	}
+	return "no"
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"husk/db"
+	"husk/web"
 	"husk/web/api"
 )
 
@@ -48,6 +49,7 @@ var contract = map[string]string{
 	"POST /security/key/_rotate":      "generic#system/keys",
 	"GET /system/backup":              "generic#system/backup",
 	"GET /system/check":               "generic#system/backup",
+	"GET /system/health":              "coco#system/read",
 
 	"GET /setting/application": "public", "GET /provider/_info": "public", "POST /setup/_initialize": "public",
 	"GET /_info": "signed-in", "GET /settings": "coco#system/read",
@@ -167,5 +169,28 @@ func TestBuiltinRights(t *testing.T) {
 	want := db.NewPermissions([]string{db.PermTokenSearch, db.PermTokenCreate, db.PermTokenUpdate, db.PermTokenDelete, db.PermPermissionRead}).Keys()
 	if !slices.Equal(p.Permissions, want) {
 		t.Errorf("the role user has %v, want %v", p.Permissions, want)
+	}
+}
+
+// What a role grants counts at the next request, whatever was remembered of a
+// credential.
+func TestChangedRoleCountsAtOnce(t *testing.T) {
+	s := newServer(t)
+	if !slices.ContainsFunc(s.Table(), func(r web.RouteInfo) bool { return r.Method == "PUT" && r.Path == "/security/role/:id" }) {
+		t.Skip("roles can't be changed by the API")
+	}
+	s.do("POST", "/security/role", `{"name":"clerk","grants":{"permissions":["`+db.PermTokenSearch+`","`+db.PermTokenCreate+`"]}}`, local).want(200)
+	ann := s.newUser(annEmail, "clerk")
+	made := s.mint(ann.session(), api.NewToken{})
+	for _, c := range []struct {
+		granted string
+		want    int
+	}{{db.PermUserSearch, 200}, {db.PermTokenSearch, 403}, {db.PermUserSearch, 200}} {
+		s.do("PUT", "/security/role/clerk", `{"grants":{"permissions":["`+c.granted+`"]}}`, local).want(200)
+		for _, with := range []edit{ann.session(), apiToken(made.AccessToken)} {
+			for range 2 {
+				s.do("GET", "/security/user/_search", "", with).want(c.want)
+			}
+		}
 	}
 }

@@ -113,6 +113,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.verifyAudit},
 		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},
 
+		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), handle: s.healthDetails},
 		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.check},
 
 		{method: "GET", path: "/setting/application", need: isPublic, handle: s.application},
@@ -139,8 +140,21 @@ func (s *Server) add(r route) error {
 	if r.need.kind == undeclared || (r.need.kind == permitted && r.need.permission == "") {
 		return fmt.Errorf("route %s %s does not declare what it needs", r.method, r.path)
 	}
-	s.echo.Add(r.method, r.path, func(c echo.Context) error { return s.serve(c, r) })
+	metrics := s.Metrics.route(r.method, r.path)
+	s.echo.Add(r.method, r.path, func(c echo.Context) error { return s.measure(c, r, metrics) })
 	return nil
+}
+
+// measure serves a request and counts it. A handler that panics is a 500.
+func (s *Server) measure(c echo.Context, r route, metrics *routeMetrics) error {
+	if metrics == nil {
+		return s.serve(c, r)
+	}
+	status, began := http.StatusInternalServerError, time.Now()
+	defer func() { metrics.count(status, time.Since(began)) }()
+	err := s.serve(c, r)
+	status = c.Response().Status
+	return err
 }
 
 // serve is the life of a request behind the router: who asks, may they, do it.

@@ -22,17 +22,20 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// Limits of the end of a server, all counted from its beginning.
+// Limits of the end of a server, counted from its beginning unless told
+// otherwise.
 const (
 	// DrainTimeout is how long what is in flight may take to finish.
 	DrainTimeout = 10 * time.Second
 	// freshGrace is how long a connection may take to send its first request,
 	// or a request to send the next piece of its body.
 	freshGrace = 2 * time.Second
-	// idleGrace is how long a kept connection may still send a request, which
-	// is answered with "Connection: close". Closed at once, it would lose the
-	// request that is on its way just then.
+	// idleGrace is how long a kept connection may still send a request, from
+	// when it became idle. It is answered with "Connection: close". Closed at
+	// once, it would lose the request that is on its way just then.
 	idleGrace = 500 * time.Millisecond
+	// closeGrace is how long connections that were closed may take to be gone.
+	closeGrace = time.Second
 )
 
 // HTTPServer returns an http.Server for s with its limits.
@@ -91,23 +94,20 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 // drain answers what was accepted, and ends all connections. Neither one that
 // says nothing nor one that stops in the middle of a request holds it.
 func (s *Server) drain(hs *http.Server, conns *connections) {
-	ctx, cancel := context.WithTimeout(context.Background(), DrainTimeout)
-	defer cancel()
+	conns.ending.Store(true)
 	s.beginStop()
 	began := time.Now()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for ; ; <-tick.C {
-		// One that is being answered counts as kept: its answer may have told
-		// the client that it stays open, before the end began.
-		fresh := conns.count(http.StateNew)
-		kept := conns.count(http.StateIdle) + conns.count(http.StateActive)
-		waited := time.Since(began)
-		if (fresh == 0 || waited > freshGrace) && (kept == 0 || waited > idleGrace) {
-			break
+	for now := began; conns.sweep(began, now) > 0; now = <-tick.C {
+		if now.Sub(began) >= DrainTimeout {
+			hs.Close()
+			return
 		}
 	}
-	conns.close(http.StateNew)
+	// Shutdown waits for those that were closed and are not gone yet.
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
 	if hs.Shutdown(ctx) != nil {
 		hs.Close()
 	}
@@ -116,39 +116,59 @@ func (s *Server) drain(hs *http.Server, conns *connections) {
 // connections knows the state of every connection of an http.Server, which
 // knows it too and does not tell. A request costs it no lock.
 type connections struct {
-	states sync.Map // net.Conn to *atomic.Int32, an http.ConnState
+	states sync.Map    // net.Conn to *connection
+	ending atomic.Bool // from now on it matters since when one is idle
+}
+
+type connection struct {
+	state atomic.Int32 // an http.ConnState; StateNew is 0
+	idle  atomic.Int64 // since when, in Unix nanoseconds; 0: since before the end
 }
 
 // note is an http.Server's ConnState.
 func (c *connections) note(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		c.states.Store(conn, new(atomic.Int32)) // StateNew is 0
+		c.states.Store(conn, &connection{})
 	case http.StateClosed, http.StateHijacked:
 		c.states.Delete(conn)
 	default:
-		if v, ok := c.states.Load(conn); ok {
-			v.(*atomic.Int32).Store(int32(state))
+		v, ok := c.states.Load(conn)
+		if !ok {
+			return
 		}
+		known := v.(*connection)
+		if state == http.StateIdle && c.ending.Load() {
+			known.idle.Store(time.Now().UnixNano())
+		}
+		known.state.Store(int32(state))
 	}
 }
 
-func (c *connections) in(state http.ConnState, f func(net.Conn)) {
+// sweep closes the connections whose time is over and counts the others.
+//
+// One that becomes idle after the end began has its grace from then on: the
+// header of its answer may have left before, and did not tell the client that
+// the connection ends.
+func (c *connections) sweep(began, now time.Time) (open int) {
 	c.states.Range(func(conn, v any) bool {
-		if v.(*atomic.Int32).Load() == int32(state) {
-			f(conn.(net.Conn))
+		known := v.(*connection)
+		over := false
+		switch http.ConnState(known.state.Load()) {
+		case http.StateNew:
+			over = now.Sub(began) > freshGrace
+		case http.StateIdle:
+			since := max(began.UnixNano(), known.idle.Load())
+			over = now.UnixNano()-since > int64(idleGrace)
+		}
+		if over {
+			conn.(net.Conn).Close()
+		} else {
+			open++
 		}
 		return true
 	})
-}
-
-func (c *connections) count(state http.ConnState) (n int) {
-	c.in(state, func(net.Conn) { n++ })
-	return n
-}
-
-func (c *connections) close(state http.ConnState) {
-	c.in(state, func(conn net.Conn) { conn.Close() })
+	return open
 }
 
 // body is a request's body. When the server stops, it may stand still for
@@ -197,8 +217,9 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case b.ended || !b.hurried:
 	case errors.Is(err, io.EOF):
-		// net/http reads on, to see the client leave, and would take a
-		// deadline that passes for that.
+		// net/http reads on, to see the client leave, and takes a deadline
+		// that passes for that. It has lifted it just now; hurry may have
+		// come after that.
 		b.setDeadline(time.Time{})
 	case err == nil:
 		b.setDeadline(time.Now().Add(freshGrace))

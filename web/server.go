@@ -25,8 +25,8 @@ import (
 // Config is all that a Server needs; it is written out by hand in one place.
 type Config struct {
 	Store     *db.Store
-	Passwords *password.Hasher
-	Limiter   *ratelimit.Limiter // of tries at passwords; nil: the default limits
+	Passwords *password.Hasher // nil: one with the default parameters
+	Tries     Tries            // at passwords
 	Log       *slog.Logger
 
 	Version      string        // of this program
@@ -44,6 +44,10 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	Dir string // the data folder, for a backup's temporary copy
+
+	Metrics       *Metrics         // nil: nothing is counted
+	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
+	NotifyCommand string           // path of a program that is told of what needs attention; "": none
 
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
@@ -73,50 +77,78 @@ type Server struct {
 	listening  string // URL of the listening address; see Endpoint
 	setupCode  string
 	setupTries *ratelimit.Limiter
+	tries      *ratelimit.Limiter // at passwords
+
+	running atomic.Bool // Run works: only then anything is written that nobody asked for
+	proof   proof
+	watcher watcher
+
+	proofPatience time.Duration // set by tests
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
 // background is Run's. A route that does not say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
 	s.stopping, s.beginStop = context.WithCancel(context.Background())
-	s.secure = c.TLS
-	if c.PublicURL != "" {
-		u, err := parsePublicURL(c.PublicURL)
-		if err != nil {
-			return nil, fmt.Errorf("public-url: %w", err)
-		}
-		s.secure = s.secure || u.Scheme == "https"
-		if err := s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
-			return nil, fmt.Errorf("public-url: %w", err)
-		}
+	if s.Passwords == nil {
+		s.Passwords = password.New(password.Config{Params: password.DefaultParams()})
 	}
-	if s.Limiter == nil {
-		s.Limiter = ratelimit.New(ratelimit.Config{})
-	}
-	for purpose, key := range map[string]*[]byte{"husk device cookie": &s.deviceKey, "husk return target": &s.returnKey} {
-		var err error
-		if *key, err = c.Store.Secret(context.Background(), purpose); err != nil {
-			return nil, err
-		}
-	}
+	s.tries = newTries(c.Tries)
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
+	if err := errors.Join(s.takePublicURL(), s.takeSecrets(), s.buildRouter()); err != nil {
+		return nil, err
+	}
+	return s, s.Metrics.attach(s)
+}
+
+// takePublicURL decides from the configuration, never from a request, what
+// cookies and origins are like.
+func (s *Server) takePublicURL() error {
+	s.secure = s.TLS
+	if s.PublicURL == "" {
+		return nil
+	}
+	u, err := parsePublicURL(s.PublicURL)
+	if err == nil {
+		s.secure = s.secure || u.Scheme == "https"
+		err = s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host)
+	}
+	if err != nil {
+		return fmt.Errorf("public-url: %w", err)
+	}
+	return nil
+}
+
+// takeSecrets reads the keys that sign what travels through browsers.
+func (s *Server) takeSecrets() (err error) {
+	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err == nil {
+		s.returnKey, err = s.Store.Secret(context.Background(), "husk return target")
+	}
+	return err
+}
+
+// buildRouter makes the router from the table.
+func (s *Server) buildRouter() error {
 	s.echo = echo.New()
-	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c, err) }
+	s.echo.HTTPErrorHandler = func(err error, c echo.Context) {
+		s.fail(c, err)
+		s.Metrics.countUnmatched(c.Response().Status)
+	}
 	// echo would believe X-Forwarded-For and X-Real-IP from anybody.
 	s.echo.IPExtractor = echo.ExtractIPDirect()
-	s.allowOrigins(c.CORSOrigins)
+	s.allowOrigins(s.CORSOrigins)
 	for _, r := range s.routes() {
 		if err := s.add(r); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // CheckPublicURL tells whether text has the form of Config.PublicURL.
@@ -213,83 +245,6 @@ func (s *Server) newRequestID() string {
 func parseAddress(s string) netip.Addr {
 	a, _ := netip.ParseAddr(s)
 	return a.Unmap()
-}
-
-// Run does the work in the background until ctx ends: it writes down when
-// credentials were last used, and removes what has ended. It returns when the
-// last use is written.
-func (s *Server) Run(ctx context.Context) {
-	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
-	defer flush.Stop()
-	defer sweep.Stop()
-	for minutes := 0; ; {
-		select {
-		case <-ctx.Done():
-			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
-			return
-		case <-flush.C:
-			s.background(func() { s.flush(ctx) })
-		case <-s.Store.UsesFull():
-			s.background(func() { s.flush(ctx) })
-		case <-sweep.C:
-			minutes++
-			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
-		}
-	}
-}
-
-const (
-	flushEvery = 30 * time.Second // how long a last use may stay in memory only
-	sweepEvery = time.Minute
-)
-
-// background runs f and keeps its panic from ending the process.
-func (s *Server) background(f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in the background", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
-}
-
-func (s *Server) flush(ctx context.Context) {
-	if err := s.Store.FlushUse(ctx); err != nil {
-		s.log.Warn("last uses could not be written", "error", err)
-	}
-}
-
-// sweep removes what has ended where there is something, and always where
-// that was long ago: it also writes down the time.
-func (s *Server) sweep(ctx context.Context, always bool) {
-	due, err := s.Store.SweepDue(ctx)
-	if err == nil && (due || always) {
-		_, err = s.Store.Sweep(ctx)
-	}
-	if err != nil {
-		s.log.Warn("what has ended could not be removed", "error", err)
-	}
-	if always {
-		s.prune(ctx)
-	}
-	if fault := s.Store.ClockFault(); fault > 0 {
-		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
-	}
-}
-
-// prune removes the audit entries that are too old or too many.
-func (s *Server) prune(ctx context.Context) {
-	var older time.Time
-	if s.AuditKeep > 0 {
-		older = s.Store.Now().Add(-s.AuditKeep)
-	}
-	n, err := s.Store.PruneAudit(ctx, older, s.AuditEntries)
-	if err != nil {
-		s.log.Warn("old audit entries could not be removed", "error", err)
-	}
-	if n > 0 {
-		s.log.Info("old audit entries removed", "count", n)
-	}
 }
 
 // allowOrigins lets scripts of other origins call the API with a credential

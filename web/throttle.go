@@ -27,6 +27,20 @@ const (
 	deviceLife         = 180 * 24 * time.Hour
 )
 
+// Tries limits the wrong passwords before the next try has to wait; the zero
+// value is the default.
+type Tries struct {
+	Account  int              // in a row for an account; 0: 5
+	Address  int              // from an address; 0: 20
+	Delay    time.Duration    // the first wait, which doubles; 0: 15 s
+	MaxDelay time.Duration    // the longest; 0, and at most: 1 h
+	Now      func() time.Time // the clock; nil: the machine's
+}
+
+func newTries(t Tries) *ratelimit.Limiter {
+	return ratelimit.New(ratelimit.Config{Free: t.Account, AddressFree: t.Address, Base: t.Delay, Max: t.MaxDelay, Now: t.Now})
+}
+
 // account is under which the attempts on one account are counted: the folded
 // email, so that spellings share a count, and the single user's id where no
 // email is given.
@@ -40,8 +54,9 @@ func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*rate
 	if actor.Transport != db.TransportHTTP {
 		return nil, nil
 	}
-	a, wait := s.Limiter.Allow(account, actor.Address, s.knownDevice(c, account))
+	a, wait := s.tries.Allow(account, actor.Address, s.knownDevice(c, account))
 	if a == nil {
+		s.Metrics.countThrottled()
 		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
 			reason: "too many wrong passwords; wait before the next try, or set a new one with 'husk passwd' on the machine"}
 	}

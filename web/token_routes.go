@@ -79,7 +79,8 @@ func (s *Server) searchTokens(c echo.Context, actor *db.Actor) error {
 func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string) (string, error) {
 	everybody := asked == "*" || (asked == "" && actor.Local())
 	switch {
-	case asked == "" && !actor.Local() || asked == actor.ID:
+	case asked == "" && !actor.Local() || asked == actor.ID,
+		actor.User != nil && actor.User.Email != "" && db.FoldEmail(asked) == db.FoldEmail(actor.User.Email):
 		return actor.ID, nil
 	case !actor.Administrator():
 		return "", forbidden("administrator_required", "only an administrator lists what belongs to others")

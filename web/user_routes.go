@@ -15,7 +15,7 @@ func (s *Server) showUser(u *db.User) api.User {
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email, Roles: append([]string{}, u.Roles...), Disabled: u.Disabled,
 		Created: u.Created, Updated: u.Updated, LastLogin: optionalTime(u.LastLogin),
 	}
-	if _, until := s.Limiter.State(account(u.Email), false); !until.IsZero() {
+	if _, until := s.tries.State(account(u.Email), false); !until.IsZero() {
 		until = until.UTC().Truncate(time.Second)
 		out.Throttled = &until
 	}
@@ -96,7 +96,7 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	if change.Password != nil {
-		s.Limiter.Clear(account(u.Email))
+		s.tries.Clear(account(u.Email))
 	}
 	s.log.Info("user updated", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
@@ -132,7 +132,7 @@ func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.Limiter.Clear(account(u.Email))
+	s.tries.Clear(account(u.Email))
 	if err := s.Store.AuditUnlock(c.Request().Context(), actor, u.ID); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@
 package bolt
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -47,6 +48,7 @@ type Engine struct {
 	mu       sync.RWMutex // held for reading by every transaction, for writing to change what follows
 	bolt     *bbolt.DB
 	file     *os.File // the descriptor that bolt works with
+	header   []byte   // the first two pages, mapped; nil where the system can't
 	pageSize int64
 
 	failed atomic.Pointer[error] // why the engine serves no more
@@ -58,6 +60,7 @@ type Engine struct {
 var (
 	_ db.Engine   = (*Engine)(nil)
 	_ db.Backuper = (*Engine)(nil)
+	_ db.Measurer = (*Engine)(nil)
 )
 
 const (
@@ -124,12 +127,15 @@ func (e *Engine) attach(f *os.File) error {
 	// by AllocSize from the start; its own 16 MiB are too much for a small store.
 	bolt.AllocSize = growth
 	e.bolt, e.file, e.pageSize = bolt, f, int64(bolt.Info().PageSize)
+	e.header = mapHeader(f, 2*int(e.pageSize))
 	return nil
 }
 
 // detach gives the file up. The mapping of a bbolt that can't be closed stays
 // behind, so the lock has to be given back by itself.
 func (e *Engine) detach() error {
+	unmapHeader(e.header)
+	e.header = nil
 	if !e.stuck.Swap(false) {
 		return guard(e.bolt.Close)
 	}
@@ -161,13 +167,13 @@ func (e *Engine) read(ctx context.Context, f func(*bbolt.Tx) error) error {
 
 // begin begins a transaction of bbolt; e.mu is held. bbolt reads the metas out
 // of the mapping while it holds locks that a panic would leave held, and then
-// everybody would wait for ever. So they are verified before, by a read that
-// can't fault.
+// everybody would wait for ever. So they are verified before, where a fault
+// holds no lock.
 func (e *Engine) begin(writable bool) (tx *bbolt.Tx, err error) {
 	if failed := e.failed.Load(); failed != nil {
 		return nil, *failed
 	}
-	if _, err := newest(e.file, e.pageSize); err != nil {
+	if err := e.verifyHeader(); err != nil {
 		return nil, damaged(err, "the store is damaged: its header was changed while it is open")
 	}
 	err = guard(func() (err error) {
@@ -176,6 +182,19 @@ func (e *Engine) begin(writable bool) (tx *bbolt.Tx, err error) {
 	})
 	e.checkStuck(err)
 	return tx, classify(err)
+}
+
+// verifyHeader reads a mapping, where there is one: two system calls would be
+// a good part of what a transaction costs.
+func (e *Engine) verifyHeader() error {
+	return guard(func() error {
+		var r io.ReaderAt = e.file
+		if e.header != nil {
+			r = bytes.NewReader(e.header)
+		}
+		_, err := newest(r, e.pageSize)
+		return err
+	})
 }
 
 // rollback ends a transaction that has no commit. After one it does nothing.
@@ -277,26 +296,17 @@ func (b *backupWriter) Write(p []byte) (n int, err error) {
 	return n, b.err
 }
 
-// Stats are figures of the store, as of one moment.
-type Stats struct {
-	Size         int64 // of the file, in bytes
-	PageSize     int   // in bytes
-	FreePages    int   // pages that the next writes can use
-	PendingPages int   // pages that wait for a reader's end to become free
-	Reads        int   // read transactions since Open
-	Commits      int   // commits in the life of the file
-}
-
-// Stats answers the zero value where the engine serves no more.
-func (e *Engine) Stats() Stats {
-	var s Stats
+// Stats answers the zero value where the engine serves no more. See
+// db.Measurer.
+func (e *Engine) Stats() db.EngineStats {
+	var s db.EngineStats
 	_ = e.read(context.Background(), func(tx *bbolt.Tx) error {
 		info, err := e.file.Stat()
 		if err != nil {
 			return err
 		}
 		b := e.bolt.Stats()
-		s = Stats{
+		s = db.EngineStats{
 			Size: info.Size(), PageSize: int(e.pageSize), FreePages: b.FreePageN, PendingPages: b.PendingPageN,
 			Reads: b.TxN, Commits: tx.ID(),
 		}

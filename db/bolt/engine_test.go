@@ -126,7 +126,7 @@ func TestOpenAfterClose(t *testing.T) {
 			t.Errorf("%s after close = %v, want fs.ErrClosed", name, err)
 		}
 	}
-	if s := e.Stats(); s != (Stats{}) {
+	if s := e.Stats(); s != (db.EngineStats{}) {
 		t.Errorf("stats after close = %+v", s)
 	}
 	wantValue(t, open(t, path), "k", "v")

@@ -31,6 +31,21 @@ func tryLock(f *os.File) (taken bool, err error) {
 // close of the file.
 func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
 
+// mapHeader maps the first bytes of a file for reading, or answers nil.
+func mapHeader(f *os.File, n int) []byte {
+	header, err := syscall.Mmap(int(f.Fd()), 0, n, syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil
+	}
+	return header
+}
+
+func unmapHeader(header []byte) {
+	if header != nil {
+		_ = syscall.Munmap(header)
+	}
+}
+
 // syncDir makes names that were added to or taken from a folder durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -134,6 +134,12 @@ func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, err
 }
 
+// HealthDetails asks how the server is, in detail.
+func (c *Client) HealthDetails(ctx context.Context) (h HealthDetails, err error) {
+	err = c.do(ctx, "GET", "/system/health", nil, &h)
+	return h, err
+}
+
 // Login signs in with a password. The answer's AccessToken is for JWT.
 func (c *Client) Login(ctx context.Context, in Login) (out LoggedIn, err error) {
 	err = c.do(ctx, "POST", "/account/login", in, &out)

@@ -69,6 +69,15 @@ func ExampleClient_Health() {
 	// Output: green 1.2.3 <nil>
 }
 
+func ExampleClient_HealthDetails() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	h, err := c.HealthDetails(ctx)
+	fmt.Println(h.Status, h.Writable, h.Users, len(h.Warnings), err)
+	// Output: green unknown 2 0 <nil>
+}
+
 func ExampleClient_Login() {
 	c, ctx, end := inMemory()
 	defer end()

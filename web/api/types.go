@@ -211,6 +211,26 @@ type Health struct {
 	Uptime  int64  `json:"uptime"` // seconds
 }
 
+// HealthDetails answers GET /system/health. It names nobody.
+type HealthDetails struct {
+	Health
+	Warnings       []Warning  `json:"warnings"`
+	Writable       string     `json:"writable"` // "yes", "no", or "unknown" where no server runs
+	Users          int64      `json:"users"`
+	Tokens         int64      `json:"tokens"`
+	TokensExpiring int        `json:"tokens_expiring"` // within 30 days
+	Sessions       int64      `json:"sessions"`
+	StoreBytes     int64      `json:"store_bytes"`
+	FreeBytes      int64      `json:"store_free_bytes"` // of them, for the next writes
+	CertExpires    *time.Time `json:"certificate_expires,omitempty"`
+}
+
+// Warning is something that needs attention.
+type Warning struct {
+	Code string `json:"code"` // a stable word
+	Text string `json:"text"`
+}
+
 // Ready answers GET /readyz.
 type Ready struct {
 	Status   string   `json:"status"` // "ok"

@@ -1,0 +1,97 @@
+package cmd
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"husk/web"
+)
+
+// monitoring is what serve adds so that others can watch it. The zero value
+// adds nothing.
+type monitoring struct {
+	certExpiry    func() time.Time // nil: no TLS
+	notifyCommand string           // absolute path, or empty
+	metrics       *web.Metrics
+	listener      net.Listener // of the metrics; nil: none
+	server        *http.Server
+}
+
+// monitoring takes the address of the metrics, so that a mistake in it ends
+// serve before anybody is served.
+func (s *service) monitoring() (m monitoring, err error) {
+	if s.tls != nil {
+		m.certExpiry = func() time.Time { return s.tls.served.Load().Leaf.NotAfter }
+	}
+	if m.notifyCommand, err = s.notifyCommand(); err != nil || s.settings.MetricsAddr == "" {
+		return m, err
+	}
+	if m.metrics, err = web.NewMetrics(prometheus.NewRegistry()); err != nil {
+		return m, err
+	}
+	if m.listener, err = listen(s.settings.MetricsAddr, "--metrics-addr"); err != nil {
+		return m, err
+	}
+	m.server = m.metrics.HTTPServer(s.log.Logger)
+	if addr := m.listener.Addr().(*net.TCPAddr); !addr.IP.IsLoopback() {
+		s.log.Warn("whoever reaches this address may read the metrics: they name nobody, and they are not encrypted; let only Prometheus reach it", "metrics_addr", addr.String())
+	}
+	return m, nil
+}
+
+// notifyCommand returns the program of --notify-command, which must be there.
+func (a *app) notifyCommand() (string, error) {
+	if a.settings.NotifyCommand == "" {
+		return "", nil
+	}
+	path, err := filepath.Abs(a.settings.NotifyCommand)
+	if err == nil {
+		path, err = exec.LookPath(path)
+	}
+	if err != nil {
+		return "", &failure{code: exitUsage, err: err, what: "notify-command can't be run: " + cause(err).Error(),
+			next: "give the path of one program that may be executed, without arguments"}
+	}
+	return path, nil
+}
+
+func cause(err error) error {
+	var e *exec.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+func (m *monitoring) config(c web.Config) web.Config {
+	c.Metrics, c.NotifyCommand, c.CertExpiry = m.metrics, m.notifyCommand, m.certExpiry
+	return c
+}
+
+// serve answers until close. A failure of it is told and ends nothing: who is
+// signed in matters more than who counts.
+func (m *monitoring) serve(log *slog.Logger) {
+	if m.listener == nil {
+		return
+	}
+	log.Info("metrics are served", "metrics_addr", m.listener.Addr().String())
+	go func() {
+		if err := m.server.Serve(m.listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the metrics are not served any more", "error", err)
+		}
+	}()
+}
+
+func (m *monitoring) close() {
+	if m.listener != nil {
+		m.server.Close()
+		m.listener.Close()
+	}
+}

@@ -1,0 +1,90 @@
+package db
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// Stats are figures of a store since it was opened, and of its engine.
+type Stats struct {
+	Engine  EngineStats           // zero where the engine tells none
+	Caches  map[string]CacheStats // by noun
+	Updates LatencyStats          // of changes, from the call to their being durable or refused
+	Full    uint64                // calls that failed for want of space
+	Damaged uint64                // calls that met damage
+}
+
+// CacheStats tell how often a record was in memory.
+type CacheStats struct{ Hits, Misses uint64 }
+
+// LatencyStats are spans of time in buckets.
+type LatencyStats struct {
+	Count   uint64
+	Sum     time.Duration
+	Buckets map[float64]uint64 // upper bound in seconds to how many took at most so long
+}
+
+// Stats returns the figures as they are now.
+func (s *Store) Stats() Stats {
+	stats := Stats{
+		Caches: map[string]CacheStats{
+			userRecords.bucket: s.users.stats(), tokenRecords.bucket: s.tokens.stats(), sessionRecords.bucket: s.sessions.stats(),
+			roleRecords.bucket: s.roles.stats(), keyRecords.bucket: s.keys.stats(),
+		},
+		Updates: s.figures.updates.stats(),
+		Full:    s.figures.full.Load(),
+		Damaged: s.figures.damaged.Load(),
+	}
+	if m, ok := s.engine.(Measurer); ok {
+		stats.Engine = m.Stats()
+	}
+	return stats
+}
+
+// figures counts what happens to the calls into the engine.
+type figures struct {
+	updates       latency
+	full, damaged atomic.Uint64
+}
+
+func (f *figures) failed(err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrFull):
+		f.full.Add(1)
+	case errors.Is(err, ErrDamaged):
+		f.damaged.Add(1)
+	}
+}
+
+// latencyBounds are in seconds. A commit on flash takes some milliseconds, on
+// a turning disk some tens; what is beyond the last one waits for a disk in
+// trouble.
+var latencyBounds = [...]float64{0.001, 0.005, 0.025, 0.1, 0.5, 2.5}
+
+// latency counts spans of time.
+type latency struct {
+	buckets [len(latencyBounds) + 1]atomic.Uint64
+	sum     atomic.Int64
+}
+
+func (l *latency) add(d time.Duration) {
+	i := 0
+	for i < len(latencyBounds) && d.Seconds() > latencyBounds[i] {
+		i++
+	}
+	l.buckets[i].Add(1)
+	l.sum.Add(int64(d))
+}
+
+func (l *latency) stats() LatencyStats {
+	s := LatencyStats{Sum: time.Duration(l.sum.Load()), Buckets: map[float64]uint64{}}
+	for i := range l.buckets {
+		s.Count += l.buckets[i].Load()
+		if i < len(latencyBounds) {
+			s.Buckets[latencyBounds[i]] = s.Count
+		}
+	}
+	return s
+}

@@ -1,0 +1,87 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// Run does the work in the background until ctx ends: it writes down when
+// credentials were last used, removes what has ended, and tells what needs
+// attention. It returns when the last use is written.
+func (s *Server) Run(ctx context.Context) {
+	defer s.startWatch(ctx)()
+	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
+	defer flush.Stop()
+	defer sweep.Stop()
+	for minutes := 0; ; {
+		select {
+		case <-ctx.Done():
+			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
+			return
+		case <-flush.C:
+			s.background(func() { s.flush(ctx) })
+		case <-s.Store.UsesFull():
+			s.background(func() { s.flush(ctx) })
+		case <-sweep.C:
+			minutes++
+			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
+			s.background(func() { s.watch(ctx) })
+		}
+	}
+}
+
+const (
+	flushEvery = 30 * time.Second // how long a last use may stay in memory only
+	sweepEvery = time.Minute
+)
+
+// background runs f and keeps its panic from ending the process.
+func (s *Server) background(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in the background", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+func (s *Server) flush(ctx context.Context) {
+	if err := s.Store.FlushUse(ctx); err != nil {
+		s.log.Warn("last uses could not be written", "error", err)
+	}
+}
+
+// sweep removes what has ended where there is something, and always where
+// that was long ago: it also writes down the time.
+func (s *Server) sweep(ctx context.Context, always bool) {
+	due, err := s.Store.SweepDue(ctx)
+	if err == nil && (due || always) {
+		_, err = s.Store.Sweep(ctx)
+	}
+	if err != nil {
+		s.log.Warn("what has ended could not be removed", "error", err)
+	}
+	if always {
+		s.prune(ctx)
+	}
+	if fault := s.Store.ClockFault(); fault > 0 {
+		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
+	}
+}
+
+// prune removes the audit entries that are too old or too many.
+func (s *Server) prune(ctx context.Context) {
+	var older time.Time
+	if s.AuditKeep > 0 {
+		older = s.Store.Now().Add(-s.AuditKeep)
+	}
+	n, err := s.Store.PruneAudit(ctx, older, s.AuditEntries)
+	if err != nil {
+		s.log.Warn("old audit entries could not be removed", "error", err)
+	}
+	if n > 0 {
+		s.log.Info("old audit entries removed", "count", n)
+	}
+}

@@ -1,0 +1,135 @@
+package web
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"husk/db"
+)
+
+// collectTimeout bounds the reading of the store for one scrape.
+const collectTimeout = 5 * time.Second
+
+// serverCollector reads the figures that others keep anyway, when they are
+// asked for. Nothing of it costs a request anything.
+type serverCollector struct{ *Server }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("husk_"+name, help, labels, nil)
+}
+
+var (
+	descHashesQueued  = describe("password_hashes_queued", "Passwords that wait for their turn.")
+	descHashesRunning = describe("password_hashes_running", "Passwords that are hashed now.")
+	descHashes        = describe("password_hashes_total", "Passwords that were hashed.")
+	descHashesBusy    = describe("password_hashes_refused_total", "Passwords that were turned away because the queue was full or slow.")
+	descHashWait      = describe("password_hash_wait_seconds_total", "Time that passwords waited for their turn.")
+	descHashTime      = describe("password_hash_seconds_total", "Time that was spent hashing.")
+
+	descUsers    = describe("users", "Users, the single user included.")
+	descTokens   = describe("tokens", "API tokens, expired ones included.")
+	descSessions = describe("sessions", "Sessions; expired ones until they are removed.")
+	descExpiring = describe("tokens_expiring", "API tokens that end within 30 days; 10000 means that or more.")
+	descAudit    = describe("audit_entries_total", "Entries ever written to the audit log.")
+	descCert     = describe("certificate_expiry_timestamp_seconds", "When the TLS certificate that is served ends, in Unix time.")
+	descClock    = describe("clock_behind_seconds", "By how much the machine's clock is behind the latest time that was seen; 0 is well.")
+
+	descStoreUp      = describe("store_up", "1 while the store can be read, else 0.")
+	descStoreSize    = describe("store_size_bytes", "Size of the store's file.")
+	descPageSize     = describe("store_page_size_bytes", "Size of a page of the store's file.")
+	descFreePages    = describe("store_free_pages", "Pages of the store's file that the next writes can use.")
+	descCommits      = describe("store_commits_total", "Commits in the life of the store's file; one commit may hold many changes.")
+	descUpdates      = describe("store_update_duration_seconds", "Time until a change was durable or refused, waiting included.")
+	descStoreFailure = describe("store_failures_total", "Calls into the store that failed, by reason.", "reason")
+	descHits         = describe("cache_hits_total", "Records that were found in memory, by noun.", "cache")
+	descMisses       = describe("cache_misses_total", "Records that were not, and were read from the file.", "cache")
+)
+
+// Describe implements prometheus.Collector.
+func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descHashesQueued, descHashesRunning, descHashes, descHashesBusy, descHashWait, descHashTime,
+		descUsers, descTokens, descSessions, descExpiring, descAudit, descCert, descClock,
+		descStoreUp, descStoreSize, descPageSize, descFreePages, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
+	} {
+		out <- d
+	}
+}
+
+// samples takes what a scrape collects.
+type samples chan<- prometheus.Metric
+
+func (s samples) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func (s samples) counter(d *prometheus.Desc, value float64, labels ...string) {
+	s <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+}
+
+// Collect implements prometheus.Collector. What can't be read is left out,
+// which a graph shows as a gap; store_up tells why.
+func (c *serverCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	c.collectHashing(out)
+	c.collectStore(out, c.Store.Stats())
+	up := 1.0
+	if err := c.collectRecords(ctx, out); err != nil {
+		up = 0
+	}
+	samples(out).gauge(descStoreUp, up)
+	samples(out).gauge(descClock, c.Store.ClockFault().Seconds())
+	if ends := c.certExpiry(); !ends.IsZero() {
+		samples(out).gauge(descCert, float64(ends.Unix()))
+	}
+}
+
+func (c *serverCollector) collectHashing(out samples) {
+	s := c.Passwords.Stats()
+	out.gauge(descHashesQueued, float64(s.Queued))
+	out.gauge(descHashesRunning, float64(s.Running))
+	out.counter(descHashes, float64(s.Total))
+	out.counter(descHashesBusy, float64(s.Busy))
+	out.counter(descHashWait, s.WaitTotal.Seconds())
+	out.counter(descHashTime, s.HashTotal.Seconds())
+}
+
+func (c *serverCollector) collectStore(out samples, s db.Stats) {
+	if s.Engine != (db.EngineStats{}) {
+		out.gauge(descStoreSize, float64(s.Engine.Size))
+		out.gauge(descPageSize, float64(s.Engine.PageSize))
+		out.gauge(descFreePages, float64(s.Engine.FreePages))
+		out.counter(descCommits, float64(s.Engine.Commits))
+	}
+	out <- prometheus.MustNewConstHistogram(descUpdates, s.Updates.Count, s.Updates.Sum.Seconds(), s.Updates.Buckets)
+	out.counter(descStoreFailure, float64(s.Full), "full")
+	out.counter(descStoreFailure, float64(s.Damaged), "damaged")
+	for name, cache := range s.Caches {
+		out.counter(descHits, float64(cache.Hits), name)
+		out.counter(descMisses, float64(cache.Misses), name)
+	}
+}
+
+func (c *serverCollector) collectRecords(ctx context.Context, out samples) error {
+	counts, err := c.Store.Counts(ctx)
+	if err != nil {
+		return err
+	}
+	out.gauge(descUsers, float64(counts["users"]))
+	out.gauge(descTokens, float64(counts["tokens"]))
+	out.gauge(descSessions, float64(counts["sessions"]))
+	expiring, err := c.Store.ExpiringTokens(ctx, expiryWarning)
+	if err != nil {
+		return err
+	}
+	out.gauge(descExpiring, float64(expiring.Count))
+	entries, _, err := c.Store.AuditHead(ctx)
+	if err != nil {
+		return err
+	}
+	out.counter(descAudit, float64(entries))
+	return nil
+}
