@@ -1,6 +1,7 @@
 package db
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -54,6 +55,7 @@ func (l *refusalLog) note(e Event) {
 	l.events[keyOf(e)] = &e
 }
 
+// take empties the log and returns what was in it, the oldest first.
 func (l *refusalLog) take() (events []Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,6 +63,7 @@ func (l *refusalLog) take() (events []Event) {
 		events = append(events, *e)
 	}
 	l.events = nil
+	slices.SortFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	return events
 }
 
