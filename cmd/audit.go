@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -25,7 +26,7 @@ func (a *app) auditCommand() *cobra.Command {
 type auditListOptions struct {
 	actor, action, target, since, until string
 	follow                              bool
-	last                                int
+	last                                uint
 }
 
 func (a *app) auditListCommand() *cobra.Command {
@@ -47,8 +48,8 @@ func (a *app) auditListCommand() *cobra.Command {
 	f.StringVar(&o.target, "target", "", "only what was done to this (the id of a user, token or session, or an email)")
 	f.StringVar(&o.since, "since", "", "only since this time (RFC 3339), or this long ago, such as 24h or 7d")
 	f.StringVar(&o.until, "until", "", "only before this time, or this long ago")
-	f.IntVar(&o.last, "last", 0, "only so many (default: all)")
-	f.BoolVarP(&o.follow, "follow", "f", false, "go on with new entries as they come")
+	f.UintVar(&o.last, "last", 0, "only so many of the newest; 0 for all")
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on with new entries as they come; begins with --last, 10 where it is not given")
 	return cmd
 }
 
@@ -63,7 +64,7 @@ func (a *app) auditList(ctx context.Context, o auditListOptions) error {
 	}
 	list := api.ListOptions{Filter: filter}
 	if o.follow {
-		return a.auditFollow(ctx, list)
+		return a.auditFollow(ctx, list, cmp.Or(o.last, 10))
 	}
 	return a.use(ctx, false, func(s *session) error {
 		hits := limit(api.All(ctx, list, s.SearchAudit), o.last)
@@ -85,8 +86,8 @@ func auditRow(e api.AuditEvent) []string {
 }
 
 // limit ends a list after n hits; 0 is no limit.
-func limit[T any](hits iter.Seq2[T, error], n int) iter.Seq2[T, error] {
-	if n <= 0 {
+func limit[T any](hits iter.Seq2[T, error], n uint) iter.Seq2[T, error] {
+	if n == 0 {
 		return hits
 	}
 	return func(yield func(T, error) bool) {
@@ -102,9 +103,10 @@ func limit[T any](hits iter.Seq2[T, error], n int) iter.Seq2[T, error] {
 // followEvery is how often --follow looks for new entries.
 const followEvery = time.Second
 
-// auditFollow prints new entries as they come. It connects anew each time: it
-// must not hold the file that others want to write.
-func (a *app) auditFollow(ctx context.Context, list api.ListOptions) error {
+// auditFollow prints the newest entries, as many as begin says, and then new
+// ones as they come. It connects anew each time: it must not hold the file that
+// others want to write.
+func (a *app) auditFollow(ctx context.Context, list api.ListOptions, begin uint) error {
 	var last uint64
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
@@ -112,7 +114,7 @@ func (a *app) auditFollow(ctx context.Context, list api.ListOptions) error {
 		var fresh []api.AuditEvent
 		err := a.use(ctx, false, func(s *session) error {
 			for hit, err := range api.All(ctx, list, s.SearchAudit) {
-				if err != nil || hit.Source.Seq <= last || (first && len(fresh) == 10) {
+				if err != nil || hit.Source.Seq <= last || (first && uint(len(fresh)) == begin) {
 					return err
 				}
 				fresh = append(fresh, hit.Source)
@@ -183,6 +185,9 @@ It ends with 7 where the log is not whole.`,
   husk audit verify --head 6f1e…`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if head == "" && cmd.Flags().Changed("head") {
+				return usage("--head is empty", "give a hash that 'husk audit head' printed, or leave --head out")
+			}
 			return a.use(cmd.Context(), false, func(s *session) error {
 				v, err := s.VerifyAudit(cmd.Context(), head)
 				if err != nil {

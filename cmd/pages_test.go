@@ -54,7 +54,7 @@ func TestConfigurationPage(t *testing.T) {
 	if table == settingsTable() {
 		return
 	}
-	if os.Getenv("HUSK_UPDATE_DOCS") == "" {
+	if !*update {
 		t.Fatalf("the table of settings is not up to date:\n%s", settingsTable())
 	}
 	page := before + "writes it anew -->\n" + settingsTable() + "<!-- end -->" + after

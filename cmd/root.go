@@ -76,7 +76,7 @@ Every command works offline, beside the running server, and remote with
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
-		a.configCommand(),
+		a.manCommand(), a.configCommand(),
 	)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
@@ -144,7 +144,7 @@ func none(cmd *cobra.Command, args []string) error {
 
 func one(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
+		if len(args) != 1 || args[0] == "" { // empty is what an unset variable leaves
 			return usage(cmd.CommandPath()+" takes one argument: "+what, "see '"+cmd.CommandPath()+" --help'")
 		}
 		return nil

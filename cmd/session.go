@@ -86,14 +86,15 @@ type revokeOptions struct {
 func (o *revokeOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.user, "user", "", "with --all: those of this user (email or id)")
 	cmd.Flags().BoolVar(&o.all, "all", false, "all of --user")
-	cmd.MarkFlagsRequiredTogether("user", "all")
 }
 
 func (o *revokeOptions) take(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 {
 		o.id = args[0]
 	}
-	if (o.id != "") == o.all {
+	// Nobody named is not everybody: an empty variable in a script must not end
+	// what all have.
+	if (o.id != "") == o.all || (o.user != "") != o.all {
 		return usage(cmd.CommandPath()+" takes either one argument or --user EMAIL --all", "see '"+cmd.CommandPath()+" --help'")
 	}
 	return nil

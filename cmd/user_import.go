@@ -53,6 +53,8 @@ An import that was cut short is run again with --if-missing.`,
 	f.BoolVar(&o.IfMissing, "if-missing", false, "a user who is there already is left as they are")
 	f.BoolVar(&o.DryRun, "dry-run", false, "check and count, change nothing")
 	cmd.MarkFlagsMutuallyExclusive("htpasswd", "ndjson")
+	cmd.MarkFlagsMutuallyExclusive("ndjson", "domain")
+	cmd.MarkFlagsMutuallyExclusive("ndjson", "role")
 	cmd.MarkFlagsOneRequired("htpasswd", "ndjson")
 	return cmd
 }

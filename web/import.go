@@ -78,7 +78,7 @@ func readImportLine(text []byte, line int) (u db.ImportUser, err error) {
 	}
 	if in.PasswordHash != "" {
 		if err := password.Valid(in.PasswordHash); err != nil {
-			return u, malformed("bad_password_hash", "password_hash is no argon2id PHC string and no bcrypt hash within bounds")
+			return u, malformed("bad_password_hash", "the hash is malformed: it is no argon2id PHC string and no bcrypt hash within bounds")
 		}
 	}
 	return db.ImportUser{
