@@ -96,6 +96,9 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 	}
 	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
 	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
+	if who.old {
+		actor.Token = who.token.Replaced()
+	}
 	s.noteUse(who, actor.Address)
 	return actor, nil
 }
