@@ -81,7 +81,7 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 	switch {
 	case err != nil:
 		return actor, err
-	case !sent && isLocal && local.owner:
+	case !sent && isLocal && local.owner && !forwarded(r):
 		actor.ID, actor.Name, actor.Permissions = db.LocalActor, local.name, db.AllPermissions
 		return actor, nil
 	case !sent:
