@@ -394,3 +394,11 @@ func TestLastAdministratorAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// Lines that are all but empty would take gigabytes.
+func TestImportIsBoundedInUsers(t *testing.T) {
+	s := newServer(t)
+	body := strings.Repeat("{}\n", 500_001)
+	s.do("POST", "/security/user/_import", body, s.single().session(), contentType("application/x-ndjson")).want(413, "body_too_large")
+	s.do("POST", "/security/user/_import", body[3:], s.single().session(), contentType("application/x-ndjson")).want(400, "bad_email")
+}
