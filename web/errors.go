@@ -73,6 +73,9 @@ func explain(err error) *failure {
 	if errors.As(err, &f) {
 		return f
 	}
+	if errors.Is(err, db.ErrEnded) {
+		return errBadCredential
+	}
 	var policy *password.PolicyError
 	if errors.As(err, &policy) {
 		return &failure{status: http.StatusBadRequest, code: policy.Code, reason: policy.Reason}

@@ -15,9 +15,12 @@ import (
 )
 
 // maxImport bounds an import, and maxImportLine one line of it, in bytes.
+// maxImportUsers is more than fit where each has a password: it bounds what
+// lines that are all but empty take in memory.
 const (
-	maxImport     = 64 << 20
-	maxImportLine = 64 << 10
+	maxImport      = 64 << 20
+	maxImportLine  = 64 << 10
+	maxImportUsers = 500_000
 )
 
 // importUsers makes users from NDJSON. All of it is read and checked before
@@ -51,6 +54,9 @@ func readImport(c echo.Context) (users []db.ImportUser, err error) {
 		text := bytes.TrimSpace(in.Bytes())
 		if len(text) == 0 {
 			continue
+		}
+		if len(users) == maxImportUsers {
+			return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "body_too_large", reason: "the import has more than 500000 users; split it"}
 		}
 		u, err := readImportLine(text, line)
 		if err != nil {
