@@ -1,5 +1,11 @@
 package db
 
+import (
+	"bytes"
+	"errors"
+	"slices"
+)
+
 // Transports, as the audit names them.
 const (
 	TransportHTTP    = "http"    // TCP
@@ -34,3 +40,70 @@ func (a *Actor) SignedIn() bool { return a.ID != "" }
 
 // Administrator tells whether the actor may do everything.
 func (a *Actor) Administrator() bool { return a.Permissions.All() }
+
+var errEnded = fail(ErrEnded, "invalid_token", "the credential ended, or was cut, while the request was on its way")
+
+// actorNow brings the actor up to the transaction. Who asks was found out
+// before the body was read, and a body may come slowly: it must not outlast the
+// end of what was shown, nor do more than its user may do by then.
+func (t *txn) actorNow() error {
+	if t.actor.User == nil {
+		return nil // the owner of the data file, or nobody
+	}
+	now := *t.actor
+	err := t.shownNow(&now)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return errEnded
+	case err != nil:
+		return err
+	case now.Permissions.Missing(t.actor.Permissions) != "":
+		return errEnded
+	}
+	t.actor = &now
+	return nil
+}
+
+// shownNow reads the actor's records anew. One that is gone is ErrNotFound.
+func (t *txn) shownNow(a *Actor) (err error) {
+	if a.User, err = userRecords.get(t, a.User.ID); err != nil {
+		return err
+	}
+	if a.User.Disabled {
+		return errAbsentRecord
+	}
+	roles, err := t.roleSet()
+	if err != nil {
+		return err
+	}
+	a.Permissions = roles.Permissions(a.User.Roles)
+	if a.Session != nil {
+		r, err := sessionRecords.get(t, a.Session.ID)
+		if err == nil && r.Expired(t.now) {
+			err = errAbsentRecord
+		}
+		return err
+	}
+	if a.Token == nil {
+		return nil
+	}
+	if a.Token, err = t.tokenNow(a.Token); err == nil && len(a.Token.Permissions) > 0 {
+		a.Permissions = a.Permissions.Intersect(NewPermissions(a.Token.Permissions))
+	}
+	return err
+}
+
+// tokenNow reads a token that was shown anew, by the same secret.
+func (t *txn) tokenNow(shown *Token) (*Token, error) {
+	k, err := tokenRecords.get(t, shown.ID)
+	if err != nil {
+		return nil, err
+	}
+	if p := k.Previous; p != nil && bytes.Equal(p.Hash, shown.Hash) {
+		k = k.Replaced()
+	}
+	if !bytes.Equal(k.Hash, shown.Hash) || k.Expired(t.now) || !slices.Equal(k.AllowedIPs, shown.AllowedIPs) {
+		return nil, errAbsentRecord
+	}
+	return k, nil
+}

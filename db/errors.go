@@ -7,6 +7,7 @@ import "errors"
 var (
 	ErrInvalid  = errors.New("invalid")             // the request breaks an invariant by itself
 	ErrDenied   = errors.New("denied")              // the actor may not do that
+	ErrEnded    = errors.New("credential ended")    // what the actor showed is worth less than when it was looked at
 	ErrNotFound = errors.New("not found")           // no such record, or not the actor's
 	ErrConflict = errors.New("conflict")            // a state of the store forbids it: a duplicate, the last administrator
 	ErrAbsent   = errors.New("no store")            // there is no file

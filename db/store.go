@@ -157,6 +157,9 @@ func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) er
 	began := time.Now()
 	err := s.engine.Update(ctx, func(tx Tx) error {
 		t = s.begin(tx, actor)
+		if err := t.actorNow(); err != nil {
+			return err
+		}
 		if err := f(t); err != nil {
 			return err
 		}

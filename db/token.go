@@ -38,6 +38,14 @@ type OldSecret struct {
 	Ends int64  `json:"ends"` // Unix seconds
 }
 
+// Replaced returns the token as the secret before has it, which ends with its
+// grace: what it makes must not live longer than itself.
+func (k *Token) Replaced() *Token {
+	old := *k
+	old.Hash, old.Expires = k.Previous.Hash, k.Previous.Ends
+	return &old
+}
+
 // Expired tells whether the token has ended at now.
 func (k *Token) Expired(now time.Time) bool { return k.Expires != Never && now.Unix() >= k.Expires }
 

@@ -191,7 +191,7 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 			return forbidden("cross_origin", "another site asked to sign you out")
 		}
 		err := s.Store.Logout(r.Context(), actor)
-		if err != nil && !errors.Is(err, db.ErrNotFound) {
+		if err != nil && !errors.Is(err, db.ErrNotFound) && !errors.Is(err, db.ErrEnded) {
 			return err
 		}
 		s.log.Info("sign-out", "request_id", actor.RequestID, "user", actor.ID, "session", actor.Session.ID)

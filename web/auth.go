@@ -81,7 +81,7 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 	switch {
 	case err != nil:
 		return actor, err
-	case !sent && isLocal && local.owner:
+	case !sent && isLocal && local.owner && !forwarded(r):
 		actor.ID, actor.Name, actor.Permissions = db.LocalActor, local.name, db.AllPermissions
 		return actor, nil
 	case !sent:
@@ -96,6 +96,9 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 	}
 	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
 	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
+	if who.old {
+		actor.Token = who.token.Replaced()
+	}
 	s.noteUse(who, actor.Address)
 	return actor, nil
 }

@@ -387,6 +387,17 @@ func TestOfflineActor(t *testing.T) {
 	}
 }
 
+// A proxy in front of the control socket does not make owners of strangers.
+func TestForwardedIsNotLocal(t *testing.T) {
+	s := newServer(t)
+	s.do("GET", "/security/user/_search", "", local).want(200)
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Sec-Fetch-Site", "Origin"} {
+		s.do("GET", "/security/user/_search", "", local, header(name, "203.0.113.9")).want(401, "not_signed_in")
+	}
+	p := s.single()
+	s.do("GET", "/security/user/_search", "", local, p.session(), header("X-Forwarded-For", "203.0.113.9")).want(200)
+}
+
 // A good signature alone is nothing: the session that it names has to live and
 // to be of that user.
 func TestJWTNeedsItsSession(t *testing.T) {

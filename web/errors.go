@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -64,7 +63,6 @@ var kinds = []struct {
 	{db.ErrFull, http.StatusInsufficientStorage, "disk_full", "the disk is full: nothing was changed; free some space and try again"},
 	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
 	{db.ErrDamaged, http.StatusInternalServerError, "store_damaged", "the store is damaged; run 'husk check' and restore a backup"},
-	{context.Canceled, http.StatusServiceUnavailable, "canceled", "the request was given up"}, // nobody is there to read it
 	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},
 }
 
@@ -74,6 +72,9 @@ func explain(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f
+	}
+	if errors.Is(err, db.ErrEnded) {
+		return errBadCredential
 	}
 	var policy *password.PolicyError
 	if errors.As(err, &policy) {
@@ -124,7 +125,8 @@ func (s *Server) fail(c echo.Context, err error) {
 func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
 	id := c.Response().Header().Get(headerRequestID)
-	if f.status >= http.StatusInternalServerError {
+	gone := c.Request().Context().Err() != nil // who asked has left: nothing failed but the wait
+	if f.status >= http.StatusInternalServerError && !gone {
 		s.log.Error("request failed", "request_id", id, "method", c.Request().Method, "path", c.Path(), "status", f.status, "error", err)
 	} else {
 		s.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request refused",

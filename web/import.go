@@ -15,9 +15,12 @@ import (
 )
 
 // maxImport bounds an import, and maxImportLine one line of it, in bytes.
+// maxImportUsers is more than fit where each has a password: it bounds what
+// lines that are all but empty take in memory.
 const (
-	maxImport     = 64 << 20
-	maxImportLine = 64 << 10
+	maxImport      = 64 << 20
+	maxImportLine  = 64 << 10
+	maxImportUsers = 500_000
 )
 
 // importUsers makes users from NDJSON. All of it is read and checked before
@@ -52,6 +55,9 @@ func readImport(c echo.Context) (users []db.ImportUser, err error) {
 		if len(text) == 0 {
 			continue
 		}
+		if len(users) == maxImportUsers {
+			return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "body_too_large", reason: "the import has more than 500000 users; split it"}
+		}
 		u, err := readImportLine(text, line)
 		if err != nil {
 			f := explain(err)
@@ -78,7 +84,7 @@ func readImportLine(text []byte, line int) (u db.ImportUser, err error) {
 	}
 	if in.PasswordHash != "" {
 		if err := password.Valid(in.PasswordHash); err != nil {
-			return u, malformed("bad_password_hash", "password_hash is no argon2id PHC string and no bcrypt hash within bounds")
+			return u, malformed("bad_password_hash", "the hash is malformed: it is no argon2id PHC string and no bcrypt hash within bounds")
 		}
 	}
 	return db.ImportUser{

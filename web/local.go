@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 
 	"husk/db"
@@ -41,4 +42,16 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 func localOf(ctx context.Context) (local, bool) {
 	l, ok := ctx.Value(localKey{}).(local)
 	return l, ok
+}
+
+// forwarded tells whether somebody else speaks through the local connection: a
+// proxy that was pointed at the control socket, or a browser behind one. The
+// kernel vouches for the proxy alone, and what it passes on is from anybody.
+func forwarded(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Sec-Fetch-Site", "Origin"} {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
+	}
+	return false
 }

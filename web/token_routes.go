@@ -79,8 +79,7 @@ func (s *Server) searchTokens(c echo.Context, actor *db.Actor) error {
 func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string) (string, error) {
 	everybody := asked == "*" || (asked == "" && actor.Local())
 	switch {
-	case asked == "" && !actor.Local() || asked == actor.ID,
-		actor.User != nil && actor.User.Email != "" && db.FoldEmail(asked) == db.FoldEmail(actor.User.Email):
+	case asked == "" && !actor.Local() || asked == actor.ID:
 		return actor.ID, nil
 	case !actor.Administrator():
 		return "", forbidden("administrator_required", "only an administrator lists what belongs to others")

@@ -527,3 +527,21 @@ func TestTokenExpires(t *testing.T) {
 	s.clock.advance(100 * 365 * 24 * time.Hour)
 	s.do("GET", "/account/profile", "", apiToken(never.AccessToken)).want(200)
 }
+
+// A replaced secret ends with its grace, and so does what it makes.
+func TestReplacedSecretMakesNothingThatOutlivesIt(t *testing.T) {
+	s := newServer(t)
+	p := s.newUser("ann@example.com")
+	k := s.mintFor(p, api.NewToken{})
+	made, err := s.local.RotateToken(t.Context(), k.ID, api.Rotate{Grace: "1h"})
+	must(t, err)
+	s.secret(made.AccessToken)
+	old := apiToken(k.AccessToken)
+	ends := s.clock.now().Add(time.Hour).Unix()
+	if minted := s.mint(old, api.NewToken{}); minted.ExpireIn != ends {
+		t.Errorf("it made a token that ends at %d, itself ends at %d", minted.ExpireIn, ends)
+	}
+	s.do("POST", "/auth/access_token", `{"expire_in":-1}`, old).want(403, "outlives_token")
+	s.do("POST", "/auth/access_token/"+k.ID+"/_rotate", "", old).want(403, "above_token")
+	s.do("POST", "/auth/access_token/"+k.ID+"/_rotate", "", apiToken(made.AccessToken)).want(200)
+}

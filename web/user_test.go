@@ -292,6 +292,10 @@ func TestUsersDoNotEscalate(t *testing.T) {
 	check("deletes one above", "DELETE", users+"/"+above.id, "", 403, "user_above", both...)
 	check("a narrow token deletes", "DELETE", users+"/"+below.id, "", 403, "user_above", apiToken(narrow.AccessToken))
 
+	check("unlocks one above", "POST", users+"/"+above.id+"/_unlock", "", 403, "user_above", both...)
+	check("unlocks an administrator", "POST", users+"/"+db.SingleUser+"/_unlock", "", 403, "user_above", both...)
+	check("unlocks a peer", "POST", users+"/"+peer.id+"/_unlock", "", 200, "", both...)
+
 	check("own roles", "PUT", users+"/"+clerk.id, `{"roles":["clerk","reader"]}`, 403, "own_roles", both...)
 	check("fewer own roles", "PUT", users+"/"+clerk.email, `{"roles":[]}`, 403, "own_roles", both...)
 	check("own roles again", "PUT", users+"/"+clerk.id, `{"roles":["clerk","clerk"]}`, 200, "", both...)
@@ -389,4 +393,12 @@ func TestLastAdministratorAtOnce(t *testing.T) {
 			s.do("DELETE", "/security/user/"+p.id, "", local).want(http.StatusOK)
 		}
 	}
+}
+
+// Lines that are all but empty would take gigabytes.
+func TestImportIsBoundedInUsers(t *testing.T) {
+	s := newServer(t)
+	body := strings.Repeat("{}\n", 500_001)
+	s.do("POST", "/security/user/_import", body, s.single().session(), contentType("application/x-ndjson")).want(413, "body_too_large")
+	s.do("POST", "/security/user/_import", body[3:], s.single().session(), contentType("application/x-ndjson")).want(400, "bad_email")
 }
