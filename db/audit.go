@@ -95,8 +95,20 @@ func auditIndexKeys(e *Event) [][]byte {
 	return keys
 }
 
-// AuditUnlock writes down that the throttle of a user's sign-ins was cleared,
-// which changes no record.
+// AuditUnlock writes down that the throttle of a user's sign-ins is cleared,
+// which changes no record. That of a user who may do more than the actor is
+// ErrDenied: it is what stands before guessing their password.
 func (s *Store) AuditUnlock(ctx context.Context, actor *Actor, user string) error {
-	return s.update(ctx, actor, func(t *txn) error { return t.audit("user.unlock", user) })
+	return s.update(ctx, actor, func(t *txn) error {
+		if !actor.Local() {
+			u, err := userRecords.get(t, user)
+			if err != nil {
+				return err
+			}
+			if err := t.mayTouch(u); err != nil {
+				return err
+			}
+		}
+		return t.audit("user.unlock", user)
+	})
 }

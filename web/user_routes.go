@@ -132,10 +132,10 @@ func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.Limiter.Clear(account(u.Email))
 	if err := s.Store.AuditUnlock(c.Request().Context(), actor, u.ID); err != nil {
 		return err
 	}
+	s.Limiter.Clear(account(u.Email))
 	s.log.Info("user unlocked", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
 }
