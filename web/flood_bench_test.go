@@ -17,7 +17,6 @@ import (
 
 	"husk/db"
 	"husk/web/password"
-	"husk/web/ratelimit"
 )
 
 const (
@@ -34,7 +33,7 @@ const (
 func BenchmarkFlood(b *testing.B) {
 	s, apiToken, _ := benchServer(b)
 	s.Passwords = password.New(password.Config{})
-	s.Limiter = ratelimit.New(ratelimit.Config{Free: 1 << 30, AddressFree: 1 << 30})
+	s.tries = newTries(Tries{Account: 1 << 30, Address: 1 << 30})
 	hash, err := s.Passwords.Hash(b.Context(), "seven crates of apricots")
 	if err != nil {
 		b.Fatal(err)
