@@ -102,6 +102,7 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 // run serves the store until ctx ends.
 func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, inherited []net.Listener, hangups <-chan os.Signal) error {
 	s.warnOfWideFolder(s.log.Logger)
+	s.removeLeftovers()
 	watched, err := s.monitoring()
 	if err != nil {
 		return err

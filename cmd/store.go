@@ -79,6 +79,20 @@ func (a *app) makeStore() error {
 	return nil
 }
 
+// removeLeftovers removes the temporary files of commands that were killed:
+// whole copies of the store, some of them. What is younger than an hour may be
+// in use yet.
+func (a *app) removeLeftovers() {
+	for _, kind := range []string{"backup", "compact", "restore"} {
+		found, _ := filepath.Glob(filepath.Join(a.settings.Data, ".husk-"+kind+"-*"))
+		for _, path := range found {
+			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > time.Hour {
+				os.Remove(path)
+			}
+		}
+	}
+}
+
 // explainStore tells what kept the store from being opened, and the next step.
 func (a *app) explainStore(err error) error {
 	var own *failure

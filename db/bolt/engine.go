@@ -45,6 +45,9 @@ type Engine struct {
 	queue  queue
 	writer chan struct{} // holds one token: that of the one who writes or closes
 
+	lastGroup int           // how many calls the last commit was for; with the token
+	lastTook  time.Duration // and how long it took
+
 	mu       sync.RWMutex // held for reading by every transaction, for writing to change what follows
 	bolt     *bbolt.DB
 	file     *os.File // the descriptor that bolt works with

@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 
 	"husk/db"
 )
 
-// maxGroup bounds how many updates share one commit.
-const maxGroup = 256
+const (
+	maxGroup  = 256                    // updates that share one commit
+	maxGather = 500 * time.Microsecond // for which a commit waits for more of them
+)
 
 // call is one Update on its way. What stands behind the functions is read by
 // the caller after done is closed.
@@ -35,6 +39,12 @@ func (q *queue) add(c *call) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.calls = append(q.calls, c)
+}
+
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.calls)
 }
 
 func (q *queue) take() []*call {
@@ -97,8 +107,23 @@ func (e *Engine) lead(c *call) {
 		case <-c.done:
 			return
 		default:
-			e.settle(e.queue.take())
+			e.gather()
+			began := time.Now()
+			group := e.queue.take()
+			e.settle(group)
+			e.lastGroup, e.lastTook = len(group), time.Since(began)
 		}
+	}
+}
+
+// gather waits for as many calls as the last commit had, where those whom it
+// woke are likely to call again: taken as they trickle in, every other commit
+// would be for one or two of them. It takes at most half as long as that
+// commit, and never long; one who calls alone does not wait.
+func (e *Engine) gather() {
+	patience := min(e.lastTook/2, maxGather)
+	for began := time.Now(); e.queue.len() < e.lastGroup && time.Since(began) < patience; {
+		runtime.Gosched()
 	}
 }
 

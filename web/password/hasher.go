@@ -18,7 +18,7 @@ import (
 var ErrBusy = errors.New("too many sign-ins at once")
 
 const (
-	queuePerHash   = 16
+	queuePerHash   = 64
 	defaultMaxWait = 5 * time.Second
 
 	// idleAfter is how long nothing is hashed before the memory goes back.
@@ -31,7 +31,7 @@ type Config struct {
 	Params Params
 	// MaxConcurrent hashes run at once; 0: half of GOMAXPROCS, at least one.
 	MaxConcurrent int
-	// MaxQueue callers wait for their turn; 0: 16 for each concurrent hash.
+	// MaxQueue callers wait for their turn; 0: 64 for each concurrent hash.
 	MaxQueue int
 	// MaxWait is how long a caller waits for its turn; 0: 5 s.
 	MaxWait time.Duration
