@@ -142,6 +142,8 @@ var varying = []struct {
 	{regexp.MustCompile(`"(expire_in|took|uptime)":\d+`), `"$1":N`},
 	{regexp.MustCompile(`\b[0-9a-f]{8}\*\*\*`), "MASKED"},
 	{regexp.MustCompile(`\b\d+ bytes`), "N bytes"},
+	{regexp.MustCompile(`\buid \d+\b`), "uid N"},
+	{regexp.MustCompile(`\bcurl/[0-9.]+`), "curl/N"},
 	{regexp.MustCompile(`husk \d+\.\d+\.\d+\S* \(.*\)`), "husk VERSION"},
 	{regexp.MustCompile(`\d+\.\d+\.\d+(-dev)?`), "VERSION"},
 	{regexp.MustCompile(` +`), " "}, // columns are as wide as what stands in them

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -60,11 +61,31 @@ func (a *app) roleShowCommand() *cobra.Command {
 				if a.settings.JSON {
 					return a.printJSON(r)
 				}
-				return a.pairs("name", r.Name, "description", orDash(r.Description), "built in", builtinText(r),
-					"grants", listText(r.Grants.Permissions), "created", timeText(r.Created))
+				pairs := []string{"name", r.Name, "description", orDash(r.Description), "built in", builtinText(r),
+					"grants", listText(r.Grants.Permissions), "created", timeText(r.Created)}
+				if all := everything(cmd.Context(), s, r); len(all) > 0 {
+					pairs = append(pairs, "that is", listText(all))
+				}
+				return a.pairs(pairs...)
 			})
 		},
 	}
+}
+
+// everything returns the permissions that there are, for a role that grants
+// them all and to one who may know them.
+func everything(ctx context.Context, s *session, r api.Role) (keys []string) {
+	if !slices.Contains(r.Grants.Permissions, "*") {
+		return nil
+	}
+	all, err := s.Permissions(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, p := range all {
+		keys = append(keys, p.ID)
+	}
+	return keys
 }
 
 type roleSetOptions struct {
