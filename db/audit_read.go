@@ -96,7 +96,7 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 		}
 		e := t.auditEntry(key[len(key)-8:])
 		if e == nil || !q.matches(e) {
-			return e == nil || q.Since.IsZero() || !e.Time.Before(q.Since)
+			return e == nil || q.Since.IsZero() || !e.Time.Before(q.Since.Add(-auditDelay))
 		}
 		page.Total++
 		if skip > 0 {
@@ -119,6 +119,10 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 	return page, err
 }
 
+// auditDelay bounds how long after its time an entry is written: what is folded
+// or collected in memory waits for a flush, and longer while the disk is full.
+const auditDelay = time.Hour
+
 // auditFrom returns the newest sequence number that the page can have, 0 where
 // there is none.
 func (t *txn) auditFrom(q AuditQuery, l listing, newest uint64) (uint64, error) {
@@ -131,11 +135,11 @@ func (t *txn) auditFrom(q AuditQuery, l listing, newest uint64) (uint64, error) 
 	if q.Until.IsZero() {
 		return newest, nil
 	}
-	// Time goes on with the sequence, but for a clock that was wrong: near
-	// enough to begin a scan that looks at each entry itself.
+	// Time goes on with the sequence, but for auditDelay and a clock that was
+	// wrong: near enough to begin a scan that looks at each entry itself.
 	n := sort.Search(int(newest), func(i int) bool {
 		e := t.auditEntry(seqKey(uint64(i + 1)))
-		return e != nil && !e.Time.Before(q.Until)
+		return e != nil && !e.Time.Before(q.Until.Add(auditDelay))
 	})
 	return min(uint64(n)+1, newest), nil
 }

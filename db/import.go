@@ -29,15 +29,19 @@ const importStep = 500
 // written: one that is faulty is an error that names it, and nothing is
 // changed. With ifMissing a user who is there already is left as they are;
 // without it that is a fault. It is written in steps: one that is cut short,
-// by a full disk for instance, is run again with ifMissing.
+// by a full disk for instance, is run again with ifMissing; with an error the
+// count is what was made before it.
 func (s *Store) ImportUsers(ctx context.Context, actor *Actor, users []ImportUser, ifMissing, dryRun bool) (done Imported, err error) {
 	err = s.view(ctx, func(t *txn) error {
 		t.actor = actor
 		done, err = t.checkImport(users, ifMissing)
 		return err
 	})
-	if err != nil || dryRun {
-		return done, err
+	if err != nil {
+		return Imported{}, err
+	}
+	if dryRun {
+		return done, nil
 	}
 	done = Imported{}
 	for len(users) > 0 {
@@ -100,7 +104,14 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 }
 
 func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, err error) {
+	roles, err := t.roleSet() // which may have changed since all was checked
+	if err != nil {
+		return done, err
+	}
 	for i, in := range users {
+		if err := t.mayGrant(roles, in.Roles); err != nil {
+			return done, atLine(in.Line, err)
+		}
 		_, err := userRecords.find(t, FoldEmail(in.Email))
 		if err == nil && ifMissing {
 			done.Skipped++

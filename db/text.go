@@ -46,14 +46,14 @@ func words(texts ...string) []string {
 
 // plain tells whether s is printable text on one line: valid UTF-8, no control
 // characters, nothing that reorders or hides text (bidirectional controls,
-// zero-width characters), so that a name shows on a terminal and on a page as
-// what it is.
+// zero-width characters, letters that show as nothing), so that a name shows on
+// a terminal and on a page as what it is.
 func plain(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
-		if r != ' ' && !unicode.IsPrint(r) {
+		if (r != ' ' && !unicode.IsPrint(r)) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) {
 			return false
 		}
 	}

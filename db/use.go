@@ -107,12 +107,23 @@ func (l *useLog) take() map[useKey]Use {
 	return all
 }
 
-// giveBack keeps uses that could not be written, where no later one is known.
+// giveBack keeps uses that could not be written: of a credential that was used
+// again meanwhile, the addresses and when the replaced secret was used.
 func (l *useLog) giveBack(uses map[useKey]Use) {
 	for k, u := range uses {
 		s := &l.shards[maphash.String(l.seed, k.id)%cacheShards]
 		s.Lock()
-		if _, later := s.uses[k]; !later && len(s.uses) < 2*maxUses/cacheShards {
+		later, again := s.uses[k]
+		for _, address := range later.Seen {
+			u.see(address)
+		}
+		if again {
+			later.Seen = u.Seen
+			if later.Old.IsZero() {
+				later.Old = u.Old
+			}
+			s.uses[k] = later
+		} else if len(s.uses) < 2*maxUses/cacheShards {
 			if s.uses == nil {
 				s.uses = map[useKey]Use{}
 			}
@@ -240,12 +251,16 @@ func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
 	shard.Lock()
 	noted, ok := shard.uses[k]
 	shard.Unlock()
-	if ok {
+	if ok && (!noted.Old.IsZero() || k.bucket != tokenUseBucket) {
 		return noted, nil
 	}
 	err = s.view(ctx, func(t *txn) error {
 		_, err := t.getJSON(k.bucket, k.id, &u)
 		return err
 	})
+	if ok {
+		noted.Old = u.Old // what is noted since the last flush is not all
+		u = noted
+	}
 	return u, err
 }

@@ -161,14 +161,16 @@ func (s *Server) lookUp(c echo.Context, email string) (user *db.User, err error)
 // returns.
 func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*db.Session, string, error) {
 	ctx := c.Request().Context()
-	keys, err := s.Store.Keys(ctx)
-	if err != nil {
-		return nil, "", err
-	}
 	r, err := s.Store.CreateSession(ctx, actor, db.SignIn{
 		User: user.ID, Verified: user.Password, Rehash: user.rehash, TTL: s.SessionTTL,
 		IP: actor.Address, UserAgent: c.Request().UserAgent(),
 	})
+	if err != nil {
+		return nil, "", err
+	}
+	// Now, not before: a key that is retired meanwhile verifies as long as the
+	// sessions last that were there.
+	keys, err := s.Store.Keys(ctx)
 	if err != nil {
 		return nil, "", err
 	}

@@ -112,13 +112,15 @@ func explainStatus(status int) *failure {
 		reason: "something went wrong inside; the server's log has the request id"}
 }
 
-// fail writes the answer for err.
-func (s *Server) fail(c echo.Context, err error) {
+// fail writes the answer for err. It tells false where one has begun already:
+// a stream that broke, whose connection has to be cut for the client to see it.
+func (s *Server) fail(c echo.Context, err error) (whole bool) {
 	f := s.note(c, err)
 	if c.Response().Committed {
-		return // a stream that broke: its end is missing, which the client sees
+		return false
 	}
 	writeFailure(c.Response(), f)
+	return true
 }
 
 // note explains err, and logs what an operator should know of.

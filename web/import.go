@@ -39,10 +39,24 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 	ifMissing, dryRun := c.QueryParam("if_missing") == "true", c.QueryParam("dry_run") == "true"
 	done, err := s.Store.ImportUsers(c.Request().Context(), actor, users, ifMissing, dryRun)
 	if err != nil {
-		return err
+		return cutImport(done, err)
 	}
 	s.log.Info("users imported", "request_id", actor.RequestID, "actor", actor.ID, "created", done.Created, "skipped", done.Skipped, "dry_run", dryRun)
 	return write(c, api.Imported{Created: done.Created, Skipped: done.Skipped, DryRun: dryRun})
+}
+
+// cutImport explains an import that failed: one that had made users already
+// must not say that nothing was changed.
+func cutImport(done db.Imported, err error) error {
+	if done.Created == 0 {
+		return err
+	}
+	f := *explain(err)
+	f.reason = fmt.Sprintf("the import was cut short after %d users were made: %s; run it again with if_missing", done.Created, f.reason)
+	if errors.Is(err, db.ErrFull) {
+		f.reason = fmt.Sprintf("the disk is full: %d users were made, the others were not; free some space and run the import again with if_missing", done.Created)
+	}
+	return errors.Join(&f, err)
 }
 
 func readImport(c echo.Context) (users []db.ImportUser, err error) {
@@ -59,6 +73,9 @@ func readImport(c echo.Context) (users []db.ImportUser, err error) {
 			return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "body_too_large", reason: "the import has more than 500000 users; split it"}
 		}
 		u, err := readImportLine(text, line)
+		if err != nil && in.Err() != nil {
+			break // what came before the body broke off
+		}
 		if err != nil {
 			f := explain(err)
 			return nil, malformed(f.code, fmt.Sprintf("line %d: %s", line, f.reason))

@@ -167,11 +167,15 @@ func (s *Server) serve(c echo.Context, r route) error {
 	if err != nil && r.page {
 		err = s.failPage(c, err)
 	}
+	whole := true
 	if err != nil {
-		s.fail(c, err)
+		whole = s.fail(c, err)
 	}
 	if s.AccessLog {
 		s.logAccess(c, r, actor, time.Since(began))
+	}
+	if !whole {
+		panic(http.ErrAbortHandler) // or net/http would end the stream as if it were all
 	}
 	return nil
 }
