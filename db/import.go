@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -99,7 +100,7 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 }
 
 func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, err error) {
-	for _, in := range users {
+	for i, in := range users {
 		_, err := userRecords.find(t, FoldEmail(in.Email))
 		if err == nil && ifMissing {
 			done.Skipped++
@@ -108,8 +109,10 @@ func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, er
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return done, err
 		}
+		// A moment apart, so that lists keep the order of the file.
+		now := t.now.Add(time.Duration(i) * time.Microsecond)
 		u := &User{ID: uuid.NewString(), Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.Password,
-			Disabled: in.Disabled, Created: t.now, Updated: t.now}
+			Disabled: in.Disabled, Created: now, Updated: now}
 		if err := userRecords.put(t, nil, u); err != nil {
 			return done, atLine(in.Line, err)
 		}
