@@ -143,6 +143,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{8}\*\*\*`), "MASKED"},
 	{regexp.MustCompile(`\b\d+ bytes`), "N bytes"},
 	{regexp.MustCompile(`\buid \d+\b`), "uid N"},
+	{regexp.MustCompile(`\b(records:) +\d+`), "$1 N"}, // how many is the store's own affair
 	{regexp.MustCompile(`\bcurl/[0-9.]+`), "curl/N"},
 	{regexp.MustCompile(`husk \d+\.\d+\.\d+\S* \(.*\)`), "husk VERSION"},
 	{regexp.MustCompile(`\d+\.\d+\.\d+(-dev)?`), "VERSION"},

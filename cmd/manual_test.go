@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +114,7 @@ func TestReadmeCommands(t *testing.T) {
 // TestManual writes the manual: a page for each command, the same ones every
 // time, which man can show.
 func TestManual(t *testing.T) {
+	t.Parallel()
 	pages := writeManual(t, "")
 	if !maps.Equal(pages, writeManual(t, "")) {
 		t.Errorf("a second run wrote other pages")
@@ -160,7 +160,8 @@ func writeManual(t *testing.T, epoch string) map[string]string {
 	return pages
 }
 
-// wantRendered lets man show all pages, where there is one.
+// wantRendered lets man, where there is one, show the pages in which the most
+// can go wrong.
 func wantRendered(t *testing.T, pages map[string]string) {
 	t.Helper()
 	man, err := exec.LookPath("man")
@@ -169,10 +170,10 @@ func wantRendered(t *testing.T, pages map[string]string) {
 		return
 	}
 	dir := t.TempDir()
-	names := slices.Sorted(maps.Keys(pages))
+	names := []string{"husk.1", "husk-config.1", "husk-role-set.1", "husk-user-import.1"}
 	for i, name := range names {
-		writeFile(t, dir, name, pages[name])
 		names[i] = filepath.Join(dir, name)
+		writeFile(t, dir, name, pages[name])
 	}
 	cmd := exec.Command(man, append([]string{"--warnings=w", "--pager=cat", "-l"}, names...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "MANWIDTH=100", "MAN_KEEP_FORMATTING=")
