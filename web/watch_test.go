@@ -266,6 +266,21 @@ func TestOneProofAtATime(t *testing.T) {
 	}
 }
 
+// Whoever asks first may leave: the result is for all.
+func TestTheFirstWhoAsksMayLeave(t *testing.T) {
+	w := newWatched(t, nil)
+	w.begin()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	_ = w.proveWrite(gone)
+	if err := w.proveWrite(t.Context()); err != nil {
+		t.Errorf("the next one got %v", err)
+	}
+	if n := w.engine.updates.Load(); n != 1 {
+		t.Errorf("%d writes", n)
+	}
+}
+
 func TestADiskThatHangs(t *testing.T) {
 	w := newWatched(t, nil)
 	w.begin()
@@ -468,6 +483,12 @@ func TestFaultsOfTheStoreAreTold(t *testing.T) {
 			w.watch(t.Context())
 			if got := w.told(); got != nil {
 				t.Errorf("told again: %v", got)
+			}
+			set(&w.engine.failing, nil)
+			w.pass(2 * tellEvery)
+			w.watch(t.Context())
+			if got := w.told(); got != nil {
+				t.Errorf("told of what has ended: %v", got)
 			}
 		})
 	}
