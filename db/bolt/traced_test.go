@@ -1,0 +1,223 @@
+//go:build unix
+
+package bolt
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"husk/db"
+	"husk/db/dbtest/syscalls"
+)
+
+// tracedStore is the variable by which the test binary becomes the process
+// whose system calls are looked at.
+const tracedStore = "HUSK_TEST_TRACED_STORE"
+
+// runTraced is what that process does.
+func runTraced(path string) {
+	// The calls of one thread can be counted, those of several can't.
+	runtime.LockOSThread()
+	if err := traced(path); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// traceSelf runs the workload in a process of its own and returns its calls.
+func traceSelf(t *testing.T, options ...string) (calls []*syscalls.Call, path, said string) {
+	t.Helper()
+	syscalls.Need(t)
+	dir := t.TempDir()
+	path = filepath.Join(dir, "husk.db")
+	file := filepath.Join(t.TempDir(), "trace")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = append(os.Environ(), tracedStore+"="+path, "GORACE=atexit_sleep_ms=0")
+	if err := syscalls.Trace(cmd, file, options...); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the traced process: %v\n%s", err, out)
+	}
+	if calls, err = syscalls.Read(file); err != nil {
+		t.Fatal(err)
+	}
+	return calls, path, string(out)
+}
+
+// acts are the operations of the workload, by the words in which they are told:
+// "begin WORD ID", and "done WORD ID" or "fail WORD ID" once they are answered.
+type acts struct {
+	store *db.Store
+	mu    sync.Mutex
+	fails int
+	odd   error // a failure that is none of the disk's, or that nobody should read
+}
+
+var traceActor = &db.Actor{ID: db.LocalActor, Name: db.LocalActor, Permissions: db.AllPermissions, Transport: db.TransportOffline}
+
+// do tells of an operation in one call of write before it and one after.
+func (a *acts) do(word, id string, f func() error) bool {
+	fmt.Fprintf(os.Stdout, "begin %s %s\n", word, id)
+	if err := f(); err != nil {
+		a.mu.Lock()
+		a.fails++
+		if plain := plainFailure(err); plain != nil {
+			a.odd = errors.Join(a.odd, fmt.Errorf("%s %s: %w", word, id, plain))
+		}
+		a.mu.Unlock()
+		fmt.Fprintf(os.Stderr, "%s %s: %v\n", word, id, err)
+		fmt.Fprintf(os.Stdout, "fail %s %s\n", word, id)
+		return false
+	}
+	fmt.Fprintf(os.Stdout, "done %s %s\n", word, id)
+	return true
+}
+
+// plainFailure answers what is wrong with an error of a disk that fails: each
+// has a kind and words of Husk's own.
+func plainFailure(err error) error {
+	var e *db.Error
+	if !errors.As(err, &e) {
+		return fmt.Errorf("it has no words of its own: %w", err)
+	}
+	for _, foreign := range []string{"file resize", "file sync", "husk-new", "input/output", "no space left", "pwrite", "goroutine"} {
+		if strings.Contains(e.Reason, foreign) {
+			return fmt.Errorf("the words of a library are told: %q", e.Reason)
+		}
+	}
+	return nil
+}
+
+func (a *acts) mint(name string) (id string) {
+	ctx, id := context.Background(), uuid.NewString()
+	hash := sha256.Sum256([]byte(id))
+	a.do("mint", id, func() error {
+		_, err := a.store.CreateToken(ctx, traceActor, db.NewToken{ID: id, Hash: hash[:], Name: name})
+		return err
+	})
+	return id
+}
+
+func (a *acts) revoke(id string) {
+	a.do("revoke", id, func() error {
+		err := a.store.DeleteToken(context.Background(), traceActor, id)
+		if errors.Is(err, db.ErrNotFound) {
+			return nil // its mint failed
+		}
+		return err
+	})
+}
+
+// traced is the workload: it makes a store, and does to it one of each kind,
+// then many at once, then what makes the file grow.
+func traced(path string) error {
+	made := func() error { return Create(path, db.Init) }
+	a := &acts{}
+	if !a.do("create", "store", made) && !a.do("create", "store", made) {
+		return errors.New("the store can't be made")
+	}
+	e, err := Open(path, Options{})
+	if err != nil {
+		return err
+	}
+	if a.store, err = db.Open(context.Background(), e, db.Options{}); err != nil {
+		return err
+	}
+	a.oneByOne()
+	if os.Getenv("HUSK_TEST_TRACED_ALONE") == "" {
+		a.atOnce(5, 4)
+		a.grow()
+	}
+	for i := range 3 {
+		a.mint("last " + strconv.Itoa(i))
+	}
+	fmt.Fprintf(os.Stdout, "failed %d\n", a.fails)
+	return errors.Join(a.odd, a.store.Close())
+}
+
+func (a *acts) oneByOne() {
+	ctx, store := context.Background(), a.store
+	a.mint("kept")
+	a.revoke(a.mint("gone"))
+	var u *db.User
+	var err error
+	made := a.do("user", "ada@example.com", func() error {
+		u, err = store.CreateUser(ctx, traceActor, db.NewUser{Email: "ada@example.com", Password: "first"})
+		return err
+	})
+	if !made {
+		return
+	}
+	sessions := make([]*db.Session, 2)
+	for i := range sessions {
+		if !a.do("login", u.ID, func() error {
+			sessions[i], err = store.CreateSession(ctx, traceActor, db.SignIn{User: u.ID, Verified: "first", TTL: time.Hour})
+			return err
+		}) {
+			sessions[i] = nil
+		}
+	}
+	if s := sessions[0]; s != nil {
+		actor := &db.Actor{ID: u.ID, Name: u.Email, Session: s, Transport: db.TransportOffline}
+		a.do("logout", s.ID, func() error { return store.Logout(ctx, actor) })
+	}
+	if s := sessions[1]; s != nil {
+		actor := &db.Actor{ID: u.ID, Name: u.Email, Session: s, Transport: db.TransportOffline}
+		a.do("password", u.ID, func() error { return store.ChangePassword(ctx, actor, "first", "second") })
+	}
+	a.do("disable", u.ID, func() error {
+		disabled := true
+		_, err := store.UpdateUser(ctx, traceActor, u.ID, db.UserChange{Disabled: &disabled})
+		return err
+	})
+	a.mint("after")
+}
+
+// atOnce has several at work, whose changes share commits.
+func (a *acts) atOnce(workers, rounds int) {
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			before := ""
+			for r := range rounds {
+				id := a.mint(fmt.Sprintf("%d of %d", r, w))
+				if r%2 == 1 {
+					a.revoke(before)
+				}
+				before = id
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (a *acts) grow() {
+	users := make([]db.ImportUser, 450)
+	for i := range users {
+		email := fmt.Sprintf("user%03d@example.com", i)
+		users[i] = db.ImportUser{Line: i + 1, NewUser: db.NewUser{Email: email, Name: strings.Repeat(strconv.Itoa(i)+" ", 40)}}
+	}
+	a.do("import", "all", func() error {
+		_, err := a.store.ImportUsers(context.Background(), traceActor, users, true, false)
+		return err
+	})
+}
