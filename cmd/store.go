@@ -114,6 +114,8 @@ func (a *app) explainStore(err error) error {
 	case errors.Is(err, db.ErrDamaged):
 		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error(),
 			next: "nothing was changed; restore a backup with 'husk restore'"}
+	case errors.Is(err, db.ErrDisk):
+		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " failed; nothing was changed", next: "look at the log of the machine and at the disk, then try again"}
 	case errors.Is(err, db.ErrFull):
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
 	}

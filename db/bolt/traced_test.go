@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,8 +25,12 @@ import (
 )
 
 // tracedStore is the variable by which the test binary becomes the process
-// whose system calls are looked at.
-const tracedStore = "HUSK_TEST_TRACED_STORE"
+// whose system calls are looked at; with tracedAlone it does one thing after
+// the other, all in one thread.
+const (
+	tracedStore = "HUSK_TEST_TRACED_STORE"
+	tracedAlone = "HUSK_TEST_TRACED_ALONE"
+)
 
 // runTraced is what that process does.
 func runTraced(path string) {
@@ -37,39 +42,40 @@ func runTraced(path string) {
 	}
 }
 
-// traceSelf runs the workload in a process of its own and returns its calls.
-func traceSelf(t *testing.T, options ...string) (calls []*syscalls.Call, path, said string) {
+// traceSelf runs the workload in a process of its own, with one more variable,
+// and returns its calls, the folder of its store, and what it said.
+func traceSelf(t *testing.T, variable string, options ...string) (calls []*syscalls.Call, dir, said string) {
 	t.Helper()
-	syscalls.Need(t)
-	dir := t.TempDir()
-	path = filepath.Join(dir, "husk.db")
-	file := filepath.Join(t.TempDir(), "trace")
+	dir, file := memory(t), filepath.Join(memory(t), "trace")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), tracedStore+"="+path, "GORACE=atexit_sleep_ms=0")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), tracedStore+"="+filepath.Join(dir, "husk.db"), "GORACE=atexit_sleep_ms=0", variable)
 	if err := syscalls.Trace(cmd, file, options...); err != nil {
 		t.Fatal(err)
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("the traced process: %v\n%s", err, out)
+		t.Errorf("the traced process, %v: %v\n%s", options, err, out)
 	}
 	if calls, err = syscalls.Read(file); err != nil {
 		t.Fatal(err)
 	}
-	return calls, path, string(out)
+	return calls, dir, string(out)
 }
 
 // acts are the operations of the workload, by the words in which they are told:
 // "begin WORD ID", and "done WORD ID" or "fail WORD ID" once they are answered.
 type acts struct {
-	store *db.Store
-	mu    sync.Mutex
-	fails int
-	odd   error // a failure that is none of the disk's, or that nobody should read
+	store  *db.Store
+	mu     sync.Mutex
+	fails  int
+	unread int   // reads that failed
+	odd    error // a failure that is none of the disk's, or that nobody should read
 }
 
 var traceActor = &db.Actor{ID: db.LocalActor, Name: db.LocalActor, Permissions: db.AllPermissions, Transport: db.TransportOffline}
@@ -78,11 +84,9 @@ var traceActor = &db.Actor{ID: db.LocalActor, Name: db.LocalActor, Permissions: 
 func (a *acts) do(word, id string, f func() error) bool {
 	fmt.Fprintf(os.Stdout, "begin %s %s\n", word, id)
 	if err := f(); err != nil {
+		a.note(word, id, plainFailure(err))
 		a.mu.Lock()
 		a.fails++
-		if plain := plainFailure(err); plain != nil {
-			a.odd = errors.Join(a.odd, fmt.Errorf("%s %s: %w", word, id, plain))
-		}
 		a.mu.Unlock()
 		fmt.Fprintf(os.Stderr, "%s %s: %v\n", word, id, err)
 		fmt.Fprintf(os.Stdout, "fail %s %s\n", word, id)
@@ -90,6 +94,33 @@ func (a *acts) do(word, id string, f func() error) bool {
 	}
 	fmt.Fprintf(os.Stdout, "done %s %s\n", word, id)
 	return true
+}
+
+// note keeps what must not be.
+func (a *acts) note(word, id string, odd error) {
+	if odd != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.odd = errors.Join(a.odd, fmt.Errorf("%s %s: %w", word, id, odd))
+	}
+}
+
+// seen holds what the store says against the answer to a mint or a revoke:
+// what failed has not happened, and reads go on.
+func (a *acts) seen(word, id string, want bool) {
+	_, err := a.store.Token(context.Background(), id)
+	switch {
+	case err == nil && !want:
+		a.note(word, id, errors.New("the token is there"))
+	case errors.Is(err, db.ErrNotFound) && want:
+		a.note(word, id, errors.New("the token is not there"))
+	case err != nil && !errors.Is(err, db.ErrNotFound):
+		fmt.Fprintf(os.Stderr, "read %s: %v\n", id, err)
+		a.note(word, id, plainFailure(err))
+		a.mu.Lock()
+		a.unread++
+		a.mu.Unlock()
+	}
 }
 
 // plainFailure answers what is wrong with an error of a disk that fails: each
@@ -110,30 +141,34 @@ func plainFailure(err error) error {
 func (a *acts) mint(name string) (id string) {
 	ctx, id := context.Background(), uuid.NewString()
 	hash := sha256.Sum256([]byte(id))
-	a.do("mint", id, func() error {
+	made := a.do("mint", id, func() error {
 		_, err := a.store.CreateToken(ctx, traceActor, db.NewToken{ID: id, Hash: hash[:], Name: name})
 		return err
 	})
+	a.seen("mint", id, made)
 	return id
 }
 
 func (a *acts) revoke(id string) {
-	a.do("revoke", id, func() error {
-		err := a.store.DeleteToken(context.Background(), traceActor, id)
-		if errors.Is(err, db.ErrNotFound) {
-			return nil // its mint failed
-		}
-		return err
-	})
+	if _, err := a.store.Token(context.Background(), id); errors.Is(err, db.ErrNotFound) {
+		return // its mint failed
+	}
+	gone := a.do("revoke", id, func() error { return a.store.DeleteToken(context.Background(), traceActor, id) })
+	a.seen("revoke", id, !gone)
 }
 
 // traced is the workload: it makes a store, and does to it one of each kind,
 // then many at once, then what makes the file grow.
 func traced(path string) error {
-	made := func() error { return Create(path, db.Init) }
+	made := func() error {
+		if err := Create(path, db.Init); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil // by a try that failed in the end
+	}
 	a := &acts{}
 	if !a.do("create", "store", made) && !a.do("create", "store", made) {
-		return errors.New("the store can't be made")
+		return a.odd
 	}
 	e, err := Open(path, Options{})
 	if err != nil {
@@ -143,14 +178,14 @@ func traced(path string) error {
 		return err
 	}
 	a.oneByOne()
-	if os.Getenv("HUSK_TEST_TRACED_ALONE") == "" {
+	if os.Getenv(tracedAlone) == "" {
 		a.atOnce(5, 4)
 		a.grow()
 	}
 	for i := range 3 {
 		a.mint("last " + strconv.Itoa(i))
 	}
-	fmt.Fprintf(os.Stdout, "failed %d\n", a.fails)
+	fmt.Fprintf(os.Stdout, "failed %d, unread %d\n", a.fails, a.unread)
 	return errors.Join(a.odd, a.store.Close())
 }
 

@@ -1,0 +1,159 @@
+//go:build unix
+
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"husk/db"
+	"husk/db/dbtest/syscalls"
+)
+
+// fault is a way in which calls fail. Its rules are those of strace, with the
+// number of the call in place of %d.
+type fault struct {
+	kind  string
+	rules []string
+	every int  // in a sample: which of the calls
+	dead  bool // the disk does not come back
+}
+
+var faults = []fault{
+	{"pwrite64/EIO", []string{"pwrite64:error=EIO:when=%d"}, 23, false},
+	{"pwrite64/ENOSPC", []string{"pwrite64:error=ENOSPC:when=%d"}, 31, false},
+	{"fdatasync/EIO", []string{"fdatasync:error=EIO:when=%d"}, 5, false},
+	{"fdatasync/ENOSPC", []string{"fdatasync:error=ENOSPC:when=%d"}, 7, false},
+	{"fsync/EIO", []string{"fsync:error=EIO:when=%d"}, 1, false},
+	{"ftruncate/EIO", []string{"ftruncate:error=EIO:when=%d"}, 1, false},
+	{"ftruncate/ENOSPC", []string{"ftruncate:error=ENOSPC:when=%d"}, 1, false},
+	// The sync fails by which the engine would come back, too, and once more.
+	{"all-syncs/EIO", []string{"fdatasync:error=EIO:when=%d", "fsync:error=EIO:when=6..7"}, 5, false},
+	{"all-writes/EIO", []string{"pwrite64:error=EIO:when=%d+"}, 37, true},
+	{"all-calls/EIO", []string{"fdatasync:error=EIO:when=%d+", "fsync:error=EIO:when=6+"}, 9, true},
+}
+
+// TestComesBack has the file away at the moment of a commit that fails after its
+// meta was written: nothing is served until it is there again, and then the
+// failed change is not.
+func TestComesBack(t *testing.T) {
+	path := create(t)
+	e := open(t, path)
+	if err := set(e, "k", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	e.commitHook = func(commit func() error) error {
+		return errors.Join(commit(), syscall.EIO, os.Rename(path, path+".away"))
+	}
+	if err := set(e, "k", "lost"); err == nil {
+		t.Error("the update was answered as done")
+	}
+	e.commitHook = nil
+	if err := readAll(e); err == nil {
+		t.Error("a change is read that may be taken back")
+	}
+	if err := set(e, "k", "lost"); err == nil {
+		t.Error("an update without a file was answered as done")
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	e.lost.tried = time.Time{} // a reader would wait for lossPause
+	wantValue(t, e, "k", "kept")
+	if err := set(e, "k", "new"); err != nil {
+		t.Error(err)
+	}
+	wantValue(t, e, "k", "new")
+}
+
+// TestFailedCalls makes each call of the workload fail, one in each run.
+func TestFailedCalls(t *testing.T) {
+	syscalls.Need(t)
+	for _, f := range faults {
+		t.Run(strings.ReplaceAll(f.kind, "/", "-"), func(t *testing.T) {
+			r := newReplay(t, 2, 1)
+			step := f.every
+			if os.Getenv("HUSK_LONG") != "" {
+				step = 1
+			}
+			for n := 1; r.failCall(f, n); n += step {
+			}
+			r.report(f.kind)
+		})
+	}
+}
+
+// failCall makes the n-th call fail; it answers false where there is none.
+func (r *replay) failCall(f fault, n int) (met bool) {
+	options := slices.Clone(powerCalls)
+	for _, rule := range f.rules {
+		if strings.Contains(rule, "%d") {
+			rule = fmt.Sprintf(rule, n)
+		}
+		options = append(options, "-e", "inject="+rule)
+	}
+	calls, dir, said := traceSelf(r.t, tracedAlone+"=yes", options...)
+	named, _, _ := strings.Cut(f.rules[0], ":")
+	met = slices.ContainsFunc(calls, func(c *syscalls.Call) bool { return c.Injected && c.Name == named })
+	if !met {
+		return false
+	}
+	if !f.dead && strings.Count(said, "fail ") > 2*len(f.rules) {
+		r.t.Errorf("call %d: writes did not work again: %s", n, said)
+	}
+	what := fmt.Sprintf("%s, call %d", f.kind, n)
+	if !strings.Contains(said, "done create") {
+		if got := names(r.t, dir); len(got) != 0 || !f.dead {
+			r.t.Errorf("%s: no store was made, and the folder holds %q", what, got)
+		}
+		return true
+	}
+	if !strings.Contains(said, "unread 0") {
+		r.t.Errorf("%s: reads failed: %s", what, said)
+	}
+	r.wantAnswered(dir, said, what)
+	r.again()
+	r.run(calls, filepath.Join(dir, "husk.db"), f.kind)
+	return true
+}
+
+// again begins with another trace.
+func (r *replay) again() {
+	r.disk, r.begun, r.states, r.onDisk = disk{}, map[string]bool{}, nil, nil
+}
+
+// wantAnswered opens what a run has left: all that it was told is done is
+// there, all that it was told has failed is not, and nothing lies about.
+func (r *replay) wantAnswered(dir, said, what string) {
+	r.t.Helper()
+	if got := names(r.t, dir); len(got) != 1 {
+		r.t.Errorf("%s: the folder holds %q", what, got)
+	}
+	e := open(r.t, filepath.Join(dir, "husk.db"))
+	defer e.Close()
+	store, err := db.Open(context.Background(), e, db.Options{})
+	if err != nil {
+		r.t.Fatalf("%s: %v", what, err)
+	}
+	if _, err := store.Check(context.Background(), func(err error) { r.t.Errorf("%s: %v", what, err) }); err != nil {
+		r.t.Errorf("%s: %v", what, err)
+	}
+	for line := range strings.Lines(said) {
+		words := strings.Fields(line)
+		if len(words) != 3 || words[0] == "begin" || words[1] != "mint" || strings.Contains(said, "done revoke "+words[2]) {
+			continue
+		}
+		_, err := store.Token(context.Background(), words[2])
+		if there := err == nil; there != (words[0] == "done") || err != nil && !errors.Is(err, db.ErrNotFound) {
+			r.t.Errorf("%s: answered %q, and afterwards: %v", what, words, err)
+		}
+	}
+}
