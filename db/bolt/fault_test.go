@@ -125,6 +125,38 @@ func (r *replay) failCall(f fault, n int) (met bool) {
 	return true
 }
 
+// TestKilledAtFailedSync kills the process at the moment at which a sync fails,
+// and has another one go on with the store: it does not know of that, and what
+// it reads is not what is on the disk.
+func TestKilledAtFailedSync(t *testing.T) {
+	syscalls.Need(t)
+	r := newReplay(t, 3, 2)
+	step := 4
+	if os.Getenv("HUSK_LONG") != "" {
+		step = 1
+	}
+	killed := 0
+	for n := 6; ; n += step { // the syncs before are of the creation
+		dir, rule := memory(t), fmt.Sprintf("inject=fdatasync:error=EIO:when=%d", n)
+		calls, said, err := traceIn(t, dir, tracedDies+"=yes", append(slices.Clone(powerCalls), "-e", rule)...)
+		if err == nil {
+			break
+		}
+		killed++
+		more, saidAfter, err := traceIn(t, dir, tracedAlone+"=yes", powerCalls...)
+		if err != nil || !strings.Contains(saidAfter, "unread 0") {
+			t.Errorf("after a kill at sync %d: %v\n%s", n, err, saidAfter)
+		}
+		r.again()
+		r.run(append(calls, syscalls.After(calls, more)...), filepath.Join(dir, "husk.db"), "killed-at-failed-sync")
+		r.wantAnswered(dir, said+saidAfter, fmt.Sprintf("killed at sync %d", n))
+	}
+	if killed == 0 {
+		t.Error("nothing was killed")
+	}
+	r.report("killed-at-failed-sync")
+}
+
 // again begins with another trace.
 func (r *replay) again() {
 	r.disk, r.begun, r.states, r.onDisk = disk{}, map[string]bool{}, nil, nil

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,10 +27,12 @@ import (
 
 // tracedStore is the variable by which the test binary becomes the process
 // whose system calls are looked at; with tracedAlone it does one thing after
-// the other, all in one thread.
+// the other, all in one thread, with tracedDies it kills itself when a commit
+// fails.
 const (
 	tracedStore = "HUSK_TEST_TRACED_STORE"
 	tracedAlone = "HUSK_TEST_TRACED_ALONE"
+	tracedDies  = "HUSK_TEST_TRACED_DIES"
 )
 
 // runTraced is what that process does.
@@ -46,26 +49,34 @@ func runTraced(path string) {
 // and returns its calls, the folder of its store, and what it said.
 func traceSelf(t *testing.T, variable string, options ...string) (calls []*syscalls.Call, dir, said string) {
 	t.Helper()
-	dir, file := memory(t), filepath.Join(memory(t), "trace")
+	dir = memory(t)
+	calls, said, err := traceIn(t, dir, variable, options...)
+	if err != nil {
+		t.Errorf("the traced process, %v: %v\n%s", options, err, said)
+	}
+	return calls, dir, said
+}
+
+// traceIn does so in a folder; err is how the process ended.
+func traceIn(t *testing.T, dir, variable string, options ...string) (calls []*syscalls.Call, said string, err error) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	file := filepath.Join(memory(t), "trace")
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), tracedStore+"="+filepath.Join(dir, "husk.db"), "GORACE=atexit_sleep_ms=0", variable)
 	if err := syscalls.Trace(cmd, file, options...); err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("the traced process, %v: %v\n%s", options, err, out)
-	}
+	out, ended := cmd.CombinedOutput()
 	if calls, err = syscalls.Read(file); err != nil {
 		t.Fatal(err)
 	}
-	return calls, dir, string(out)
+	return calls, string(out), ended
 }
 
 // acts are the operations of the workload, by the words in which they are told:
@@ -174,11 +185,20 @@ func traced(path string) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv(tracedDies) != "" {
+		e.commitHook = func(commit func() error) error {
+			err := commit()
+			if err != nil {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+			return err
+		}
+	}
 	if a.store, err = db.Open(context.Background(), e, db.Options{}); err != nil {
 		return err
 	}
 	a.oneByOne()
-	if os.Getenv(tracedAlone) == "" {
+	if os.Getenv(tracedAlone)+os.Getenv(tracedDies) == "" {
 		a.atOnce(5, 4)
 		a.grow()
 	}

@@ -85,6 +85,21 @@ func Read(file string) (calls []*Call, err error) {
 	}
 }
 
+// After puts the calls of a trace behind those of another one.
+func After(before, calls []*Call) []*Call {
+	last := 0
+	for _, c := range before {
+		last = max(last, c.Entered, c.Left)
+	}
+	for _, c := range calls {
+		c.Entered += last
+		if c.Left != 0 {
+			c.Left += last
+		}
+	}
+	return calls
+}
+
 // reader puts together what strace prints in two parts where another thread
 // came between.
 type reader struct {
