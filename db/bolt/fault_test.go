@@ -131,7 +131,7 @@ func (r *replay) failCall(f fault, n int) (met bool) {
 func TestKilledAtFailedSync(t *testing.T) {
 	syscalls.Need(t)
 	r := newReplay(t, 3, 2)
-	step := 4
+	step := 5
 	if os.Getenv("HUSK_LONG") != "" {
 		step = 1
 	}
