@@ -138,25 +138,11 @@ func (r *replay) report(kind string) {
 	}
 }
 
-// steps are the calls in the order of their effect: a sync has it when it ends,
-// everything else when it begins.
-func steps(calls []*syscalls.Call) []*syscalls.Call {
-	effect := func(c *syscalls.Call) int {
-		if strings.HasSuffix(c.Name, "sync") {
-			return c.Left
-		}
-		return c.Entered
-	}
-	calls = slices.Clone(calls)
-	slices.SortStableFunc(calls, func(a, b *syscalls.Call) int { return effect(a) - effect(b) })
-	return calls
-}
-
 // run plays the calls on the store at path, and cuts the power between them.
 func (r *replay) run(calls []*syscalls.Call, path, kind string) {
 	dir := filepath.Dir(path)
 	of := func(name string) bool { return name == path || strings.HasPrefix(name, filepath.Join(dir, newPrefix)) }
-	calls = steps(calls)
+	calls = syscalls.ByEffect(calls)
 	points := r.points(calls, of)
 	for i, c := range calls {
 		if c.Name == "write" {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,6 +84,20 @@ func Read(file string) (calls []*Call, err error) {
 			return nil, fmt.Errorf("%s:%d: %w", file, r.number, err)
 		}
 	}
+}
+
+// ByEffect returns the calls in the order of their effect on a disk: a sync has
+// it when it ends, everything else when it begins.
+func ByEffect(calls []*Call) []*Call {
+	effect := func(c *Call) int {
+		if strings.HasSuffix(c.Name, "sync") {
+			return c.Left
+		}
+		return c.Entered
+	}
+	calls = slices.Clone(calls)
+	slices.SortStableFunc(calls, func(a, b *Call) int { return effect(a) - effect(b) })
+	return calls
 }
 
 // After puts the calls of a trace behind those of another one.
