@@ -100,8 +100,12 @@ func (r *replay) failCall(f fault, n int) (met bool) {
 		}
 		options = append(options, "-e", "inject="+rule)
 	}
-	calls, dir, said := traceSelf(r.t, tracedAlone+"=yes", options...)
 	named, _, _ := strings.Cut(f.rules[0], ":")
+	alone := "yes"
+	if named == "ftruncate" || named == "fsync" { // those of a growth
+		alone = tracedGrows
+	}
+	calls, dir, said := traceSelf(r.t, tracedAlone+"="+alone, options...)
 	met = slices.ContainsFunc(calls, func(c *syscalls.Call) bool { return c.Injected && c.Name == named })
 	if !met {
 		return false

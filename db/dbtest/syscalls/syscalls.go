@@ -165,6 +165,10 @@ func (r *reader) line(line string) error {
 func (r *reader) end(c *Call, text string) error {
 	args, rest := split(text)
 	c.Args, c.Left = args, r.number
+	if strings.TrimSpace(rest) == "" { // the process ended meanwhile
+		c.Left = 0
+		return nil
+	}
 	result, ok := strings.CutPrefix(strings.TrimLeft(rest, " "), "= ")
 	if !ok {
 		return fmt.Errorf("no result in %.80q", rest)
