@@ -191,6 +191,8 @@ func writeWarning(err error) api.Warning {
 	switch {
 	case errors.Is(err, db.ErrFull):
 		return api.Warning{Code: eventFull, Text: "the disk is full: changes are refused, credentials are still checked; free some space"}
+	case errors.Is(err, db.ErrDisk):
+		return api.Warning{Code: eventDisk, Text: "the disk failed: changes are refused; look at the log of the machine and at the disk"}
 	case errors.Is(err, db.ErrDamaged):
 		return api.Warning{Code: eventDamaged, Text: "the store is damaged: run 'husk check' and restore a backup"}
 	case errors.Is(err, errSlowWrite):

@@ -176,6 +176,7 @@ func TestErrorsInside(t *testing.T) {
 		{errors.New("open /var/lib/husk/husk.db: " + marker), 500, "internal", ""},
 		{fmt.Errorf("%w: "+marker, db.ErrDamaged), 500, "store_damaged", ""},
 		{fmt.Errorf("%w: "+marker, db.ErrFull), 507, "disk_full", ""},
+		{fmt.Errorf("%w: "+marker, db.ErrDisk), 500, "disk_failed", ""},
 		{fmt.Errorf("%w: "+marker, db.ErrLocked), 503, "store_locked", "1"},
 		{fmt.Errorf("hash: %w", password.ErrBusy), 503, "busy", "1"},
 		{&db.Error{Kind: db.ErrConflict, Code: "taken", Reason: "that is taken", Cause: errors.New(marker)}, 409, "taken", ""},
