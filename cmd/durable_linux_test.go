@@ -204,3 +204,45 @@ func TestSyncBeforeAnswerUnderLoad(t *testing.T) {
 		t.Errorf("%d tokens were made", len(minted))
 	}
 }
+
+// TestSyncBeforeAnswerOffline watches the first command of all, which makes
+// folders and store: all of their names are durable, too, before it prints.
+func TestSyncBeforeAnswerOffline(t *testing.T) {
+	t.Parallel()
+	syscalls.Need(t)
+	p := program{data: filepath.Join(newData(t), "some", "where")}
+	c := p.command(t.Context(), "token", "create", "--name", "first")
+	file := filepath.Join(t.TempDir(), "trace")
+	if err := syscalls.Trace(c, file, "-e", "trace=mkdir,mkdirat,link,linkat,pwrite64,fdatasync,fsync,write"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, err := syscalls.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit, unsafe, made := stages{store: filepath.Join(p.data, embedded.file)}, map[string]bool{}, 0
+	for _, c := range syscalls.ByEffect(calls) {
+		commit.see(c)
+		switch {
+		case strings.HasPrefix(c.Name, "mkdir") && c.OK(), strings.HasPrefix(c.Name, "link") && c.OK():
+			for i := range c.Args {
+				if path := string(c.Bytes(i)); path != "" {
+					unsafe[filepath.Dir(path)] = true
+				}
+			}
+			made++
+		case c.Name == "fsync" && c.OK():
+			delete(unsafe, c.Path())
+		case c.Name == "write" && c.Contains(string(out[:8])):
+			if made != 4 || len(unsafe) > 0 || commit.now != stageSynced {
+				t.Errorf("%d names were made, and when the token is printed %v are not synced, and the commit is at stage %d", made, unsafe, commit.now)
+			}
+			return
+		}
+	}
+	t.Error("the token was not printed")
+}

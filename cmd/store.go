@@ -65,7 +65,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 // makeStore makes folder and store where they are absent. Of several processes
 // at once one makes the store and the others find it.
 func (a *app) makeStore() error {
-	if err := os.MkdirAll(a.settings.Data, 0o700); err != nil {
+	if err := makeFolder(a.settings.Data); err != nil {
 		return a.explainStore(err)
 	}
 	_, err := os.Lstat(a.storePath())
@@ -75,6 +75,28 @@ func (a *app) makeStore() error {
 	err = embedded.create(a.storePath(), db.Init)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return a.explainStore(err)
+	}
+	return nil
+}
+
+// makeFolder makes a folder with those above it, and makes their names durable:
+// a store is no safer than the name of its folder.
+func makeFolder(dir string) error {
+	var above []string // the folders in which a name is added
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		above = append(above, filepath.Dir(at))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, at := range above {
+		// One that can be written but not read can't be synced.
+		if err := syncDir(at); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
 	}
 	return nil
 }

@@ -244,12 +244,13 @@ func (c *Call) Path() string {
 // Base returns the last part of the n-th argument, a path.
 func (c *Call) Base(n int) string { return filepath.Base(string(c.Bytes(n))) }
 
-// Bytes returns the n-th argument, a string; nil where it is none.
+// Bytes returns the n-th argument, a string, as far as it was printed; nil where
+// it is none.
 func (c *Call) Bytes(n int) []byte {
 	if n >= len(c.Args) || !strings.HasPrefix(c.Args[n], `"`) {
 		return nil
 	}
-	return unquote(c.Args[n])
+	return unquote(strings.TrimSuffix(c.Args[n], "..."))
 }
 
 // unquote reads what strace prints with -xx in one go, and else as Go would.
