@@ -81,7 +81,7 @@ func TestFailedCalls(t *testing.T) {
 		t.Run(strings.ReplaceAll(f.kind, "/", "-"), func(t *testing.T) {
 			r := newReplay(t, 2, 1)
 			step := f.every
-			if os.Getenv("HUSK_LONG") != "" {
+			if long() {
 				step = 1
 			}
 			for n := 1; r.failCall(f, n); n += step {
@@ -136,7 +136,7 @@ func TestKilledAtFailedSync(t *testing.T) {
 	syscalls.Need(t)
 	r := newReplay(t, 3, 2)
 	step := 5
-	if os.Getenv("HUSK_LONG") != "" {
+	if long() {
 		step = 1
 	}
 	killed := 0

@@ -527,7 +527,7 @@ func (s *content) read(ctx context.Context, store *db.Store) error {
 // part of what was not yet synced.
 func TestPowerCut(t *testing.T) {
 	most, cases := 10, 4
-	if os.Getenv("HUSK_LONG") != "" {
+	if long() {
 		most, cases = 60, 25
 	}
 	syscalls.Need(t)
