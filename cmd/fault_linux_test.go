@@ -260,6 +260,42 @@ func TestFailedCallsOffline(t *testing.T) {
 	}
 }
 
+// TestFailedReads makes the reads fail by which a command looks at the store.
+func TestFailedReads(t *testing.T) {
+	t.Parallel()
+	syscalls.Need(t)
+	store, _ := faultTemplate(t)
+	p, tally := copied(t, store, false), &faultTally{}
+	truth := p.ok(t, "token", "list") + "\n"
+	for n := 1; ; n++ {
+		file := filepath.Join(t.TempDir(), "trace")
+		c := p.command(t.Context(), "token", "list")
+		var stdout, stderr bytes.Buffer
+		c.Stdout, c.Stderr = &stdout, &stderr
+		rule := fmt.Sprintf("inject=pread64:error=EIO:when=%d", n)
+		if err := syscalls.Trace(c, file, "-e", "trace=pread64", "-e", rule, "-P", filepath.Join(p.data, embedded.file)); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Run()
+		calls, err := syscalls.Read(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(calls, func(c *syscalls.Call) bool { return c.Injected }) {
+			break
+		}
+		tally.tried++
+		// It may be told by another read all the same, as bbolt looks for the size of a page.
+		refused := slices.Contains([]int{exitFailure, exitInvalid}, c.ProcessState.ExitCode()) && stdout.Len() == 0
+		if code := c.ProcessState.ExitCode(); !refused && (code != exitDone || stdout.String() != truth) {
+			tally.lost++
+			t.Errorf("read %d: exit code %d\n%s%s", n, code, &stdout, &stderr)
+		}
+		wantOwnWords(t, fmt.Sprintf("read %d", n), stderr.String())
+	}
+	tally.report(t, "offline/pread64/EIO")
+}
+
 func commandWithFault(t *testing.T, f callFault, n int, p program, tally *faultTally) (met bool) {
 	t.Helper()
 	what := fmt.Sprintf("%s, call %d", f.kind(), n)

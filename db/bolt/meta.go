@@ -72,6 +72,7 @@ func metaAt(r io.ReaderAt, offset int64) (m meta, err error) {
 
 // newest answers the meta that bbolt would trust. The page size is 0 where it
 // is not yet known: the second meta is then looked for at all possible places.
+// One that is torn was never the last commit's; one that can't be read may be.
 func newest(r io.ReaderAt, pageSize int64) (meta, error) {
 	first, err := metaAt(r, 0)
 	if err == nil {
@@ -79,6 +80,8 @@ func newest(r io.ReaderAt, pageSize int64) (meta, error) {
 	}
 	second, err2 := secondMeta(r, pageSize)
 	switch {
+	case errors.Is(err, db.ErrDisk) || errors.Is(err2, db.ErrDisk):
+		return meta{}, likeliest(err, err2)
 	case err != nil && err2 != nil:
 		return meta{}, likeliest(err, err2)
 	case err != nil || err2 == nil && second.txid > first.txid:
