@@ -24,21 +24,22 @@ type fault struct {
 	kind  string
 	rules []string
 	every int  // in a sample: which of the calls
-	dead  bool // the disk does not come back
+	dead  bool // the disk does not come back, or not for long
+	many  bool // of several at once, whose changes share commits; strace counts by thread
 }
 
 var faults = []fault{
-	{"pwrite64/EIO", []string{"pwrite64:error=EIO:when=%d"}, 23, false},
-	{"pwrite64/ENOSPC", []string{"pwrite64:error=ENOSPC:when=%d"}, 31, false},
-	{"fdatasync/EIO", []string{"fdatasync:error=EIO:when=%d"}, 5, false},
-	{"fdatasync/ENOSPC", []string{"fdatasync:error=ENOSPC:when=%d"}, 7, false},
-	{"fsync/EIO", []string{"fsync:error=EIO:when=%d"}, 1, false},
-	{"ftruncate/EIO", []string{"ftruncate:error=EIO:when=%d"}, 1, false},
-	{"ftruncate/ENOSPC", []string{"ftruncate:error=ENOSPC:when=%d"}, 1, false},
+	{"pwrite64/EIO", []string{"pwrite64:error=EIO:when=%d"}, 23, false, false},
+	{"pwrite64/ENOSPC", []string{"pwrite64:error=ENOSPC:when=%d"}, 31, false, false},
+	{"fdatasync/EIO", []string{"fdatasync:error=EIO:when=%d"}, 5, false, false},
+	{"fdatasync/ENOSPC", []string{"fdatasync:error=ENOSPC:when=%d"}, 7, false, false},
+	{"fsync/EIO", []string{"fsync:error=EIO:when=%d"}, 1, false, false},
+	{"ftruncate/EIO", []string{"ftruncate:error=EIO:when=%d"}, 1, false, false},
+	{"ftruncate/ENOSPC", []string{"ftruncate:error=ENOSPC:when=%d"}, 1, false, false},
 	// The sync fails by which the engine would come back, too, and once more.
-	{"all-syncs/EIO", []string{"fdatasync:error=EIO:when=%d", "fsync:error=EIO:when=6..7"}, 5, false},
-	{"all-writes/EIO", []string{"pwrite64:error=EIO:when=%d+"}, 37, true},
-	{"all-calls/EIO", []string{"fdatasync:error=EIO:when=%d+", "fsync:error=EIO:when=6+"}, 9, true},
+	{"all-syncs/EIO", []string{"fdatasync:error=EIO:when=%d", "fsync:error=EIO:when=6..7"}, 5, false, false},
+	{"all-writes/EIO", []string{"pwrite64:error=EIO:when=%d+"}, 37, true, false},
+	{"all-calls/EIO", []string{"fdatasync:error=EIO:when=%d+", "fsync:error=EIO:when=6+"}, 9, true, false},
 }
 
 // TestComesBack has the file away at the moment of a commit that fails after its
@@ -91,6 +92,31 @@ func TestFailedCalls(t *testing.T) {
 	}
 }
 
+// TestFailedCallsAtOnce has a disk that fails again and again, below many who
+// write at once.
+func TestFailedCallsAtOnce(t *testing.T) {
+	syscalls.Need(t)
+	for _, f := range []fault{
+		{kind: "at-once/fdatasync/EIO", rules: []string{"fdatasync:error=EIO:when=%d+7"}, dead: true, many: true},
+		{kind: "at-once/fdatasync/ENOSPC", rules: []string{"fdatasync:error=ENOSPC:when=%d+7"}, dead: true, many: true},
+		{kind: "at-once/pwrite64/EIO", rules: []string{"pwrite64:error=EIO:when=%d+41"}, dead: true, many: true},
+	} {
+		t.Run(strings.ReplaceAll(f.kind, "/", "-"), func(t *testing.T) {
+			r := newReplay(t, 2, 1)
+			runs := 1
+			if long() {
+				runs = 10
+			}
+			for n := range runs {
+				if !r.failCall(f, 4+n) {
+					t.Errorf("run %d: no call failed", n)
+				}
+			}
+			r.report(f.kind)
+		})
+	}
+}
+
 // failCall makes the n-th call fail; it answers false where there is none.
 func (r *replay) failCall(f fault, n int) (met bool) {
 	options := slices.Clone(powerCalls)
@@ -102,7 +128,10 @@ func (r *replay) failCall(f fault, n int) (met bool) {
 	}
 	named, _, _ := strings.Cut(f.rules[0], ":")
 	alone := "yes"
-	if named == "ftruncate" || named == "fsync" { // those of a growth
+	switch {
+	case f.many:
+		alone = ""
+	case named == "ftruncate" || named == "fsync": // those of a growth
 		alone = tracedGrows
 	}
 	calls, dir, said := traceSelf(r.t, tracedAlone+"="+alone, options...)
