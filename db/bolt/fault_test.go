@@ -42,6 +42,36 @@ var faults = []fault{
 	{"all-calls/EIO", []string{"fdatasync:error=EIO:when=%d+", "fsync:error=EIO:when=6+"}, 9, true, false},
 }
 
+// TestFailedSyncBesideReader has a reader that does not end while changes fail
+// and then succeed: neither it nor others wait for it.
+func TestFailedSyncBesideReader(t *testing.T) {
+	e := open(t, create(t))
+	if err := set(e, "k", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	err := e.View(t.Context(), func(tx db.Tx) error {
+		e.commitHook = func(func() error) error { return syscall.EIO }
+		for range 2 {
+			if err := set(e, "k", "lost"); !errors.Is(err, db.ErrDisk) {
+				t.Errorf("update = %v, want db.ErrDisk", err)
+			}
+			wantValue(t, e, "k", "kept")
+		}
+		e.commitHook = nil
+		if err := set(e, "k", "new"); err != nil {
+			t.Error(err)
+		}
+		if v, err := tx.Get("b", []byte("k")); err != nil || string(v) != "kept" {
+			t.Errorf("the reader sees %q, %v", v, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	wantValue(t, e, "k", "new")
+}
+
 // TestComesBack has the file away at the moment of a commit that fails after its
 // meta was written: nothing is served until it is there again, and then the
 // failed change is not.

@@ -32,6 +32,10 @@ type loss struct {
 // they would all wait for a disk that is gone.
 const lossPause = time.Second
 
+// readerPatience is how long a new mount waits for readers that can go on with
+// the old one.
+const readerPatience = 100 * time.Millisecond
+
 // recover brings the engine back after a failed commit and answers the error
 // for those whose commit it was. On a full disk bbolt rolls back by itself, and
 // all is well as long as the meta was not yet written.
@@ -56,16 +60,22 @@ func (e *Engine) unchanged(last uint64) bool {
 }
 
 // remount opens the file anew after a commit has failed by cause, as of the
-// commit last; e.mu is not held. It waits for the readers: what they see may
-// be the commit that is taken back.
+// commit last; e.mu is not held.
 //
-// Where the meta was not written and the file can't be opened, as on a disk
-// that has become read-only, what is open stays: reads go on, and the next
-// change tries again. Where it was written and can't be taken back, nothing that
-// is read can be relied on: the engine serves no more until it comes back.
+// Where the meta was not written, bbolt has rolled back by itself. So what is
+// open stays where the file can't be opened, as on a disk that has become
+// read-only, or a reader takes long: reads go on, and the next change tries
+// again. Where the meta was written, it waits for the readers: what they see may
+// be the commit that is taken back. If that can't be, nothing that is read can
+// be relied on, and the engine serves no more until it comes back.
 func (e *Engine) remount(last uint64, cause error) error {
-	unchanged := e.unchanged(last)
-	e.mu.Lock()
+	unchanged := e.unchanged(last) && !errors.Is(cause, db.ErrDamaged)
+	if unchanged && !e.lockWithin(readerPatience) {
+		e.secured = false
+		return cause
+	} else if !unchanged {
+		e.mu.Lock()
+	}
 	defer e.mu.Unlock()
 	before, err := e.file.Stat()
 	if err != nil {
@@ -84,6 +94,16 @@ func (e *Engine) remount(last uint64, cause error) error {
 		f.Close()
 	}
 	return e.settled(err)
+}
+
+// lockWithin locks e.mu without making others wait who only read.
+func (e *Engine) lockWithin(patience time.Duration) bool {
+	for began := time.Now(); !e.mu.TryLock(); time.Sleep(readerPatience / 100) {
+		if time.Since(began) > patience {
+			return false
+		}
+	}
+	return true
 }
 
 // settled ends a try to come back: with the cause of the failed commit where
