@@ -179,8 +179,10 @@ func traced(path string) error {
 		return nil // by a try that failed in the end
 	}
 	a := &acts{}
-	if !a.do("create", "store", made) && !a.do("create", "store", made) {
-		return a.odd
+	for try := 1; !a.do("create", "store", made); try++ {
+		if try == 2 {
+			return a.odd
+		}
 	}
 	e, err := Open(path, Options{})
 	if err != nil {
