@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -203,6 +205,22 @@ func TestSyncBeforeAnswerUnderLoad(t *testing.T) {
 	if len(minted) != clients*each {
 		t.Errorf("%d tokens were made", len(minted))
 	}
+}
+
+// TestFolderThatCantBeRead has a store in a folder that its owner may enter but
+// not list: the folder can't be synced, and is nothing new.
+func TestFolderThatCantBeRead(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	p := program{data: filepath.Join(openDir(t), "data"), uid: nobody}
+	if err := errors.Join(os.Mkdir(p.data, 0o700), os.Chown(p.data, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	p.ok(t, "token", "create", "--name", "first")
+	if err := os.Chmod(p.data, 0o311); err != nil {
+		t.Fatal(err)
+	}
+	p.ok(t, "token", "create", "--name", "second")
 }
 
 // TestSyncBeforeAnswerOffline watches the first command of all, which makes

@@ -248,7 +248,10 @@ func (e *Engine) secure() error {
 	if err := rewriteMetas(e.file, e.pageSize); err != nil {
 		return fmt.Errorf("make the last commit durable: %w", err)
 	}
-	if err := syncDir(filepath.Dir(e.path)); err != nil {
+	// A folder that may not be read, or whose file system does not know of it,
+	// can't be synced; then the name is as safe as it can be.
+	err := classify(syncDir(filepath.Dir(e.path)))
+	if errors.Is(err, db.ErrDisk) || errors.Is(err, db.ErrFull) {
 		return fmt.Errorf("make the name of the store durable: %w", err)
 	}
 	e.secured = true
