@@ -77,6 +77,7 @@ func traceIn(t *testing.T, dir, variable string, options ...string) (calls []*sy
 	if calls, err = syscalls.Read(file); err != nil {
 		t.Fatal(err)
 	}
+	os.Remove(file) // megabytes, of memory
 	return calls, string(out), ended
 }
 
