@@ -72,6 +72,9 @@ func TestFailedSyncBesideReader(t *testing.T) {
 	wantValue(t, e, "k", "new")
 }
 
+// powerCut is the kind of the power cuts after such a call.
+func (f fault) powerCut() string { return "power-cut-with-" + f.kind }
+
 // TestComesBack has the file away at the moment of a commit that fails after its
 // meta was written: nothing is served until it is there again, and then the
 // failed change is not.
@@ -118,6 +121,7 @@ func TestFailedCalls(t *testing.T) {
 			for n := 1; r.failCall(f, n); n += step {
 			}
 			r.report(f.kind)
+			r.report(f.powerCut())
 		})
 	}
 }
@@ -143,6 +147,7 @@ func TestFailedCallsAtOnce(t *testing.T) {
 				}
 			}
 			r.report(f.kind)
+			r.report(f.powerCut())
 		})
 	}
 }
@@ -173,6 +178,7 @@ func (r *replay) failCall(f fault, n int) (met bool) {
 		r.t.Errorf("call %d: writes did not work again: %s", n, said)
 	}
 	what := fmt.Sprintf("%s, call %d", f.kind, n)
+	r.tried[f.kind]++
 	if !strings.Contains(said, "done create") {
 		if got := names(r.t, dir); len(got) != 0 || !f.dead {
 			r.t.Errorf("%s: no store was made, and the folder holds %q", what, got)
@@ -182,9 +188,11 @@ func (r *replay) failCall(f fault, n int) (met bool) {
 	if !strings.Contains(said, "unread 0") {
 		r.t.Errorf("%s: reads failed: %s", what, said)
 	}
-	r.wantAnswered(dir, said, what)
+	if !r.wantAnswered(dir, said, what) {
+		r.lost[f.kind]++
+	}
 	r.again()
-	r.run(calls, filepath.Join(dir, "husk.db"), f.kind)
+	r.run(calls, filepath.Join(dir, "husk.db"), f.powerCut())
 	return true
 }
 
@@ -211,13 +219,18 @@ func TestKilledAtFailedSync(t *testing.T) {
 			t.Errorf("after a kill at sync %d: %v\n%s", n, err, saidAfter)
 		}
 		r.again()
-		r.run(append(calls, syscalls.After(calls, more)...), filepath.Join(dir, "husk.db"), "killed-at-failed-sync")
-		r.wantAnswered(dir, said+saidAfter, fmt.Sprintf("killed at sync %d", n))
+		const kind = "killed-at-failed-sync"
+		r.tried[kind]++
+		if !r.wantAnswered(dir, said+saidAfter, fmt.Sprintf("killed at sync %d", n)) {
+			r.lost[kind]++
+		}
+		r.run(append(calls, syscalls.After(calls, more)...), filepath.Join(dir, "husk.db"), "power-cut-with-"+kind)
 	}
 	if killed == 0 {
 		t.Error("nothing was killed")
 	}
 	r.report("killed-at-failed-sync")
+	r.report("power-cut-with-killed-at-failed-sync")
 }
 
 // again begins with another trace.
@@ -227,8 +240,9 @@ func (r *replay) again() {
 
 // wantAnswered opens what a run has left: all that it was told is done is
 // there, all that it was told has failed is not, and nothing lies about.
-func (r *replay) wantAnswered(dir, said, what string) {
+func (r *replay) wantAnswered(dir, said, what string) (held bool) {
 	r.t.Helper()
+	held = true
 	if got := names(r.t, dir); len(got) != 1 {
 		r.t.Errorf("%s: the folder holds %q", what, got)
 	}
@@ -249,6 +263,8 @@ func (r *replay) wantAnswered(dir, said, what string) {
 		_, err := store.Token(context.Background(), words[2])
 		if there := err == nil; there != (words[0] == "done") || err != nil && !errors.Is(err, db.ErrNotFound) {
 			r.t.Errorf("%s: answered %q, and afterwards: %v", what, words, err)
+			held = false
 		}
 	}
+	return held
 }
