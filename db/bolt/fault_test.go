@@ -111,7 +111,7 @@ func TestFailedCallsAtOnce(t *testing.T) {
 			r := newReplay(t, 2, 1)
 			runs := 1
 			if long() {
-				runs = 10
+				runs = 4
 			}
 			for n := range runs {
 				if !r.failCall(f, 4+n) {

@@ -528,7 +528,7 @@ func (s *content) read(ctx context.Context, store *db.Store) error {
 func TestPowerCut(t *testing.T) {
 	most, cases := 10, 4
 	if long() {
-		most, cases = 60, 25
+		most, cases = 40, 15
 	}
 	syscalls.Need(t)
 	calls, dir, said := traceSelf(t, "", powerCalls...)
