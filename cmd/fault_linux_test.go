@@ -318,6 +318,11 @@ func commandWithFault(t *testing.T, f callFault, n int, p program, tally *faultT
 		t.Errorf("%s: exit code %d, a call failed: %t\n%s%s", what, code, met, &stdout, &stderr)
 	}
 	wantOwnWords(t, what, stderr.String())
+	if _, err := os.Stat(p.store()); err != nil {
+		if _, err := os.Stat(p.data); err == nil && f.call == "fsync" && n == 1 {
+			t.Errorf("%s: a folder is left whose name is not safe", what)
+		}
+	}
 	if found, _ := filepath.Glob(filepath.Join(p.data, ".husk-*")); len(found) > 0 {
 		t.Errorf("%s: there is left %q", what, found)
 	}

@@ -80,23 +80,29 @@ func (a *app) makeStore() error {
 }
 
 // makeFolder makes a folder with those above it, and makes their names durable:
-// a store is no safer than the name of its folder.
+// a store is no safer than the name of its folder. Where it can't, it takes them
+// away again: who comes next would take them for safe.
 func makeFolder(dir string) error {
-	var above []string // the folders in which a name is added
+	var made []string // the innermost first
 	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
 		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
 			break
 		}
-		above = append(above, filepath.Dir(at))
+		made = append(made, at)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	for _, at := range above {
-		// One that can be written but not read can't be synced.
-		if err := syncDir(at); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err
+	for _, at := range made {
+		err := syncDir(filepath.Dir(at))
+		if err == nil || errors.Is(err, fs.ErrPermission) { // one that can be written but not read can't be synced
+			continue
 		}
+		for _, at := range made {
+			os.Remove(at)
+		}
+		return &failure{code: exitFailure, err: err, what: "the disk of " + filepath.Dir(at) + " failed; nothing was changed",
+			next: "look at the log of the machine and at the disk, then try again"}
 	}
 	return nil
 }
