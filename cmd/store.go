@@ -65,7 +65,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 // makeStore makes folder and store where they are absent. Of several processes
 // at once one makes the store and the others find it.
 func (a *app) makeStore() error {
-	if err := os.MkdirAll(a.settings.Data, 0o700); err != nil {
+	if err := makeFolder(a.settings.Data); err != nil {
 		return a.explainStore(err)
 	}
 	_, err := os.Lstat(a.storePath())
@@ -75,6 +75,34 @@ func (a *app) makeStore() error {
 	err = embedded.create(a.storePath(), db.Init)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return a.explainStore(err)
+	}
+	return nil
+}
+
+// makeFolder makes a folder with those above it, and makes their names durable:
+// a store is no safer than the name of its folder. Where it can't, it takes them
+// away again: who comes next would take them for safe.
+func makeFolder(dir string) error {
+	var made []string // the innermost first
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		made = append(made, at)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, at := range made {
+		err := syncDir(filepath.Dir(at))
+		if err == nil || errors.Is(err, fs.ErrPermission) { // one that can be written but not read can't be synced
+			continue
+		}
+		for _, at := range made {
+			os.Remove(at)
+		}
+		return &failure{code: exitFailure, err: err, what: "the disk of " + filepath.Dir(at) + " failed; nothing was changed",
+			next: "look at the log of the machine and at the disk, then try again"}
 	}
 	return nil
 }
@@ -114,6 +142,8 @@ func (a *app) explainStore(err error) error {
 	case errors.Is(err, db.ErrDamaged):
 		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error(),
 			next: "nothing was changed; restore a backup with 'husk restore'"}
+	case errors.Is(err, db.ErrDisk):
+		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " failed; nothing was changed", next: "look at the log of the machine and at the disk, then try again"}
 	case errors.Is(err, db.ErrFull):
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
 	}

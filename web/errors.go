@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -61,6 +62,7 @@ var kinds = []struct {
 	{db.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing, or it is not yours"},
 	{db.ErrConflict, http.StatusConflict, "conflict", "that conflicts with what is there"},
 	{db.ErrFull, http.StatusInsufficientStorage, "disk_full", "the disk is full: nothing was changed; free some space and try again"},
+	{db.ErrDisk, http.StatusInternalServerError, "disk_failed", "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again"},
 	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
 	{db.ErrDamaged, http.StatusInternalServerError, "store_damaged", "the store is damaged; run 'husk check' and restore a backup"},
 	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},
@@ -129,12 +131,23 @@ func (s *Server) note(c echo.Context, err error) *failure {
 	id := c.Response().Header().Get(headerRequestID)
 	gone := c.Request().Context().Err() != nil // who asked has left: nothing failed but the wait
 	if f.status >= http.StatusInternalServerError && !gone {
-		s.log.Error("request failed", "request_id", id, "method", c.Request().Method, "path", c.Path(), "status", f.status, "error", err)
+		s.log.Error("request failed", "request_id", id, "method", c.Request().Method, "path", c.Path(), "status", f.status, "error", withCause(err))
 	} else {
 		s.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request refused",
 			slog.String("request_id", id), slog.Int("status", f.status), slog.String("code", f.code))
 	}
 	return f
+}
+
+// withCause is the text of an error for the log: what users are told, and what
+// they are not.
+func withCause(err error) string {
+	text := err.Error()
+	var e *db.Error
+	if errors.As(err, &e) && e.Cause != nil && !strings.Contains(text, e.Cause.Error()) {
+		text += ": " + e.Cause.Error()
+	}
+	return text
 }
 
 func setRetryAfter(h http.Header, f *failure) {

@@ -54,7 +54,7 @@ func (s *Server) healthDetails(c echo.Context, _ *db.Actor) error {
 		out.CertExpires = &ends
 	}
 	if err := s.countRecords(ctx, &out); err != nil {
-		s.log.Error("the store does not answer", "request_id", requestID(c), "error", err)
+		s.log.Error("the store does not answer", "request_id", requestID(c), "error", withCause(err))
 		out.Status = "red"
 		out.Warnings = append(out.Warnings, api.Warning{Code: "store_unreadable", Text: "the store does not answer; see the log"})
 	}
@@ -103,7 +103,7 @@ func (s *Server) livez(c echo.Context, _ *db.Actor) error {
 func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 	ctx := c.Request().Context()
 	if _, err := s.Store.Schema(ctx); err != nil {
-		s.log.Error("not ready", "request_id", requestID(c), "error", err)
+		s.log.Error("not ready", "request_id", requestID(c), "error", withCause(err))
 		return notReady("the store does not answer; see the log")
 	}
 	if err := s.proveWrite(ctx); err != nil && !errors.Is(err, errNotProved) {
@@ -182,7 +182,7 @@ func (s *Server) tryWrite(ctx context.Context) {
 		p.running = nil
 	}()
 	if err = s.Store.ProveWrite(ctx); err != nil {
-		s.log.Error("changes can't be written", "error", err)
+		s.log.Error("changes can't be written", "error", withCause(err))
 	}
 }
 
@@ -191,6 +191,8 @@ func writeWarning(err error) api.Warning {
 	switch {
 	case errors.Is(err, db.ErrFull):
 		return api.Warning{Code: eventFull, Text: "the disk is full: changes are refused, credentials are still checked; free some space"}
+	case errors.Is(err, db.ErrDisk):
+		return api.Warning{Code: eventDisk, Text: "the disk failed: changes are refused; look at the log of the machine and at the disk"}
 	case errors.Is(err, db.ErrDamaged):
 		return api.Warning{Code: eventDamaged, Text: "the store is damaged: run 'husk check' and restore a backup"}
 	case errors.Is(err, errSlowWrite):
