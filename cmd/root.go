@@ -3,9 +3,11 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -38,13 +40,31 @@ func Main() int {
 
 func (a *app) run(ctx context.Context, args []string) int {
 	a.interrupted = ctx.Done()
-	root := a.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := a.execute(ctx, args)
 	if err != nil {
 		printError(a.stderr, err)
 	}
 	return exitCode(err)
+}
+
+// execute makes an error of a panic. The runtime would end the process with 2,
+// which says that the command was called wrongly.
+func (a *app) execute(ctx context.Context, args []string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = a.panicked(p)
+		}
+	}()
+	root := a.root()
+	root.SetArgs(args)
+	return root.ExecuteContext(ctx)
+}
+
+// panicked shows where a panic came from that was just recovered, and makes an
+// error of it.
+func (a *app) panicked(p any) error {
+	fmt.Fprintf(a.stderr, "%s\n", debug.Stack())
+	return &failure{code: exitFailure, what: fmt.Sprintf("husk itself is at fault: %v", p), next: "please report it with the lines above"}
 }
 
 func (a *app) root() *cobra.Command {
