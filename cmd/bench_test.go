@@ -139,7 +139,7 @@ func answers(addr string) bool {
 
 // anonymous returns the anonymous memory of a process, in MB: what is not of a
 // file, and so can't be dropped.
-func anonymous(b *testing.B, pid int) float64 {
+func anonymous(b testing.TB, pid int) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

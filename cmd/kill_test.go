@@ -21,6 +21,7 @@ const (
 	killClients = 8
 	kills       = 6   // always
 	killsLong   = 100 // with HUSK_LONG
+	killsRace   = 25  // the same with the race detector, which takes three times as long
 )
 
 // TestKill kills a server again and again while clients change everything that
@@ -33,7 +34,7 @@ const (
 func TestKill(t *testing.T) {
 	tries := kills
 	if os.Getenv("HUSK_LONG") != "" {
-		tries = killsLong
+		tries = map[bool]int{false: killsLong, true: killsRace}[raceEnabled]
 	}
 	k := newKiller(t)
 	k.settleIn()

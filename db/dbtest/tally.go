@@ -57,10 +57,19 @@ func (y *Tally) Set(name string, value any) {
 func (y *Tally) String() string {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	var b strings.Builder
-	fmt.Fprintf(&b, "reliability: kind=%s tried=%d survived=%d refused=%d lost=%d", y.Kind, y.survived+y.refused+y.lost, y.survived, y.refused, y.lost)
+	pairs := []any{"tried", y.survived + y.refused + y.lost, "survived", y.survived, "refused", y.refused, "lost", y.lost}
 	for _, name := range y.names {
-		fmt.Fprintf(&b, " %s=%s", name, y.more[name])
+		pairs = append(pairs, name, y.more[name])
+	}
+	return Figures(y.Kind, pairs...)
+}
+
+// Figures is such a line of names and values, for what has no cases.
+func Figures(kind string, pairs ...any) string {
+	var b strings.Builder
+	b.WriteString("reliability: kind=" + kind)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		fmt.Fprintf(&b, " %v=%v", pairs[i], pairs[i+1])
 	}
 	return b.String()
 }
