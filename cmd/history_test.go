@@ -127,8 +127,9 @@ func (w *historyClient) fault(format string, args ...any) {
 	w.faults = append(w.faults, w.name+": "+fmt.Sprintf(format, args...))
 }
 
-// perform does an operation and takes down what came of it: acknowledged, or
-// in doubt where no answer came. No operation here is one to be refused.
+// perform does an operation and takes down what came of it: acknowledged, not
+// done where the server was busy, or in doubt where no answer came. No
+// operation here is one to be refused for another reason.
 func (w *historyClient) perform(action string, call func() error, took func(), changes ...change) {
 	op := &operation{round: w.round, action: action, changes: changes, took: took}
 	err := call()
@@ -137,6 +138,8 @@ func (w *historyClient) perform(action string, call func() error, took func(), c
 	case err == nil:
 		op.id = w.id
 		w.settle(op)
+	case busy(err):
+		return
 	case errors.As(err, &refused):
 		w.fault("%s was refused: %d %s: %v", action, refused.Status, refused.Detail.Code, err)
 	default:
@@ -145,6 +148,12 @@ func (w *historyClient) perform(action string, call func() error, took func(), c
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ops = append(w.ops, op)
+}
+
+// busy tells whether the server said that it has too much to do.
+func busy(err error) bool {
+	var refused *api.Error
+	return errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable
 }
 
 // settle takes down that an operation took effect.
@@ -189,6 +198,9 @@ func (w *historyClient) sessionSecret(jwt string) *secret {
 func (w *historyClient) passwordSecret(email, text string) *secret {
 	return &secret{text: text, claim: w.claim("the password '"+text+"' signs "+email+" in", func(w *historyClient) (bool, error) {
 		in, err := w.client("", "").Login(context.Background(), api.Login{Email: email, Password: text})
+		for deadline := time.Now().Add(patience); busy(err) && time.Now().Before(deadline); {
+			in, err = w.client("", "").Login(context.Background(), api.Login{Email: email, Password: text})
+		}
 		if ok, err := answered(err, http.StatusForbidden); !ok {
 			return false, err
 		}
