@@ -47,24 +47,25 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitCode(err)
 }
 
-// execute makes an error of a panic. The runtime would end the process with 2,
-// which says that the command was called wrongly.
-func (a *app) execute(ctx context.Context, args []string) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = a.panicked(p)
-		}
-	}()
-	root := a.root()
-	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+func (a *app) execute(ctx context.Context, args []string) error {
+	return a.guard(func() error {
+		root := a.root()
+		root.SetArgs(args)
+		return root.ExecuteContext(ctx)
+	})
 }
 
-// panicked shows where a panic came from that was just recovered, and makes an
-// error of it.
-func (a *app) panicked(p any) error {
-	fmt.Fprintf(a.stderr, "%s\n", debug.Stack())
-	return &failure{code: exitFailure, what: fmt.Sprintf("husk itself is at fault: %v", p), next: "please report it with the lines above"}
+// guard runs a command, or a goroutine of one, and makes an error of its
+// panic, after it has shown where that came from. The runtime would end the
+// process with 2, which says that the command was called wrongly.
+func (a *app) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(a.stderr, "%s\n", debug.Stack())
+			err = &failure{code: exitFailure, what: fmt.Sprintf("husk itself is at fault: %v", p), next: "please report it with the lines above"}
+		}
+	}()
+	return f()
 }
 
 func (a *app) root() *cobra.Command {
