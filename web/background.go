@@ -2,8 +2,6 @@ package web
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 )
 
@@ -37,14 +35,9 @@ const (
 	sweepEvery = time.Minute
 )
 
-// background runs f and keeps its panic from ending the process.
-func (s *Server) background(f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in the background", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
+// background runs f and keeps its panic from ending the process; see Guard.
+func (s *Server) background(f func(), about ...any) (finished bool) {
+	return Guard(s.log, f, about...)
 }
 
 func (s *Server) flush(ctx context.Context) {

@@ -200,7 +200,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	if r.Body != nil && r.Body != http.NoBody {
 		var b *body
-		r, b = s.followBody(w, r)
+		r, b = s.followBody(w, r, id)
 		defer b.finish(r)
 	}
 	trimSlash(r.URL)

@@ -85,7 +85,11 @@ func (s *Server) startWatch(ctx context.Context) (stop func()) {
 	if s.NotifyCommand != "" {
 		n := newNotifier(s.NotifyCommand, s.log)
 		s.watcher.notify = n
-		working.Go(func() { s.background(func() { n.run(ctx) }) })
+		working.Go(func() {
+			for ctx.Err() == nil { // after a panic the next event has its turn
+				s.background(func() { n.run(ctx) })
+			}
+		})
 	}
 	s.background(func() { s.watch(ctx) })
 	return func() {
