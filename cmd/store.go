@@ -54,7 +54,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 	if err != nil {
 		return nil, a.explainStore(err)
 	}
-	store, err := db.Open(ctx, e, db.Options{})
+	store, err := db.Open(ctx, e, db.Options{Keep: func(ctx context.Context, schema db.Schema) error { return a.keepSchema(ctx, e, schema) }})
 	if err != nil {
 		e.Close()
 		return nil, a.explainStore(err)
@@ -83,7 +83,7 @@ func (a *app) makeStore() error {
 // whole copies of the store, some of them. What is younger than an hour may be
 // in use yet.
 func (a *app) removeLeftovers() {
-	for _, kind := range []string{"backup", "compact", "restore"} {
+	for _, kind := range []string{"backup", "compact", "restore", "schema"} {
 		found, _ := filepath.Glob(filepath.Join(a.settings.Data, ".husk-"+kind+"-*"))
 		for _, path := range found {
 			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > time.Hour {
