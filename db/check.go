@@ -194,3 +194,32 @@ func (w *walk) eventIndexed(e *Event) int {
 	}
 	return len(keys)
 }
+
+// Patrol checks a small part of the store, pages and checksums, from place on,
+// and returns the place to go on from: nil at the end, or where the engine
+// can't. It reports what does not fit; one place may be reported again by the
+// next part. What it does not see is how records, indexes and counters fit
+// together: that is for Check, on one long snapshot.
+func (s *Store) Patrol(ctx context.Context, place []byte, report func(error)) (next []byte, err error) {
+	engine, ok := s.engine.(Patroller)
+	if !ok {
+		return nil, nil
+	}
+	found := func(err error) {
+		s.figures.damaged.Add(1)
+		report(cause(err))
+	}
+	next, err = engine.Patrol(ctx, place, func(bucket string, key, sealed []byte) {
+		if _, err := unseal(bucket, key, sealed); err != nil {
+			found(err)
+		}
+	}, found)
+	if errors.Is(err, ErrDamaged) {
+		found(err)
+		return nil, nil
+	}
+	return next, err
+}
+
+// DamageMet delivers after a call that met damage.
+func (s *Store) DamageMet() <-chan struct{} { return s.figures.met }

@@ -12,7 +12,7 @@ type Stats struct {
 	Caches  map[string]CacheStats // by noun
 	Updates LatencyStats          // of changes, from the call to their being durable or refused
 	Full    uint64                // calls that failed for want of space
-	Damaged uint64                // calls that met damage
+	Damaged uint64                // calls that met damage, and damages that patrols found
 }
 
 // CacheStats tell how often a record was in memory.
@@ -46,6 +46,7 @@ func (s *Store) Stats() Stats {
 type figures struct {
 	updates       latency
 	full, damaged atomic.Uint64
+	met           chan struct{} // has a place for one: damage was met
 }
 
 func (f *figures) failed(err error) {
@@ -55,6 +56,10 @@ func (f *figures) failed(err error) {
 		f.full.Add(1)
 	case errors.Is(err, ErrDamaged):
 		f.damaged.Add(1)
+		select {
+		case f.met <- struct{}{}:
+		default:
+		}
 	}
 }
 

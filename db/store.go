@@ -113,6 +113,7 @@ func newStore(engine Engine, o Options) *Store {
 		roles:    newCache[RoleSet](1),
 		keys:     newCache[KeySet](1),
 		use:      newUseLog(),
+		figures:  figures{met: make(chan struct{}, 1)},
 	}
 }
 

@@ -86,6 +86,8 @@ func (s *Server) startWatch(ctx context.Context) (stop func()) {
 		s.watcher.notify = n
 		working.Go(func() { s.background(func() { n.run(ctx) }) })
 	}
+	working.Go(func() { s.patrol(ctx) })
+	s.noteHeader()
 	s.background(func() { s.watch(ctx) })
 	return func() {
 		s.running.Store(false)
