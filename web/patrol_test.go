@@ -161,7 +161,7 @@ func TestOldHeaderIsTold(t *testing.T) {
 	p := newPatrolled(t, func(path string) {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err == nil {
-			_, err = f.WriteAt(make([]byte, 64), 4096+16) // the second header; the first is that of the only commit
+			_, err = f.WriteAt(make([]byte, 64), int64(os.Getpagesize())+16) // the second header; the first is that of the only commit
 			err = errors.Join(err, f.Close())
 		}
 		if err != nil {

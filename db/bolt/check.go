@@ -104,6 +104,7 @@ type checker struct {
 	record   func(bucket string, key, value []byte) // nil, or what is called for each record that is met
 	lenient  bool                                   // what is wrong in a page does not end the look at it
 	damage   bool                                   // something was reported
+	listed   bool                                   // the list of free pages was read
 	used     pageSet
 	free     pageSet
 	todo     []subtree
@@ -128,6 +129,8 @@ func (s pageSet) add(page uint64) bool {
 	s[page/64] |= 1 << (page % 64)
 	return !had
 }
+
+func (s pageSet) remove(page uint64) { s[page/64] &^= 1 << (page % 64) }
 
 func newChecker(r io.ReaderAt, m meta, report func(error)) *checker {
 	words := m.pages/64 + 1
@@ -222,6 +225,7 @@ func (c *checker) freelist() {
 			return
 		}
 	}
+	c.listed = true
 }
 
 func (c *checker) subtree(s subtree) {
@@ -261,8 +265,10 @@ func (c *checker) elements(p page, s subtree) error {
 		if !ok {
 			continue
 		}
-		if err := c.element(s, key, value, branch, bucket); err != nil {
+		if err := c.element(s, key, value, branch, bucket); err != nil && !c.lenient {
 			return err
+		} else if err != nil {
+			c.wrong(err)
 		}
 		before = key
 	}
