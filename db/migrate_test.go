@@ -146,8 +146,13 @@ func TestOlderIsOnlyLookedAt(t *testing.T) {
 	if value := migrated(f, "first"); value != "" {
 		t.Errorf("it was upgraded: %q", value)
 	}
+	// What stands beside its records may have another form; what is damaged is.
+	f.broken = true
+	f.raw(func(tx db.Tx) error {
+		return errors.Join(tx.Delete("user.index", []byte("=ann@example.com")), tx.Put("audit.index", []byte("x"), []byte("damaged, and long enough")))
+	})
 	var faults []string
-	if _, err := s.Check(f.ctx, func(err error) { faults = append(faults, err.Error()) }); err != nil || len(faults) > 0 {
+	if _, err := s.Check(f.ctx, func(err error) { faults = append(faults, err.Error()) }); err != nil || len(faults) != 1 || !strings.Contains(faults[0], `"x" in bucket "audit.index"`) {
 		t.Errorf("check of an older store: %v, %v", faults, err)
 	}
 }
