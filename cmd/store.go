@@ -22,6 +22,17 @@ type engine struct {
 	holder func(path string) (pid int, name string, ok bool)
 	// compact writes a copy without free pages.
 	compact func(ctx context.Context, e db.Engine, path string) error
+	// look takes the lock of a file that may be too damaged to be opened.
+	look func(path string, wait time.Duration) (damagedFile, error)
+	// fill makes a file of what write puts in.
+	fill func(path string, write func(db.Tx) error) error
+}
+
+// damagedFile is a store's file without its engine.
+type damagedFile interface {
+	Unreadable() error // why nothing can be read; nil: something can
+	Walk(ctx context.Context, record func(bucket string, key, value []byte), report func(error)) error
+	Close() error
 }
 
 var embedded = engine{
@@ -38,6 +49,14 @@ var embedded = engine{
 	compact: func(ctx context.Context, e db.Engine, path string) error {
 		return bolt.Compact(ctx, e.(*bolt.Engine), path)
 	},
+	look: func(path string, wait time.Duration) (damagedFile, error) {
+		f, err := bolt.OpenFile(path, wait)
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
+	},
+	fill: bolt.Fill,
 }
 
 func (a *app) storePath() string { return filepath.Join(a.settings.Data, embedded.file) }
@@ -83,7 +102,7 @@ func (a *app) makeStore() error {
 // whole copies of the store, some of them. What is younger than an hour may be
 // in use yet.
 func (a *app) removeLeftovers() {
-	for _, kind := range []string{"backup", "compact", "restore", "schema"} {
+	for _, kind := range []string{"backup", "compact", "repair", "restore", "schema"} {
 		found, _ := filepath.Glob(filepath.Join(a.settings.Data, ".husk-"+kind+"-*"))
 		for _, path := range found {
 			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > time.Hour {
@@ -113,7 +132,7 @@ func (a *app) explainStore(err error) error {
 		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error()}
 	case errors.Is(err, db.ErrDamaged):
 		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error(),
-			next: "nothing was changed; restore a backup with 'husk restore'"}
+			next: "nothing was changed; 'husk check' names the places, then restore a backup with 'husk restore', or see what 'husk check --repair' can save"}
 	case errors.Is(err, db.ErrFull):
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
 	}

@@ -34,12 +34,12 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 		if s.older { // what it keeps beside its records can be of another form
 			steps = []func() error{w.checksums}
 		}
+		defer func() { records = w.records }()
 		for _, step := range steps {
 			if err := step(); err != nil {
 				return err
 			}
 		}
-		records = w.records
 		return nil
 	})
 	return records, err
