@@ -181,6 +181,9 @@ func (d *damagedTry) one(random *rand.Rand, kind string) (outcome string) {
 	if kind == "pasted-record" {
 		d.paste(random, path)
 	}
+	if n := random.Intn(8); n == 0 && !d.repairs(path) {
+		return "lost"
+	}
 	engine, err := bolt.Open(path, bolt.Options{})
 	if err != nil {
 		return d.refusal(err)
@@ -200,6 +203,57 @@ func (d *damagedTry) one(random *rand.Rand, kind string) (outcome string) {
 		return "lost"
 	}
 	return outcome
+}
+
+// repairs makes a sound store of what can be read, and looks for what it has
+// made up.
+func (d *damagedTry) repairs(path string) (ok bool) {
+	file, err := bolt.OpenFile(path, time.Second)
+	must(d.t, err)
+	defer file.Close()
+	if file.Unreadable() != nil {
+		return true
+	}
+	fresh := filepath.Join(d.dir, "repaired.db")
+	os.Remove(fresh)
+	err = bolt.Fill(fresh, func(tx db.Tx) error {
+		walk := func(record func(bucket string, key, sealed []byte), report func(error)) error {
+			return file.Walk(context.Background(), record, report)
+		}
+		_, err := db.Repair(context.Background(), tx, walk, func(db.Aside) error { return nil })
+		return err
+	})
+	if err != nil {
+		fmt.Printf("lie the repair fails: %v\n", err)
+		return false
+	}
+	engine, err := bolt.Open(fresh, bolt.Options{})
+	must(d.t, err)
+	s := openFixed(d.t, engine)
+	defer s.Close()
+	if faults := faultsOf(s); len(faults) > 0 {
+		fmt.Printf("lie the repaired store is not sound: %q\n", faults)
+		return false
+	}
+	return d.nothingNew(readEverything(s))
+}
+
+// nothingNew compares the records of a repaired store with those of the sound
+// one. What the repair makes anew is not among them.
+func (d *damagedTry) nothingNew(got map[string]answer) bool {
+	for name, a := range got {
+		want := d.base[name]
+		noun, _, _ := strings.Cut(name, " ")
+		if !slices.Contains([]string{"User", "Token", "Session", "TokenUse", "SessionUse"}, noun) || want.id == db.SingleUser {
+			continue
+		}
+		_, within := a.within(want)
+		if _, older := a.within(d.older[name]); !within && !older {
+			fmt.Printf("lie after the repair %s answers %q\n", name, a.lines)
+			return false
+		}
+	}
+	return true
 }
 
 func (d *damagedTry) refusal(err error) string {

@@ -105,6 +105,7 @@ type checker struct {
 	lenient  bool                                   // what is wrong in a page does not end the look at it
 	damage   bool                                   // something was reported
 	listed   bool                                   // the list of free pages was read
+	astray   bool                                   // the page that is looked at is reached by no way, and its bucket not known
 	used     pageSet
 	free     pageSet
 	todo     []subtree
@@ -284,6 +285,8 @@ func (c *checker) element(s subtree, key, value []byte, branch, bucket bool) err
 			c.todo[len(c.todo)-1].max = key
 		}
 		c.todo = append(c.todo, subtree{page: order.Uint64(value), bucket: s.bucket, min: key, max: s.max})
+	case !bucket && s.bucket == "" && !c.astray:
+		return fmt.Errorf("page %d is damaged: %q, which is no bucket, stands among them", s.page, key)
 	case bucket && s.bucket != "":
 		return fmt.Errorf("page %d is damaged: a bucket stands in a bucket", s.page)
 	case bucket:

@@ -92,6 +92,7 @@ func (f *File) Walk(ctx context.Context, record func(bucket string, key, value [
 // given up before is not taken for one. Without the list of free pages there
 // is no telling, and nothing is looked at.
 func (c *checker) strays(ctx context.Context) error {
+	c.astray = true
 	if !c.listed {
 		return nil
 	}
