@@ -67,33 +67,58 @@ func resum(text []byte) {
 	}
 }
 
-// FuzzOpen opens any file, reads all of it and writes to it: it works or is
-// refused as damaged, and nothing else. The seeds are a small store and damaged
-// ones; sound says that its headers have right checksums, whatever they say.
+// patched damages a store by steps of four bytes: what, two numbers, a value.
+// A fuzzer finds more in them than in the bytes of a whole file.
+func patched(store []byte, steps []byte) []byte {
+	b := bytes.Clone(store)
+	pages := len(b) / fuzzPage
+	page := func(n byte) []byte { return b[int(n)%pages*fuzzPage:][:fuzzPage] }
+	for ; len(steps) >= 4; steps = steps[4:] {
+		n, m, value := steps[1], steps[2], steps[3]
+		switch steps[0] % 5 {
+		case 0: // a byte anywhere
+			b[(int(n)<<8|int(m))%len(b)] = value
+		case 1: // one of the small structures that hold the rest together
+			page(n)[m] = value
+		case 2:
+			clear(page(n))
+		case 3: // one page over another; it may say that it is that one
+			copy(page(m), page(n))
+			if value%2 == 1 {
+				order.PutUint64(page(m), uint64(int(m)%pages))
+			}
+		case 4:
+			first := bytes.Clone(page(n))
+			copy(page(n), page(m))
+			copy(page(m), first)
+		}
+	}
+	return b
+}
+
+// FuzzOpen opens damaged files, reads all of each and writes to it: it works or
+// is refused as damaged, and nothing else. sound says that its headers have
+// right checksums, whatever they say; cut is how much is missing at the end.
 func FuzzOpen(f *testing.F) {
 	store := fuzzStore(f)
-	f.Add(store, true)
-	f.Add(store[:len(store)/2], true)
-	f.Add(store[:2*fuzzPage], true)
-	for page := range len(store) / fuzzPage {
-		for _, damage := range []func(p []byte){
-			func(p []byte) { clear(p) },
-			func(p []byte) { order.PutUint16(p[8:], flagBranch) },
-			func(p []byte) { order.PutUint16(p[10:], 0xFFFF) },
-			func(p []byte) { order.PutUint32(p[12:], 1<<31) },
-			func(p []byte) { order.PutUint32(p[pageHeader:], 1<<31) },
-			func(p []byte) { order.PutUint64(p[pageHeader+8:], 3) },
-			func(p []byte) { copy(p, store[2*fuzzPage:3*fuzzPage]) },
+	f.Add([]byte{}, true, uint16(0))
+	f.Add([]byte{}, true, uint16(len(store)/2))
+	f.Add([]byte{}, false, uint16(len(store)-1))
+	for page := range byte(len(store) / fuzzPage) {
+		for _, step := range [][]byte{
+			{2, page, 0, 0}, {3, page, page + 1, 1}, {4, page, page + 1, 0}, // cleared, copied, swapped
+			{1, page, 8, flagBranch}, {1, page, 9, 0xFF}, {1, page, 10, 0xFF}, {1, page, 11, 0xFF}, {1, page, 15, 0x80}, // flags, count, overflow
+			{1, page, 16, 2}, {1, page, 19, 0x80}, {1, page, 20, 0xFF}, {1, page, 24, 3}, {1, page, 28, 0xFF}, {1, page, 31, 0x80}, // the first element, or the header's fields
+			{1, page, 48, 0xFF}, {1, page, 56, 0xFF}, {1, page, 63, 0xFF}, {1, page, 71, 0xFF},
 		} {
-			b := bytes.Clone(store)
-			damage(b[page*fuzzPage:][:fuzzPage])
-			f.Add(b, true)
+			f.Add(step, true, uint16(0))
 		}
 	}
 	path := filepath.Join(f.TempDir(), fmt.Sprintf("%d.db", os.Getpid()))
-	f.Fuzz(func(t *testing.T, text []byte, sound bool) {
+	f.Fuzz(func(t *testing.T, steps []byte, sound bool, cut uint16) {
+		text := patched(store, steps)
+		text = text[:max(0, len(text)-int(cut))]
 		if sound {
-			text = bytes.Clone(text)
 			resum(text)
 		}
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, text, 0o600)); err != nil {
