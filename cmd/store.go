@@ -22,6 +22,17 @@ type engine struct {
 	holder func(path string) (pid int, name string, ok bool)
 	// compact writes a copy without free pages.
 	compact func(ctx context.Context, e db.Engine, path string) error
+	// look takes the lock of a file that may be too damaged to be opened.
+	look func(path string, wait time.Duration) (damagedFile, error)
+	// fill makes a file of what write puts in.
+	fill func(path string, write func(db.Tx) error) error
+}
+
+// damagedFile is a store's file without its engine.
+type damagedFile interface {
+	Unreadable() error // why nothing can be read; nil: something can
+	Walk(ctx context.Context, record func(bucket string, key, value []byte), report func(error)) error
+	Close() error
 }
 
 var embedded = engine{
@@ -38,6 +49,14 @@ var embedded = engine{
 	compact: func(ctx context.Context, e db.Engine, path string) error {
 		return bolt.Compact(ctx, e.(*bolt.Engine), path)
 	},
+	look: func(path string, wait time.Duration) (damagedFile, error) {
+		f, err := bolt.OpenFile(path, wait)
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
+	},
+	fill: bolt.Fill,
 }
 
 func (a *app) storePath() string { return filepath.Join(a.settings.Data, embedded.file) }
@@ -54,7 +73,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 	if err != nil {
 		return nil, a.explainStore(err)
 	}
-	store, err := db.Open(ctx, e, db.Options{})
+	store, err := db.Open(ctx, e, db.Options{Keep: func(ctx context.Context, schema db.Schema) error { return a.keepSchema(ctx, e, schema) }})
 	if err != nil {
 		e.Close()
 		return nil, a.explainStore(err)
@@ -111,7 +130,7 @@ func makeFolder(dir string) error {
 // whole copies of the store, some of them. What is younger than an hour may be
 // in use yet.
 func (a *app) removeLeftovers() {
-	for _, kind := range []string{"backup", "compact", "restore"} {
+	for _, kind := range []string{"backup", "compact", "repair", "restore", "schema"} {
 		found, _ := filepath.Glob(filepath.Join(a.settings.Data, ".husk-"+kind+"-*"))
 		for _, path := range found {
 			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > time.Hour {
@@ -141,7 +160,7 @@ func (a *app) explainStore(err error) error {
 		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error()}
 	case errors.Is(err, db.ErrDamaged):
 		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error(),
-			next: "nothing was changed; restore a backup with 'husk restore'"}
+			next: "nothing was changed; 'husk check' names the places, then restore a backup with 'husk restore', or see what 'husk check --repair' can save"}
 	case errors.Is(err, db.ErrDisk):
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " failed; nothing was changed", next: "look at the log of the machine and at the disk, then try again"}
 	case errors.Is(err, db.ErrFull):

@@ -103,7 +103,8 @@ func (a *app) openInput(name string) (io.ReadCloser, error) {
 func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, skipped int, err error) {
 	var out bytes.Buffer
 	in := bufio.NewScanner(r)
-	for number := 1; in.Scan(); number++ {
+	number := 1
+	for ; in.Scan(); number++ {
 		user, err := o.htpasswdLine(in.Text())
 		var unsupported *unsupportedHash
 		switch {
@@ -122,7 +123,9 @@ func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, s
 		}
 		out.WriteByte('\n')
 	}
-	if err := in.Err(); err != nil {
+	if err := in.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: it is over 64 KiB", number), next: "nothing was changed"}
+	} else if err != nil {
 		return nil, 0, &failure{code: exitFailure, err: err, what: "the file can't be read: " + err.Error()}
 	}
 	return &out, skipped, nil
@@ -143,11 +146,11 @@ func (o *userImportOptions) htpasswdLine(line string) (*api.ImportUser, error) {
 	if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
 		return nil, nil
 	}
-	name, hash, ok := strings.Cut(line, ":")
-	if !ok || name == "" || hash == "" {
+	name, hash, _ := strings.Cut(line, ":")
+	hash, _, _ = strings.Cut(hash, ":") // some programs add fields
+	if name == "" || hash == "" {
 		return nil, errors.New("it is not NAME:HASH")
 	}
-	hash, _, _ = strings.Cut(hash, ":") // some programs add fields
 	if kind := otherHash(hash); kind != "" {
 		return nil, &unsupportedHash{kind}
 	}

@@ -109,7 +109,7 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 		return true
 	})
 	if q.unlimited() {
-		page.Total = int64(head.Seq - stub.Seq)
+		page.Total = int64(head.Seq-stub.Seq) - t.lostEntries(stub.Seq)
 	} else if page.Total > MaxWindow {
 		page.Total, page.AtMost = MaxWindow, true
 	}
@@ -187,6 +187,7 @@ type AuditVerdict struct {
 	Last     uint64
 	Head     string   // hex hash of the newest
 	Problems []string // each names a place; at most maxProblems
+	Gaps     []string // what damage took before a repair; signed for by the store, and no problem of the rest
 }
 
 const maxProblems = 100
@@ -226,6 +227,7 @@ type auditVerifier struct {
 	found bool
 	sum   string // hash of the entry before
 	next  uint64 // number that the next entry must have; 0 before the first
+	gaps  []auditGap
 }
 
 func (v *auditVerifier) problem(format string, args ...any) {
@@ -265,11 +267,12 @@ func (v *auditVerifier) begin(t *txn, stub auditStub) {
 		v.problem("the record of what retention removed, up to entry %d, is not signed by this store", stub.Seq)
 	}
 	v.found = v.found || (stub.Hash == v.known && v.known != "")
+	v.beginGaps(t)
 }
 
 func (v *auditVerifier) entry(key, sealed []byte) {
 	seq := binary.BigEndian.Uint64(key)
-	if seq != v.next {
+	if seq != v.next && !v.cross(seq) {
 		v.problem("entry %d is missing (the next that is there is %d)", v.next, seq)
 		v.sum = ""
 	}
@@ -295,6 +298,9 @@ func (v *auditVerifier) entry(key, sealed []byte) {
 
 func (v *auditVerifier) end(head auditHead) {
 	v.Last, v.Head = head.Seq, head.Hash
+	if v.next <= head.Seq {
+		v.cross(head.Seq + 1)
+	}
 	switch {
 	case v.next <= head.Seq:
 		v.problem("entries %d to %d are missing at the end", v.next, head.Seq)

@@ -77,6 +77,12 @@ func (s *Server) warnings(proved error) []api.Warning {
 	if proved != nil && !errors.Is(proved, errNotProved) {
 		all = append(all, writeWarning(proved))
 	}
+	if s.damage.found() && !errors.Is(proved, db.ErrDamaged) {
+		all = append(all, writeWarning(db.ErrDamaged))
+	}
+	if s.damage.header.Load() {
+		all = append(all, api.Warning{Code: "store_header", Text: headerText})
+	}
 	if fault := s.Store.ClockFault(); fault > 0 {
 		all = append(all, api.Warning{Code: eventClock, Text: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
 	}
@@ -105,6 +111,9 @@ func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 	if _, err := s.Store.Schema(ctx); err != nil {
 		s.log.Error("not ready", "request_id", requestID(c), "error", withCause(err))
 		return notReady("the store does not answer; see the log")
+	}
+	if s.damage.found() {
+		return notReady(writeWarning(db.ErrDamaged).Text)
 	}
 	if err := s.proveWrite(ctx); err != nil && !errors.Is(err, errNotProved) {
 		return notReady(writeWarning(err).Text)

@@ -82,14 +82,16 @@ type Server struct {
 	running atomic.Bool // Run works: only then anything is written that nobody asked for
 	proof   proof
 	watcher watcher
+	damage  damage
 
 	proofPatience time.Duration // set by tests
+	patrolRest    time.Duration
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
 // background is Run's. A route that does not say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}

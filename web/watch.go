@@ -91,6 +91,8 @@ func (s *Server) startWatch(ctx context.Context) (stop func()) {
 			}
 		})
 	}
+	working.Go(func() { s.patrol(ctx) })
+	s.noteHeader()
 	s.background(func() { s.watch(ctx) })
 	return func() {
 		s.running.Store(false)
