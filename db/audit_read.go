@@ -315,8 +315,11 @@ const metaStub = "audit.stub"
 
 // PruneAudit removes the entries that are older than the moment, and the
 // oldest beyond most; 0 and the zero time keep all. It goes in small steps and
-// tells how many went.
+// tells how many went. While the clock is in doubt none is too old.
 func (s *Store) PruneAudit(ctx context.Context, older time.Time, most int64) (removed int, err error) {
+	if _, certain := s.clock.settledMark(); !certain {
+		older = time.Time{}
+	}
 	for more := true; more && err == nil; {
 		n := 0
 		err = s.update(ctx, &Actor{ID: "husk", Name: "husk"}, func(t *txn) error {

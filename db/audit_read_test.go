@@ -222,6 +222,29 @@ func TestPruneAuditLeavesAStub(t *testing.T) {
 	f.restoreStub(t)
 }
 
+// A single wrong jump ahead makes no entry too old: what the right clock calls
+// new is there when it is right again.
+func TestClockAheadOncePrunesNothing(t *testing.T) {
+	ctx := context.Background()
+	f := newTimedStore(t)
+	f.unlocks(10)
+	f.clock.pass(2 * time.Minute)
+	f.write()
+	prune := func() int {
+		n, err := f.PruneAudit(ctx, f.Now().Add(-time.Hour), 0)
+		must(t, err)
+		return n
+	}
+	f.clock.step(1000 * time.Hour)
+	if n := prune(); n != 0 {
+		t.Errorf("%d entries are pruned in a jump ahead", n)
+	}
+	f.clock.pass(11 * time.Minute)
+	if n := prune(); n == 0 {
+		t.Error("nothing is pruned once the clock has proved itself")
+	}
+}
+
 // restoreStub undoes the forgery above.
 func (f *timedStore) restoreStub(t *testing.T) {
 	must(t, f.Engine().Update(context.Background(), func(tx db.Tx) error {
