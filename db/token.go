@@ -405,10 +405,10 @@ func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rot
 		changed := *old
 		k = &changed
 		k.Hash, k.Issued, k.Updated = in.Hash, t.now, t.now
-		k.Previous = t.oldSecret(old, in.Grace)
 		if k.Expires, err = t.rotatedExpiry(old, in); err != nil {
 			return err
 		}
+		k.Previous = t.oldSecret(old, k, in.Grace)
 		if err := t.notAbove(k); err != nil {
 			return err
 		}
@@ -421,11 +421,14 @@ func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rot
 }
 
 // oldSecret is what is left of the secret that is replaced: nothing, or a
-// grace that does not outlive it.
-func (t *txn) oldSecret(old *Token, grace time.Duration) *OldSecret {
+// grace that outlives neither it nor the one that replaces it. What the old
+// one mints in its grace ends with that too.
+func (t *txn) oldSecret(old, replaced *Token, grace time.Duration) *OldSecret {
 	ends := min(t.now.Unix()+int64(grace/time.Second), maxExpiry)
-	if old.Expires != Never {
-		ends = min(ends, old.Expires)
+	for _, k := range []*Token{old, replaced} {
+		if k.Expires != Never {
+			ends = min(ends, k.Expires)
+		}
 	}
 	if ends <= t.now.Unix() {
 		return nil
