@@ -575,6 +575,7 @@ var incomparable = []struct {
 	{regexp.MustCompile(`\d+ \(1 to \d+\)|(records: +)\d+`), "$1<number>"},
 	{regexp.MustCompile(`\d+ bytes`), "<size>"},
 	{regexp.MustCompile(`("last_used": |"last_ip": )("[^"]*"|null)`), "$1<use>"}, // written down later by a server
+	{regexp.MustCompile(`(?m)^(<id> .* (?:never|<time>)) +(?:<time> +[0-9a-f.:]+|- +-)( +valid until .*| +-)?$`), "$1 <use>$2"},
 	{regexp.MustCompile(`answered by: .*`), "answered by: <whom>"},
 	{regexp.MustCompile(`(?s)\Amanifest\.json\x00.*`), "<backup>"},
 	{regexp.MustCompile(` +`), " "},
