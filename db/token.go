@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -210,7 +211,7 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 	}
 	if bound := now + int64(maxTTL/time.Second); maxTTL > 0 && later(expires, bound) {
 		if asked != 0 {
-			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
+			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+spanText(maxTTL)+" (max-token-ttl)")
 		}
 		expires = bound
 	}
@@ -221,6 +222,14 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 		expires = by.Expires
 	}
 	return expires, nil
+}
+
+// spanText is d as people give it: whole days as days.
+func spanText(d time.Duration) string {
+	if day := 24 * time.Hour; d > day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	return d.String()
 }
 
 // later tells whether a token that ends at a outlives one that ends at b.
