@@ -155,6 +155,7 @@ func TestConfigProblems(t *testing.T) {
 		{"an address", "addr: 9000", []string{":1: addr: it is HOST:PORT, such as 127.0.0.1:9000, [::1]:9000 or :9000"}},
 		{"a duration", "session-ttl: 24", []string{":1: session-ttl: a duration is a number with a unit: 90s, 30m, 24h, 30d, 2w, 1y"}},
 		{"a negative duration", "session-ttl: -1h", []string{":1: session-ttl: it must not be negative"}},
+		{"no life", "session-ttl: 0s", []string{":1: session-ttl: it must be a second at least"}},
 		{"a bool", "access-log: yes", []string{":1: access-log: it is true or false"}},
 		{"a number", "login-attempts: some\naudit-entries: 1.5", []string{":1: login-attempts: it is a whole number", ":2: audit-entries: it is a whole number"}},
 		{"a path in the public URL", "public-url: https://a.example/husk", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
@@ -176,7 +177,9 @@ func TestConfigProblems(t *testing.T) {
 		{"a list as a name", "? [a]\n: b", []string{":1: the name of a setting is plain text"}},
 		{"two documents", "addr: :1\n---\naddr: :2", []string{":2: a second document begins here; settings are one"}},
 		{"no YAML", "addr: :1\nlog-level: debug: x", []string{":2: that is not YAML: mapping values are not allowed in this context"}},
-		{"a binary", "\x00\x01", []string{": that is not YAML: control characters are not allowed"}},
+		{"no YAML from the start", "addr: b: c", []string{":1: that is not YAML: mapping values are not allowed in this context"}},
+		{"a binary", "\x00\x01", []string{":1: that is no text: a control character, or a byte that is not UTF-8"}},
+		{"a byte", "addr: :1\r\n# caf\xe9\n", []string{":2: that is no text: a control character, or a byte that is not UTF-8"}},
 		{"too long", strings.Repeat("#", maxConfig+1), []string{": the file is over 1 MiB: is it the right one?"}},
 		{"several", "adr: x\naddr: y\nlog-level: z", []string{
 			":1: there is no setting adr; did you mean addr?",
@@ -337,7 +340,7 @@ func FuzzConfig(f *testing.F) {
 		c := &configFile{name: "f", set: allSettings(), lines: map[string]int{}}
 		c.parse([]byte(text))
 		for _, p := range c.problems {
-			if p.Problem == "" || p.Line < 0 {
+			if p.Problem == "" || p.Line < 1 {
 				t.Errorf("a problem without words: %+v", p)
 			}
 		}

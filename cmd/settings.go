@@ -60,7 +60,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("tls-cert", "", "PEM file with the TLS certificate and its chain; read again when it changes")
 	f.String("tls-key", "", "PEM file with the private key of --tls-cert")
 	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
-	f.Var(newDuration(24*time.Hour), "session-ttl", "absolute life of a sign-in")
+	f.Var(newLife(24*time.Hour), "session-ttl", "absolute life of a sign-in")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
 	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API with a token; repeatable")
 	f.Int("login-attempts", 5, "wrong passwords in a row for an account before the next try waits")
@@ -241,7 +241,13 @@ func (s *settings) take(f *pflag.FlagSet) error {
 func text(f *pflag.FlagSet, name string) string { return f.Lookup(name).Value.String() }
 
 func duration(f *pflag.FlagSet, name string) time.Duration {
-	return time.Duration(*f.Lookup(name).Value.(*durationValue))
+	switch v := f.Lookup(name).Value.(type) {
+	case *lifeValue:
+		return time.Duration(v.durationValue)
+	case *durationValue:
+		return time.Duration(*v)
+	}
+	panic("no duration: " + name)
 }
 
 func flagNames(cmd *cobra.Command) (names []string) {

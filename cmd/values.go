@@ -204,6 +204,21 @@ func (v *durationValue) Set(text string) error {
 	return err
 }
 
+// lifeValue is how long something lives: a second at least. Zero would not be
+// a life, and is not taken for the default either.
+type lifeValue struct{ durationValue }
+
+func newLife(d time.Duration) *lifeValue { return &lifeValue{durationValue(d)} }
+
+// Set implements pflag.Value.
+func (v *lifeValue) Set(text string) error {
+	err := v.durationValue.Set(text)
+	if err == nil && v.durationValue < durationValue(time.Second) {
+		err = errors.New("it must be a second at least")
+	}
+	return err
+}
+
 var units = map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
 
 // parseDuration reads a Go duration, or a number with d, w or y (365 days).

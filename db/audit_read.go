@@ -77,8 +77,30 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 	return page, err
 }
 
+// auditPage returns the page and counts all that match, also what stands
+// before the cursor.
 func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
-	head, stub, err := t.auditEnds()
+	if page, err = t.auditScan(q, l); err != nil {
+		return page, err
+	}
+	if q.unlimited() {
+		head, stub, err := t.auditEnds()
+		page.Total = int64(head.Seq-stub.Seq) - t.lostEntries(stub.Seq)
+		return page, err
+	}
+	if l.after != nil {
+		l.after, l.from, l.size = nil, 0, 0
+		whole, err := t.auditScan(q, l)
+		page.Total, page.AtMost = whole.Total, whole.AtMost
+		return page, err
+	}
+	return page, nil
+}
+
+// auditScan returns the page and counts what matches from its beginning on: to
+// its end where there is a cursor, else as far as is counted.
+func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
+	head, _, err := t.auditEnds()
 	if err != nil {
 		return page, err
 	}
@@ -88,8 +110,12 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 	}
 	bucket, prefix := q.index()
 	skip, exact := l.from, q.exact()
+	pageOnly := q.unlimited() || l.after != nil
 	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, _ []byte) bool {
 		if exact && (skip > 0 || len(page.Items) == l.size) {
+			if pageOnly && skip <= 0 {
+				return false
+			}
 			page.Total++
 			skip--
 			return page.Total <= MaxWindow
@@ -103,14 +129,12 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 			skip--
 		} else if len(page.Items) < l.size {
 			page.Items = append(page.Items, e)
-		} else if q.unlimited() || page.Total > MaxWindow {
+		} else if pageOnly || page.Total > MaxWindow {
 			return false
 		}
 		return true
 	})
-	if q.unlimited() {
-		page.Total = int64(head.Seq-stub.Seq) - t.lostEntries(stub.Seq)
-	} else if page.Total > MaxWindow {
+	if page.Total > MaxWindow {
 		page.Total, page.AtMost = MaxWindow, true
 	}
 	if n := len(page.Items); n > 0 && n == l.size {
@@ -321,8 +345,11 @@ const metaStub = "audit.stub"
 
 // PruneAudit removes the entries that are older than the moment, and the
 // oldest beyond most; 0 and the zero time keep all. It goes in small steps and
-// tells how many went.
+// tells how many went. While the clock is in doubt none is too old.
 func (s *Store) PruneAudit(ctx context.Context, older time.Time, most int64) (removed int, err error) {
+	if _, certain := s.clock.settledMark(); !certain {
+		older = time.Time{}
+	}
 	for more := true; more && err == nil; {
 		n := 0
 		err = s.update(ctx, &Actor{ID: "husk", Name: "husk"}, func(t *txn) error {

@@ -127,7 +127,7 @@ var operations = map[string]operation{
 	"DELETE /auth/access_token/:id": {id: "DeleteToken", tag: tagTokens, summary: "Revoke an API token", named: tokenID,
 		about: "It is refused from the next request on.", answer: api.Result{}},
 	"POST /auth/access_token/:id/_rotate": {id: "RotateToken", tag: tagTokens, summary: "Replace the secret of an API token", named: tokenID,
-		about: "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default.",
+		about: "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default and ends with the token; a further rotation ends it at once. Where no end is asked, a session gives a life as long as the old one was, a token keeps the end.",
 		body:  api.Rotate{Grace: "24h"}, absent: true, answer: api.TokenCreated{}},
 	"POST /auth/request_access_token": {id: "requestToken", tag: tagTokens, summary: "Make an API token, as older clients ask",
 		about: "Like `POST /auth/access_token`.", body: api.NewToken{Name: "backup"}, absent: true, answer: api.TokenCreated{}, also: []int{404}},

@@ -109,7 +109,8 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	closeWhole(t, store)
+	t.Cleanup(func() { set(&w.engine.reading, nil) })
 	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
 		change(&config)
