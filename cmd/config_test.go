@@ -158,6 +158,7 @@ func TestConfigProblems(t *testing.T) {
 		{"a bool", "access-log: yes", []string{":1: access-log: it is true or false"}},
 		{"a number", "login-attempts: some\naudit-entries: 1.5", []string{":1: login-attempts: it is a whole number", ":2: audit-entries: it is a whole number"}},
 		{"a path in the public URL", "public-url: https://a.example/husk", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
+		{"a pattern as an origin", "cors-origin: https://*.example.com", []string{":1: cors-origin: it is scheme and host, such as https://app.example.com, and no pattern"}},
 		{"a password in the public URL", "public-url: https://u:hunter2@a.example", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
 		{"a server", "server: a.example", []string{":1: server: it is a URL with scheme and host, such as https://id.example.com"}},
 		{"an item of a list", "trusted-proxy:\n  - 10.0.0.1\n  - proxy.local\n  - 10.0.0.1/8\n  - ::ffff:10.0.0.1\n  - [10.0.0.1]", []string{

@@ -67,7 +67,8 @@ func isPublicURL(text string) error {
 	if text == "" {
 		return nil
 	}
-	return web.CheckPublicURL(text)
+	_, err := web.ParseOrigin(text)
+	return err
 }
 
 func isServerURL(text string) error {
@@ -149,10 +150,11 @@ func (o *origins) Set(text string) error {
 
 // Append implements pflag.SliceValue.
 func (o *origins) Append(text string) error {
-	if web.CheckPublicURL(text) != nil || strings.HasSuffix(text, "/") {
-		return errors.New("it is scheme and host, such as https://app.example.com")
+	origin, err := web.ParseOrigin(text)
+	if err != nil || strings.HasSuffix(text, "/") {
+		return errors.New("it is scheme and host, such as https://app.example.com, and no pattern")
 	}
-	*o = append(*o, text)
+	*o = append(*o, origin)
 	return nil
 }
 

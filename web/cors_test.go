@@ -45,6 +45,15 @@ func TestCORS(t *testing.T) {
 			t.Errorf("allows %q", got)
 		}
 	})
+	t.Run("no pattern", func(t *testing.T) {
+		s := newServer(t, func(c *web.Config) { c.CORSOrigins = []string{"https://*.example.com", "*", "https://app?example.com"} })
+		for _, edits := range [][]edit{{}, {preflight}} {
+			method := map[int]string{0: "GET", 1: "OPTIONS"}[len(edits)]
+			if got := s.do(method, "/health", "", append(edits, origin(app))...).header.Get("Access-Control-Allow-Origin"); got != "" {
+				t.Errorf("%s: %q is allowed", method, got)
+			}
+		}
+	})
 	t.Run("a cookie is of no use to it", func(t *testing.T) {
 		s.do("POST", "/auth/access_token", "{}", origin(app), cookie(s.single().jwt)).want(403, "cross_origin")
 	})
