@@ -52,12 +52,22 @@ func plain(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
 	}
-	for _, r := range s {
-		if (r != ' ' && !unicode.IsPrint(r)) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) {
-			return false
+	return strings.IndexFunc(s, notPlain) < 0
+}
+
+func notPlain(r rune) bool {
+	return (r != ' ' && !unicode.IsPrint(r)) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// inPlainText is for what strangers write and nobody can be asked to write
+// anew: a question mark stands for each character that is not plain.
+func inPlainText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if notPlain(r) {
+			return '?'
 		}
-	}
-	return true
+		return r
+	}, strings.ToValidUTF8(s, ""))
 }
 
 // checkText refuses text that is too long or not plain; what names it.
