@@ -56,7 +56,8 @@ func plain(s string) bool {
 }
 
 func notPlain(r rune) bool {
-	return (r != ' ' && !unicode.IsPrint(r)) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+	// U+FFFD is what decoders make of all that they can't read.
+	return (r != ' ' && !unicode.IsPrint(r)) || r == utf8.RuneError || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
 // inPlainText is for what strangers write and nobody can be asked to write
