@@ -15,11 +15,19 @@ func (s *Server) showUser(u *db.User) api.User {
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email, Roles: append([]string{}, u.Roles...), Disabled: u.Disabled,
 		Created: u.Created, Updated: u.Updated, LastLogin: optionalTime(u.LastLogin),
 	}
-	if _, until := s.tries.State(account(u.Email), false); !until.IsZero() {
-		until = until.UTC().Truncate(time.Second)
-		out.Throttled = &until
-	}
+	out.Throttled = optionalTime(s.throttledUntil(account(u.Email)))
 	return out
+}
+
+// throttledUntil is when the last delay of an account ends: of tries from
+// browsers that it knows, or of others; zero where there is none.
+func (s *Server) throttledUntil(account string) (latest time.Time) {
+	for _, device := range []bool{false, true} {
+		if _, until := s.tries.State(account, device); until.After(latest) {
+			latest = until.UTC().Truncate(time.Second)
+		}
+	}
+	return latest
 }
 
 func (s *Server) searchUsers(c echo.Context, _ *db.Actor) error {
