@@ -206,6 +206,49 @@ func (v *durationValue) Set(text string) error {
 	return err
 }
 
+// positiveDuration is one that is longer than nothing, and at most most where
+// that is set: what would be taken for another value is refused, not corrected.
+type positiveDuration struct {
+	durationValue
+	most time.Duration
+}
+
+func newPositive(d, most time.Duration) *positiveDuration {
+	return &positiveDuration{durationValue(d), most}
+}
+
+// Set implements pflag.Value.
+func (v *positiveDuration) Set(text string) error {
+	var d durationValue
+	if err := d.Set(text); err != nil {
+		return err
+	}
+	if d <= 0 {
+		return errors.New("it must be longer than 0")
+	}
+	if most := durationValue(v.most); most > 0 && d > most {
+		return errors.New("it must be at most " + most.String())
+	}
+	v.durationValue = d
+	return nil
+}
+
+// countValue is a flag for a whole number from 1 to most.
+type countValue struct{ n, most int }
+
+func (v *countValue) String() string { return strconv.Itoa(v.n) }
+func (v *countValue) Type() string   { return "number" }
+
+// Set implements pflag.Value.
+func (v *countValue) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > v.most {
+		return fmt.Errorf("it is a whole number from 1 to %d", v.most)
+	}
+	v.n = n
+	return nil
+}
+
 var units = map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
 
 // parseDuration reads a Go duration, or a number with d, w or y (365 days).
