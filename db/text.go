@@ -85,7 +85,10 @@ func checkText(what, s string, most int) error {
 // checkEmail refuses what is no address of the form local@domain.
 func checkEmail(email string) error {
 	bad := fail(ErrInvalid, "bad_email", "that is no email address; use the form name@example.com")
-	if len(email) > maxEmail || !plain(email) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
+	// A variation selector shows as nothing behind a letter: in a name it belongs
+	// to an emoji, in an email it makes two that look the same.
+	selector := func(r rune) bool { return unicode.Is(unicode.Variation_Selector, r) }
+	if len(email) > maxEmail || !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
 		return bad
 	}
 	a, err := mail.ParseAddress(email)
