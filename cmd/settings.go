@@ -63,7 +63,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newPositive(24*time.Hour, 0), "session-ttl", "absolute life of a sign-in")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
-	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API with a token; repeatable")
+	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API, without cookies; repeatable")
 	f.Var(&countValue{5, web.MaxAttempts}, "login-attempts", "wrong passwords in a row for an account before the next try waits, 100 at most")
 	f.Var(&countValue{20, math.MaxInt32}, "login-address-attempts", "wrong passwords from an address before the next try waits")
 	f.Var(newPositive(15*time.Second, web.MaxDelay), "login-delay", "the first wait; it doubles with each wrong password")
