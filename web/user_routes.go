@@ -93,7 +93,7 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 		change.Roles = append([]string{}, *in.Roles...)
 	}
 	if in.Password != nil {
-		hash, err := s.newPassword(c, *in.Password)
+		hash, err := s.newPassword(c, in)
 		if err != nil {
 			return err
 		}
@@ -110,19 +110,26 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
 }
 
-// newPassword checks and hashes a password that is set for another user.
-func (s *Server) newPassword(c echo.Context, pass string) (hash string, err error) {
-	if pass == "" {
+// newPassword checks and hashes a password that is set for another user: it is
+// made from nothing that the user is called, before the change or after it.
+func (s *Server) newPassword(c echo.Context, in api.UserUpdate) (hash string, err error) {
+	if *in.Password == "" {
 		return "", errPasswordMissing
 	}
 	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
 	if err != nil {
 		return "", err
 	}
-	if err := password.Check(pass, u.Email, u.Name); err != nil {
+	personal := []string{u.Email, u.Name}
+	for _, next := range []*string{in.Email, in.Name} {
+		if next != nil {
+			personal = append(personal, *next)
+		}
+	}
+	if err := password.Check(*in.Password, personal...); err != nil {
 		return "", err
 	}
-	return s.Passwords.Hash(c.Request().Context(), pass)
+	return s.Passwords.Hash(c.Request().Context(), *in.Password)
 }
 
 func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
