@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -230,6 +231,9 @@ func (s *Server) nobody(r *http.Request, requestID string) *db.Actor {
 func (s *Server) checkOrigin(r *http.Request) error {
 	if len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) > 0 {
 		return nil
+	}
+	if len(r.Header["Cookie"]) == 0 && slices.Contains(s.CORSOrigins, r.Header.Get("Origin")) {
+		return nil // a script that is let in, and nothing that the browser added
 	}
 	if s.csrf.Check(r) != nil {
 		return forbidden("cross_origin", "a browser sent this from another origin; where that is this server's own under another name, start it with --public-url")
