@@ -27,6 +27,9 @@ whole. It refuses while a server runs.`,
 		Example: `  husk restore /var/backups/husk.tar`,
 		Args:    one("the FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := onFile(cmd); err != nil {
+				return err
+			}
 			if err := a.confirm("Replace the store in " + a.settings.Data + " by that of " + printable(args[0]) + "?"); err != nil {
 				return err
 			}

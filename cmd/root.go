@@ -2,11 +2,9 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -87,8 +85,8 @@ Every command works offline, beside the running server, and remote with
 
 // prepare checks the flags against each other and fills the settings.
 func (a *app) prepare(cmd *cobra.Command) error {
-	if err := cmd.ValidateFlagGroups(); err != nil {
-		return usage(err.Error(), "see '"+cmd.CommandPath()+" --help'")
+	if err := checkFlagGroups(cmd); err != nil {
+		return err
 	}
 	return a.configure(cmd)
 }
@@ -121,19 +119,6 @@ func nearest(name string, candidates []string) string {
 	return ""
 }
 
-// flagError makes a usage error of what pflag refused, with a hint for a
-// mistyped name.
-func flagError(cmd *cobra.Command, err error) error {
-	var unknown interface{ GetSpecifiedName() string }
-	next := "see '" + cmd.CommandPath() + " --help'"
-	if errors.As(err, &unknown) && strings.HasPrefix(err.Error(), "unknown flag") {
-		if near := nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
-			next = "did you mean --" + near + "?"
-		}
-	}
-	return usage(err.Error(), next)
-}
-
 // none and one check the number of positional arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
@@ -153,7 +138,7 @@ func one(what string) cobra.PositionalArgs {
 
 func atMostOne(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > 1 {
+		if len(args) > 1 || (len(args) == 1 && args[0] == "") { // empty is not absent, which means another thing
 			return usage(cmd.CommandPath()+" takes at most one argument: "+what, "see '"+cmd.CommandPath()+" --help'")
 		}
 		return nil

@@ -43,7 +43,12 @@ file.`,
   husk serve --addr 127.0.0.1:9000 --public-url https://id.example.com
   husk serve --addr :443 --tls-cert fullchain.pem --tls-key privkey.pem`,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onFile(cmd); err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), cmd)
+		},
 	}
 	addServeFlags(cmd.Flags())
 	return cmd

@@ -78,7 +78,7 @@ func (a *app) tokenCreate(ctx context.Context, o tokenCreateOptions) error {
 	return a.use(ctx, true, func(s *session) error {
 		out, err := s.CreateToken(ctx, in)
 		if err != nil {
-			return err
+			return absentUser(err, o.user) // nothing else is looked up
 		}
 		return a.deliver(out, file)
 	})
@@ -218,10 +218,10 @@ func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 	found := 0
 	err := a.use(ctx, false, func(s *session) error {
 		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM"}
-		return printAll(a, o.hits(ctx, s), header, func(t api.Token) []string {
+		return absentUser(printAll(a, o.hits(ctx, s), header, func(t api.Token) []string {
 			found++
 			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP)}
-		})
+		}), o.user+o.owner)
 	})
 	if err == nil && o.expiring > 0 && found > 0 {
 		err = &failure{code: exitAttention, what: fmt.Sprintf("%d API token(s) end within %s", found, o.expiring.String()),
@@ -305,10 +305,15 @@ func oldSecretText(p *api.PreviousSecret) string {
 	return "valid until " + expiryText(p.Ends) + ", last used " + timeText(*p.LastUsed)
 }
 
+var errNoToken = &failure{code: exitNotFound, what: "there is no API token of that id or name", next: "see 'husk token list'"}
+
 // findToken returns the token of an id, or of a name that only one has.
 func findToken(ctx context.Context, s *session, idOrName string) (api.Token, error) {
 	if _, err := uuid.Parse(idOrName); err == nil {
 		out, err := s.GetToken(ctx, idOrName)
+		if gone(err) {
+			err = errNoToken
+		}
 		return out.Source, err
 	}
 	var found []api.Token
@@ -322,7 +327,7 @@ func findToken(ctx context.Context, s *session, idOrName string) (api.Token, err
 	}
 	switch len(found) {
 	case 0:
-		return api.Token{}, &failure{code: exitNotFound, what: "there is no API token of that id or name", next: "see 'husk token list'"}
+		return api.Token{}, errNoToken
 	case 1:
 		return found[0], nil
 	}
@@ -423,10 +428,10 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 func (a *app) tokenRevoke(ctx context.Context, s *session, o revokeOptions) error {
 	if o.all {
 		list := api.ListOptions{Filter: map[string]string{"owner": o.user}}
-		return revokeAll(a, api.All(ctx, list, s.SearchTokens), "token", func(id string) error {
+		return absentUser(revokeAll(a, api.All(ctx, list, s.SearchTokens), "token", func(id string) error {
 			_, err := s.DeleteToken(ctx, id)
 			return err
-		})
+		}), o.user)
 	}
 	t, err := findToken(ctx, s, o.id)
 	if err != nil {

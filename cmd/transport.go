@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
@@ -36,6 +38,15 @@ func (a *app) connect(ctx context.Context, creates bool) (*session, error) {
 		return a.connectRemote()
 	}
 	return a.connectLocal(ctx, creates)
+}
+
+// onFile refuses --server for a command that acts on the file itself: what was
+// meant for another machine must not happen to this one.
+func onFile(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("server") {
+		return usage(cmd.CommandPath()+" acts on the data folder of this machine, and not over --server", "run it where husk runs, without --server")
+	}
+	return nil
 }
 
 // use connects, runs f and disconnects. What disconnecting could not write
@@ -73,7 +84,13 @@ func (a *app) readTokenFile() (string, error) {
 	if err != nil {
 		return "", &failure{code: exitFailure, err: err, what: "the token file can't be read: " + plainPathError(err)}
 	}
-	return strings.TrimSpace(string(text)), nil
+	secret := strings.TrimSpace(string(text))
+	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		// It could not even be sent.
+		return "", &failure{code: exitDenied, what: "the token file holds no API token: one is a single line of letters, digits, - and _",
+			next: "see 'husk token check " + printable(a.settings.TokenFile) + "'"}
+	}
+	return secret, nil
 }
 
 // readSmall reads a small file, or stdin for "-".
