@@ -166,6 +166,11 @@ func TestMadeByRoot(t *testing.T) {
 	s = root.serve(t)
 	root.ok(t, "token", "create", "--name", "beside root's server")
 	belongs()
+	// The service's user reaches it and is not its owner.
+	if r := service.want(t, exitDenied, "token", "list"); r.stdout != "" || !strings.Contains(r.stderr, "does not know you as its owner\n  run the command as the user of the server") {
+		t.Errorf("the service's user is told: %v", r)
+	}
+	service.ok(t, "health")
 	s.end()
 	root.ok(t, "restore", backup)
 	belongs()

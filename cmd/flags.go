@@ -67,8 +67,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		return usage(fmt.Sprintf("--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), valueError(invalid.GetFlag().Value, invalid.Unwrap())), next)
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
-		if near := nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
+		name := unknown.GetSpecifiedName()
+		if near := nearest(name, flagNames(cmd)); near != "" {
 			next = "did you mean --" + near + "?"
+		} else if sub, _, err := cmd.Find([]string{name}); err == nil && sub != cmd {
+			next = "did you mean '" + sub.CommandPath() + "'?" // as husk --version
 		}
 	}
 	return usage(err.Error(), next)

@@ -25,6 +25,7 @@ type session struct {
 	*api.Client
 	remote bool
 	name   string // of who answers, for people
+	data   string // the data folder
 	end    func() error
 }
 
@@ -56,7 +57,20 @@ func (a *app) use(ctx context.Context, creates bool, f func(*session) error) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(s), s.end())
+	return errors.Join(s.explain(f(s)), s.end())
+}
+
+// explain adds the next step where nobody was known to ask.
+func (s *session) explain(err error) error {
+	var answer *api.Error
+	if !errors.As(err, &answer) || answer.Detail.Code != "not_signed_in" {
+		return err
+	}
+	if s.remote {
+		return &failure{code: exitDenied, err: err, what: "that needs a credential", next: "name a file that holds an API token: --token-file FILE"}
+	}
+	return &failure{code: exitDenied, err: err, what: "the server in " + s.data + " does not know you as its owner",
+		next: "run the command as the user of the server, or as root"}
 }
 
 func (a *app) connectRemote() (*session, error) {
@@ -154,6 +168,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 	}
 	return &session{
 		name:   name,
+		data:   a.settings.Data,
 		Client: &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
 		end:    func() error { return d.close(ctx) },
 	}, nil
