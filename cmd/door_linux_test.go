@@ -198,6 +198,41 @@ func TestLongPathOfAnother(t *testing.T) {
 	s.end()
 }
 
+// TestFolderOfAnother has a server whose user may not make the control socket.
+func TestFolderOfAnother(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	data := openDir(t)
+	p := program{data: data}
+	p.ok(t, "token", "create")
+	if err := os.Chown(p.store(), nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	p.uid = nobody
+	p.ok(t, "token", "create")
+	r := p.want(t, exitDenied, "serve", "--addr", "127.0.0.1:0")
+	if !strings.Contains(r.stderr, filepath.Join(data, control.Name)+" can't be made: permission denied") || !strings.Contains(r.stderr, "chown") || strings.Contains(r.stderr, "bind") {
+		t.Errorf("serve says: %s", r.stderr)
+	}
+}
+
+// TestReadOnlyDisk tells what keeps a store on it from being opened.
+func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
+	p := program{data: dir}
+	p.ok(t, "token", "create")
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{dir, filepath.Join(dir, "new")} {
+		p.data = data
+		if r := p.want(t, exitFailure, "token", "create"); !strings.Contains(r.stderr, "the file system of "+data+" is read-only") {
+			t.Errorf("token create says: %s", r.stderr)
+		}
+	}
+}
+
 // TestUmask makes everything private although nothing is masked, and leaves
 // it to its owner although everything is.
 func TestUmask(t *testing.T) {

@@ -18,6 +18,7 @@ type app struct {
 	stderr io.Writer
 	getenv func(string) string
 
+	stdinFor    string          // what stdin was read for; "": nothing yet
 	interrupted <-chan struct{} // closed by a signal
 	settings    settings
 	resolved    *resolution // where the settings came from

@@ -320,7 +320,8 @@ func (a *app) listenControl() (net.Listener, error) {
 	}
 	l, err := control.Listen(path)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, &failure{code: exitDenied, err: err, what: err.Error()}
+		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + path + " can't be made: " + fs.ErrPermission.Error(),
+			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}
 	return l, err
 }

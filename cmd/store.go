@@ -144,6 +144,11 @@ func (a *app) explainStore(err error) error {
 	case errors.Is(err, db.ErrDamaged):
 		return &failure{code: exitInvalid, err: err, what: withPath(path, err),
 			next: "nothing was changed; restore a backup with 'husk restore'"}
+	case errors.Is(err, syscall.ENOTDIR):
+		return &failure{code: exitFailure, err: err, what: "the data folder " + a.settings.Data + " is no folder, or is in what is none",
+			next: "another folder is named with --data or HUSK_DATA"}
+	case errors.Is(err, syscall.EROFS):
+		return &failure{code: exitFailure, err: err, what: "the file system of " + a.settings.Data + " is read-only", next: "mount it for writing: also a look at the store locks it"}
 	case errors.Is(err, db.ErrFull):
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
 	}

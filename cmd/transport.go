@@ -94,7 +94,11 @@ func (a *app) readTokenFile() (string, error) {
 	if a.settings.TokenFile == "" {
 		return "", nil
 	}
-	text, err := a.readSmall(a.settings.TokenFile)
+	text, err := a.readSmall(a.settings.TokenFile, "the token of --token-file")
+	var twice *failure
+	if errors.As(err, &twice) {
+		return "", err
+	}
 	if err != nil {
 		return "", &failure{code: exitFailure, err: err, what: "the token file can't be read: " + plainPathError(err)}
 	}
@@ -107,9 +111,13 @@ func (a *app) readTokenFile() (string, error) {
 	return secret, nil
 }
 
-// readSmall reads a small file, or stdin for "-".
-func (a *app) readSmall(name string) ([]byte, error) {
+// readSmall reads a small file, or stdin for "-". What it holds is named for
+// who asks for two things from there.
+func (a *app) readSmall(name, what string) ([]byte, error) {
 	if name == "-" {
+		if err := a.takeStdin(what); err != nil {
+			return nil, err
+		}
 		return io.ReadAll(io.LimitReader(a.stdin, 64<<10))
 	}
 	f, err := os.Open(name)
