@@ -88,7 +88,9 @@ func (a *app) userCreate(ctx context.Context, o userCreateOptions) error {
 		a.say("%s is made.", printable(out.Email))
 		if out.Password != "" {
 			a.say("The password below is shown this once, and has to be changed at the first sign-in.")
-			fmt.Fprintln(a.stdout, out.Password)
+			if _, err := fmt.Fprintln(a.stdout, out.Password); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
