@@ -66,7 +66,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	var accepting, working sync.WaitGroup
 	for _, l := range listeners {
 		accepting.Go(func() {
-			if err := hs.Serve(l); ctx.Err() == nil {
+			if err := hs.Serve(ownWords{l}); ctx.Err() == nil {
 				stop(fmt.Errorf("serve on %s: %w", l.Addr(), err))
 			}
 		})
