@@ -47,8 +47,7 @@ type tokenReport struct {
 	ExpireIn    int64    `json:"expire_in,omitempty"` // Unix seconds, -1 never
 	Expired     bool     `json:"expired"`
 	Permissions []string `json:"permissions"`
-	AllowedIPs  []string `json:"allowed_ips,omitempty"` // whence alone it is valid
-	Reason      string   `json:"reason,omitempty"`      // why it is not valid
+	Reason      string   `json:"reason,omitempty"` // why it is not valid
 }
 
 func (a *app) tokenCheck(ctx context.Context, file string) error {
@@ -95,7 +94,7 @@ func (r *tokenReport) ask(ctx context.Context, s *session, secret string) error 
 	switch {
 	case err == nil:
 		t := record.Source
-		r.Known, r.Name, r.Owner, r.ExpireIn, r.AllowedIPs = ptr(true), t.Name, t.Owner, t.ExpireIn, t.AllowedIPs
+		r.Known, r.Name, r.Owner, r.ExpireIn = ptr(true), t.Name, t.Owner, t.ExpireIn
 	case gone(err):
 		r.Known = ptr(false)
 	case !isStatus(err, http.StatusUnauthorized) && !isStatus(err, http.StatusForbidden):
@@ -128,10 +127,8 @@ func (r *tokenReport) why() string {
 		return "it is not known: revoked, or of another store"
 	case r.Expired:
 		return "it has expired"
-	case len(r.AllowedIPs) > 0:
-		return "it may be used from " + strings.Join(r.AllowedIPs, " and ") + " only, and not from here; or its secret was replaced, or its owner may not sign in"
 	}
-	return "its secret was replaced, or its owner may not sign in"
+	return "its secret was replaced, its owner may not sign in, or it may not be used from here"
 }
 
 func (a *app) reportToken(r tokenReport) error {
@@ -161,9 +158,6 @@ func (r *tokenReport) pairs() []string {
 	}
 	if r.ExpireIn != 0 {
 		p = append(p, "expires", expiryText(r.ExpireIn), "expired", yes[r.Expired])
-	}
-	if len(r.AllowedIPs) > 0 {
-		p = append(p, "allowed ips", listText(r.AllowedIPs))
 	}
 	if r.Valid {
 		p = append(p, "may", listText(r.Permissions))

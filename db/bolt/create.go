@@ -119,14 +119,14 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 		})
 	})
 	if err == nil {
-		err = trim(dstPath)
+		err = giveBackGrowth(dstPath)
 	}
 	return classify(errors.Join(err, syncDir(dir)))
 }
 
-// trim gives back what bbolt took for growth and has no page in: a small store
+// giveBackGrowth gives back what bbolt took for growth and has no page in: a small store
 // would else be larger after Compact than before.
-func trim(path string) error {
+func giveBackGrowth(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
