@@ -163,6 +163,9 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 			}
 		}
 	}
+	if text(r.FlagSet, "data") == "" { // what an unset variable leaves: not the folder that one is in
+		return nil, usage("--data names no folder", "give one, or leave it out for the default")
+	}
 	// What is relative is so to where the program was started.
 	data, err := filepath.Abs(text(r.FlagSet, "data"))
 	if err != nil {
@@ -200,16 +203,7 @@ func copyValue(to, from pflag.Value) {
 }
 
 // set sets a value from text, with an error for people.
-func set(v pflag.Value, text string) error {
-	err := v.Set(text)
-	switch {
-	case err != nil && v.Type() == "bool":
-		return errors.New("it is true or false")
-	case err != nil && strings.HasPrefix(v.Type(), "int"):
-		return errors.New("it is a whole number")
-	}
-	return err
-}
+func set(v pflag.Value, text string) error { return valueError(v, v.Set(text)) }
 
 // envName is the variable of a setting: HUSK_PUBLIC_URL for public-url.
 func envName(flag string) string {

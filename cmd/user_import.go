@@ -95,7 +95,7 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 // openInput opens a file, or stdin for "-".
 func (a *app) openInput(name string) (io.ReadCloser, error) {
 	if name == "-" {
-		return io.NopCloser(a.stdin), nil
+		return io.NopCloser(a.stdin), a.takeStdin("the users")
 	}
 	return os.Open(name)
 }

@@ -262,6 +262,6 @@ const aboutAPI = `Husk answers one question: who is asking, and may they?
 
 **Credentials.** Send an API token as ` + "`X-API-TOKEN`" + `, or the JWT of a session as ` + "`Authorization: Bearer`" + `; a browser sends its session cookie by itself. A header decides where there is one; more than one is 400. Nothing is read from the query or the body.
 
-**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
+**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. HEAD is GET without the body. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
 
 **Reading and writing.** JSON in UTF-8, at most 64 KiB. Unknown members and parameters are ignored. Every answer has an ` + "`X-Request-Id`" + `, which the server's log knows. Paths work with and without a slash at the end.`

@@ -52,6 +52,9 @@ type route struct {
 	early bool
 	// page routes answer browsers with pages, failures too.
 	page bool
+	// acts says of a GET that it changes something: HEAD, which monitors and
+	// link checkers send to look only, is not for it.
+	acts bool
 }
 
 // routes is the whole API with what each part of it needs.
@@ -65,7 +68,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/docs/:name", need: isPublic, handle: s.docsFile},
 
 		{method: "POST", path: "/account/login", need: isPublic, handle: s.login, page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout},
+		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout, acts: true},
 		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout, page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
@@ -142,7 +145,11 @@ func (s *Server) add(r route) error {
 		return fmt.Errorf("route %s %s does not declare what it needs", r.method, r.path)
 	}
 	metrics := s.Metrics.route(r.method, r.path)
-	s.echo.Add(r.method, r.path, func(c echo.Context) error { return s.measure(c, r, metrics) })
+	serve := func(c echo.Context) error { return s.measure(c, r, metrics) }
+	s.echo.Add(r.method, r.path, serve)
+	if r.method == http.MethodGet && !r.acts {
+		s.echo.Add(http.MethodHead, r.path, serve) // RFC 9110, 9.3.2: net/http leaves the body out
+	}
 	return nil
 }
 
@@ -251,7 +258,7 @@ func requestID(c echo.Context) string {
 func (s *Server) logAccess(c echo.Context, r route, actor *db.Actor, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("request_id", requestID(c)),
-		slog.String("method", r.method), slog.String("path", r.path),
+		slog.String("method", c.Request().Method), slog.String("path", r.path),
 		slog.Int("status", c.Response().Status), slog.Duration("took", took),
 	}
 	if actor != nil {
