@@ -36,7 +36,7 @@ func (s *Server) auditQuery(c echo.Context) (q db.AuditQuery, err error) {
 	if err != nil {
 		return q, err
 	}
-	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"),
+	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"), RequestID: query.Get("request_id"),
 		From: list.From, Size: list.Size, After: list.After}
 	for _, who := range []*string{&q.Actor, &q.Target} {
 		user, err := s.Store.FindUser(c.Request().Context(), *who)

@@ -22,7 +22,14 @@ type failure struct {
 	reason     string
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
+
+	// cause is why a credential is refused: nothing for the one who shows it, but
+	// for those who may ask.
+	cause *cause
 }
+
+// cause is what is the matter with a credential: a stable word, and for people.
+type cause struct{ code, reason string }
 
 func (f *failure) Error() string { return f.reason }
 
@@ -42,6 +49,23 @@ var (
 	errBadCredential = &failure{status: http.StatusUnauthorized, code: "invalid_token",
 		reason:    "the credential is not valid: it is mistyped, expired, revoked, or its owner may not sign in",
 		challenge: `Bearer realm="husk", error="invalid_token"`}
+)
+
+// refusedFor is errBadCredential, byte for byte, to the one who shows the
+// credential, and tells what is the matter to those who may ask.
+func refusedFor(code, reason string) error {
+	f := *errBadCredential
+	f.cause = &cause{code, reason}
+	return &f
+}
+
+var (
+	errTokenExpired   = refusedFor("expired", "it has expired")
+	errTokenReplaced  = refusedFor("replaced", "its secret was replaced, or was never this token's")
+	errFromElsewhere  = refusedFor("address", "it may not be used from here")
+	errSessionExpired = refusedFor("expired", "it has expired")
+	errOwnerGone      = refusedFor("owner_deleted", "its owner was deleted")
+	errOwnerDisabled  = refusedFor("owner_disabled", "its owner is disabled")
 )
 
 func errNotPermitted(key string) error {

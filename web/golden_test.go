@@ -30,6 +30,8 @@ var normalisers = []struct {
 	{regexp.MustCompile(`token (\d{4}-\d\d-\d\d) [0-9a-f]{8}`), "token $1 IDSTART"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`"took": \d+`), `"took": 0`},
+	{regexp.MustCompile(`"request_id": "[0-9a-f]{12}-[0-9a-z]+"`), `"request_id": "REQUEST"`},
+	{regexp.MustCompile(`"[0-9a-f]{64}"`), `"HASH"`},
 	{regexp.MustCompile(`"after": "[\w-]+"`), `"after": "CURSOR"`},
 	{regexp.MustCompile(`"password": "[^"]+"`), `"password": "PASSWORD"`},
 	{regexp.MustCompile(`"uid \d+"`), `"UID"`},
@@ -109,10 +111,18 @@ func TestGolden(t *testing.T) {
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read")
 	s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).golden("profile_token")
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read_used")
+	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with).golden("token_check")
+	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with, from("198.51.100.7")).golden("token_check_refused")
 	s.do("GET", "/auth/access_token/_search?owner=*&sort=name", "", with).golden("token_search")
 	s.do("GET", "/auth/access_token/_search?owner=*&size=1", "", with).golden("token_search_page")
 	s.do("PUT", "/auth/access_token/"+made.ID, `{"name":"deployment"}`, with).golden("token_update")
 	s.do("DELETE", "/auth/access_token/"+made.ID, "", with).golden("token_delete")
+
+	s.do("GET", "/security/session/_search?user=bob@example.com", "", with).golden("session_search")
+	var sessions api.Search[api.Session]
+	s.do("GET", "/security/session/_search?user=bob@example.com&size=1", "", with).json(&sessions)
+	s.do("GET", "/security/session/"+sessions.Hits.Hits[0].ID, "", with).golden("session_read")
+	s.do("GET", "/security/audit/_search?action=token.delete", "", with).golden("audit_search")
 
 	s.do("PUT", "/account/password", jsonOf(api.PasswordChange{OldPassword: bob.password, NewPassword: "nine crates of quinces"}), bob.session()).golden("password_change")
 	s.do("POST", "/account/logout", "", bob.session()).golden("logout")

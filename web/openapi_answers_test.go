@@ -337,6 +337,9 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"RotateToken": func(ctx context.Context, d *described) error {
 		return only(d.c.RotateToken(ctx, d.token().ID, api.Rotate{}))
 	},
+	"CheckToken": func(ctx context.Context, d *described) error {
+		return only(d.c.CheckToken(ctx, api.TokenCheck{AccessToken: d.token().AccessToken}))
+	},
 	"DeleteToken": func(ctx context.Context, d *described) error { return only(d.c.DeleteToken(ctx, d.token().ID)) },
 
 	"SearchUsers": func(ctx context.Context, d *described) error { return only(d.c.SearchUsers(ctx, api.ListOptions{})) },
@@ -372,6 +375,10 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"SearchSessions": func(ctx context.Context, d *described) error {
 		d.session()
 		return only(d.c.SearchSessions(ctx, api.ListOptions{}))
+	},
+	"GetSession": func(ctx context.Context, d *described) error {
+		id, _ := d.session()
+		return only(d.c.GetSession(ctx, id))
 	},
 	"EndSession": func(ctx context.Context, d *described) error {
 		id, _ := d.session()

@@ -79,6 +79,7 @@ func (s *Server) routes() []route {
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), handle: s.updateToken},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), handle: s.deleteToken},
 
+		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), handle: s.checkToken},
 		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), handle: s.rotateToken},
 
 		// As older clients call them.
@@ -87,6 +88,7 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), handle: s.renameToken},
 
 		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
+		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), handle: s.readSession},
 		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), handle: s.endSession},
 		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
 		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), handle: s.rotateKey},

@@ -200,6 +200,13 @@ func (c *Client) RotateToken(ctx context.Context, id string, in Rotate) (out Tok
 	return out, err
 }
 
+// CheckToken tells what an API token that one may see is worth, from where one
+// asks, and where it is refused, why.
+func (c *Client) CheckToken(ctx context.Context, in TokenCheck) (out TokenWorth, err error) {
+	err = c.do(ctx, "POST", "/auth/access_token/_check", in, &out)
+	return out, err
+}
+
 // OwnSessions returns a page of one's own sessions.
 func (c *Client) OwnSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
 	err = c.do(ctx, "GET", "/account/sessions"+o.query(), nil, &out)
@@ -222,6 +229,12 @@ func (c *Client) EndOtherSessions(ctx context.Context) (out Ended, err error) {
 // takes an id or an email.
 func (c *Client) SearchSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
 	err = c.do(ctx, "GET", "/security/session/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// GetSession returns anybody's session by id, with what it may do.
+func (c *Client) GetSession(ctx context.Context, id string) (out Found[SessionDetails], err error) {
+	err = c.do(ctx, "GET", "/security/session/"+url.PathEscape(id), nil, &out)
 	return out, err
 }
 
@@ -338,7 +351,7 @@ func (c *Client) SearchPrincipals(ctx context.Context, o ListOptions) (out Searc
 }
 
 // SearchAudit returns a page of the audit log, the newest entry first. The
-// filters are actor, action, target, since and until (RFC 3339).
+// filters are actor, action, target, request_id, since and until (RFC 3339).
 func (c *Client) SearchAudit(ctx context.Context, o ListOptions) (out Search[AuditEvent], err error) {
 	err = c.do(ctx, "GET", "/security/audit/_search"+o.query(), nil, &out)
 	return out, err
