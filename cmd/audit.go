@@ -209,7 +209,7 @@ func (a *app) printVerdict(v api.AuditVerdict) error {
 		for _, problem := range v.Problems {
 			fmt.Fprintln(a.stdout, printable(problem))
 		}
-		err = a.pairs("entries", fmt.Sprintf("%d (%d to %d)", v.Entries, v.First, v.Last), "head", v.Head, "whole", map[bool]string{true: "yes", false: "no"}[v.OK])
+		err = a.pairs("entries", fmt.Sprintf("%d (%d to %d)", v.Entries, v.First, v.Last), "head", v.Head, "whole", yesNo(v.OK))
 	}
 	if err == nil && !v.OK {
 		err = &failure{code: exitInvalid, what: "the audit log is not whole", next: "what it says from the named place on can't be relied on; compare it with a backup"}

@@ -27,7 +27,7 @@ ends with 7 where something does not fit.`,
 					for _, problem := range r.Problems {
 						fmt.Fprintln(a.stdout, printable(problem))
 					}
-					err = a.pairs("records", fmt.Sprint(r.Records), "problems", fmt.Sprint(len(r.Problems)), "sound", map[bool]string{true: "yes", false: "no"}[r.OK])
+					err = a.pairs("records", fmt.Sprint(r.Records), "problems", fmt.Sprint(len(r.Problems)), "sound", yesNo(r.OK))
 				}
 				if err == nil && !r.OK {
 					err = &failure{code: exitInvalid, what: "the store is damaged", next: "keep a copy of the file, then restore a backup with 'husk restore'"}
