@@ -27,6 +27,8 @@ Remote, --token-file is the credential that asks; without one the token asks
 about itself, and where it is refused there is nothing more to be told. Who did
 it and when is in the audit log, which needs generic#security:audit/search.
 
+To check a token of others is not to use it: its last use stays as it was.
+
 ` + exitHelp,
 		Example: `  husk token check /etc/ci/husk.token
   pbpaste | husk token check`,
@@ -91,10 +93,13 @@ func (a *app) tokenCheck(ctx context.Context, file string) error {
 	return a.reportToken(report)
 }
 
-// ask looks the token up, and then tries it.
+// ask looks the token up. Where somebody else asks, it is only looked at: a use
+// would wipe out when and from where it was used last, which one may want to
+// know.
 func (r *tokenReport) ask(ctx context.Context, s *session, secret string) error {
 	own := *s.Client
-	if own.Token == "" && s.remote {
+	alone := s.remote && own.Token == ""
+	if alone {
 		own.Token = secret
 	}
 	record, err := own.GetToken(ctx, r.ID)
@@ -107,46 +112,57 @@ func (r *tokenReport) ask(ctx context.Context, s *session, secret string) error 
 	case !isStatus(err, http.StatusUnauthorized) && !isStatus(err, http.StatusForbidden):
 		return err
 	}
-	tried := api.Client{Base: s.Base, HTTP: s.HTTP, Token: secret}
-	profile, err := tried.Profile(ctx)
-	switch {
-	case err == nil:
-		r.Known, r.Valid, r.Permissions = ptr(true), true, profile.Permissions
-		if r.Owner == "" {
-			r.Owner = profile.ID
+	if alone || (s.remote && err != nil) { // who asks may not see it, or there is nobody else
+		if err := r.try(ctx, s, secret); err != nil || r.Valid {
+			return err
 		}
-		return nil
-	case !isStatus(err, http.StatusUnauthorized):
-		return err
 	}
-	r.why, err = r.whyRefused(ctx, &own, secret)
-	r.Expired = r.Code == codeExpired
-	return err
+	return r.judge(ctx, &own, secret)
 }
 
-// whyRefused asks why a token that was tried is refused.
-func (r *tokenReport) whyRefused(ctx context.Context, own *api.Client, secret string) (why, error) {
+// try uses the token.
+func (r *tokenReport) try(ctx context.Context, s *session, secret string) error {
+	tried := api.Client{Base: s.Base, HTTP: s.HTTP, Token: secret}
+	profile, err := tried.Profile(ctx)
+	if err != nil {
+		if isStatus(err, http.StatusUnauthorized) {
+			return nil
+		}
+		return err
+	}
+	r.Known, r.Valid, r.Permissions = ptr(true), true, profile.Permissions
+	if r.Owner == "" {
+		r.Owner = profile.ID
+	}
+	return nil
+}
+
+// judge asks what a token is worth and why it is refused.
+func (r *tokenReport) judge(ctx context.Context, own *api.Client, secret string) error {
 	h := &historian{Client: own, now: time.Now()}
-	switch {
-	case r.Known == nil:
-		return why{Reason: "the server refuses it", Hidden: "why: that is for its owner and for administrators to see, with --token-file"}, nil
-	case !*r.Known:
-		return h.goneToken(ctx, r.ID), nil
+	if r.Known == nil {
+		r.why = why{Reason: "the server refuses it", Hidden: "why: that is for its owner and for administrators to see, with --token-file"}
+		return nil
 	}
-	worth, err := own.CheckToken(ctx, api.TokenCheck{AccessToken: secret})
-	switch {
-	case gone(err): // meanwhile
-		return h.goneToken(ctx, r.ID), nil
-	case err != nil:
-		return why{}, err
-	case worth.Valid:
-		return why{Reason: "it was refused a moment ago, and is valid now; try again"}, nil
+	var worth api.TokenWorth
+	if *r.Known {
+		var err error
+		if worth, err = own.CheckToken(ctx, api.TokenCheck{AccessToken: secret}); err != nil && !gone(err) {
+			return err
+		}
+		*r.Known = err == nil // it may be gone since
 	}
-	w := h.explain(ctx, worth.Worth, r.ID, r.Owner, unixTime(r.ExpireIn))
-	if w.Code == codeAddress {
-		w.Reason += ", only from " + listText(r.allowed)
+	if !*r.Known {
+		r.why = h.goneToken(ctx, r.ID)
+		return nil
 	}
-	return w, nil
+	r.Valid, r.Permissions = worth.Valid, worth.Permissions
+	r.Expired = worth.Code == codeExpired
+	r.why = h.explain(ctx, worth.Worth, r.ID, r.Owner, unixTime(r.ExpireIn))
+	if r.Code == codeAddress {
+		r.Reason += ", only from " + listText(r.allowed)
+	}
+	return nil
 }
 
 // unixTime is an expire_in as a time; zero for never and for none.
