@@ -65,7 +65,7 @@ func moment(text string) (t time.Time, err error) {
 // exportAudit streams the whole log, the oldest entry first, an object a line.
 // Each step is a snapshot of its own: none lasts as long as the receiver.
 func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
-	s.log.Info("audit exported", "request_id", actor.RequestID, "actor", actor.ID)
+	s.did(actor, "audit exported")
 	ctx := c.Request().Context()
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
@@ -133,6 +133,6 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	report.Records, report.OK = n, len(report.Problems) == 0
-	s.log.Info("store checked", "request_id", actor.RequestID, "actor", actor.ID, "records", n, "problems", len(report.Problems))
+	s.did(actor, "store checked", "records", n, "problems", len(report.Problems))
 	return write(c, report)
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -150,14 +149,7 @@ func (s *Server) fail(c echo.Context, err error) (whole bool) {
 // note explains err, and logs what an operator should know of.
 func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
-	id := c.Response().Header().Get(headerRequestID)
-	gone := c.Request().Context().Err() != nil // who asked has left: nothing failed but the wait
-	if f.status >= http.StatusInternalServerError && !gone {
-		s.log.Error("request failed", "request_id", id, "method", c.Request().Method, "path", c.Path(), "status", f.status, "error", err)
-	} else {
-		s.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request refused",
-			slog.String("request_id", id), slog.Int("status", f.status), slog.String("code", f.code))
-	}
+	s.logFailure(c, f, err)
 	return f
 }
 

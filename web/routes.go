@@ -2,7 +2,6 @@ package web
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -166,6 +165,9 @@ func (s *Server) serve(c echo.Context, r route) error {
 	if err == nil {
 		err = r.handle(c, actor)
 	}
+	if err != nil {
+		c.Set(keyActor, actor)
+	}
 	if err != nil && r.page {
 		err = s.failPage(c, err)
 	}
@@ -244,16 +246,4 @@ func requestID(c echo.Context) string {
 		return id[0]
 	}
 	return ""
-}
-
-func (s *Server) logAccess(c echo.Context, r route, actor *db.Actor, took time.Duration) {
-	attrs := []slog.Attr{
-		slog.String("request_id", requestID(c)),
-		slog.String("method", r.method), slog.String("path", r.path),
-		slog.Int("status", c.Response().Status), slog.Duration("took", took),
-	}
-	if actor != nil {
-		attrs = append(attrs, slog.String("actor", actor.ID), slog.String("transport", actor.Transport), slog.String("address", actor.Address))
-	}
-	s.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
 }
