@@ -62,8 +62,9 @@ func (a *app) auditList(ctx context.Context, o auditListOptions) error {
 		}
 		filter[name] = t
 	}
-	list := api.ListOptions{Filter: filter}
+	list := api.ListOptions{Filter: filter, Size: int(min(o.last, 1000))} // no more than is shown
 	if o.follow {
+		list.Size = 100
 		return a.auditFollow(ctx, list, cmp.Or(o.last, 10))
 	}
 	return a.use(ctx, false, func(s *session) error {

@@ -148,14 +148,15 @@ func (t *txn) auditFrom(q AuditQuery, l listing, newest uint64) (uint64, error) 
 	return min(uint64(n)+1, newest), nil
 }
 
-// auditEntry reads one entry; nil where it is damaged or gone.
+// auditEntry reads one entry; nil where it is damaged or gone. One in another's
+// place is damaged: who goes on from its number would come by it again.
 func (t *txn) auditEntry(key []byte) *Event {
 	value, err := t.get(auditBucket, key)
 	if err != nil || value == nil {
 		return nil
 	}
 	e := new(Event)
-	if json.Unmarshal(value, e) != nil {
+	if json.Unmarshal(value, e) != nil || e.Seq != binary.BigEndian.Uint64(key) {
 		return nil
 	}
 	return e
@@ -243,7 +244,7 @@ func (v *auditVerifier) step(t *txn) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if v.next == 0 {
+	if v.next == 0 || v.next <= stub.Seq { // retention came by meanwhile
 		v.begin(t, stub)
 	}
 	err = t.Scan(auditBucket, nil, seqKey(v.next), false, func(key, sealed []byte) bool {

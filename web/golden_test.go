@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/web"
 	"husk/web/api"
 )
 
@@ -37,10 +38,17 @@ var normalisers = []struct {
 	{regexp.MustCompile(`"uid \d+"`), `"UID"`},
 }
 
-// golden compares an answer with the file that is kept of it: status, the
-// headers that clients read, body.
+// undescribed are the golden answers to requests that no route is for.
+var undescribed = map[string]bool{"error_not_found": true, "error_method": true}
+
+// golden compares an answer with the file that is kept of it, status, the
+// headers that clients read, body, and with what openapi.json says of it.
 func (a answer) golden(name string) {
 	a.t.Helper()
+	method, path, _ := strings.Cut(a.what, " ")
+	if fits := web.FitsOpenAPI(a.t.(*testing.T), method, path, a.header.Get("Content-Type"), a.status, []byte(a.body)); fits == undescribed[name] {
+		a.t.Errorf("%s: openapi.json describes the request: %t", a.what, fits)
+	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%d\n", a.status)
 	for _, h := range []string{"Content-Type", "Cache-Control", "Allow", "WWW-Authenticate", "Retry-After", "Set-Cookie"} {
@@ -63,18 +71,18 @@ func (a answer) golden(name string) {
 	if !strings.HasSuffix(a.body, "\n") || strings.Contains(strings.TrimSuffix(a.body, "\n"), "\n") {
 		a.t.Errorf("%s: the body is not one line: %q", a.what, a.body)
 	}
-	path := filepath.Join("testdata", "golden", name+".txt")
+	file := filepath.Join("testdata", "golden", name+".txt")
 	if *update {
-		must(a.t, os.MkdirAll(filepath.Dir(path), 0o755))
-		must(a.t, os.WriteFile(path, text.Bytes(), 0o644))
+		must(a.t, os.MkdirAll(filepath.Dir(file), 0o755))
+		must(a.t, os.WriteFile(file, text.Bytes(), 0o644))
 		return
 	}
-	want, err := os.ReadFile(path)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		a.t.Fatalf("%v (run the test with -update)", err)
 	}
 	if !bytes.Equal(want, text.Bytes()) {
-		a.t.Errorf("%s is not as in %s (see -update):\n%s\nwant\n%s", a.what, path, text.Bytes(), want)
+		a.t.Errorf("%s is not as in %s (see -update):\n%s\nwant\n%s", a.what, file, text.Bytes(), want)
 	}
 }
 

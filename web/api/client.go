@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -426,11 +427,12 @@ func (o ListOptions) query() string {
 	return "?" + v.Encode()
 }
 
-// All pages through a list by its cursor and yields every hit. The last yield
-// has an error where a page could not be had.
+// All pages through a list by its cursor and yields every hit, o.Size of them a
+// request, or a thousand. The last yield has an error where a page could not be
+// had.
 func All[T any](ctx context.Context, o ListOptions, search func(context.Context, ListOptions) (Search[T], error)) iter.Seq2[Hit[T], error] {
 	return func(yield func(Hit[T], error) bool) {
-		o.Size = 1000
+		o.Size = cmp.Or(o.Size, 1000)
 		for {
 			page, err := search(ctx, o)
 			if err != nil {
