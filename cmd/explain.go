@@ -52,7 +52,7 @@ func (a *app) explain(ctx context.Context, s *session, id string) error {
 	}
 	if len(out.Entries) == 0 {
 		return &failure{code: exitNotFound, what: "the audit log has no entry of that request",
-			next: "what changed nothing leaves none, and refused sign-ins of a minute share one; search the server's log for the id"}
+			next: "what changed nothing leaves none, refused sign-ins of a minute share one, and a server writes them down after half a minute; search its log for the id"}
 	}
 	slices.Reverse(out.Entries)
 	if a.settings.JSON {
