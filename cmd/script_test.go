@@ -605,7 +605,12 @@ var incomparable = []struct {
 	{regexp.MustCompile(`(?m)^(<id> .* (?:never|<time>)) +(?:<time> +[0-9a-f.:]+|- +-)( +valid until .*| +-)?$`), "$1 <use>$2"},
 	{regexp.MustCompile(`answered by: .*`), "answered by: <whom>"},
 	{regexp.MustCompile(`(?s)\Amanifest\.json\x00.*`), "<backup>"},
+	{regexp.MustCompile(`[0-9a-f]{12}-[0-9a-z]+`), "<request>"},
+	{regexp.MustCompile(`\d+ s ago`), "<ago>"},
+	{regexp.MustCompile(`<ago> by (?:uid \d+|coco-default-user)`), "<ago> by <who>"},
 	{regexp.MustCompile(` +`), " "},
+	{regexp.MustCompile(`(?m)^actor: .*\ntransport: .*\nfrom: .*`), "<who>"},
+	{regexp.MustCompile(`(?m)^\d+ (\S+ (?:ok|refused) \S+ \d+)$`), "<number> $1"},
 	{regexp.MustCompile(`(?m)^\d+ (<time> \S+ (?:ok|refused)) (?:uid \d+|\S+) (\S+) \S+ (\d+)$`), "<number> $1 <who> $2 <where> $3"},
 }
 

@@ -60,7 +60,7 @@ func (s *Server) sweep(ctx context.Context, always bool) {
 		s.prune(ctx)
 	}
 	if fault := s.Store.ClockFault(); fault > 0 {
-		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
+		s.log.Warn(clockText(fault, s.Store.Now()))
 	}
 }
 

@@ -84,12 +84,18 @@ func (s *Server) warnings(proved error) []api.Warning {
 		all = append(all, api.Warning{Code: "store_header", Text: headerText})
 	}
 	if fault := s.Store.ClockFault(); fault > 0 {
-		all = append(all, api.Warning{Code: eventClock, Text: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+		all = append(all, api.Warning{Code: eventClock, Text: clockText(fault, s.Store.Now())})
 	}
 	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
 		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})
 	}
 	return all
+}
+
+// clockText tells what the machine's clock shows and what time it is held to be.
+func clockText(fault time.Duration, now time.Time) string {
+	return "the machine's clock is set back by " + fault.Round(time.Second).String() + ": it shows " + now.Add(-fault).Format(time.RFC3339) +
+		", and time goes on from what was seen, " + now.Format(time.RFC3339) + "; set it right"
 }
 
 // certExpiry returns when the certificate that is served ends, or zero.

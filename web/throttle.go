@@ -80,7 +80,7 @@ func (s *Server) verify(ctx context.Context, a *ratelimit.Attempt, u *db.User, p
 	}
 	if errors.Is(err, password.ErrDamaged) {
 		// The work was done: to the one who asks it is a wrong password.
-		s.log.Error("a stored password hash is damaged", "user", u.ID)
+		s.log.Error("a stored password hash is damaged; set the password anew", "user", u.ID)
 		return false, false, nil
 	}
 	if err != nil {

@@ -71,7 +71,7 @@ func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("user created", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	s.did(actor, "user created", "user", u.ID)
 	return write(c, api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated})
 }
 
@@ -106,7 +106,7 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 	if change.Password != nil {
 		s.tries.Clear(account(u.Email))
 	}
-	s.log.Info("user updated", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	s.did(actor, "user updated", "user", u.ID)
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
 }
 
@@ -137,7 +137,7 @@ func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("user deleted", "request_id", actor.RequestID, "actor", actor.ID, "user", id)
+	s.did(actor, "user deleted", "user", id)
 	return write(c, api.Result{ID: id, Result: "deleted"})
 }
 
@@ -151,6 +151,6 @@ func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	s.tries.Clear(account(u.Email))
-	s.log.Info("user unlocked", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	s.did(actor, "user unlocked", "user", u.ID)
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
 }

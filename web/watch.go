@@ -163,7 +163,7 @@ func (s *Server) watchCertificate(now time.Time) {
 func (s *Server) watchClock(now time.Time) {
 	fault := s.Store.ClockFault()
 	if s.watcher.due(eventClock, fault > 0, now) {
-		s.tell(notice{Event: eventClock, Time: now, Message: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+		s.tell(notice{Event: eventClock, Time: now, Message: clockText(fault, now)})
 	}
 }
 
