@@ -112,6 +112,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	if err != nil {
 		return nil, err
 	}
+	defer try.End()
 	user, err := s.lookUp(c, email)
 	if err != nil {
 		try.Cancel()
@@ -258,6 +259,7 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 	if err != nil {
 		return err
 	}
+	defer try.End()
 	ok, _, err := s.verify(ctx, try, actor.User, in.OldPassword)
 	if err != nil {
 		return err

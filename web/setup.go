@@ -126,6 +126,7 @@ func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) err
 	if attempt == nil {
 		return errSetupThrottled(wait)
 	}
+	defer attempt.End()
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
 		s.log.Warn("set-up refused: wrong code", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport)
 		return errSetupCode
