@@ -75,7 +75,10 @@ func typed[T any](a *app, read func() (T, error)) (text T, err error) {
 	var failed error
 	go func() {
 		defer close(done)
-		answer, failed = read()
+		failed = a.guard(func() (err error) {
+			answer, err = read()
+			return err
+		})
 	}()
 	select {
 	case <-done:

@@ -2,9 +2,11 @@ package cmd
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -37,13 +39,32 @@ func Main() int {
 
 func (a *app) run(ctx context.Context, args []string) int {
 	a.interrupted = ctx.Done()
-	root := a.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := a.execute(ctx, args)
 	if err != nil {
 		printError(a.stderr, err)
 	}
 	return exitCode(err)
+}
+
+func (a *app) execute(ctx context.Context, args []string) error {
+	return a.guard(func() error {
+		root := a.root()
+		root.SetArgs(args)
+		return root.ExecuteContext(ctx)
+	})
+}
+
+// guard runs a command, or a goroutine of one, and makes an error of its
+// panic, after it has shown where that came from. The runtime would end the
+// process with 2, which says that the command was called wrongly.
+func (a *app) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(a.stderr, "%s\n", debug.Stack())
+			err = &failure{code: exitFailure, what: fmt.Sprintf("husk itself is at fault: %v", p), next: "please report it with the lines above"}
+		}
+	}()
+	return f()
 }
 
 func (a *app) root() *cobra.Command {
@@ -73,7 +94,7 @@ Every command works offline, beside the running server, and remote with
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
-		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
+		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(), a.explainCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
 		a.manCommand(), a.configCommand(),
 	)

@@ -145,25 +145,27 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 // a look at the TLS files, reloads. The watchdog is told until the end, also
 // while the server drains.
 func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Store, hangups <-chan os.Signal) (stop func()) {
-	context.AfterFunc(ctx, func() { s.manager.notify(s.log.Logger, "STOPPING=1") })
+	log := s.log.Logger
+	context.AfterFunc(ctx, func() { web.Guard(log, func() { s.manager.notify(log, "STOPPING=1") }) })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
-	working.Go(func() {
-		s.manager.watch(ctx, s.log.Logger, func(ctx context.Context) error {
+	start := func(f func()) { working.Go(func() { web.Guard(log, f) }) }
+	start(func() {
+		s.manager.watch(ctx, log, func(ctx context.Context) error {
 			_, err := store.Schema(ctx)
 			return err
 		})
 	})
 	if s.tls != nil {
-		working.Go(func() { s.tls.watch(ctx) })
+		start(func() { s.tls.watch(ctx) })
 	}
-	working.Go(func() {
+	start(func() {
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				s.reload(cmd)
+				web.Guard(log, func() { s.reload(cmd) })
 			}
 		}
 	})

@@ -199,7 +199,8 @@ tokens; with --server, those of the token's owner.
 --expiring 30d lists those that end within 30 days, the first to end first, and
 ends with 8 where it found some, for scripts that watch over them. --unused 90d
 lists those that were not used for 90 days; one that was never used counts from
-its creation.`,
+its creation. While a rotation is in its time of grace, the last column tells
+whether the old secret is still used.`,
 		Example: `  husk token list --expiring 30d
   husk token list --owner '*' --unused 90d`,
 		Args: none,
@@ -217,10 +218,10 @@ its creation.`,
 func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 	found := 0
 	err := a.use(ctx, false, func(s *session) error {
-		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM"}
-		return absentUser(printAll(a, o.hits(ctx, s), header, func(t api.Token) []string {
+		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM", "OLD SECRET"}
+		return absentUser(printColumns(a, o.hits(ctx, s), header, len(header)-1, func(t api.Token) []string {
 			found++
-			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP)}
+			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP), oldSecretText(t.Previous)}
 		}), o.user+o.owner)
 	})
 	if err == nil && o.expiring > 0 && found > 0 {

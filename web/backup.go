@@ -35,7 +35,7 @@ func (s *Server) backup(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("backup", "request_id", actor.RequestID, "actor", actor.ID, "bytes", manifest.Size, "sha256", manifest.SHA256)
+	s.did(actor, "backup", "bytes", manifest.Size, "sha256", manifest.SHA256)
 	c.Response().Header().Set("Content-Type", "application/x-tar")
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)

@@ -346,7 +346,7 @@ func (s *Server) connect(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("token created", "request_id", actor.RequestID, "actor", actor.ID, "token", k.ID, "owner", k.Owner, "product", d.product)
+	s.did(actor, "token created", "token", k.ID, "owner", k.Owner, "product", d.product)
 	return showPage(c, http.StatusOK, console.Connected{
 		Program: desktopPrograms[d.product], TokenName: k.Name, Link: console.DesktopLink(secret, d.requestID, d.provider),
 	})
