@@ -93,6 +93,13 @@ func optionalTimeText(t *time.Time) string {
 	return timeText(*t)
 }
 
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
 // expiryText is an expire_in for a table.
 func expiryText(seconds int64) string {
 	if seconds < 0 {

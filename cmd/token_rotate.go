@@ -48,6 +48,11 @@ func (a *app) tokenRotate(ctx context.Context, o tokenRotateOptions) error {
 	if err != nil {
 		return err
 	}
+	file, err := openSecret(o.output)
+	if err != nil {
+		return err
+	}
+	defer file.close()
 	return a.use(ctx, false, func(s *session) error {
 		t, err := findToken(ctx, s, o.id)
 		if err != nil {
@@ -61,6 +66,6 @@ func (a *app) tokenRotate(ctx context.Context, o tokenRotateOptions) error {
 		if err != nil {
 			return err
 		}
-		return a.deliver(out, o.output)
+		return a.deliver(out, file)
 	})
 }

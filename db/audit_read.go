@@ -17,18 +17,20 @@ import (
 // AuditQuery asks for one page of the audit log, the newest entry first. What
 // is empty does not limit.
 type AuditQuery struct {
-	Actor  string // user id, or LocalActor
-	Action string
-	Target string
-	Since  time.Time
-	Until  time.Time
-	From   int
-	Size   int
-	After  string
+	Actor     string // user id, or LocalActor
+	Action    string
+	Target    string
+	RequestID string
+	Since     time.Time
+	Until     time.Time
+	From      int
+	Size      int
+	After     string
 }
 
 func (q *AuditQuery) matches(e *Event) bool {
 	return (q.Actor == "" || e.Actor == q.Actor) && (q.Action == "" || e.Action == q.Action) && (q.Target == "" || e.Target == q.Target) &&
+		(q.RequestID == "" || e.RequestID == q.RequestID) &&
 		(q.Since.IsZero() || !e.Time.Before(q.Since)) && (q.Until.IsZero() || e.Time.Before(q.Until))
 }
 
@@ -36,6 +38,8 @@ func (q *AuditQuery) matches(e *Event) bool {
 // whose end the sequence number stands.
 func (q *AuditQuery) index() (bucket string, prefix []byte) {
 	switch {
+	case q.RequestID != "":
+		return auditIndex, indexPrefix(byRequest, q.RequestID)
 	case q.Target != "":
 		return auditIndex, indexPrefix("target", q.Target)
 	case q.Actor != "":
@@ -47,14 +51,14 @@ func (q *AuditQuery) index() (bucket string, prefix []byte) {
 }
 
 func (q *AuditQuery) unlimited() bool {
-	return q.Actor == "" && q.Action == "" && q.Target == "" && q.Since.IsZero() && q.Until.IsZero()
+	return q.Actor == "" && q.Action == "" && q.Target == "" && q.RequestID == "" && q.Since.IsZero() && q.Until.IsZero()
 }
 
 // exact tells whether all that stands in the index matches: it can be counted
 // unread.
 func (q *AuditQuery) exact() bool {
 	narrow := 0
-	for _, by := range []string{q.Actor, q.Action, q.Target} {
+	for _, by := range []string{q.Actor, q.Action, q.Target, q.RequestID} {
 		if by != "" {
 			narrow++
 		}
@@ -66,7 +70,7 @@ func (q *AuditQuery) exact() bool {
 // the rest stays readable, and VerifyAudit names the place.
 func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err error) {
 	l, err := parseListing(auditBucket, ListQuery{From: q.From, Size: q.Size, After: q.After,
-		Query: fmt.Sprint(q.Actor, " ", q.Action, " ", q.Target, " ", q.Since.Unix(), " ", q.Until.Unix())}, byCreated)
+		Query: fmt.Sprint(q.Actor, " ", q.Action, " ", q.Target, " ", q.RequestID, " ", q.Since.Unix(), " ", q.Until.Unix())}, byCreated)
 	if err != nil {
 		return page, err
 	}
@@ -85,7 +89,7 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 	}
 	if q.unlimited() {
 		head, stub, err := t.auditEnds()
-		page.Total = int64(head.Seq - stub.Seq)
+		page.Total = int64(head.Seq-stub.Seq) - t.lostEntries(stub.Seq)
 		return page, err
 	}
 	if l.after != nil {
@@ -168,14 +172,15 @@ func (t *txn) auditFrom(q AuditQuery, l listing, newest uint64) (uint64, error) 
 	return min(uint64(n)+1, newest), nil
 }
 
-// auditEntry reads one entry; nil where it is damaged or gone.
+// auditEntry reads one entry; nil where it is damaged or gone. One in another's
+// place is damaged: who goes on from its number would come by it again.
 func (t *txn) auditEntry(key []byte) *Event {
 	value, err := t.get(auditBucket, key)
 	if err != nil || value == nil {
 		return nil
 	}
 	e := new(Event)
-	if json.Unmarshal(value, e) != nil {
+	if json.Unmarshal(value, e) != nil || e.Seq != binary.BigEndian.Uint64(key) {
 		return nil
 	}
 	return e
@@ -211,6 +216,7 @@ type AuditVerdict struct {
 	Last     uint64
 	Head     string   // hex hash of the newest
 	Problems []string // each names a place; at most maxProblems
+	Gaps     []string // what damage took before a repair; signed for by the store, and no problem of the rest
 }
 
 const maxProblems = 100
@@ -250,6 +256,7 @@ type auditVerifier struct {
 	found bool
 	sum   string // hash of the entry before
 	next  uint64 // number that the next entry must have; 0 before the first
+	gaps  []auditGap
 }
 
 func (v *auditVerifier) problem(format string, args ...any) {
@@ -263,7 +270,7 @@ func (v *auditVerifier) step(t *txn) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if v.next == 0 {
+	if v.next == 0 || v.next <= stub.Seq { // retention came by meanwhile
 		v.begin(t, stub)
 	}
 	err = t.Scan(auditBucket, nil, seqKey(v.next), false, func(key, sealed []byte) bool {
@@ -289,11 +296,12 @@ func (v *auditVerifier) begin(t *txn, stub auditStub) {
 		v.problem("the record of what retention removed, up to entry %d, is not signed by this store", stub.Seq)
 	}
 	v.found = v.found || (stub.Hash == v.known && v.known != "")
+	v.beginGaps(t)
 }
 
 func (v *auditVerifier) entry(key, sealed []byte) {
 	seq := binary.BigEndian.Uint64(key)
-	if seq != v.next {
+	if seq != v.next && !v.cross(seq) {
 		v.problem("entry %d is missing (the next that is there is %d)", v.next, seq)
 		v.sum = ""
 	}
@@ -319,6 +327,9 @@ func (v *auditVerifier) entry(key, sealed []byte) {
 
 func (v *auditVerifier) end(head auditHead) {
 	v.Last, v.Head = head.Seq, head.Hash
+	if v.next <= head.Seq {
+		v.cross(head.Seq + 1)
+	}
 	switch {
 	case v.next <= head.Seq:
 		v.problem("entries %d to %d are missing at the end", v.next, head.Seq)

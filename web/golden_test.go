@@ -41,10 +41,18 @@ var normalisers = []struct {
 	{regexp.MustCompile(`/assets/husk\.[0-9a-f]+\.`), `/assets/husk.HASH.`},
 }
 
-// golden compares an answer with the file that is kept of it: what was asked,
-// status, the headers that clients read, body.
+// undescribed are the golden answers to requests that no route is for.
+var undescribed = map[string]bool{"error_not_found": true, "error_method": true}
+
+// golden compares an answer with the file that is kept of it, status, the
+// headers that clients read, body, and with what openapi.json says of it. What
+// was asked stands first.
 func (a answer) golden(name string) {
 	a.t.Helper()
+	method, path, _ := strings.Cut(a.what, " ")
+	if fits := web.FitsOpenAPI(a.t.(*testing.T), method, path, a.header.Get("Content-Type"), a.status, []byte(a.body)); fits == undescribed[name] {
+		a.t.Errorf("%s: openapi.json describes the request: %t", a.what, fits)
+	}
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "%s\n%d\n", a.what, a.status)
 	for _, h := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Allow", "WWW-Authenticate", "Retry-After", "Set-Cookie"} {
@@ -59,18 +67,18 @@ func (a answer) golden(name string) {
 	for _, n := range normalisers {
 		got = n.form.ReplaceAllString(got, n.by)
 	}
-	path := filepath.Join("testdata", "golden", name+".txt")
+	file := filepath.Join("testdata", "golden", name+".txt")
 	if *update {
-		must(a.t, os.MkdirAll(filepath.Dir(path), 0o755))
-		must(a.t, os.WriteFile(path, []byte(got), 0o644))
+		must(a.t, os.MkdirAll(filepath.Dir(file), 0o755))
+		must(a.t, os.WriteFile(file, []byte(got), 0o644))
 		return
 	}
-	want, err := os.ReadFile(path)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		a.t.Fatalf("%v (run the test with -update)", err)
 	}
 	if string(want) != got {
-		a.t.Errorf("%s is not as in %s (see -update):\n%s\nwant\n%s", a.what, path, got, want)
+		a.t.Errorf("%s is not as in %s (see -update):\n%s\nwant\n%s", a.what, file, got, want)
 	}
 }
 
@@ -144,10 +152,16 @@ func TestGolden(t *testing.T) {
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read")
 	s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).golden("profile_token")
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read_used")
+	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with).golden("token_check")
+	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with, from("198.51.100.7")).golden("token_check_refused")
 	s.do("GET", "/auth/access_token/_search?owner=*&sort=name", "", with).golden("token_search")
 	s.do("GET", "/auth/access_token/_search?owner=*&size=1", "", with).golden("token_search_page")
 	s.do("PUT", "/auth/access_token/"+made.ID, `{"name":"deployment"}`, with).golden("token_update")
 	s.do("DELETE", "/auth/access_token/"+made.ID, "", with).golden("token_delete")
+
+	var sessions api.Search[api.Session]
+	s.do("GET", "/security/session/_search?user=bob@example.com&size=1", "", with).json(&sessions)
+	s.do("GET", "/security/session/"+sessions.Hits.Hits[0].ID, "", with).golden("session_read")
 
 	s.do("PUT", "/account/password", jsonOf(api.PasswordChange{OldPassword: bob.password, NewPassword: "nine crates of quinces"}), bob.session()).golden("password_change")
 	s.do("POST", "/account/logout", "", bob.session()).golden("logout")

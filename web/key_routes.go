@@ -33,6 +33,6 @@ func (s *Server) rotateKey(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("signing key rotated", "request_id", actor.RequestID, "actor", actor.ID, "key", key.ID, "now", in.Now)
+	s.did(actor, "signing key rotated", "key", key.ID, "now", in.Now)
 	return write(c, api.Result{ID: key.ID, Result: "created"})
 }
