@@ -317,6 +317,7 @@ func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (own
 		return "", errBadCredential
 	}
 	if who.session.Expired(s.Store.Now()) {
+		s.Store.KeepTime(who.session.Expires)
 		return "", errSessionExpired
 	}
 	return who.session.User, nil
