@@ -207,6 +207,38 @@ func TestKilledAtFailedSync(t *testing.T) {
 	r.report("power-cut-with-killed-at-failed-sync")
 }
 
+// TestReadOnlyDisk has the file system become read-only at a failed sync, as
+// some do: the file can't be opened anew. Reads go on where the meta was not yet
+// written; where it was, nothing is read that may be a lie.
+func TestReadOnlyDisk(t *testing.T) {
+	syscalls.Need(t)
+	for _, tt := range []struct {
+		name string
+		sync int // of the store: those of data and of metas take turns
+		want bool
+	}{{"data", 3, true}, {"meta", 4, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := memory(t)
+			_, said, err := traceIn(t, dir, tracedAlone+"=yes", "-P", filepath.Join(dir, "husk.db"), "-e", "trace=fdatasync,openat",
+				"-e", fmt.Sprintf("inject=fdatasync:error=EIO:when=%d+", tt.sync), "-e", "inject=openat:error=EROFS:when=2+")
+			if err != nil {
+				t.Errorf("the traced process: %v\n%s", err, said)
+			}
+			if !strings.Contains(said, "fail ") || strings.Contains(said, "unread 0") != tt.want {
+				t.Errorf("reads go on, want %t: %s", tt.want, said)
+			}
+			e := open(t, filepath.Join(dir, "husk.db"))
+			wantWhole(t, e)
+			if err := errors.Join(readAll(e), e.Close()); err != nil {
+				t.Error(err)
+			}
+			if tt.want {
+				newReplay(t, 0, 0).wantAnswered(dir, said, tt.name)
+			}
+		})
+	}
+}
+
 // again begins with another trace.
 func (r *replay) again() {
 	r.disk, r.begun, r.states, r.onDisk = disk{}, map[string]bool{}, nil, nil
