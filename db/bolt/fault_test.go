@@ -263,8 +263,11 @@ func (r *replay) wantAnswered(dir, said, what string) (held bool) {
 	}
 	for line := range strings.Lines(said) {
 		words := strings.Fields(line)
-		if len(words) != 3 || words[0] == "begin" || words[1] != "mint" || strings.Contains(said, "done revoke "+words[2]) {
+		if len(words) != 3 || words[0] == "begin" || words[1] != "mint" {
 			continue
+		}
+		if revoke := "revoke " + words[2]; strings.Contains(said, "begin "+revoke) && !strings.Contains(said, "fail "+revoke) {
+			continue // it is gone, or perhaps: the process was killed meanwhile
 		}
 		_, err := store.Token(context.Background(), words[2])
 		if there := err == nil; there != (words[0] == "done") || err != nil && !errors.Is(err, db.ErrNotFound) {
