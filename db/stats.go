@@ -13,7 +13,7 @@ type Stats struct {
 	Updates LatencyStats          // of changes, from the call to their being durable or refused
 	Full    uint64                // calls that failed for want of space
 	Disk    uint64                // calls that failed because the disk did
-	Damaged uint64                // calls that met damage
+	Damaged uint64                // calls that met damage, and damages that patrols found
 }
 
 // CacheStats tell how often a record was in memory.
@@ -48,6 +48,7 @@ func (s *Store) Stats() Stats {
 type figures struct {
 	updates             latency
 	full, disk, damaged atomic.Uint64
+	met                 chan struct{} // has a place for one: damage was met
 }
 
 func (f *figures) failed(err error) {
@@ -59,6 +60,10 @@ func (f *figures) failed(err error) {
 		f.disk.Add(1)
 	case errors.Is(err, ErrDamaged):
 		f.damaged.Add(1)
+		select {
+		case f.met <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -2,8 +2,6 @@ package web
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 )
 
@@ -37,14 +35,9 @@ const (
 	sweepEvery = time.Minute
 )
 
-// background runs f and keeps its panic from ending the process.
-func (s *Server) background(f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in the background", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
+// background runs f and keeps its panic from ending the process; see Guard.
+func (s *Server) background(f func(), about ...any) (finished bool) {
+	return Guard(s.log, f, about...)
 }
 
 func (s *Server) flush(ctx context.Context) {
@@ -67,7 +60,7 @@ func (s *Server) sweep(ctx context.Context, always bool) {
 		s.prune(ctx)
 	}
 	if fault := s.Store.ClockFault(); fault > 0 {
-		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
+		s.log.Warn(clockText(fault, s.Store.Now()))
 	}
 }
 

@@ -70,8 +70,13 @@ func (s samples) counter(d *prometheus.Desc, value float64, labels ...string) {
 }
 
 // Collect implements prometheus.Collector. What can't be read is left out,
-// which a graph shows as a gap; store_up tells why.
+// which a graph shows as a gap; store_up tells why. The registry calls it in a
+// goroutine of its own.
 func (c *serverCollector) Collect(out chan<- prometheus.Metric) {
+	c.background(func() { c.collect(out) })
+}
+
+func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
 	c.collectHashing(out)

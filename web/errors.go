@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,7 +22,14 @@ type failure struct {
 	reason     string
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
+
+	// cause is why a credential is refused: nothing for the one who shows it, but
+	// for those who may ask.
+	cause *cause
 }
+
+// cause is what is the matter with a credential: a stable word, and for people.
+type cause struct{ code, reason string }
 
 func (f *failure) Error() string { return f.reason }
 
@@ -43,6 +49,23 @@ var (
 	errBadCredential = &failure{status: http.StatusUnauthorized, code: "invalid_token",
 		reason:    "the credential is not valid: it is mistyped, expired, revoked, or its owner may not sign in",
 		challenge: `Bearer realm="husk", error="invalid_token"`}
+)
+
+// refusedFor is errBadCredential, byte for byte, to the one who shows the
+// credential, and tells what is the matter to those who may ask.
+func refusedFor(code, reason string) error {
+	f := *errBadCredential
+	f.cause = &cause{code, reason}
+	return &f
+}
+
+var (
+	errTokenExpired   = refusedFor("expired", "it has expired")
+	errTokenReplaced  = refusedFor("replaced", "its secret was replaced, or was never this token's")
+	errFromElsewhere  = refusedFor("address", "it may not be used from here")
+	errSessionExpired = refusedFor("expired", "it has expired")
+	errOwnerGone      = refusedFor("owner_deleted", "its owner was deleted")
+	errOwnerDisabled  = refusedFor("owner_disabled", "its owner is disabled")
 )
 
 func errNotPermitted(key string) error {
@@ -128,14 +151,7 @@ func (s *Server) fail(c echo.Context, err error) (whole bool) {
 // note explains err, and logs what an operator should know of.
 func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
-	id := c.Response().Header().Get(headerRequestID)
-	gone := c.Request().Context().Err() != nil // who asked has left: nothing failed but the wait
-	if f.status >= http.StatusInternalServerError && !gone {
-		s.log.Error("request failed", "request_id", id, "method", c.Request().Method, "path", c.Path(), "status", f.status, "error", withCause(err))
-	} else {
-		s.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request refused",
-			slog.String("request_id", id), slog.Int("status", f.status), slog.String("code", f.code))
-	}
+	s.logFailure(c, f, err)
 	return f
 }
 

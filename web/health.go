@@ -77,13 +77,25 @@ func (s *Server) warnings(proved error) []api.Warning {
 	if proved != nil && !errors.Is(proved, errNotProved) {
 		all = append(all, writeWarning(proved))
 	}
+	if s.damage.found() && !errors.Is(proved, db.ErrDamaged) {
+		all = append(all, writeWarning(db.ErrDamaged))
+	}
+	if s.damage.header.Load() {
+		all = append(all, api.Warning{Code: "store_header", Text: headerText})
+	}
 	if fault := s.Store.ClockFault(); fault > 0 {
-		all = append(all, api.Warning{Code: eventClock, Text: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+		all = append(all, api.Warning{Code: eventClock, Text: clockText(fault, s.Store.Now())})
 	}
 	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
 		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})
 	}
 	return all
+}
+
+// clockText tells what the machine's clock shows and what time it is held to be.
+func clockText(fault time.Duration, now time.Time) string {
+	return "the machine's clock is set back by " + fault.Round(time.Second).String() + ": it shows " + now.Add(-fault).Format(time.RFC3339) +
+		", and time goes on from what was seen, " + now.Format(time.RFC3339) + "; set it right"
 }
 
 // certExpiry returns when the certificate that is served ends, or zero.
@@ -105,6 +117,9 @@ func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 	if _, err := s.Store.Schema(ctx); err != nil {
 		s.log.Error("not ready", "request_id", requestID(c), "error", withCause(err))
 		return notReady("the store does not answer; see the log")
+	}
+	if s.damage.found() {
+		return notReady(writeWarning(db.ErrDamaged).Text)
 	}
 	if err := s.proveWrite(ctx); err != nil && !errors.Is(err, errNotProved) {
 		return notReady(writeWarning(err).Text)

@@ -85,8 +85,14 @@ func (s *Server) startWatch(ctx context.Context) (stop func()) {
 	if s.NotifyCommand != "" {
 		n := newNotifier(s.NotifyCommand, s.log)
 		s.watcher.notify = n
-		working.Go(func() { s.background(func() { n.run(ctx) }) })
+		working.Go(func() {
+			for ctx.Err() == nil { // after a panic the next event has its turn
+				s.background(func() { n.run(ctx) })
+			}
+		})
 	}
+	working.Go(func() { s.patrol(ctx) })
+	s.noteHeader()
 	s.background(func() { s.watch(ctx) })
 	return func() {
 		s.running.Store(false)
@@ -157,7 +163,7 @@ func (s *Server) watchCertificate(now time.Time) {
 func (s *Server) watchClock(now time.Time) {
 	fault := s.Store.ClockFault()
 	if s.watcher.due(eventClock, fault > 0, now) {
-		s.tell(notice{Event: eventClock, Time: now, Message: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+		s.tell(notice{Event: eventClock, Time: now, Message: clockText(fault, now)})
 	}
 }
 

@@ -119,5 +119,22 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 			return classify(errors.Join(err, ctx.Err()))
 		})
 	})
+	if err == nil {
+		err = giveBackGrowth(dstPath)
+	}
 	return classify(errors.Join(err, syncDir(dir)))
+}
+
+// giveBackGrowth gives back what bbolt took for growth and has no page in: a small store
+// would else be larger after Compact than before.
+func giveBackGrowth(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	m, err := inspect(f)
+	if err == nil {
+		err = errors.Join(f.Truncate(int64(m.pages)*m.pageSize), f.Sync())
+	}
+	return errors.Join(err, f.Close())
 }

@@ -56,6 +56,8 @@ type Engine struct {
 	header   []byte   // the first two pages, mapped; nil where the system can't
 	pageSize int64
 
+	oldHeader bool // one of the two headers did not hold when the file was opened
+
 	failed atomic.Pointer[error] // why the engine serves no more
 	stuck  atomic.Bool           // a panic left one of bbolt's locks held: its Close would wait for ever
 
@@ -63,9 +65,11 @@ type Engine struct {
 }
 
 var (
-	_ db.Engine   = (*Engine)(nil)
-	_ db.Backuper = (*Engine)(nil)
-	_ db.Measurer = (*Engine)(nil)
+	_ db.Engine    = (*Engine)(nil)
+	_ db.Backuper  = (*Engine)(nil)
+	_ db.Measurer  = (*Engine)(nil)
+	_ db.Checker   = (*Engine)(nil)
+	_ db.Patroller = (*Engine)(nil)
 )
 
 const (
@@ -105,6 +109,7 @@ func (e *Engine) mount(f *os.File) error {
 		f.Close()
 		return err
 	}
+	e.oldHeader = e.oldHeader || halfHeader(f, m.pageSize)
 	return e.attach(f)
 }
 
@@ -274,7 +279,7 @@ func (e *Engine) Stats() db.EngineStats {
 		b := e.bolt.Stats()
 		s = db.EngineStats{
 			Size: info.Size(), PageSize: int(e.pageSize), FreePages: b.FreePageN, PendingPages: b.PendingPageN,
-			Reads: b.TxN, Commits: tx.ID(),
+			Reads: b.TxN, Commits: tx.ID(), OldHeader: e.oldHeader,
 		}
 		return nil
 	})

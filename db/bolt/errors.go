@@ -40,6 +40,8 @@ func classify(err error) error {
 		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full, or a quota is used up: nothing was changed; free some space and try again", Cause: err}
 	case wordOf(err, syscall.EIO, syscall.EROFS, syscall.ENXIO, syscall.ENODEV, syscall.ESTALE):
 		return diskFailed(err)
+	case errors.Is(err, bbolterrors.ErrIncompatibleValue): // a bucket that is a record, or the other way round
+		return damaged(err, "the store is damaged")
 	case errors.Is(err, bbolterrors.ErrKeyTooLarge), errors.Is(err, bbolterrors.ErrValueTooLarge),
 		errors.Is(err, bbolterrors.ErrBucketNameRequired), errors.Is(err, bbolterrors.ErrTxNotWritable):
 		return &db.Error{Kind: db.ErrInvalid, Code: "store_misuse", Reason: err.Error(), Cause: err}

@@ -35,6 +35,10 @@ var (
 	errChecksum = errors.New("the checksums of its header do not hold")
 )
 
+// errOldHeader tells of a file that is that of the commit before: one of the
+// metas does not hold, and nothing tells whether it was the newer one.
+var errOldHeader = errors.New("one of the two headers is damaged: the last change may be missing")
+
 type meta struct {
 	raw      [metaSize]byte
 	pageSize int64
@@ -88,6 +92,13 @@ func newest(r io.ReaderAt, pageSize int64) (meta, error) {
 		return second, nil
 	}
 	return first, nil
+}
+
+// halfHeader tells whether only one of the metas holds.
+func halfHeader(r io.ReaderAt, pageSize int64) bool {
+	_, err := metaAt(r, 0)
+	_, err2 := metaAt(r, pageSize)
+	return err != nil || err2 != nil
 }
 
 func secondMeta(r io.ReaderAt, pageSize int64) (m meta, err error) {
