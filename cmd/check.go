@@ -64,13 +64,6 @@ func (a *app) check(ctx context.Context) error {
 	return err
 }
 
-func yesNo(yes bool) string {
-	if yes {
-		return "yes"
-	}
-	return "no"
-}
-
 // verdict asks whoever has the store; a file that nobody can open is looked at
 // page by page.
 func (a *app) verdict(ctx context.Context) (r api.CheckReport, err error) {

@@ -53,7 +53,7 @@ var transports = []string{overOffline, overSocket, overRemote}
 //	mode FILE 0600         the permission bits of a file
 //	serve [ARG...]         a server on the data folder; URL is set
 //	stopserve              stop it by SIGTERM; what it kept in memory is written
-//	restart                the same and a new server, where one runs
+//	restart [ARG...]       the same and a new server, where one runs
 //	damage OLD NEW         replace bytes of the same number in the store, as a
 //	                       bad disk does, with the server stopped meanwhile
 //	damageroot             zero the page that leads to all others, likewise
@@ -412,17 +412,17 @@ func stopserve(ts *testscript.TestScript, neg bool, args []string) {
 
 func restart(ts *testscript.TestScript, neg bool, args []string) {
 	s := scriptOf(ts)
-	need(ts, !neg && len(args) == 0, "restart")
+	need(ts, !neg, "restart [ARG...]")
 	if s.server == nil {
 		return
 	}
 	s.endServer()
-	s.serveAgain(ts)
+	s.serveAgain(ts, args...)
 }
 
 // serveAgain starts a server on the store that was served before.
-func (s *script) serveAgain(ts *testscript.TestScript) {
-	s.startServer(s.storeFolder())
+func (s *script) serveAgain(ts *testscript.TestScript, args ...string) {
+	s.startServer(s.storeFolder(), args...)
 	s.setURL(ts)
 	if s.transport == overRemote {
 		ts.Setenv("HUSK_SERVER", s.server.url())
@@ -602,9 +602,15 @@ var incomparable = []struct {
 	{regexp.MustCompile(`\d+ \(1 to \d+\)|(records: +)\d+`), "$1<number>"},
 	{regexp.MustCompile(`\d+ bytes`), "<size>"},
 	{regexp.MustCompile(`("last_used": |"last_ip": )("[^"]*"|null)`), "$1<use>"}, // written down later by a server
+	{regexp.MustCompile(`(?m)^(<id> .* (?:never|<time>)) +(?:<time> +[0-9a-f.:]+|- +-)( +valid until .*| +-)?$`), "$1 <use>$2"},
 	{regexp.MustCompile(`answered by: .*`), "answered by: <whom>"},
 	{regexp.MustCompile(`(?s)\Amanifest\.json\x00.*`), "<backup>"},
+	{regexp.MustCompile(`[0-9a-f]{12}-[0-9a-z]+`), "<request>"},
+	{regexp.MustCompile(`\d+ s ago`), "<ago>"},
+	{regexp.MustCompile(`<ago> by (?:uid \d+|coco-default-user)`), "<ago> by <who>"},
 	{regexp.MustCompile(` +`), " "},
+	{regexp.MustCompile(`(?m)^actor: .*\ntransport: .*\nfrom: .*`), "<who>"},
+	{regexp.MustCompile(`(?m)^\d+ (\S+ (?:ok|refused) \S+ \d+)$`), "<number> $1"},
 	{regexp.MustCompile(`(?m)^\d+ (<time> \S+ (?:ok|refused)) (?:uid \d+|\S+) (\S+) \S+ (\d+)$`), "<number> $1 <who> $2 <where> $3"},
 }
 

@@ -11,7 +11,7 @@ import (
 // the first Put and treats an absent one as empty.
 //
 // An engine answers with an error that wraps one of this package's sentinels
-// where the cause is one of them: ErrLocked, ErrDamaged, ErrFull. A damaged
+// where the cause is one of them: ErrLocked, ErrDamaged, ErrFull, ErrDisk. A damaged
 // file is an error, never a panic and never a fault.
 type Engine interface {
 	// View runs f on a snapshot. It sees all commits that were acknowledged

@@ -38,7 +38,7 @@ func (s *Server) auditQuery(c echo.Context) (q db.AuditQuery, err error) {
 	if err != nil {
 		return q, err
 	}
-	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"),
+	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"), RequestID: query.Get("request_id"),
 		From: list.From, Size: list.Size, After: list.After}
 	for _, who := range []*string{&q.Actor, &q.Target} {
 		user, err := s.Store.FindUser(c.Request().Context(), *who)
@@ -67,7 +67,7 @@ func moment(text string) (t time.Time, err error) {
 // exportAudit streams the whole log, the oldest entry first, an object a line.
 // Each step is a snapshot of its own: none lasts as long as the receiver.
 func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
-	s.log.Info("audit exported", "request_id", actor.RequestID, "actor", actor.ID)
+	s.did(actor, "audit exported")
 	ctx := c.Request().Context()
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
@@ -129,7 +129,7 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	report.Records, report.OK = n, len(report.Problems) == 0
-	s.log.Info("store checked", "request_id", actor.RequestID, "actor", actor.ID, "records", n, "problems", len(report.Problems))
+	s.did(actor, "store checked", "records", n, "problems", len(report.Problems))
 	return write(c, report)
 }
 

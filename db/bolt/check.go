@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"husk/db"
 )
 
 const (
@@ -183,7 +185,7 @@ func (c *checker) page(id uint64) (page, error) {
 	}
 	p := make(page, size)
 	if _, err := c.r.ReadAt(p, int64(id)*size); err != nil {
-		return nil, fmt.Errorf("page %d can't be read: %w", id, err)
+		return nil, unreadable(id, err)
 	}
 	more := uint64(p.overflow())
 	if p.id() != id || id+more >= c.meta.pages {
@@ -200,10 +202,15 @@ func (c *checker) page(id uint64) (page, error) {
 	if more > 0 {
 		p = append(p, make(page, int64(more)*size)...)
 		if _, err := c.r.ReadAt(p[size:], int64(id+1)*size); err != nil {
-			return nil, fmt.Errorf("page %d can't be read: %w", id, err)
+			return nil, unreadable(id, err)
 		}
 	}
 	return p, nil
+}
+
+// unreadable keeps the words of the system for the log.
+func unreadable(page uint64, cause error) error {
+	return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: fmt.Sprintf("page %d can't be read: the disk fails there", page), Cause: cause}
 }
 
 func (c *checker) freelist() {
