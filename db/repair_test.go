@@ -151,7 +151,9 @@ func TestRepairSetsAside(t *testing.T) {
 		}
 	}
 	f, u, k, actor := filled(t)
-	other := f.mint(local, db.NewToken{Name: "other"})
+	asked := *local
+	asked.RequestID = "0123-4" // as every request has one
+	other := f.mint(&asked, db.NewToken{Name: "other"})
 	f.broken = true
 	for name, c := range map[string]struct {
 		bucket, key string
@@ -201,6 +203,9 @@ func TestRepairSetsAside(t *testing.T) {
 			}
 			if v, err := s.VerifyAudit(f.ctx, ""); err != nil || !v.OK {
 				t.Errorf("the audit log: %+v, %v", v, err)
+			}
+			if page, err := s.Audit(f.ctx, db.AuditQuery{RequestID: asked.RequestID, Size: 9}); err != nil || len(page.Items) != 1 {
+				t.Errorf("what a request did: %+v, %v", page, err)
 			}
 			if _, err := s.CreateUser(f.ctx, local, db.NewUser{Email: "new@example.com"}); err != nil {
 				t.Errorf("a new user: %v", err)
@@ -310,6 +315,43 @@ func TestRepairFindsTheBucket(t *testing.T) {
 	}
 	if got := everything(t, s); dropEvents(got) != dropEvents(want) {
 		t.Errorf("it became\n%s\nof\n%s", got, want)
+	}
+}
+
+// A log that was begun before its entries could be found by their request is
+// whole without that, and is given it by a repair.
+func TestRepairOfAnOlderLog(t *testing.T) {
+	f, _, _, _ := filled(t)
+	asked := *local
+	asked.RequestID = "0123-4"
+	f.mint(&asked, db.NewToken{Name: "other"})
+	last, hash, err := f.AuditHead(f.ctx)
+	must(t, err)
+	var keys [][]byte
+	f.raw(func(tx db.Tx) error {
+		keys = nil
+		return tx.Scan("audit.index", []byte("request\x00"), nil, false, func(k, _ []byte) bool { keys = append(keys, k); return true })
+	})
+	f.raw(func(tx db.Tx) error {
+		for _, k := range keys {
+			if err := tx.Delete("audit.index", k); err != nil {
+				return err
+			}
+		}
+		head := fmt.Appendf(nil, `{"seq":%d,"hash":"%s"}`, last, hash)
+		return tx.Put("meta", []byte("audit"), db.Seal("meta", []byte("audit"), head))
+	})
+	if faults := f.check(); len(faults) > 0 || len(keys) == 0 {
+		t.Fatalf("%d keys, %v", len(keys), faults)
+	}
+	if r, _, _ := f.repaired(); !r.Sound() {
+		t.Errorf("a sound store: %+v", r)
+	}
+	f.broken = true
+	f.raw(func(tx db.Tx) error { return tx.Put("count", []byte("user"), []byte("damaged, and long enough")) })
+	_, _, s := f.repaired()
+	if page, err := s.Audit(f.ctx, db.AuditQuery{RequestID: asked.RequestID, Size: 9}); err != nil || len(page.Items) != 1 {
+		t.Errorf("what a request did: %+v, %v", page, err)
 	}
 }
 
