@@ -207,6 +207,9 @@ func TestRepairSetsAside(t *testing.T) {
 			if page, err := s.Audit(f.ctx, db.AuditQuery{RequestID: asked.RequestID, Size: 9}); err != nil || len(page.Items) != 1 {
 				t.Errorf("what a request did: %+v, %v", page, err)
 			}
+			if single, err := s.User(f.ctx, db.SingleUser); err != nil || single.Disabled != (c.key == db.SingleUser) {
+				t.Errorf("the single user: %+v, %v", single, err)
+			}
 			if _, err := s.CreateUser(f.ctx, local, db.NewUser{Email: "new@example.com"}); err != nil {
 				t.Errorf("a new user: %v", err)
 			}
@@ -250,8 +253,16 @@ func TestRepairedAuditLog(t *testing.T) {
 		"one at its edge gone":    func(tx db.Tx) error { return tx.Delete("audit", seq(5)) },
 		"the record of it gone":   func(tx db.Tx) error { return tx.Delete("meta", []byte("audit.gaps")) },
 		"the record of it forged": func(tx db.Tx) error {
-			text := []byte(`[{"from":3,"to":4,"hash":"","mac":"AAAA"}]`)
-			return tx.Put("meta", []byte("audit.gaps"), db.Seal("meta", []byte("audit.gaps"), text))
+			key := []byte("audit.gaps")
+			sealed, err := tx.Get("meta", key)
+			must(t, err)
+			text, err := db.Unseal("meta", key, sealed)
+			must(t, err)
+			var gaps []map[string]any
+			must(t, json.Unmarshal(text, &gaps))
+			gaps[0]["mac"] = gaps[1]["mac"]
+			text, err = json.Marshal(gaps)
+			return errors.Join(err, tx.Put("meta", key, db.Seal("meta", key, text)))
 		},
 	} {
 		var before [][2][]byte

@@ -151,11 +151,14 @@ func TestDamageMetBeginsAPatrol(t *testing.T) {
 	}
 	p.becomes("not ready", func() bool { return !p.ready() })
 	p.put("user", db.SingleUser, whole)
-	p.flip("role", "user")
+	whole = p.flip("role", "user")
 	p.becomes("another round", func() bool {
 		_, _ = p.Store.Roles(t.Context())
 		return !p.ready() && strings.Contains(p.log.String(), "role")
 	})
+	p.put("role", "user", whole)
+	p.background(func() { p.patrolRound(t.Context()) })
+	p.becomes("ready again", p.ready)
 }
 
 // A store that was opened by the header before the last says so.
