@@ -248,6 +248,8 @@ func TestRepairedAuditLog(t *testing.T) {
 		t.Errorf("%d entries are counted, %d are listed, %v", page.Total, len(page.Items), err)
 	}
 	raw := func(change func(tx db.Tx) error) { must(t, s.Engine().Update(f.ctx, change)) }
+	var before [][3]string
+	raw(func(tx db.Tx) (err error) { before, err = allOf(tx, "audit", "meta"); return err })
 	for name, change := range map[string]func(tx db.Tx) error{
 		"an entry behind it gone": func(tx db.Tx) error { return tx.Delete("audit", seq(6)) },
 		"one at its edge gone":    func(tx db.Tx) error { return tx.Delete("audit", seq(5)) },
@@ -265,31 +267,11 @@ func TestRepairedAuditLog(t *testing.T) {
 			return errors.Join(err, tx.Put("meta", key, db.Seal("meta", key, text)))
 		},
 	} {
-		var before [][2][]byte
-		raw(func(tx db.Tx) error {
-			before = nil
-			for _, bucket := range []string{"audit", "meta"} {
-				if err := tx.Scan(bucket, nil, nil, false, func(k, v []byte) bool {
-					before = append(before, [2][]byte{append([]byte(bucket+"/"), k...), v})
-					return true
-				}); err != nil {
-					return err
-				}
-			}
-			return change(tx)
-		})
+		raw(func(tx db.Tx) error { return change(tx) })
 		if v, err := s.VerifyAudit(f.ctx, ""); err != nil || v.OK {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
-		raw(func(tx db.Tx) error {
-			for _, kv := range before {
-				bucket, key, _ := bytes.Cut(kv[0], []byte("/"))
-				if err := tx.Put(string(bucket), key, kv[1]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		raw(func(tx db.Tx) error { return putAll(tx, before) })
 	}
 	// Retention goes over a gap.
 	f.advance(48 * time.Hour)
@@ -299,6 +281,24 @@ func TestRepairedAuditLog(t *testing.T) {
 	if v, err := s.VerifyAudit(f.ctx, ""); err != nil || !v.OK {
 		t.Errorf("after retention: %+v, %v", v, err)
 	}
+}
+
+// allOf returns what is in buckets, putAll puts it back.
+func allOf(tx db.Tx, buckets ...string) (all [][3]string, err error) {
+	for _, bucket := range buckets {
+		err = errors.Join(err, tx.Scan(bucket, nil, nil, false, func(k, v []byte) bool {
+			all = append(all, [3]string{bucket, string(k), string(v)})
+			return true
+		}))
+	}
+	return all, err
+}
+
+func putAll(tx db.Tx, all [][3]string) (err error) {
+	for _, r := range all {
+		err = errors.Join(err, tx.Put(r[0], []byte(r[1]), []byte(r[2])))
+	}
+	return err
 }
 
 func seq(n uint64) []byte {
