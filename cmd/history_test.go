@@ -28,7 +28,7 @@ type history struct {
 	round   int // from kill to kill
 	clients []*historyClient
 	admin   string // an API token that may do everything
-	probe   string // what the clients' emails and names begin with
+	acks    atomic.Int64
 
 	mu   sync.Mutex
 	ops  []*operation
@@ -138,6 +138,7 @@ func (w *historyClient) perform(action string, call func() error, took func(), c
 	case err == nil:
 		op.id = w.id
 		w.settle(op)
+		w.acks.Add(1)
 	case busy(err):
 		return
 	case errors.As(err, &refused):
