@@ -74,6 +74,8 @@ func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &failure{code: exitDenied, err: err, what: "no access to the control socket in " + d.settings.Data + ": permission denied",
 			next: "run the command as the user of the server, or as root"}
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, d.explainStore(err)
 	case err != nil:
 		return nil, err
 	}

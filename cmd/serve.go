@@ -43,7 +43,12 @@ file.`,
   husk serve --addr 127.0.0.1:9000 --public-url https://id.example.com
   husk serve --addr :443 --tls-cert fullchain.pem --tls-key privkey.pem`,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onFile(cmd); err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), cmd)
+		},
 	}
 	addServeFlags(cmd.Flags())
 	return cmd
@@ -317,7 +322,8 @@ func (a *app) listenControl() (net.Listener, error) {
 	}
 	l, err := control.Listen(path)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, &failure{code: exitDenied, err: err, what: err.Error()}
+		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + path + " can't be made: " + fs.ErrPermission.Error(),
+			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}
 	return l, err
 }

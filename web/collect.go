@@ -111,6 +111,7 @@ func (c *serverCollector) collectStore(out samples, s db.Stats) {
 	}
 	out <- prometheus.MustNewConstHistogram(descUpdates, s.Updates.Count, s.Updates.Sum.Seconds(), s.Updates.Buckets)
 	out.counter(descStoreFailure, float64(s.Full), "full")
+	out.counter(descStoreFailure, float64(s.Disk), "disk")
 	out.counter(descStoreFailure, float64(s.Damaged), "damaged")
 	for name, cache := range s.Caches {
 		out.counter(descHits, float64(cache.Hits), name)

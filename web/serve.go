@@ -66,7 +66,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	for _, l := range listeners {
 		accepting.Go(func() {
 			err := errPanicked
-			s.background(func() { err = hs.Serve(l) }, "listener", l.Addr().String())
+			s.background(func() { err = hs.Serve(ownWords{l}) }, "listener", l.Addr().String())
 			if ctx.Err() == nil {
 				stop(fmt.Errorf("serve on %s: %w", l.Addr(), err))
 			}
