@@ -91,7 +91,7 @@ func (s *Server) startWatch(ctx context.Context) (stop func()) {
 			}
 		})
 	}
-	working.Go(func() { s.patrol(ctx) })
+	working.Go(func() { s.background(func() { s.patrol(ctx) }) })
 	s.noteHeader()
 	s.background(func() { s.watch(ctx) })
 	return func() {
