@@ -151,10 +151,11 @@ func (w *historyClient) perform(action string, call func() error, took func(), c
 	w.ops = append(w.ops, op)
 }
 
-// busy tells whether the server said that it has too much to do.
+// busy tells whether the server said to come again: it has too much to do, or
+// too many passwords were wrong.
 func busy(err error) bool {
 	var refused *api.Error
-	return errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable
+	return errors.As(err, &refused) && (refused.Status == http.StatusServiceUnavailable || refused.Status == http.StatusTooManyRequests)
 }
 
 // settle takes down that an operation took effect.
