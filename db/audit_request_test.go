@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"husk/db"
 )
@@ -47,22 +48,32 @@ func TestAuditByRequest(t *testing.T) {
 	}
 }
 
-// A request is looked up, not searched for: a log of any length costs the same.
-func TestAuditByRequestReadsFew(t *testing.T) {
+// A request is looked up, not searched for, and of the newest entries no more is
+// read than is shown: a log of any length costs the same.
+func TestAuditReadsFew(t *testing.T) {
 	f := newStore(t)
 	f.ask("first")
 	for i := range 100 {
 		f.ask(fmt.Sprint("r-", i))
 	}
-	for id, want := range map[string]int{"first": 1, "absent": 0} {
+	for name, c := range map[string]struct {
+		query      db.AuditQuery
+		want, most int
+	}{
+		"the first request": {db.AuditQuery{RequestID: "first", Size: 10}, 1, 5},
+		"no request":        {db.AuditQuery{RequestID: "absent", Size: 10}, 0, 5},
+		"the newest":        {db.AuditQuery{Size: 20}, 20, 25},
+		"of a request":      {db.AuditQuery{RequestID: "r-7", Action: "user.unlock", Target: "user-1", Size: 10}, 1, 5},
+		"later than all":    {db.AuditQuery{Since: f.now().Add(2 * time.Hour), Size: 10}, 0, 5},
+	} {
 		counted := &countingEngine{Engine: f.engine}
 		store, err := db.Open(f.ctx, counted, db.Options{Now: f.now})
 		must(t, err)
 		counted.gets, counted.scanned = 0, 0
-		page, err := store.Audit(f.ctx, db.AuditQuery{RequestID: id, Size: 10})
+		page, err := store.Audit(f.ctx, c.query)
 		must(t, err)
-		if len(page.Items) != want || counted.gets > 5 || counted.scanned > 2 {
-			t.Errorf("%s: %d entries for %d reads and %d steps", id, len(page.Items), counted.gets, counted.scanned)
+		if len(page.Items) != c.want || counted.gets > c.most || counted.scanned > c.most {
+			t.Errorf("%s: %d entries for %d reads and %d steps", name, len(page.Items), counted.gets, counted.scanned)
 		}
 	}
 }
