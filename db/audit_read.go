@@ -141,11 +141,23 @@ func (t *txn) auditFrom(q AuditQuery, l listing, newest uint64) (uint64, error) 
 	}
 	// Time goes on with the sequence, but for auditDelay and a clock that was
 	// wrong: near enough to begin a scan that looks at each entry itself.
-	n := sort.Search(int(newest), func(i int) bool {
-		e := t.auditEntry(seqKey(uint64(i + 1)))
+	late := func(seq uint64) bool {
+		e := t.auditEntry(seqKey(seq))
 		return e != nil && !e.Time.Before(q.Until.Add(auditDelay))
-	})
-	return min(uint64(n)+1, newest), nil
+	}
+	from := uint64(1)
+	for found := false; !found; {
+		from += uint64(sort.Search(int(newest-from), func(i int) bool { return late(from + uint64(i)) }))
+		// Where what is late here was written by a clock that was ahead, earlier
+		// entries come behind it: as many as those, to be met by these steps.
+		found = true
+		for step := uint64(1); from+step <= newest && found; step *= 2 {
+			if !late(from + step) {
+				from, found = from+step, false
+			}
+		}
+	}
+	return from, nil
 }
 
 // auditEntry reads one entry; nil where it is damaged or gone. One in another's

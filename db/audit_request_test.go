@@ -166,3 +166,38 @@ func (t *countingTx) Scan(bucket string, prefix, from []byte, reverse bool, f fu
 		return f(key, value)
 	})
 }
+
+// A clock that was wrong for a while takes no entry out of the answer for a
+// time: each is looked at by its own.
+func TestAuditUntilWithAWrongClock(t *testing.T) {
+	f := newTimedStore(t)
+	began := f.Now()
+	write := func(n int, each time.Duration) {
+		for range n {
+			f.clock.pass(each)
+			must(t, f.AuditUnlock(t.Context(), local, "user-1"))
+		}
+	}
+	write(20, time.Second)
+	f.clock.step(48 * time.Hour)
+	write(100, time.Second) // not long enough to be believed
+	f.clock.step(-48 * time.Hour)
+	write(60, time.Minute)
+	f.clock.pass(72 * time.Hour)
+	write(20, time.Second)
+	all, err := f.Audit(t.Context(), db.AuditQuery{Size: 1000})
+	must(t, err)
+	for hours := range 100 {
+		until := began.Add(time.Duration(hours) * time.Hour)
+		want := int64(0)
+		for _, e := range all.Items {
+			if e.Time.Before(until) {
+				want++
+			}
+		}
+		page, err := f.Audit(t.Context(), db.AuditQuery{Until: until, Size: 1000})
+		if err != nil || page.Total != want || int64(len(page.Items)) != want {
+			t.Errorf("before %d h: %d of %d entries, %v", hours, len(page.Items), want, err)
+		}
+	}
+}
