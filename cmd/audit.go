@@ -183,7 +183,8 @@ reordered since it was written. Who can write the file can write the whole log
 anew; against that, keep what 'husk audit head' prints elsewhere, and give it as
 --head later: the log must still hold that entry.
 
-It ends with 7 where the log is not whole.`,
+It ends with 7 where the log is not whole. What damage took before a
+'husk check --repair' is named and no fault of the rest.`,
 		Example: `  husk audit head | ssh elsewhere 'cat >> husk-heads'
   husk audit verify --head 6f1e…`,
 		Args: none,
@@ -211,6 +212,9 @@ func (a *app) printVerdict(v api.AuditVerdict) error {
 	} else {
 		for _, problem := range v.Problems {
 			fmt.Fprintln(a.stdout, printable(problem))
+		}
+		for _, gap := range v.Gaps {
+			fmt.Fprintln(a.stdout, printable(gap))
 		}
 		err = a.pairs("entries", fmt.Sprintf("%d (%d to %d)", v.Entries, v.First, v.Last), "head", v.Head, "whole", yesNo(v.OK))
 	}

@@ -60,7 +60,7 @@ func (a *app) backup(ctx context.Context, output string) error {
 
 // backupTo writes the backup beside its place, reads it back, and renames it.
 func backupTo(ctx context.Context, s *session, output string) (m api.Manifest, err error) {
-	f, err := os.CreateTemp(filepath.Dir(output), ".husk-backup-*") // 0600
+	f, err := createPrivate(filepath.Dir(output), ".husk-backup-*")
 	if err != nil {
 		return m, &failure{code: exitFailure, err: err, what: "the backup can't be written: " + plainWriteError(output, err)}
 	}
@@ -119,6 +119,21 @@ func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
 		return m, errNoBackup(api.BackupStore+" does not match the SHA-256 of its manifest", nil)
 	}
 	return m, nil
+}
+
+// createPrivate makes a temporary file that its owner alone may read and
+// write, whatever the umask.
+func createPrivate(dir, pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, pattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o600); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return f, nil
 }
 
 // syncDir makes a rename in the folder durable.

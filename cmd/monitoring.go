@@ -83,7 +83,9 @@ func (m *monitoring) serve(log *slog.Logger) {
 	}
 	log.Info("metrics are served", "metrics_addr", m.listener.Addr().String())
 	go func() {
-		if err := m.server.Serve(m.listener); !errors.Is(err, http.ErrServerClosed) {
+		err := errors.New("a panic")
+		web.Guard(log, func() { err = m.server.Serve(m.listener) })
+		if !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics are not served any more", "error", err)
 		}
 	}()

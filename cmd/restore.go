@@ -27,6 +27,9 @@ whole. It refuses while a server runs.`,
 		Example: `  husk restore /var/backups/husk.tar`,
 		Args:    one("the FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := onFile(cmd); err != nil {
+				return err
+			}
 			if err := a.confirm("Replace the store in " + a.settings.Data + " by that of " + printable(args[0]) + "?"); err != nil {
 				return err
 			}
@@ -36,7 +39,7 @@ whole. It refuses while a server runs.`,
 }
 
 func (a *app) restore(ctx context.Context, file string) error {
-	if err := os.MkdirAll(a.settings.Data, 0o700); err != nil {
+	if err := makeFolder(a.settings.Data); err != nil {
 		return a.explainStore(err)
 	}
 	// The lock of the old store is held until the new one is in its place: no
@@ -85,7 +88,7 @@ func (a *app) unpack(ctx context.Context, file string) (copied string, m api.Man
 		return "", m, &failure{code: exitFailure, err: err, what: "the backup can't be read: " + plainPathError(err)}
 	}
 	defer in.Close()
-	f, err := os.CreateTemp(a.settings.Data, ".husk-restore-*") // 0600
+	f, err := createPrivate(a.settings.Data, ".husk-restore-*")
 	if err != nil {
 		return "", m, a.explainStore(err)
 	}

@@ -30,9 +30,9 @@ func (a *app) sessionListCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				header := []string{"ID", "USER", "CREATED", "EXPIRES", "LAST SEEN", "FROM", "USER AGENT"}
-				return printAll(a, sessionsOf(cmd.Context(), s, user), header, func(r api.Session) []string {
+				return absentUser(printAll(a, sessionsOf(cmd.Context(), s, user), header, func(r api.Session) []string {
 					return []string{r.ID, r.UserName, timeText(r.Created), timeText(r.Expires), timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
-				})
+				}), user)
 			})
 		},
 	}
@@ -133,14 +133,14 @@ func (a *app) sessionRevokeCommand() *cobra.Command {
 				if o.id != "" {
 					out, err := s.EndSession(ctx, o.id)
 					if err != nil {
-						return err
+						return absent(err, "session", o.id)
 					}
 					return a.done(out, "Session %s has ended.", o.id)
 				}
-				return revokeAll(a, sessionsOf(ctx, s, o.user), "session", func(id string) error {
+				return absentUser(revokeAll(a, sessionsOf(ctx, s, o.user), "session", func(id string) error {
 					_, err := s.EndSession(ctx, id)
 					return err
-				})
+				}), o.user)
 			})
 		},
 	}

@@ -63,7 +63,7 @@ func (a *app) tokenCheck(ctx context.Context, file string) error {
 	if _, err := token.Parse(file); err == nil {
 		return usage("the token was given as an argument, where others can see it", "pipe it in, or name a file that holds it; revoke this one")
 	}
-	text, err := a.readSmall(file)
+	text, err := a.readSmall(file, "the token to check")
 	if err != nil {
 		return &failure{code: exitFailure, err: err, what: "the token can't be read: " + plainPathError(err)}
 	}

@@ -81,8 +81,30 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 	return page, err
 }
 
+// auditPage returns the page and counts all that match, also what stands
+// before the cursor.
 func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
-	head, stub, err := t.auditEnds()
+	if page, err = t.auditScan(q, l); err != nil {
+		return page, err
+	}
+	if q.unlimited() {
+		head, stub, err := t.auditEnds()
+		page.Total = int64(head.Seq-stub.Seq) - t.lostEntries(stub.Seq)
+		return page, err
+	}
+	if l.after != nil {
+		l.after, l.from, l.size = nil, 0, 0
+		whole, err := t.auditScan(q, l)
+		page.Total, page.AtMost = whole.Total, whole.AtMost
+		return page, err
+	}
+	return page, nil
+}
+
+// auditScan returns the page and counts what matches from its beginning on: to
+// its end where there is a cursor, else as far as is counted.
+func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
+	head, _, err := t.auditEnds()
 	if err != nil {
 		return page, err
 	}
@@ -92,8 +114,12 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 	}
 	bucket, prefix := q.index()
 	skip, exact := l.from, q.exact()
+	pageOnly := q.unlimited() || l.after != nil
 	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, _ []byte) bool {
 		if exact && (skip > 0 || len(page.Items) == l.size) {
+			if pageOnly && skip <= 0 {
+				return false
+			}
 			page.Total++
 			skip--
 			return page.Total <= MaxWindow
@@ -107,14 +133,12 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 			skip--
 		} else if len(page.Items) < l.size {
 			page.Items = append(page.Items, e)
-		} else if q.unlimited() || page.Total > MaxWindow {
+		} else if pageOnly || page.Total > MaxWindow {
 			return false
 		}
 		return true
 	})
-	if q.unlimited() {
-		page.Total = int64(head.Seq - stub.Seq)
-	} else if page.Total > MaxWindow {
+	if page.Total > MaxWindow {
 		page.Total, page.AtMost = MaxWindow, true
 	}
 	if n := len(page.Items); n > 0 && n == l.size {
@@ -204,6 +228,7 @@ type AuditVerdict struct {
 	Last     uint64
 	Head     string   // hex hash of the newest
 	Problems []string // each names a place; at most maxProblems
+	Gaps     []string // what damage took before a repair; signed for by the store, and no problem of the rest
 }
 
 const maxProblems = 100
@@ -243,6 +268,7 @@ type auditVerifier struct {
 	found bool
 	sum   string // hash of the entry before
 	next  uint64 // number that the next entry must have; 0 before the first
+	gaps  []auditGap
 }
 
 func (v *auditVerifier) problem(format string, args ...any) {
@@ -282,11 +308,12 @@ func (v *auditVerifier) begin(t *txn, stub auditStub) {
 		v.problem("the record of what retention removed, up to entry %d, is not signed by this store", stub.Seq)
 	}
 	v.found = v.found || (stub.Hash == v.known && v.known != "")
+	v.beginGaps(t)
 }
 
 func (v *auditVerifier) entry(key, sealed []byte) {
 	seq := binary.BigEndian.Uint64(key)
-	if seq != v.next {
+	if seq != v.next && !v.cross(seq) {
 		v.problem("entry %d is missing (the next that is there is %d)", v.next, seq)
 		v.sum = ""
 	}
@@ -332,6 +359,9 @@ func chainLink(value []byte) (seq uint64, prev string, ok bool) {
 
 func (v *auditVerifier) end(head auditHead) {
 	v.Last, v.Head = head.Seq, head.Hash
+	if v.next <= head.Seq {
+		v.cross(head.Seq + 1)
+	}
 	switch {
 	case v.next <= head.Seq:
 		v.problem("entries %d to %d are missing at the end", v.next, head.Seq)
@@ -352,8 +382,11 @@ const metaStub = "audit.stub"
 
 // PruneAudit removes the entries that are older than the moment, and the
 // oldest beyond most; 0 and the zero time keep all. It goes in small steps and
-// tells how many went.
+// tells how many went. While the clock is in doubt none is too old.
 func (s *Store) PruneAudit(ctx context.Context, older time.Time, most int64) (removed int, err error) {
+	if _, certain := s.clock.settledMark(); !certain {
+		older = time.Time{}
+	}
 	for more := true; more && err == nil; {
 		n := 0
 		err = s.update(ctx, &Actor{ID: "husk", Name: "husk"}, func(t *txn) error {

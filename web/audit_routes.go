@@ -2,9 +2,11 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -98,7 +100,7 @@ func (s *Server) verifyAudit(c echo.Context, _ *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Problems: append([]string{}, v.Problems...)})
+	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...)})
 }
 
 func (s *Server) auditHead(c echo.Context, _ *db.Actor) error {
@@ -118,21 +120,38 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 	unlimited(c)
 	report := api.CheckReport{Problems: []string{}}
 	note := func(err error) {
-		if len(report.Problems) < maxReported {
+		if len(report.Problems) < maxReported && !slices.Contains(report.Problems, err.Error()) {
 			report.Problems = append(report.Problems, err.Error())
 		}
 	}
-	ctx := c.Request().Context()
-	if engine, ok := s.Store.Engine().(db.Checker); ok {
-		if err := engine.Check(ctx, note); err != nil {
-			return err
-		}
-	}
-	n, err := s.Store.Check(ctx, note)
+	n, err := s.checkStore(c.Request().Context(), note)
 	if err != nil {
 		return err
 	}
 	report.Records, report.OK = n, len(report.Problems) == 0
 	s.did(actor, "store checked", "records", n, "problems", len(report.Problems))
 	return write(c, report)
+}
+
+// checkStore checks pages and records. Where pages are so damaged that the
+// records can't be walked, those that can be reached are looked at one by one.
+func (s *Server) checkStore(ctx context.Context, note func(error)) (records int, err error) {
+	if engine, ok := s.Store.Engine().(db.Checker); ok {
+		if err := engine.Check(ctx, note); errors.Is(err, db.ErrDamaged) {
+			note(err)
+		} else if err != nil {
+			return 0, err
+		}
+	}
+	records, err = s.Store.Check(ctx, note)
+	if !errors.Is(err, db.ErrDamaged) {
+		return records, err
+	}
+	note(err)
+	for place := []byte{}; place != nil; {
+		if place, err = s.Store.Patrol(ctx, place, note); err != nil {
+			return records, err
+		}
+	}
+	return records, nil
 }

@@ -56,11 +56,14 @@ func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	if !ok {
 		return nil, errors.New("this engine makes no backups")
 	}
-	f, err = os.CreateTemp(s.Dir, ".husk-backup-*") // 0600
+	f, err = os.CreateTemp(s.Dir, ".husk-backup-*")
 	if err != nil {
 		return nil, fmt.Errorf("make a file for the backup: %w", err)
 	}
-	err = backuper.Backup(ctx, f)
+	err = f.Chmod(0o600) // whatever the umask
+	if err == nil {
+		err = backuper.Backup(ctx, f)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -84,6 +85,7 @@ var kinds = []struct {
 	{db.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing, or it is not yours"},
 	{db.ErrConflict, http.StatusConflict, "conflict", "that conflicts with what is there"},
 	{db.ErrFull, http.StatusInsufficientStorage, "disk_full", "the disk is full: nothing was changed; free some space and try again"},
+	{db.ErrDisk, http.StatusInternalServerError, "disk_failed", "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again"},
 	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
 	{db.ErrDamaged, http.StatusInternalServerError, "store_damaged", "the store is damaged; run 'husk check' and restore a backup"},
 	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},
@@ -151,6 +153,17 @@ func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
 	s.logFailure(c, f, err)
 	return f
+}
+
+// withCause is the text of an error for the log: what users are told, and what
+// they are not.
+func withCause(err error) string {
+	text := err.Error()
+	var e *db.Error
+	if errors.As(err, &e) && e.Cause != nil && !strings.Contains(text, e.Cause.Error()) {
+		text += ": " + e.Cause.Error()
+	}
+	return text
 }
 
 func setRetryAfter(h http.Header, f *failure) {

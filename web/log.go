@@ -53,7 +53,7 @@ func (s *Server) logFailure(c echo.Context, f *failure, err error) {
 	case gone: // who asked has left: nothing failed but the wait
 		s.log.Debug("request failed", append(attrs, "error", err)...)
 	case f.status >= http.StatusInternalServerError:
-		s.log.Error("request failed", append(attrs, "error", err)...)
+		s.log.Error("request failed", append(attrs, "error", withCause(err))...)
 	case f.isRefusal() && c.Get(keyTold) == nil:
 		if f.cause != nil {
 			attrs = append(attrs, "cause", f.cause.code)
@@ -73,7 +73,7 @@ func (f *failure) isRefusal() bool {
 func (s *Server) logAccess(c echo.Context, r route, actor *db.Actor, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("request_id", requestID(c)),
-		slog.String("method", r.method), slog.String("path", r.path),
+		slog.String("method", c.Request().Method), slog.String("path", r.path),
 		slog.Int("status", c.Response().Status), slog.Duration("took", took),
 	}
 	if actor != nil {

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -50,6 +51,9 @@ type route struct {
 	early bool
 	// page routes answer browsers with pages, failures too.
 	page bool
+	// acts says of a GET that it changes something: HEAD, which monitors and
+	// link checkers send to look only, is not for it.
+	acts bool
 }
 
 // routes is the whole API with what each part of it needs.
@@ -63,7 +67,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/docs/:name", need: isPublic, handle: s.docsFile},
 
 		{method: "POST", path: "/account/login", need: isPublic, handle: s.login, page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout},
+		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout, acts: true},
 		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout, page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
@@ -142,7 +146,11 @@ func (s *Server) add(r route) error {
 		return fmt.Errorf("route %s %s does not declare what it needs", r.method, r.path)
 	}
 	metrics := s.Metrics.route(r.method, r.path)
-	s.echo.Add(r.method, r.path, func(c echo.Context) error { return s.measure(c, r, metrics) })
+	serve := func(c echo.Context) error { return s.measure(c, r, metrics) }
+	s.echo.Add(r.method, r.path, serve)
+	if r.method == http.MethodGet && !r.acts {
+		s.echo.Add(http.MethodHead, r.path, serve) // RFC 9110, 9.3.2: net/http leaves the body out
+	}
 	return nil
 }
 
@@ -234,6 +242,9 @@ func (s *Server) nobody(r *http.Request, requestID string) *db.Actor {
 func (s *Server) checkOrigin(r *http.Request) error {
 	if len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) > 0 {
 		return nil
+	}
+	if len(r.Header["Cookie"]) == 0 && slices.Contains(s.CORSOrigins, r.Header.Get("Origin")) {
+		return nil // a script that is let in, and nothing that the browser added
 	}
 	if s.csrf.Check(r) != nil {
 		return forbidden("cross_origin", "a browser sent this from another origin; where that is this server's own under another name, start it with --public-url")

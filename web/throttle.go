@@ -27,6 +27,13 @@ const (
 	deviceLife         = 180 * 24 * time.Hour
 )
 
+// What an operator may set at most: the wrong passwords in a row for an account
+// before the next one waits (NIST SP 800-63B-4, 3.2.2), and how long that is.
+const (
+	MaxAttempts = 100
+	MaxDelay    = ratelimit.MaxDelay
+)
+
 // Tries limits the wrong passwords before the next try has to wait; the zero
 // value is the default.
 type Tries struct {

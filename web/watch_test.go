@@ -109,7 +109,8 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	closeWhole(t, store)
+	t.Cleanup(func() { set(&w.engine.reading, nil) })
 	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
 		change(&config)
@@ -211,6 +212,7 @@ func TestReadyTellsWhyItIsNot(t *testing.T) {
 		words string
 	}{
 		{"full", &db.Error{Kind: db.ErrFull}, "the disk is full"},
+		{"failed", &db.Error{Kind: db.ErrDisk}, "the disk failed"},
 		{"damaged", &db.Error{Kind: db.ErrDamaged}, "the store is damaged"},
 		{"other", errors.New("/secret/path: input/output error"), "changes can't be written"},
 	} {
@@ -465,7 +467,7 @@ func TestACertificateThatExpiresIsTold(t *testing.T) {
 }
 
 func TestFaultsOfTheStoreAreTold(t *testing.T) {
-	for kind, err := range map[string]error{eventFull: &db.Error{Kind: db.ErrFull}, eventDamaged: &db.Error{Kind: db.ErrDamaged}} {
+	for kind, err := range map[string]error{eventFull: &db.Error{Kind: db.ErrFull}, eventDisk: &db.Error{Kind: db.ErrDisk}, eventDamaged: &db.Error{Kind: db.ErrDamaged}} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWatched(t, nil)
 			w.begin()

@@ -26,14 +26,6 @@ type Client struct {
 	JWT   string       // a session's JWT; sent as a Bearer where not empty
 }
 
-// UnreachableError says that a request got no answer.
-type UnreachableError struct{ Err error }
-
-func (e *UnreachableError) Error() string { return "husk does not answer: " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *UnreachableError) Unwrap() error { return e.Err }
-
 // maxAnswer bounds an answer that is held in memory, in bytes.
 const maxAnswer = 64 << 20
 

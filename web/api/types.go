@@ -400,6 +400,7 @@ type AuditVerdict struct {
 	Last     uint64   `json:"last"`
 	Head     string   `json:"head"`
 	Problems []string `json:"problems"` // each names a place
+	Gaps     []string `json:"gaps"`     // what damage took before a repair; the rest is whole all the same
 }
 
 // CheckReport answers GET /system/check.
