@@ -123,11 +123,17 @@ func (r *repair) mendAudit() error {
 	switch {
 	case head.Seq == 0 && next > 1:
 		note(&r.Made, "the end of the audit log, at entry %d: whether there were more is not known", next-1)
-		if err := r.putJSON(metaBucket, metaHead, auditHead{Seq: next - 1, Hash: last}); err != nil {
+		if err := r.putJSON(metaBucket, metaHead, auditHead{Seq: next - 1, Hash: last, Requests: 1}); err != nil {
 			return err
 		}
 	case next <= head.Seq:
 		gap(auditGap{From: next, To: head.Seq, Hash: head.Hash})
+	}
+	if head.Seq > 0 && head.Requests != 1 { // the index was made anew, with the requests of all
+		head.Requests = 1
+		if err := r.putJSON(metaBucket, metaHead, head); err != nil {
+			return err
+		}
 	}
 	return r.putGaps(gaps)
 }

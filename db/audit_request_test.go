@@ -62,7 +62,7 @@ func TestAuditReadsFew(t *testing.T) {
 	}{
 		"the first request": {db.AuditQuery{RequestID: "first", Size: 10}, 1, 5},
 		"no request":        {db.AuditQuery{RequestID: "absent", Size: 10}, 0, 5},
-		"the newest":        {db.AuditQuery{Size: 20}, 20, 25},
+		"the newest":        {db.AuditQuery{Size: 20}, 20, 30},
 		"of a request":      {db.AuditQuery{RequestID: "r-7", Action: "user.unlock", Target: "user-1", Size: 10}, 1, 5},
 		"later than all":    {db.AuditQuery{Since: f.now().Add(2 * time.Hour), Size: 10}, 0, 5},
 	} {
@@ -78,35 +78,67 @@ func TestAuditReadsFew(t *testing.T) {
 	}
 }
 
+// withoutRequests makes the log one that was begun before requests were
+// indexed.
+func (f *fixture) withoutRequests() {
+	f.t.Helper()
+	f.raw(func(tx db.Tx) error {
+		var keys [][]byte
+		err := tx.Scan("audit.index", []byte("request\x00"), nil, false, func(key, _ []byte) bool { keys = append(keys, key); return true })
+		must(f.t, err)
+		if len(keys) != 2 {
+			f.t.Errorf("%d keys of requests, want 2", len(keys))
+		}
+		for _, key := range keys {
+			must(f.t, tx.Delete("audit.index", key))
+		}
+		name := []byte("audit")
+		sealed, err := tx.Get("meta", name)
+		must(f.t, err)
+		value, err := db.Unseal("meta", name, sealed)
+		must(f.t, err)
+		var head map[string]any
+		must(f.t, json.Unmarshal(value, &head))
+		delete(head, "requests")
+		value, err = json.Marshal(head)
+		must(f.t, err)
+		return tx.Put("meta", name, db.Seal("meta", name, value))
+	})
+	f.Store = f.reopened()
+}
+
+// A repair makes the index anew, with the requests of all entries, whatever
+// the log had.
+func TestRepairFindsRequests(t *testing.T) {
+	for name, spoil := range map[string]func(f *fixture){
+		"begun without": func(f *fixture) { f.withoutRequests() },
+		"gone on with":  func(f *fixture) { f.withoutRequests(); f.ask("since") },
+		"the end lost":  func(f *fixture) { f.raw(func(tx db.Tx) error { return tx.Delete("meta", []byte("audit")) }) },
+		"sound":         func(*fixture) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newStore(t)
+			f.ask("before-1")
+			f.ask("before-2")
+			f.broken = true
+			spoil(f)
+			_, _, f.Store = f.repaired() // which checks it
+			for _, id := range []string{"before-1", "before-2"} {
+				if seqs, _ := f.ofRequest(id); len(seqs) != 1 {
+					t.Errorf("%s: found %v", id, seqs)
+				}
+			}
+		})
+	}
+}
+
 // A log that was begun before requests were indexed is whole, goes on, and
 // finds what came since.
 func TestAuditBegunWithoutRequests(t *testing.T) {
 	f := newStore(t)
 	f.ask("before-1")
 	f.ask("before-2")
-	f.raw(func(tx db.Tx) error {
-		var keys [][]byte
-		err := tx.Scan("audit.index", []byte("request\x00"), nil, false, func(key, _ []byte) bool { keys = append(keys, key); return true })
-		must(t, err)
-		if len(keys) != 2 {
-			t.Errorf("%d keys of requests, want 2", len(keys))
-		}
-		for _, key := range keys {
-			must(t, tx.Delete("audit.index", key))
-		}
-		name := []byte("audit")
-		sealed, err := tx.Get("meta", name)
-		must(t, err)
-		value, err := db.Unseal("meta", name, sealed)
-		must(t, err)
-		var head map[string]any
-		must(t, json.Unmarshal(value, &head))
-		delete(head, "requests")
-		value, err = json.Marshal(head)
-		must(t, err)
-		return tx.Put("meta", name, db.Seal("meta", name, value))
-	})
-	f.Store = f.reopened()
+	f.withoutRequests()
 	want := func(when string) {
 		t.Helper()
 		if faults := f.check(); len(faults) > 0 {
