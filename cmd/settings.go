@@ -43,6 +43,11 @@ type settings struct {
 	LogFormat      string
 	MetricsAddr    string
 	NotifyCommand  string
+
+	BackupDir        string
+	BackupEvery      time.Duration
+	BackupKeep       int
+	BackupRecipients []string
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
@@ -71,6 +76,10 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
+	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
+	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest regular backup may become, a minute at least")
+	f.Int("backup-keep", 14, "how many regular backups are kept")
+	f.Var(&recipients{}, "backup-recipient", "age recipient (age1…) to which regular backups are encrypted; repeatable")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
 	f.Var(&formed{"auto", oneOf("text", "json", "auto")}, "log-format", "text, json, or auto: text on a terminal, json elsewhere")
@@ -218,7 +227,7 @@ func envName(flag string) string {
 // take copies the values of the flags, whose names and types are those of
 // addGlobalFlags and addServeFlags.
 func (s *settings) take(f *pflag.FlagSet) error {
-	var errs [6]error
+	var errs [7]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
@@ -231,6 +240,8 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
 	s.Tries.Account, errs[3] = f.GetInt("login-attempts")
 	s.Tries.Address, errs[4] = f.GetInt("login-address-attempts")
+	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
+	s.BackupKeep, errs[6] = f.GetInt("backup-keep")
 	s.AuditEntries, errs[5] = f.GetInt64("audit-entries")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")

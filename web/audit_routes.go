@@ -132,6 +132,8 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
+	engine := s.Store.Stats().Engine
+	report.Size, report.Free, report.Compact = engine.Size, engine.FreeBytes(), engine.WorthCompacting()
 	report.Records, report.OK = n, len(report.Problems) == 0
 	s.log.Info("store checked", "request_id", actor.RequestID, "actor", actor.ID, "records", n, "problems", len(report.Problems))
 	return write(c, report)

@@ -8,10 +8,11 @@ import (
 )
 
 // Run does the work in the background until ctx ends: it writes down when
-// credentials were last used, removes what has ended, and tells what needs
-// attention. It returns when the last use is written.
+// credentials were last used, removes what has ended, makes regular backups,
+// and tells what needs attention. It returns when the last use is written.
 func (s *Server) Run(ctx context.Context) {
 	defer s.startWatch(ctx)()
+	defer s.startBackups(ctx)()
 	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
 	defer flush.Stop()
 	defer sweep.Stop()
