@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // app is one run of the program: its streams, its environment and what its
@@ -130,6 +131,11 @@ func flagError(cmd *cobra.Command, err error) error {
 		if near := nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
 			next = "did you mean --" + near + "?"
 		}
+	}
+	var bad *pflag.InvalidValueError
+	if errors.As(err, &bad) && bad.GetFlag().Value.Type() == (&recipients{}).Type() {
+		// pflag repeats the value, which may be the secret half of the pair.
+		return usage("--"+bad.GetFlag().Name+": "+errRecipient.Error(), next)
 	}
 	return usage(err.Error(), next)
 }
