@@ -123,9 +123,12 @@ const (
 	ageArmor  = "-----BEGIN AGE ENCRYPTED FILE-----"
 )
 
+// identities are secret keys.
+type identities []age.Identity
+
 // readIdentities reads a file of secret keys, as age-keygen writes it; none
 // where no file is named.
-func (a *app) readIdentities(name string) ([]age.Identity, error) {
+func (a *app) readIdentities(name string) (identities, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -146,7 +149,7 @@ func (a *app) readIdentities(name string) ([]age.Identity, error) {
 }
 
 // unseal returns what a backup file holds, decrypted where it is encrypted.
-func unseal(file io.Reader, identities []age.Identity) (io.Reader, error) {
+func unseal(file io.Reader, keys identities) (io.Reader, error) {
 	in := bufio.NewReaderSize(file, 1<<16)
 	begins, err := in.Peek(len(ageHeader))
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -155,10 +158,10 @@ func unseal(file io.Reader, identities []age.Identity) (io.Reader, error) {
 	if string(begins) != ageHeader {
 		return in, nil
 	}
-	if len(identities) == 0 {
+	if len(keys) == 0 {
 		return nil, &failure{code: exitInvalid, what: "the backup is encrypted", next: "name the file with the secret key: --identity-file FILE"}
 	}
-	out, err := age.Decrypt(in, identities...)
+	out, err := age.Decrypt(in, keys...)
 	var other *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &other):

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"husk/db"
@@ -45,7 +44,7 @@ age-keygen writes it.`,
 }
 
 func (a *app) restore(ctx context.Context, file, identityFile string) (err error) {
-	identities, err := a.readIdentities(identityFile)
+	keys, err := a.readIdentities(identityFile)
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 		return err
 	}
 	defer release()
-	manifest, err := a.replaceStore(ctx, in, identities, absent)
+	manifest, err := a.replaceStore(ctx, in, keys, absent)
 	if err != nil {
 		return err
 	}
@@ -113,7 +112,7 @@ func (a *app) holdStore() (release func(), absent bool, err error) {
 
 // replaceStore copies the store out of the backup into the data folder, proves
 // it, and puts it in place.
-func (a *app) replaceStore(ctx context.Context, in *os.File, identities []age.Identity, absent bool) (m api.Manifest, err error) {
+func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool) (m api.Manifest, err error) {
 	if !absent { // else nothing is held
 		a.removeLeftovers()
 	}
@@ -122,7 +121,7 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, identities []age.Id
 		return m, a.explainCopy(err)
 	}
 	defer os.Remove(f.Name()) // gone after the rename
-	m, err = a.unpack(ctx, in, f, identities)
+	m, err = a.unpack(ctx, in, f, keys)
 	if err == nil {
 		err = errors.Join(giveToOwner(f, a.settings.Data), f.Sync())
 	}
@@ -135,14 +134,14 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, identities []age.Id
 	return m, a.explainCopy(a.swap(f.Name(), absent))
 }
 
-func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, identities []age.Identity) (m api.Manifest, err error) {
+func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m api.Manifest, err error) {
 	size := int64(0)
 	if info, err := in.Stat(); err == nil {
 		size = info.Size()
 	}
 	p := a.progress("copying", size, byteText)
 	defer p.end()
-	r, err := unseal(in, identities)
+	r, err := unseal(in, keys)
 	if err == nil {
 		m, err = readBackup(whileWanted{ctx, r}, p.writer(w))
 	}

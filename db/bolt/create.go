@@ -113,6 +113,7 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 		return err
 	}
 	err = fill(f, func(dst *Engine) error {
+		dst.bolt.AllocSize = int(dst.pageSize) // it is to be small, not to grow
 		return src.read(ctx, func(*bbolt.Tx) error {
 			err := guard(func() error { return bbolt.Compact(dst.bolt, src.bolt, compactTxn) })
 			return classify(errors.Join(err, ctx.Err()))
