@@ -95,7 +95,8 @@ func (s *Server) provedCopy(ctx context.Context, thoroughly bool) (f *os.File, m
 	return f, m, nil
 }
 
-// snapshot copies the store into a file of its own in the data folder.
+// snapshot copies the store into a file of its own in the data folder. It is
+// read at once and then gone, and is not synced.
 func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	backuper, ok := s.Store.Engine().(db.Backuper)
 	if !ok {
@@ -105,11 +106,7 @@ func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a file for the backup: %w", diskError(err))
 	}
-	err = backuper.Backup(ctx, f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
+	if err = backuper.Backup(ctx, f); err != nil {
 		f.Close()
 		os.Remove(f.Name())
 		return nil, fmt.Errorf("copy the store: %w", diskError(err))
