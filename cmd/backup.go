@@ -62,7 +62,7 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 	if err := a.checkOutput(o.output); err != nil {
 		return err
 	}
-	return a.use(ctx, false, func(s *session) error {
+	return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
 		if o.output == "-" {
 			_, err := a.fetch(ctx, s, a.stdout, encrypt)
 			return writeFailure("stdout", err)
@@ -80,7 +80,7 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 		}
 		a.say("%s holds %d users and %d tokens, %d bytes%s.", printable(o.output), manifest.Counts["users"], manifest.Counts["tokens"], manifest.Size, form)
 		return nil
-	})
+	}))
 }
 
 // sealOf returns how to encrypt; nil: not at all.

@@ -37,7 +37,7 @@ func (a *app) compact(ctx context.Context) error {
 	// The lock of the old file is held until the new one is in its place.
 	store, err := a.openStore(ctx, time.Second, false)
 	if err != nil {
-		return err
+		return orInterrupted(ctx, err)
 	}
 	defer store.Close()
 	a.removeLeftovers()
@@ -48,7 +48,7 @@ func (a *app) compact(ctx context.Context) error {
 	copied := filepath.Join(a.settings.Data, fmt.Sprintf(".husk-compact-%d", os.Getpid()))
 	defer os.Remove(copied) // gone after the rename
 	if err := a.copyCompact(ctx, store, copied); err != nil {
-		return err
+		return orInterrupted(ctx, err)
 	}
 	if r.After, err = fileSize(copied); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (a *app) copyCompact(ctx context.Context, store *db.Store, copied string) e
 	err := embedded.compact(ctx, store.Engine(), copied)
 	p.end()
 	if err != nil {
-		return errors.Join(interrupted(ctx), a.explainCopy(err))
+		return a.explainCopy(err)
 	}
 	p = a.progress("checking", 0, countText)
 	defer p.end()
@@ -106,10 +106,7 @@ func (a *app) proveWhole(ctx context.Context, path string) error {
 			first = err
 		}
 	})
-	switch {
-	case ctx.Err() != nil:
-		return interrupted(ctx)
-	case errors.Is(err, db.ErrDamaged) || first != nil:
+	if errors.Is(err, db.ErrDamaged) || first != nil {
 		return &failure{code: exitInvalid, err: errors.Join(first, err), what: "the store is damaged; nothing was changed", next: "'husk check' names the places; restore a backup"}
 	}
 	return err

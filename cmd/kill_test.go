@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -339,5 +340,36 @@ func TestRefusedBackups(t *testing.T) {
 	}
 	if _, err := os.Stat(good); errors.Is(err, fs.ErrNotExist) {
 		t.Error("the backup itself is gone")
+	}
+}
+
+// A signal ends the work at once, says so in one line, and changes nothing.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	p := program{data: large.Copy(t, 600)}
+	backup := filepath.Join(t.TempDir(), "husk.tar")
+	p.ok(t, "backup", "--output", backup)
+	before, err := os.ReadFile(filepath.Join(p.data, embedded.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	output := t.TempDir()
+	for i, args := range slices.Repeat([][]string{{"restore", backup}, {"compact"}, {"backup", "--output", filepath.Join(output, "husk.tar")}}, 3) {
+		var stderr bytes.Buffer
+		a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr, getenv: lookIn([]string{"HUSK_DATA=" + p.data})}
+		ctx, cancel := context.WithCancel(t.Context())
+		late := time.AfterFunc(time.Duration(i/3)*time.Millisecond, cancel)
+		if code := a.run(ctx, args); code != exitFailure || stderr.String() != "husk: interrupted; nothing was changed\n" {
+			t.Errorf("husk %q ends with %d and says %q", args, code, &stderr)
+		}
+		late.Stop()
+		cancel()
+	}
+	now, err := os.ReadFile(filepath.Join(p.data, embedded.file))
+	if err != nil || !bytes.Equal(before, now) {
+		t.Errorf("the store was changed, %v", err)
+	}
+	if got := append(namesIn(t, p.data), namesIn(t, output)...); !slices.Equal(got, []string{embedded.file}) {
+		t.Errorf("there are %q", got)
 	}
 }

@@ -129,7 +129,7 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, ab
 		return m, a.explainCopy(err)
 	}
 	if err := a.proveCopy(ctx, f.Name(), m); err != nil {
-		return m, err
+		return m, orInterrupted(ctx, err)
 	}
 	return m, a.explainCopy(a.swap(f.Name(), absent))
 }
@@ -145,7 +145,7 @@ func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identit
 	if err == nil {
 		m, err = readBackup(whileWanted{ctx, r}, p.writer(w))
 	}
-	return m, errors.Join(interrupted(ctx), err)
+	return m, orInterrupted(ctx, err)
 }
 
 // whileWanted reads until the context ends.
@@ -159,6 +159,14 @@ func (r whileWanted) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return r.Reader.Read(p)
+}
+
+// orInterrupted is err, or that of an interruption, which explains it.
+func orInterrupted(ctx context.Context, err error) error {
+	if cause := interrupted(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
 }
 
 // interrupted is the error of work on the file that a signal ended before
@@ -232,8 +240,6 @@ func (a *app) walkCopy(ctx context.Context, path string) (counts map[string]int6
 		}
 	})
 	switch {
-	case ctx.Err() != nil:
-		return nil, interrupted(ctx)
 	case err != nil:
 		return nil, errNoBackup("its store is damaged", err)
 	case problems > 0:
