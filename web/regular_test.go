@@ -27,13 +27,7 @@ func newBackedUp(t *testing.T, change func(*Config)) *watched {
 	w := newWatched(t, func(c *Config) {
 		c.Dir = t.TempDir()
 		c.Backups = Backups{Dir: t.TempDir(), Every: 24 * time.Hour, Keep: 2}
-		c.OpenCopy = func(path string) (db.Engine, error) {
-			e, err := bolt.Open(path, bolt.Options{})
-			if err != nil {
-				return nil, err
-			}
-			return e, nil
-		}
+		c.OpenCopy = openCopy
 		if change != nil {
 			change(c)
 		}
@@ -411,4 +405,54 @@ func TestCheckBackups(t *testing.T) {
 	if err := CheckBackups(Backups{Dir: file}); err == nil {
 		t.Error("a file is a fine folder")
 	}
+}
+
+func TestMetricsOfRegularBackups(t *testing.T) {
+	m := newMeasured(t, func(c *Config) { c.Dir, c.OpenCopy = t.TempDir(), openCopy })
+	value := func(name string) float64 {
+		t.Helper()
+		f := m.families(t)["husk_"+name]
+		if f == nil {
+			t.Fatalf("there is no %s", name)
+		}
+		return f.GetMetric()[0].GetGauge().GetValue()
+	}
+	if value("backup_period_seconds") != 3600 || value("backup_last_success_timestamp_seconds") != 0 || value("backups_kept") != 0 {
+		t.Error("before the first one")
+	}
+	m.beginBackups()
+	now := m.Store.Now()
+	m.backUpWhenDue(t.Context())
+	if got := value("backup_last_success_timestamp_seconds"); got < float64(now.Unix()) || got > float64(now.Unix()+60) {
+		t.Errorf("the newest is of %v, it is %v", got, now.Unix())
+	}
+	if value("backups_kept") != 1 || value("backup_last_size_bytes") < 4096 || value("backup_last_duration_seconds") <= 0 {
+		t.Error("after the first one")
+	}
+	if err := os.RemoveAll(m.Backups.Dir); err != nil {
+		t.Fatal(err)
+	}
+	m.backUpWhenDue(t.Context())
+	results := map[string]float64{}
+	for _, r := range m.families(t)["husk_backup_runs_total"].GetMetric() {
+		results[r.GetLabel()[0].GetValue()] = r.GetCounter().GetValue()
+	}
+	if results["ok"] != 1 || results["failed"] != 1 {
+		t.Errorf("the results are %v", results)
+	}
+
+	none := newMeasured(t, func(c *Config) { c.Backups = Backups{} })
+	for name := range none.families(t) {
+		if strings.HasPrefix(name, "husk_backup") {
+			t.Errorf("a server without backups has %s", name)
+		}
+	}
+}
+
+func openCopy(path string) (db.Engine, error) {
+	e, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
 }
