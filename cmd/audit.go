@@ -62,8 +62,9 @@ func (a *app) auditList(ctx context.Context, o auditListOptions) error {
 		}
 		filter[name] = t
 	}
-	list := api.ListOptions{Filter: filter}
+	list := api.ListOptions{Filter: filter, Size: int(min(o.last, 1000))} // no more than is shown
 	if o.follow {
+		list.Size = 100
 		return a.auditFollow(ctx, list, cmp.Or(o.last, 10))
 	}
 	return a.use(ctx, false, func(s *session) error {
@@ -180,7 +181,8 @@ reordered since it was written. Who can write the file can write the whole log
 anew; against that, keep what 'husk audit head' prints elsewhere, and give it as
 --head later: the log must still hold that entry.
 
-It ends with 7 where the log is not whole.`,
+It ends with 7 where the log is not whole. What damage took before a
+'husk check --repair' is named and no fault of the rest.`,
 		Example: `  husk audit head | ssh elsewhere 'cat >> husk-heads'
   husk audit verify --head 6f1e…`,
 		Args: none,
@@ -209,7 +211,10 @@ func (a *app) printVerdict(v api.AuditVerdict) error {
 		for _, problem := range v.Problems {
 			fmt.Fprintln(a.stdout, printable(problem))
 		}
-		err = a.pairs("entries", fmt.Sprintf("%d (%d to %d)", v.Entries, v.First, v.Last), "head", v.Head, "whole", map[bool]string{true: "yes", false: "no"}[v.OK])
+		for _, gap := range v.Gaps {
+			fmt.Fprintln(a.stdout, printable(gap))
+		}
+		err = a.pairs("entries", fmt.Sprintf("%d (%d to %d)", v.Entries, v.First, v.Last), "head", v.Head, "whole", yesNo(v.OK))
 	}
 	if err == nil && !v.OK {
 		err = &failure{code: exitInvalid, what: "the audit log is not whole", next: "what it says from the named place on can't be relied on; compare it with a backup"}

@@ -117,8 +117,8 @@ const outputPrefix = ".husk-output-"
 // backupTo writes the backup beside its place, reads it back, and renames it.
 func (a *app) backupTo(ctx context.Context, s *session, output string, encrypt seal) (m api.Manifest, err error) {
 	dir := filepath.Dir(output)
-	removeOld(dir, outputPrefix, time.Hour)        // of one that was killed
-	f, err := os.CreateTemp(dir, outputPrefix+"*") // 0600
+	removeOld(dir, outputPrefix, time.Hour) // of one that was killed
+	f, err := createPrivate(dir, outputPrefix+"*")
 	if err != nil {
 		return m, writeFailure(output, err)
 	}
@@ -173,9 +173,12 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, encrypt seal) 
 	unread, read := io.Pipe()
 	proved := make(chan error, 1)
 	go func() {
-		var err error
-		m, err = readBackup(unread, io.Discard)
-		_, _ = io.Copy(io.Discard, unread)
+		err := a.guard(func() (err error) {
+			m, err = readBackup(unread, io.Discard)
+			_, _ = io.Copy(io.Discard, unread)
+			return err
+		})
+		unread.Close()
 		proved <- err
 	}()
 	err = s.Backup(ctx, p.writer(io.MultiWriter(out, read)))
@@ -276,6 +279,21 @@ type ownError struct {
 func (o *ownError) Write(p []byte) (n int, err error) {
 	n, o.err = o.w.Write(p)
 	return n, o.err
+}
+
+// createPrivate makes a temporary file that its owner alone may read and
+// write, whatever the umask.
+func createPrivate(dir, pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, pattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o600); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return f, nil
 }
 
 // syncDir makes a rename in the folder durable.

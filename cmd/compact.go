@@ -23,7 +23,12 @@ and checked, then it takes the place of the file in one step: killed at any
 moment, the old or the new one is whole. It refuses while a server runs, and
 needs as much free space as the copy takes.`,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.compact(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onFile(cmd); err != nil {
+				return err
+			}
+			return a.compact(cmd.Context())
+		},
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -214,6 +216,10 @@ var yamlError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
 // parse reads the settings from YAML. It goes by nodes, because decoding into
 // a type would tell no lines.
 func (c *configFile) parse(data []byte) {
+	if line := badText(data); line > 0 {
+		c.add(line, "", "that is no text: a control character, or a byte that is not UTF-8")
+		return
+	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
 	err := d.Decode(&document)
@@ -232,7 +238,24 @@ func (c *configFile) parse(data []byte) {
 	}
 	m := yamlError.FindStringSubmatch(err.Error())
 	line, _ := strconv.Atoi(m[1])
-	c.add(line, "", "that is not YAML: %s", m[2])
+	c.add(max(line, 1), "", "that is not YAML: %s", m[2]) // the first line is left out
+}
+
+// badText returns the line of the first character that text does not have, 0
+// where there is none. The YAML library would not tell it.
+func badText(data []byte) (line int) {
+	line = 1
+	for len(data) > 0 {
+		r, n := utf8.DecodeRune(data)
+		switch {
+		case r == '\n':
+			line++
+		case r == utf8.RuneError && n == 1 || unicode.IsControl(r) && r != '\t' && r != '\r':
+			return line
+		}
+		data = data[n:]
+	}
+	return 0
 }
 
 func (c *configFile) mapping(n *yaml.Node) {

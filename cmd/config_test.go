@@ -28,10 +28,13 @@ func samples(f *pflag.Flag) [3]string {
 	case "data":
 		return [3]string{"/a", "/b", "/c"}
 	}
+	if f.Name == "login-delay" || f.Name == "login-max-delay" {
+		return [3]string{"1m", "2m", "3m"}
+	}
 	switch f.Value.Type() {
 	case "bool":
 		return [3]string{"true", "true", "true"}
-	case "int", "int64":
+	case "int", "int64", "number":
 		return [3]string{"10", "20", "30"}
 	case "duration":
 		return [3]string{"1h", "2h", "3h"}
@@ -161,9 +164,17 @@ func TestConfigProblems(t *testing.T) {
 		{"an address", "addr: 9000", []string{":1: addr: it is HOST:PORT, such as 127.0.0.1:9000, [::1]:9000 or :9000"}},
 		{"a duration", "session-ttl: 24", []string{":1: session-ttl: a duration is a number with a unit: 90s, 30m, 24h, 30d, 2w, 1y"}},
 		{"a negative duration", "session-ttl: -1h", []string{":1: session-ttl: it must not be negative"}},
+		{"hardly a life", "session-ttl: 500ms", []string{":1: session-ttl: it must be at least 1s"}},
 		{"a bool", "access-log: yes", []string{":1: access-log: it is true or false"}},
-		{"a number", "login-attempts: some\naudit-entries: 1.5", []string{":1: login-attempts: it is a whole number", ":2: audit-entries: it is a whole number"}},
+		{"a number", "login-attempts: some\naudit-entries: 1.5", []string{":1: login-attempts: it is a whole number from 1 to 100", ":2: audit-entries: it is a whole number"}},
 		{"a path in the public URL", "public-url: https://a.example/husk", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
+		{"no limit for guessing", "login-attempts: 0\nlogin-address-attempts: -1\nlogin-delay: 0s\nlogin-max-delay: 0s\nsession-ttl: 0s", []string{
+			":1: login-attempts: it is a whole number from 1 to 100", ":2: login-address-attempts: it is a whole number from 1 to 2147483647",
+			":3: login-delay: it must be longer than 0", ":4: login-max-delay: it must be longer than 0", ":5: session-ttl: it must be longer than 0"}},
+		{"a limit too wide", "login-attempts: 101\nlogin-delay: 61m\nlogin-max-delay: 2h", []string{
+			":1: login-attempts: it is a whole number from 1 to 100", ":2: login-delay: it must be at most 1h", ":3: login-max-delay: it must be at most 1h"}},
+		{"limits as wide as they may be", "login-attempts: 100\nlogin-address-attempts: 2147483647\nlogin-delay: 1h\nlogin-max-delay: 60m", nil},
+		{"a pattern as an origin", "cors-origin: https://*.example.com", []string{":1: cors-origin: it is scheme and host, such as https://app.example.com, and no pattern"}},
 		{"a password in the public URL", "public-url: https://u:hunter2@a.example", []string{":1: public-url: it is the scheme and host under which browsers reach husk, such as https://id.example.com"}},
 		{"a server", "server: a.example", []string{":1: server: it is a URL with scheme and host, such as https://id.example.com"}},
 		{"an item of a list", "trusted-proxy:\n  - 10.0.0.1\n  - proxy.local\n  - 10.0.0.1/8\n  - ::ffff:10.0.0.1\n  - [10.0.0.1]", []string{
@@ -182,7 +193,9 @@ func TestConfigProblems(t *testing.T) {
 		{"a list as a name", "? [a]\n: b", []string{":1: the name of a setting is plain text"}},
 		{"two documents", "addr: :1\n---\naddr: :2", []string{":2: a second document begins here; settings are one"}},
 		{"no YAML", "addr: :1\nlog-level: debug: x", []string{":2: that is not YAML: mapping values are not allowed in this context"}},
-		{"a binary", "\x00\x01", []string{": that is not YAML: control characters are not allowed"}},
+		{"no YAML from the start", "addr: b: c", []string{":1: that is not YAML: mapping values are not allowed in this context"}},
+		{"a binary", "\x00\x01", []string{":1: that is no text: a control character, or a byte that is not UTF-8"}},
+		{"a byte", "addr: :1\r\n# caf\xe9\n", []string{":2: that is no text: a control character, or a byte that is not UTF-8"}},
 		{"too long", strings.Repeat("#", maxConfig+1), []string{": the file is over 1 MiB: is it the right one?"}},
 		{"several", "adr: x\naddr: y\nlog-level: z", []string{
 			":1: there is no setting adr; did you mean addr?",
@@ -343,7 +356,7 @@ func FuzzConfig(f *testing.F) {
 		c := &configFile{name: "f", set: allSettings(), lines: map[string]int{}}
 		c.parse([]byte(text))
 		for _, p := range c.problems {
-			if p.Problem == "" || p.Line < 0 {
+			if p.Problem == "" || p.Line < 1 {
 				t.Errorf("a problem without words: %+v", p)
 			}
 		}

@@ -109,6 +109,7 @@ func spawnAs(t testing.TB, uid uint32, data string, env []string, sockets []*os.
 	t.Cleanup(func() {
 		_ = d.cmd.Process.Kill()
 		<-d.ended
+		wantWhole(t, data)
 	})
 	return d
 }

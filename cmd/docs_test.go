@@ -139,6 +139,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "DATE"},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "HASH"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}-[0-9a-z]+\b`), "REQUEST"},
+	{regexp.MustCompile(`\b\d+ (s|min|h|d) ago\b`), "AGO"},
 	{regexp.MustCompile(`\b[0-9a-z]{5}(-[0-9a-z]{5}){4}\b`), "PASSWORD"},
 	{regexp.MustCompile(`"(expire_in|took|uptime)":\d+`), `"$1":N`},
 	{regexp.MustCompile(`\b[0-9a-f]{8}\*\*\*`), "MASKED"},

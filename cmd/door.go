@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/web"
 	"husk/web/control"
 )
 
@@ -73,6 +74,8 @@ func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &failure{code: exitDenied, err: err, what: "no access to the control socket in " + d.settings.Data + ": permission denied",
 			next: "run the command as the user of the server, or as root"}
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, d.explainStore(err)
 	case err != nil:
 		return nil, err
 	}
@@ -85,14 +88,31 @@ func (d *door) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := newServer(d.config(store, slog.New(slog.DiscardHandler)))
+	log := slog.New(onlyPanics{slog.NewTextHandler(d.stderr, nil)})
+	handler, err := newServer(d.config(store, log))
 	if err != nil {
 		store.Close()
 		return err
 	}
 	d.offline = &offline{store: store, listener: control.NewMemory(), server: handler.HTTPServer()}
-	go d.offline.server.Serve(d.offline.listener)
+	// Should it panic, the listener is closed: the command fails.
+	go web.Guard(log, func() { _ = d.offline.server.Serve(d.offline.listener) })
 	return nil
+}
+
+// onlyPanics is the log of a handler in the process of a command: what is to be
+// said, the command says, and there is no other place for a panic.
+type onlyPanics struct{ slog.Handler }
+
+// Handle implements slog.Handler. Only what tells of a panic has a stack.
+func (h onlyPanics) Handle(ctx context.Context, r slog.Record) (err error) {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "stack" {
+			err = h.Handler.Handle(ctx, r)
+		}
+		return a.Key != "stack"
+	})
+	return err
 }
 
 // close writes down what is left to write and gives the file back.

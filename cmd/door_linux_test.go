@@ -166,6 +166,11 @@ func TestMadeByRoot(t *testing.T) {
 	s = root.serve(t)
 	root.ok(t, "token", "create", "--name", "beside root's server")
 	belongs()
+	// The service's user reaches it and is not its owner.
+	if r := service.want(t, exitDenied, "token", "list"); r.stdout != "" || !strings.Contains(r.stderr, "does not know you as its owner\n  run the command as the user of the server") {
+		t.Errorf("the service's user is told: %v", r)
+	}
+	service.ok(t, "health")
 	s.end()
 	root.ok(t, "restore", backup)
 	belongs()
@@ -193,15 +198,58 @@ func TestLongPathOfAnother(t *testing.T) {
 	s.end()
 }
 
-// TestUmask makes everything private although nothing is masked.
+// TestFolderOfAnother has a server whose user may not make the control socket.
+func TestFolderOfAnother(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	data := openDir(t)
+	p := program{data: data}
+	p.ok(t, "token", "create")
+	if err := os.Chown(p.store(), nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	p.uid = nobody
+	p.ok(t, "token", "create")
+	r := p.want(t, exitDenied, "serve", "--addr", "127.0.0.1:0")
+	if !strings.Contains(r.stderr, filepath.Join(data, control.Name)+" can't be made: permission denied") || !strings.Contains(r.stderr, "chown") || strings.Contains(r.stderr, "bind") {
+		t.Errorf("serve says: %s", r.stderr)
+	}
+}
+
+// TestReadOnlyDisk tells what keeps a store on it from being opened.
+func TestReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t)
+	p := program{data: dir}
+	p.ok(t, "token", "create")
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{dir, filepath.Join(dir, "new")} {
+		p.data = data
+		if r := p.want(t, exitFailure, "token", "create"); !strings.Contains(r.stderr, "the file system of "+data+" is read-only") {
+			t.Errorf("token create says: %s", r.stderr)
+		}
+	}
+}
+
+// TestUmask makes everything private although nothing is masked, and leaves
+// it to its owner although everything is.
 func TestUmask(t *testing.T) {
+	t.Parallel()
+	for _, umask := range []string{"0", "0777", "0277"} {
+		t.Run(umask, func(t *testing.T) { testUmask(t, umask) })
+	}
+}
+
+func testUmask(t *testing.T, umask string) {
 	t.Parallel()
 	data := newData(t)
 	work := filepath.Dir(data)
 	p := program{data: data}
-	wide := func(args ...string) {
+	masked := func(args ...string) {
 		t.Helper()
-		if out, err := p.unmasked(t.Context(), args...).CombinedOutput(); err != nil {
+		if out, err := p.masked(t.Context(), umask, args...).CombinedOutput(); err != nil {
 			t.Errorf("husk %q: %v\n%s", args, err, out)
 		}
 	}
@@ -212,20 +260,21 @@ func TestUmask(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v (%v)", filepath.Join(path...), info.Mode().Perm(), want, err)
 		}
 	}
-	wide("token", "create", "--output", filepath.Join(work, "token"))
+	masked("token", "create", "--output", filepath.Join(work, "token"))
 	mode(0o700, data)
 	mode(0o600, data, embedded.file)
 	mode(0o600, work, "token")
-	wide("backup", "--output", filepath.Join(work, "backup.tar"))
+	masked("backup", "--output", filepath.Join(work, "backup.tar"))
 	mode(0o600, work, "backup.tar")
-	wide("restore", filepath.Join(work, "backup.tar"))
+	masked("restore", filepath.Join(work, "backup.tar"))
 	mode(0o600, data, embedded.file)
 	mode(0o600, data, embedded.file+".before-restore")
-	wide("restore", filepath.Join(work, "backup.tar"), "--data", filepath.Join(work, "deep", "new"))
+	masked("restore", filepath.Join(work, "backup.tar"), "--data", filepath.Join(work, "deep", "new"))
+	mode(0o700, work, "deep")
 	mode(0o700, work, "deep", "new")
 	mode(0o600, work, "deep", "new", embedded.file)
 
-	s := run(t, p.unmasked(context.Background(), "serve", "--addr", "127.0.0.1:0"))
+	s := run(t, p.masked(context.Background(), umask, "serve", "--addr", "127.0.0.1:0"))
 	s.ready()
 	mode(0o600, data, control.Name)
 	s.end()
@@ -383,7 +432,7 @@ func TestDamagedStores(t *testing.T) {
 				{"backup", "--output", filepath.Join(p.data, "backup.tar")},
 			} {
 				r := p.want(t, exitInvalid, args...)
-				if r.stdout != "" || !strings.Contains(r.stderr, p.store()) || !strings.Contains(r.stderr, test.says) {
+				if r.stdout != "" || strings.Count(r.stderr, p.store()) != 1 || !strings.Contains(r.stderr, test.says) {
 					t.Errorf("husk %q: %v", args, r)
 				}
 			}

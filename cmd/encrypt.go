@@ -96,9 +96,9 @@ func (r *recipients) GetSlice() []string { return append([]string{}, *r...) }
 // readRecipients reads a file of recipients: one a line, empty lines and those
 // that begin with # aside.
 func (a *app) readRecipients(name string) (found []string, err error) {
-	text, err := a.readSmall(name)
+	text, err := a.readSmall(name, "the recipients of --recipients-file")
 	if err != nil {
-		return nil, &failure{code: exitFailure, err: err, what: "the recipients file can't be read: " + plainPathError(err)}
+		return nil, unreadable("recipients", err)
 	}
 	n := 0
 	for line := range strings.Lines(string(text)) {
@@ -118,6 +118,14 @@ func (a *app) readRecipients(name string) (found []string, err error) {
 	return found, nil
 }
 
+func unreadable(kind string, err error) error {
+	var own *failure
+	if errors.As(err, &own) {
+		return err
+	}
+	return &failure{code: exitFailure, err: err, what: "the " + kind + " file can't be read: " + plainPathError(err)}
+}
+
 const (
 	ageHeader = "age-encryption.org/" // how an encrypted file begins
 	ageArmor  = "-----BEGIN AGE ENCRYPTED FILE-----"
@@ -132,9 +140,9 @@ func (a *app) readIdentities(name string) (identities, error) {
 	if name == "" {
 		return nil, nil
 	}
-	text, err := a.readSmall(name)
+	text, err := a.readSmall(name, "the secret key of --identity-file")
 	if err != nil {
-		return nil, &failure{code: exitFailure, err: err, what: "the identity file can't be read: " + plainPathError(err)}
+		return nil, unreadable("identity", err)
 	}
 	if bytes.HasPrefix(text, []byte(ageHeader)) || bytes.HasPrefix(text, []byte(ageArmor)) {
 		return nil, &failure{code: exitFailure, what: "the identity file is protected by a passphrase, which husk does not ask for",

@@ -27,8 +27,7 @@ func (a *app) keyListCommand() *cobra.Command {
 			return a.use(ctx, false, func(s *session) error {
 				header := []string{"ID", "SIGNS", "CREATED", "RETIRED", "ENDS"}
 				return printAll(a, api.All(ctx, api.ListOptions{}, s.SearchKeys), header, func(k api.Key) []string {
-					signs := map[bool]string{true: "yes", false: "no"}[k.Signing]
-					return []string{k.ID, signs, timeText(k.Created), optionalTimeText(k.Retired), optionalTimeText(k.Ends)}
+					return []string{k.ID, yesNo(k.Signing), timeText(k.Created), optionalTimeText(k.Retired), optionalTimeText(k.Ends)}
 				})
 			})
 		},

@@ -35,8 +35,6 @@ func (a *app) backups() (b web.Backups, err error) {
 		return b, nil
 	case b.Every < time.Minute:
 		return b, usage("backup-every is a minute at least", "24h is the default")
-	case b.Keep < 1:
-		return b, usage("backup-keep is 1 at least", "14 is the default")
 	}
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
 		return b, err
@@ -112,7 +110,9 @@ func (m *monitoring) serve(log *slog.Logger) {
 	}
 	log.Info("metrics are served", "metrics_addr", m.listener.Addr().String())
 	go func() {
-		if err := m.server.Serve(m.listener); !errors.Is(err, http.ErrServerClosed) {
+		err := errors.New("a panic")
+		web.Guard(log, func() { err = m.server.Serve(m.listener) })
+		if !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics are not served any more", "error", err)
 		}
 	}()

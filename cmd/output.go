@@ -93,6 +93,13 @@ func optionalTimeText(t *time.Time) string {
 	return timeText(*t)
 }
 
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
 // expiryText is an expire_in for a table.
 func expiryText(seconds int64) string {
 	if seconds < 0 {
@@ -125,17 +132,33 @@ func printError(w io.Writer, err error) {
 // printAll writes every hit of a list: an array of what the hits hold for
 // --json, else a table of the rows.
 func printAll[T any](a *app, hits func(func(api.Hit[T], error) bool), header []string, row func(T) []string) error {
+	return printColumns(a, hits, header, len(header), row)
+}
+
+// printColumns is printAll with columns that are for few rows: what follows
+// the first always ones is left out where it says nothing of any row.
+func printColumns[T any](a *app, hits func(func(api.Hit[T], error) bool), header []string, always int, row func(T) []string) error {
 	items := []T{}
 	rows := [][]string{}
+	last := always
 	for hit, err := range hits {
 		if err != nil {
 			return err
 		}
 		items = append(items, hit.Source)
-		rows = append(rows, row(hit.Source))
+		cells := row(hit.Source)
+		for i := last; i < len(cells); i++ {
+			if cells[i] != "-" {
+				last = i + 1
+			}
+		}
+		rows = append(rows, cells)
 	}
 	if a.settings.JSON {
 		return a.printJSON(items)
 	}
-	return a.table(header, rows)
+	for i := range rows {
+		rows[i] = rows[i][:last]
+	}
+	return a.table(header[:last], rows)
 }

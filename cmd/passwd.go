@@ -53,10 +53,10 @@ func (a *app) passwd(ctx context.Context, o passwdOptions) error {
 		who = db.SingleUser
 	}
 	return a.use(ctx, true, func(s *session) error {
-		if _, err := s.UpdateUser(ctx, who, api.UserUpdate{Password: &pass}); err != nil {
-			return err
+		out, err := s.UpdateUser(ctx, who, api.UserUpdate{Password: &pass})
+		if err != nil {
+			return absentUser(err, who)
 		}
-		a.say("The password of %s is set; its sessions have ended. API tokens stay: 'husk token revoke' ends them.", printable(who))
-		return nil
+		return a.done(out, "The password of %s is set; its sessions have ended. API tokens stay: 'husk token revoke' ends them.", who)
 	})
 }

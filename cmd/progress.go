@@ -51,7 +51,7 @@ func (a *app) progress(what string, total int64, text func(int64) string) *progr
 	tick := time.NewTicker(progressEvery)
 	p.drawing.Go(func() {
 		defer tick.Stop()
-		p.drawAt(tick.C)
+		_ = a.guard(func() error { p.drawAt(tick.C); return nil })
 	})
 	return p
 }

@@ -75,7 +75,10 @@ func typed[T any](a *app, read func() (T, error)) (text T, err error) {
 	var failed error
 	go func() {
 		defer close(done)
-		answer, failed = read()
+		failed = a.guard(func() (err error) {
+			answer, err = read()
+			return err
+		})
 	}()
 	select {
 	case <-done:
@@ -85,9 +88,22 @@ func typed[T any](a *app, read func() (T, error)) (text T, err error) {
 	}
 }
 
+// takeStdin says what stdin is going to be read for: it can be so once, and who
+// asks for two secrets from there would get a part of one.
+func (a *app) takeStdin(what string) error {
+	if a.stdinFor != "" {
+		return usage("stdin can't be read for "+what+": it was read for "+a.stdinFor, "put one of them into a file")
+	}
+	a.stdinFor = what
+	return nil
+}
+
 // passwordLine reads one line of stdin and strips exactly one line end, LF or
 // CRLF. Everything else belongs to the password.
 func (a *app) passwordLine() (string, error) {
+	if err := a.takeStdin("the password"); err != nil {
+		return "", err
+	}
 	line, err := typed(a, func() ([]byte, error) { return bufio.NewReader(io.LimitReader(a.stdin, 64<<10)).ReadBytes('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the password from stdin: %w", err)

@@ -33,6 +33,9 @@ age-keygen writes it.`,
   husk restore husk.tar.age --identity-file key.txt`,
 		Args: one("the FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := onFile(cmd); err != nil {
+				return err
+			}
 			if err := a.confirm("Replace the store in " + a.settings.Data + " by that of " + printable(args[0]) + "?"); err != nil {
 				return err
 			}
@@ -53,7 +56,7 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 		return &failure{code: exitFailure, err: err, what: "the backup can't be read: " + plainPathError(err)}
 	}
 	defer in.Close()
-	forget, err := a.makeFolder()
+	forget, err := a.makeDataFolder()
 	if err != nil {
 		return a.explainStore(err)
 	}
@@ -80,16 +83,13 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 	return nil
 }
 
-// makeFolder makes the data folder where there is none. forget takes it away
-// again, if nothing was put in.
-func (a *app) makeFolder() (forget func(), err error) {
+// makeDataFolder makes the data folder where there is none. forget takes it
+// away again, if nothing was put in.
+func (a *app) makeDataFolder() (forget func(), err error) {
 	if _, err := os.Stat(a.settings.Data); err == nil {
 		return func() {}, nil
 	}
-	if err := os.MkdirAll(a.settings.Data, 0o700); err != nil {
-		return nil, err
-	}
-	return func() { os.Remove(a.settings.Data) }, syncDir(filepath.Dir(a.settings.Data))
+	return func() { os.Remove(a.settings.Data) }, makeFolder(a.settings.Data)
 }
 
 // holdStore locks the present store, where there is one, whatever is in it: a
@@ -116,7 +116,7 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, ab
 	if !absent { // else nothing is held
 		a.removeLeftovers()
 	}
-	f, err := os.CreateTemp(a.settings.Data, ".husk-restore-*") // 0600
+	f, err := createPrivate(a.settings.Data, ".husk-restore-*")
 	if err != nil {
 		return m, a.explainCopy(err)
 	}
@@ -199,7 +199,9 @@ func (a *app) explainCopy(err error) error {
 func (a *app) proveCopy(ctx context.Context, path string, m api.Manifest) error {
 	p := a.progress("checking", 0, countText)
 	defer p.end()
+	var o db.Options
 	if m.Schema < db.SchemaVersion {
+		o.Keep = func(context.Context, db.Schema) error { return nil } // it is the copy
 		own, err := duplicate(path)
 		if err != nil {
 			return a.explainCopy(err)
@@ -207,7 +209,7 @@ func (a *app) proveCopy(ctx context.Context, path string, m api.Manifest) error 
 		defer removeOld(filepath.Dir(own), filepath.Base(own), 0) // and what was kept beside it
 		path = own
 	}
-	counts, err := a.walkCopy(ctx, path)
+	counts, err := walkCopy(ctx, path, o)
 	switch {
 	case err != nil:
 		return err
@@ -219,13 +221,13 @@ func (a *app) proveCopy(ctx context.Context, path string, m api.Manifest) error 
 
 // walkCopy opens a copy of a store, reads every page and record of it, and
 // returns how much there is of what.
-func (a *app) walkCopy(ctx context.Context, path string) (counts map[string]int64, err error) {
+func walkCopy(ctx context.Context, path string, o db.Options) (counts map[string]int64, err error) {
 	e, err := embedded.open(path, time.Second)
 	if err != nil {
 		return nil, errNoBackup("its store can't be opened", err)
 	}
 	defer e.Close()
-	store, err := db.Open(ctx, e, db.Options{})
+	store, err := db.Open(ctx, e, o)
 	switch {
 	case errors.Is(err, db.ErrNewer):
 		return nil, &failure{code: exitInvalid, err: err, what: "the backup is of a newer husk: " + err.Error()}

@@ -55,7 +55,7 @@ func (a *app) roleShowCommand() *cobra.Command {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				out, err := s.GetRole(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return absent(err, "role", args[0])
 				}
 				r := out.Source
 				if a.settings.JSON {
@@ -157,7 +157,7 @@ func (a *app) roleDeleteCommand() *cobra.Command {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				out, err := s.DeleteRole(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return absent(err, "role", args[0])
 				}
 				return a.done(out, "Role %s is deleted.", args[0])
 			})
@@ -167,6 +167,18 @@ func (a *app) roleDeleteCommand() *cobra.Command {
 
 // gone is what a look-up answers for a thing that is not there.
 func gone(err error) bool { return isStatus(err, http.StatusNotFound) }
+
+// absent says which thing it is that is not there, where err says no more
+// than that something is not.
+func absent(err error, what, name string) error {
+	var answer *api.Error
+	if !errors.As(err, &answer) || answer.Detail.Code != "not_found" || name == "" {
+		return err // also a 404 of what is no husk
+	}
+	return &failure{code: exitNotFound, err: err, what: "there is no " + what + " " + printable(name), next: "see 'husk " + what + " list'"}
+}
+
+func absentUser(err error, who string) error { return absent(err, "user", who) }
 
 // isStatus tells whether the server refused with that status.
 func isStatus(err error, status int) bool {

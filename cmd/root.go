@@ -2,15 +2,14 @@ package cmd
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // app is one run of the program: its streams, its environment and what its
@@ -21,6 +20,7 @@ type app struct {
 	stderr io.Writer
 	getenv func(string) string
 
+	stdinFor    string          // what stdin was read for; "": nothing yet
 	interrupted <-chan struct{} // closed by a signal
 	settings    settings
 	resolved    *resolution // where the settings came from
@@ -39,13 +39,32 @@ func Main() int {
 
 func (a *app) run(ctx context.Context, args []string) int {
 	a.interrupted = ctx.Done()
-	root := a.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := a.execute(ctx, args)
 	if err != nil {
 		printError(a.stderr, err)
 	}
 	return exitCode(err)
+}
+
+func (a *app) execute(ctx context.Context, args []string) error {
+	return a.guard(func() error {
+		root := a.root()
+		root.SetArgs(args)
+		return root.ExecuteContext(ctx)
+	})
+}
+
+// guard runs a command, or a goroutine of one, and makes an error of its
+// panic, after it has shown where that came from. The runtime would end the
+// process with 2, which says that the command was called wrongly.
+func (a *app) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(a.stderr, "%s\n", debug.Stack())
+			err = &failure{code: exitFailure, what: fmt.Sprintf("husk itself is at fault: %v", p), next: "please report it with the lines above"}
+		}
+	}()
+	return f()
 }
 
 func (a *app) root() *cobra.Command {
@@ -75,7 +94,7 @@ Every command works offline, beside the running server, and remote with
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
-		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(),
+		a.sessionCommand(), a.roleCommand(), a.keyCommand(), a.auditCommand(), a.explainCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
 		a.manCommand(), a.configCommand(),
 	)
@@ -83,13 +102,31 @@ Every command works offline, beside the running server, and remote with
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = cobra.ArbitraryArgs, group // an unknown shell is a misuse
 	}
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Run, help.RunE = nil, helpOn
+	}
 	return root
+}
+
+// helpOn is 'husk help COMMAND'. A command that there is not is a misuse here
+// too.
+func helpOn(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	switch {
+	case err != nil:
+		return err
+	case len(rest) > 0 && about.HasSubCommands():
+		return group(about, rest)
+	}
+	about.InitDefaultHelpFlag()
+	return about.Help()
 }
 
 // prepare checks the flags against each other and fills the settings.
 func (a *app) prepare(cmd *cobra.Command) error {
-	if err := cmd.ValidateFlagGroups(); err != nil {
-		return usage(err.Error(), "see '"+cmd.CommandPath()+" --help'")
+	if err := checkFlagGroups(cmd); err != nil {
+		return err
 	}
 	return a.configure(cmd)
 }
@@ -122,24 +159,6 @@ func nearest(name string, candidates []string) string {
 	return ""
 }
 
-// flagError makes a usage error of what pflag refused, with a hint for a
-// mistyped name.
-func flagError(cmd *cobra.Command, err error) error {
-	var unknown interface{ GetSpecifiedName() string }
-	next := "see '" + cmd.CommandPath() + " --help'"
-	if errors.As(err, &unknown) && strings.HasPrefix(err.Error(), "unknown flag") {
-		if near := nearest(unknown.GetSpecifiedName(), flagNames(cmd)); near != "" {
-			next = "did you mean --" + near + "?"
-		}
-	}
-	var bad *pflag.InvalidValueError
-	if errors.As(err, &bad) && bad.GetFlag().Value.Type() == (&recipients{}).Type() {
-		// pflag repeats the value, which may be the secret half of the pair.
-		return usage("--"+bad.GetFlag().Name+": "+errRecipient.Error(), next)
-	}
-	return usage(err.Error(), next)
-}
-
 // none and one check the number of positional arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
@@ -159,7 +178,7 @@ func one(what string) cobra.PositionalArgs {
 
 func atMostOne(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > 1 {
+		if len(args) > 1 || (len(args) == 1 && args[0] == "") { // empty is not absent, which means another thing
 			return usage(cmd.CommandPath()+" takes at most one argument: "+what, "see '"+cmd.CommandPath()+" --help'")
 		}
 		return nil

@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,9 +53,10 @@ var transports = []string{overOffline, overSocket, overRemote}
 //	mode FILE 0600         the permission bits of a file
 //	serve [ARG...]         a server on the data folder; URL is set
 //	stopserve              stop it by SIGTERM; what it kept in memory is written
-//	restart                the same and a new server, where one runs
+//	restart [ARG...]       the same and a new server, where one runs
 //	damage OLD NEW         replace bytes of the same number in the store, as a
 //	                       bad disk does, with the server stopped meanwhile
+//	damageroot             zero the page that leads to all others, likewise
 //	begin husk ARG...      run husk beside the script
 //	tells REGEXP           wait until its stdout matches
 //	ends N                 SIGTERM ends it; its exit code is N
@@ -204,22 +206,23 @@ func (s *script) learn(text string) (made []string) {
 }
 
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"store":     store,
-	"pipe":      pipe,
-	"exits":     exits,
-	"becomes":   becomes,
-	"setenv":    setenv,
-	"json":      wantJSON,
-	"jsonenv":   jsonenv,
-	"mode":      wantMode,
-	"serve":     serve,
-	"stopserve": stopserve,
-	"restart":   restart,
-	"damage":    damage,
-	"begin":     begin,
-	"tells":     tells,
-	"ends":      ends,
-	"http":      request,
+	"store":      store,
+	"pipe":       pipe,
+	"exits":      exits,
+	"becomes":    becomes,
+	"setenv":     setenv,
+	"json":       wantJSON,
+	"jsonenv":    jsonenv,
+	"mode":       wantMode,
+	"serve":      serve,
+	"stopserve":  stopserve,
+	"restart":    restart,
+	"damage":     damage,
+	"damageroot": damageRoot,
+	"begin":      begin,
+	"tells":      tells,
+	"ends":       ends,
+	"http":       request,
 }
 
 // need fails a script that calls a command in a way that it has not.
@@ -409,17 +412,17 @@ func stopserve(ts *testscript.TestScript, neg bool, args []string) {
 
 func restart(ts *testscript.TestScript, neg bool, args []string) {
 	s := scriptOf(ts)
-	need(ts, !neg && len(args) == 0, "restart")
+	need(ts, !neg, "restart [ARG...]")
 	if s.server == nil {
 		return
 	}
 	s.endServer()
-	s.serveAgain(ts)
+	s.serveAgain(ts, args...)
 }
 
 // serveAgain starts a server on the store that was served before.
-func (s *script) serveAgain(ts *testscript.TestScript) {
-	s.startServer(s.storeFolder())
+func (s *script) serveAgain(ts *testscript.TestScript, args ...string) {
+	s.startServer(s.storeFolder(), args...)
 	s.setURL(ts)
 	if s.transport == overRemote {
 		ts.Setenv("HUSK_SERVER", s.server.url())
@@ -438,6 +441,30 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the store does not hold %s", args[0])
 	}
 	ts.Check(os.WriteFile(file, bytes.ReplaceAll(text, []byte(args[0]), []byte(args[1])), 0o600))
+	s.damaged = true
+	if runs {
+		s.serveAgain(ts)
+	}
+}
+
+// damageRoot finds the page in the header of the newest commit: in each of the
+// first two pages, 16 bytes on, stand the root at 16 and the commit's number at
+// 48, in the machine's byte order.
+func damageRoot(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 0, "damageroot")
+	s := scriptOf(ts)
+	runs := s.server != nil
+	s.endServer()
+	file := filepath.Join(s.storeFolder(), embedded.file)
+	text, err := os.ReadFile(file)
+	ts.Check(err)
+	size := os.Getpagesize()
+	header := text[16:]
+	if second := text[size+16:]; binary.NativeEndian.Uint64(second[48:]) > binary.NativeEndian.Uint64(header[48:]) {
+		header = second
+	}
+	clear(text[int(binary.NativeEndian.Uint64(header[16:]))*size:][:size])
+	ts.Check(os.WriteFile(file, text, 0o600))
 	s.damaged = true
 	if runs {
 		s.serveAgain(ts)
@@ -575,9 +602,15 @@ var incomparable = []struct {
 	{regexp.MustCompile(`\d+ \(1 to \d+\)|(records: +)\d+`), "$1<number>"},
 	{regexp.MustCompile(`\d+ bytes`), "<size>"},
 	{regexp.MustCompile(`("last_used": |"last_ip": )("[^"]*"|null)`), "$1<use>"}, // written down later by a server
+	{regexp.MustCompile(`(?m)^(<id> .* (?:never|<time>)) +(?:<time> +[0-9a-f.:]+|- +-)( +valid until .*| +-)?$`), "$1 <use>$2"},
 	{regexp.MustCompile(`answered by: .*`), "answered by: <whom>"},
 	{regexp.MustCompile(`(?s)\Amanifest\.json\x00.*`), "<backup>"},
+	{regexp.MustCompile(`[0-9a-f]{12}-[0-9a-z]+`), "<request>"},
+	{regexp.MustCompile(`\d+ s ago`), "<ago>"},
+	{regexp.MustCompile(`<ago> by (?:uid \d+|coco-default-user)`), "<ago> by <who>"},
 	{regexp.MustCompile(` +`), " "},
+	{regexp.MustCompile(`(?m)^actor: .*\ntransport: .*\nfrom: .*`), "<who>"},
+	{regexp.MustCompile(`(?m)^\d+ (\S+ (?:ok|refused) \S+ \d+)$`), "<number> $1"},
 	{regexp.MustCompile(`(?m)^\d+ (<time> \S+ (?:ok|refused)) (?:uid \d+|\S+) (\S+) \S+ (\d+)$`), "<number> $1 <who> $2 <where> $3"},
 }
 

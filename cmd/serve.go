@@ -43,7 +43,12 @@ file.`,
   husk serve --addr 127.0.0.1:9000 --public-url https://id.example.com
   husk serve --addr :443 --tls-cert fullchain.pem --tls-key privkey.pem`,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onFile(cmd); err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), cmd)
+		},
 	}
 	addServeFlags(cmd.Flags())
 	return cmd
@@ -144,25 +149,27 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 // a look at the TLS files, reloads. The watchdog is told until the end, also
 // while the server drains.
 func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Store, hangups <-chan os.Signal) (stop func()) {
-	context.AfterFunc(ctx, func() { s.manager.notify(s.log.Logger, "STOPPING=1") })
+	log := s.log.Logger
+	context.AfterFunc(ctx, func() { web.Guard(log, func() { s.manager.notify(log, "STOPPING=1") }) })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
-	working.Go(func() {
-		s.manager.watch(ctx, s.log.Logger, func(ctx context.Context) error {
+	start := func(f func()) { working.Go(func() { web.Guard(log, f) }) }
+	start(func() {
+		s.manager.watch(ctx, log, func(ctx context.Context) error {
 			_, err := store.Schema(ctx)
 			return err
 		})
 	})
 	if s.tls != nil {
-		working.Go(func() { s.tls.watch(ctx) })
+		start(func() { s.tls.watch(ctx) })
 	}
-	working.Go(func() {
+	start(func() {
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				s.reload(cmd)
+				web.Guard(log, func() { s.reload(cmd) })
 			}
 		}
 	})
@@ -319,7 +326,8 @@ func (a *app) listenControl() (net.Listener, error) {
 	}
 	l, err := control.Listen(path)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, &failure{code: exitDenied, err: err, what: err.Error()}
+		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + path + " can't be made: " + fs.ErrPermission.Error(),
+			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}
 	return l, err
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"iter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,10 +13,10 @@ import (
 func (a *app) sessionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "session",
-		Short: "List and end sign-ins",
+		Short: "List, show and end sign-ins",
 		RunE:  group,
 	}
-	cmd.AddCommand(a.sessionListCommand(), a.sessionRevokeCommand())
+	cmd.AddCommand(a.sessionListCommand(), a.sessionShowCommand(), a.sessionRevokeCommand())
 	return cmd
 }
 
@@ -29,9 +30,9 @@ func (a *app) sessionListCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				header := []string{"ID", "USER", "CREATED", "EXPIRES", "LAST SEEN", "FROM", "USER AGENT"}
-				return printAll(a, sessionsOf(cmd.Context(), s, user), header, func(r api.Session) []string {
+				return absentUser(printAll(a, sessionsOf(cmd.Context(), s, user), header, func(r api.Session) []string {
 					return []string{r.ID, r.UserName, timeText(r.Created), timeText(r.Expires), timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
-				})
+				}), user)
 			})
 		},
 	}
@@ -41,6 +42,77 @@ func (a *app) sessionListCommand() *cobra.Command {
 
 func sessionsOf(ctx context.Context, s *session, user string) iter.Seq2[api.Hit[api.Session], error] {
 	return api.All(ctx, api.ListOptions{Filter: map[string]string{"user": user}}, s.SearchSessions)
+}
+
+func (a *app) sessionShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show a sign-in and what it may do, or why it is refused",
+		Long: `Show a sign-in and what it may do, or why it is refused: that it ended, who ended
+it and when. The id is what 'husk session list' prints, and the target of the
+sign-in's entry in the audit log.
+
+It ends with 7 where the sign-in is refused, and with 3 where nothing is known
+of it. Of one that is gone there is only what the audit log has, which needs
+generic#security:audit/search.`,
+		Example: `  husk session show 0f5c…
+  husk audit list --action session.login --since 24h`,
+		Args: one("the id"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.use(cmd.Context(), false, func(s *session) error { return a.sessionShow(cmd.Context(), s, args[0]) })
+		},
+	}
+}
+
+// sessionReport is what show finds out; --json prints it.
+type sessionReport struct {
+	ID      string              `json:"id"`
+	Valid   bool                `json:"valid"`
+	Session *api.SessionDetails `json:"session"` // null where it is gone
+	why
+}
+
+func (a *app) sessionShow(ctx context.Context, s *session, id string) error {
+	h := &historian{Client: s.Client, now: time.Now()}
+	r := sessionReport{ID: id}
+	found, err := s.GetSession(ctx, id)
+	switch {
+	case gone(err):
+		r.why = h.goneSession(ctx, id)
+	case err != nil:
+		return err
+	default:
+		r.Session, r.Valid = &found.Source, found.Source.Valid
+		r.why = h.explain(ctx, found.Source.Worth, id, found.Source.User, found.Source.Expires)
+	}
+	if a.settings.JSON {
+		err = a.printJSON(r)
+	} else {
+		err = a.pairs(r.pairs()...)
+	}
+	if err != nil || r.Valid {
+		return err
+	}
+	code := exitInvalid
+	if r.Code == codeUnknown {
+		code = exitNotFound
+	}
+	return &failure{code: code, what: "the session is not valid: " + r.Reason}
+}
+
+func (r *sessionReport) pairs() []string {
+	p := []string{"id", r.ID}
+	if d := r.Session; d != nil {
+		p = append(p, "user", d.UserName, "created", timeText(d.Created), "expires", timeText(d.Expires),
+			"last seen", timeText(d.LastSeen), "from", orDash(d.IP), "user agent", orDash(d.UserAgent))
+		if d.Valid && d.MustChange {
+			p = append(p, "limited", "the password was generated: until it is changed it may do no more than that")
+		}
+		if d.Valid {
+			p = append(p, "may", listText(d.Permissions))
+		}
+	}
+	return append(append(p, "valid", yesNo(r.Valid)), r.why.pairs()...)
 }
 
 func (a *app) sessionRevokeCommand() *cobra.Command {
@@ -61,14 +133,14 @@ func (a *app) sessionRevokeCommand() *cobra.Command {
 				if o.id != "" {
 					out, err := s.EndSession(ctx, o.id)
 					if err != nil {
-						return err
+						return absent(err, "session", o.id)
 					}
 					return a.done(out, "Session %s has ended.", o.id)
 				}
-				return revokeAll(a, sessionsOf(ctx, s, o.user), "session", func(id string) error {
+				return absentUser(revokeAll(a, sessionsOf(ctx, s, o.user), "session", func(id string) error {
 					_, err := s.EndSession(ctx, id)
 					return err
-				})
+				}), o.user)
 			})
 		},
 	}

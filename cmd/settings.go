@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -65,20 +66,20 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("tls-cert", "", "PEM file with the TLS certificate and its chain; read again when it changes")
 	f.String("tls-key", "", "PEM file with the private key of --tls-cert")
 	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
-	f.Var(newDuration(24*time.Hour), "session-ttl", "absolute life of a sign-in")
+	f.Var(newBounded(24*time.Hour, time.Second, 0), "session-ttl", "absolute life of a sign-in")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
-	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API with a token; repeatable")
-	f.Int("login-attempts", 5, "wrong passwords in a row for an account before the next try waits")
-	f.Int("login-address-attempts", 20, "wrong passwords from an address before the next try waits")
-	f.Var(newDuration(15*time.Second), "login-delay", "the first wait; it doubles with each wrong password")
-	f.Var(newDuration(time.Hour), "login-max-delay", "the longest wait, an hour at most")
+	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API, without cookies; repeatable")
+	f.Var(&countValue{5, web.MaxAttempts}, "login-attempts", "wrong passwords in a row for an account before the next try waits, 100 at most")
+	f.Var(&countValue{20, math.MaxInt32}, "login-address-attempts", "wrong passwords from an address before the next try waits")
+	f.Var(newBounded(15*time.Second, 0, web.MaxDelay), "login-delay", "the first wait; it doubles with each wrong password")
+	f.Var(newBounded(time.Hour, 0, web.MaxDelay), "login-max-delay", "the longest wait, an hour at most")
 	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
 	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
 	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest regular backup may become, a minute at least")
-	f.Int("backup-keep", 14, "how many regular backups are kept")
+	f.Var(&countValue{14, 100_000}, "backup-keep", "how many regular backups are kept")
 	f.Var(&recipients{}, "backup-recipient", "age recipient (age1…) to which regular backups are encrypted; repeatable")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
@@ -171,6 +172,9 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 			}
 		}
 	}
+	if text(r.FlagSet, "data") == "" { // what an unset variable leaves: not the folder that one is in
+		return nil, usage("--data names no folder", "give one, or leave it out for the default")
+	}
 	// What is relative is so to where the program was started.
 	data, err := filepath.Abs(text(r.FlagSet, "data"))
 	if err != nil {
@@ -208,16 +212,7 @@ func copyValue(to, from pflag.Value) {
 }
 
 // set sets a value from text, with an error for people.
-func set(v pflag.Value, text string) error {
-	err := v.Set(text)
-	switch {
-	case err != nil && v.Type() == "bool":
-		return errors.New("it is true or false")
-	case err != nil && strings.HasPrefix(v.Type(), "int"):
-		return errors.New("it is a whole number")
-	}
-	return err
-}
+func set(v pflag.Value, text string) error { return valueError(v, v.Set(text)) }
 
 // envName is the variable of a setting: HUSK_PUBLIC_URL for public-url.
 func envName(flag string) string {
@@ -227,7 +222,7 @@ func envName(flag string) string {
 // take copies the values of the flags, whose names and types are those of
 // addGlobalFlags and addServeFlags.
 func (s *settings) take(f *pflag.FlagSet) error {
-	var errs [7]error
+	var errs [4]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
@@ -238,11 +233,10 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	}
 	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
 	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
-	s.Tries.Account, errs[3] = f.GetInt("login-attempts")
-	s.Tries.Address, errs[4] = f.GetInt("login-address-attempts")
+	s.Tries.Account, s.Tries.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
 	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
-	s.BackupKeep, errs[6] = f.GetInt("backup-keep")
-	s.AuditEntries, errs[5] = f.GetInt64("audit-entries")
+	s.BackupKeep = count(f, "backup-keep")
+	s.AuditEntries, errs[3] = f.GetInt64("audit-entries")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")
 	s.AccessLog, errs[2] = f.GetBool("access-log")
@@ -252,8 +246,13 @@ func (s *settings) take(f *pflag.FlagSet) error {
 func text(f *pflag.FlagSet, name string) string { return f.Lookup(name).Value.String() }
 
 func duration(f *pflag.FlagSet, name string) time.Duration {
+	if v, ok := f.Lookup(name).Value.(*boundedDuration); ok {
+		return time.Duration(v.durationValue)
+	}
 	return time.Duration(*f.Lookup(name).Value.(*durationValue))
 }
+
+func count(f *pflag.FlagSet, name string) int { return f.Lookup(name).Value.(*countValue).n }
 
 func flagNames(cmd *cobra.Command) (names []string) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"husk/db"
@@ -25,6 +26,17 @@ type engine struct {
 	lock func(path string, wait time.Duration) (release func() error, err error)
 	// compact writes a copy without free pages.
 	compact func(ctx context.Context, e db.Engine, path string) error
+	// look takes the lock of a file that may be too damaged to be opened.
+	look func(path string, wait time.Duration) (damagedFile, error)
+	// fill makes a file of what write puts in.
+	fill func(path string, write func(db.Tx) error) error
+}
+
+// damagedFile is a store's file without its engine.
+type damagedFile interface {
+	Unreadable() error // why nothing can be read; nil: something can
+	Walk(ctx context.Context, record func(bucket string, key, value []byte), report func(error)) error
+	Close() error
 }
 
 var embedded = engine{
@@ -42,6 +54,14 @@ var embedded = engine{
 	compact: func(ctx context.Context, e db.Engine, path string) error {
 		return bolt.Compact(ctx, e.(*bolt.Engine), path)
 	},
+	look: func(path string, wait time.Duration) (damagedFile, error) {
+		f, err := bolt.OpenFile(path, wait)
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
+	},
+	fill: bolt.Fill,
 }
 
 func (a *app) storePath() string { return filepath.Join(a.settings.Data, embedded.file) }
@@ -58,7 +78,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 	if err != nil {
 		return nil, a.explainStore(err)
 	}
-	store, err := db.Open(ctx, e, db.Options{})
+	store, err := db.Open(ctx, e, db.Options{Keep: func(ctx context.Context, schema db.Schema) error { return a.keepSchema(ctx, e, schema) }})
 	if err != nil {
 		e.Close()
 		return nil, a.explainStore(err)
@@ -69,7 +89,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 // makeStore makes folder and store where they are absent. Of several processes
 // at once one makes the store and the others find it.
 func (a *app) makeStore() error {
-	if err := os.MkdirAll(a.settings.Data, 0o700); err != nil {
+	if err := makeFolder(a.settings.Data); err != nil {
 		return a.explainStore(err)
 	}
 	_, err := os.Lstat(a.storePath())
@@ -83,11 +103,56 @@ func (a *app) makeStore() error {
 	return nil
 }
 
+// makeFolder makes a folder, and those above it that are missing, for their
+// owner alone. Whatever the umask: one that takes rights from the owner would
+// leave folders which only root can enter. Their names are made durable: a
+// store is no safer than the name of its folder.
+func makeFolder(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err // nil: it is there
+	}
+	if parent := filepath.Dir(path); parent != path {
+		if err := makeFolder(parent); err != nil {
+			return err
+		}
+	}
+	switch err := os.Mkdir(path, 0o700); {
+	case errors.Is(err, fs.ErrExist):
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return nil // made meanwhile
+		}
+		return err // a link to nowhere
+	case err != nil:
+		return err
+	}
+	if err := os.Chmod(path, 0o700); err != nil {
+		return err
+	}
+	return keepName(path)
+}
+
+// keepName makes the name of a new folder durable, or takes the folder away
+// again: who comes next would take it for safe.
+func keepName(path string) error {
+	parent := filepath.Dir(path)
+	err := syncDir(parent)
+	if err == nil || errors.Is(err, fs.ErrPermission) { // one that can be written but not read can't be synced
+		return nil
+	}
+	os.Remove(path)
+	return &failure{code: exitFailure, err: err, what: "the disk of " + parent + " failed; nothing was changed",
+		next: "look at the log of the machine and at the disk, then try again"}
+}
+
 // removeLeftovers removes the temporary files of commands that were killed:
 // whole copies of the store, some of them. The lock of the store has to be
 // held: whoever makes such a file holds it, so none of them is in use.
 func (a *app) removeLeftovers() {
-	for _, kind := range []string{"backup", "compact", "restore"} {
+	for _, kind := range []string{"backup", "compact", "repair", "restore", "schema"} {
 		removeOld(a.settings.Data, ".husk-"+kind+"-", 0)
 	}
 }
@@ -124,14 +189,29 @@ func (a *app) explainStore(err error) error {
 		return &failure{code: exitDenied, err: err, what: fmt.Sprintf("no access to the store in %s: %v", a.settings.Data, fs.ErrPermission),
 			next: "run the command as the owner of that folder, or as root"}
 	case errors.Is(err, db.ErrNewer):
-		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error()}
+		return &failure{code: exitInvalid, err: err, what: withPath(path, err)}
 	case errors.Is(err, db.ErrDamaged):
-		return &failure{code: exitInvalid, err: err, what: path + ": " + err.Error(),
-			next: "nothing was changed; restore a backup with 'husk restore'"}
+		return &failure{code: exitInvalid, err: err, what: withPath(path, err),
+			next: "nothing was changed; 'husk check' names the places, then restore a backup with 'husk restore', or see what 'husk check --repair' can save"}
+	case errors.Is(err, syscall.ENOTDIR):
+		return &failure{code: exitFailure, err: err, what: "the data folder " + a.settings.Data + " is no folder, or is in what is none",
+			next: "another folder is named with --data or HUSK_DATA"}
+	case errors.Is(err, syscall.EROFS):
+		return &failure{code: exitFailure, err: err, what: "the file system of " + a.settings.Data + " is read-only", next: "mount it for writing: also a look at the store locks it"}
+	case errors.Is(err, db.ErrDisk):
+		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " failed; nothing was changed", next: "look at the log of the machine and at the disk, then try again"}
 	case errors.Is(err, db.ErrFull):
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
 	}
 	return fmt.Errorf("open the store in %s: %w", a.settings.Data, err)
+}
+
+// withPath is what err says, with the path that it is about, once.
+func withPath(path string, err error) string {
+	if strings.Contains(err.Error(), path) {
+		return err.Error()
+	}
+	return path + ": " + err.Error()
 }
 
 func (a *app) holderText() string {

@@ -10,6 +10,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"husk/web"
 )
 
 // manager is the service manager, as far as it asked to be told something. The
@@ -80,7 +83,8 @@ func (m manager) watch(ctx context.Context, log *slog.Logger, answers func(conte
 	defer tick.Stop()
 	for {
 		bounded, cancel := context.WithTimeout(ctx, m.watchdog/2)
-		err := answers(bounded)
+		err := errors.New("a panic")
+		web.Guard(log, func() { err = answers(bounded) })
 		cancel()
 		switch {
 		case ctx.Err() != nil:

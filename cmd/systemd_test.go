@@ -127,6 +127,7 @@ func TestWatchdogOnlyWhileTheStoreAnswers(t *testing.T) {
 	}{
 		{"it answers", func(context.Context) error { return nil }, 20},
 		{"it fails", func(context.Context) error { return errors.New("failed") }, 0},
+		{"it panics", func(context.Context) error { panic("in the store") }, 0},
 		{"it is silent", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

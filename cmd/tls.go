@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"husk/web"
 )
 
 // certificateCheck is how often the files are looked at. A look is two calls
@@ -99,7 +101,7 @@ func (k *keyPair) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			k.look()
+			web.Guard(k.log, k.look)
 		}
 	}
 }

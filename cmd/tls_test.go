@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -310,4 +311,60 @@ func TestServeTLS(t *testing.T) {
 		r.Body.Close()
 	}
 	d.stops()
+}
+
+// TestStopHTTP2 ends a server on https beside clients who hold it: idle, in the
+// middle of a handshake, and in the middle of bodies, one of which is read.
+func TestStopHTTP2(t *testing.T) {
+	t.Parallel()
+	own := goodPair(t, "own")
+	f := newPairFiles(t, own)
+	d := spawn(t, filepath.Join(t.TempDir(), "data"), nil, nil, "serve", "--addr", "127.0.0.1:0", "--tls-cert", f.cert, "--tls-key", f.key)
+	addr := d.addr()
+	silent, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	client := httpsTo(t, true, own)
+	ask := func() {
+		t.Helper()
+		r, err := client.Get("https://" + addr + "/livez")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if r.ProtoMajor != 2 {
+			t.Errorf("it speaks %s", r.Proto)
+		}
+	}
+	ask()
+	var held sync.WaitGroup
+	for _, path := range []string{"/account/login", "/nowhere"} {
+		body, more := io.Pipe()
+		defer more.Close()
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+addr+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		held.Go(func() {
+			if answer, err := client.Do(r); err == nil {
+				answer.Body.Close()
+			}
+		})
+		if _, err := io.WriteString(more, `{"passw`); err != nil && path != "/nowhere" {
+			t.Fatal(err)
+		}
+	}
+	ask() // on the same connection: what was sent before has arrived
+	began := time.Now()
+	d.stops()
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if strings.Contains(d.out.String(), "panic") {
+		t.Errorf("the log has\n%s", &d.out)
+	}
+	held.Wait()
 }

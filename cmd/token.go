@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,12 +70,17 @@ func (a *app) tokenCreate(ctx context.Context, o tokenCreateOptions) error {
 		return err
 	}
 	in := api.NewToken{Name: o.name, Description: o.description, Permissions: o.permissions, AllowedIPs: o.allowedIPs, ExpireIn: expires, Owner: o.user}
+	file, err := openSecret(o.output)
+	if err != nil {
+		return err
+	}
+	defer file.close()
 	return a.use(ctx, true, func(s *session) error {
 		out, err := s.CreateToken(ctx, in)
 		if err != nil {
-			return err
+			return absentUser(err, o.user) // nothing else is looked up
 		}
-		return a.deliver(out, o.output)
+		return a.deliver(out, file)
 	})
 }
 
@@ -87,12 +93,12 @@ type tokenPrinted struct {
 }
 
 // deliver hands a new token over: into a file, as JSON, or alone on a line.
-func (a *app) deliver(out api.TokenCreated, file string) error {
+func (a *app) deliver(out api.TokenCreated, file *secretFile) error {
 	printed := tokenPrinted{ID: out.ID, Name: out.Name, AccessToken: out.AccessToken, ExpireIn: out.ExpireIn}
 	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
-	if file != "" {
-		if err := writeSecret(file, out.AccessToken+"\n"); err != nil {
-			return &failure{code: exitFailure, err: err, what: "the token was made but can't be written: " + plainWriteError(file, err),
+	if file != nil {
+		if err := file.write(out.AccessToken + "\n"); err != nil {
+			return &failure{code: exitFailure, err: err, what: "the token was made but can't be written: " + plainWriteError(file.path, err),
 				next: "revoke it and try again: husk token revoke " + out.ID}
 		}
 		printed.AccessToken = ""
@@ -100,28 +106,53 @@ func (a *app) deliver(out api.TokenCreated, file string) error {
 	switch {
 	case a.settings.JSON:
 		return a.printJSON(printed)
-	case file == "":
+	case file == nil:
 		_, err := fmt.Fprintln(a.stdout, out.AccessToken)
 		return err
 	}
 	return nil
 }
 
-// writeSecret puts text into a file of mode 0600, whole or not at all.
-func writeSecret(file, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".husk-token-*") // 0600
-	if err != nil {
-		return err
+// secretFile is where a secret is going to stand, whole or not at all. It is
+// opened before the secret is made: one that can't be written would be lost,
+// and with it, at a rotation, the one that it replaces.
+type secretFile struct {
+	path string
+	f    *os.File // beside path, until it is written
+}
+
+// openSecret returns nil where no file is asked for.
+func openSecret(path string) (*secretFile, error) {
+	if path == "" {
+		return nil, nil
 	}
-	_, err = f.WriteString(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
+	f, err := createPrivate(filepath.Dir(path), ".husk-token-*")
+	if info, e := os.Stat(path); err == nil && e == nil && info.IsDir() {
+		f.Close()
 		os.Remove(f.Name())
+		err = syscall.EISDIR
+	}
+	if err != nil {
+		return nil, &failure{code: exitFailure, err: err, what: "the token can't be written: " + plainWriteError(path, err), next: "nothing was changed"}
+	}
+	return &secretFile{path, f}, nil
+}
+
+func (s *secretFile) write(text string) error {
+	_, err := s.f.WriteString(text)
+	err = errors.Join(err, s.f.Sync(), s.f.Close())
+	if err == nil {
+		err = os.Rename(s.f.Name(), s.path)
 	}
 	return err
+}
+
+// close removes what was not written.
+func (s *secretFile) close() {
+	if s != nil {
+		s.f.Close()
+		os.Remove(s.f.Name())
+	}
 }
 
 // parseExpiry returns the expire_in of the API: Unix seconds, -1 for never, 0
@@ -168,7 +199,8 @@ tokens; with --server, those of the token's owner.
 --expiring 30d lists those that end within 30 days, the first to end first, and
 ends with 8 where it found some, for scripts that watch over them. --unused 90d
 lists those that were not used for 90 days; one that was never used counts from
-its creation.`,
+its creation. While a rotation is in its time of grace, the last column tells
+whether the old secret is still used.`,
 		Example: `  husk token list --expiring 30d
   husk token list --owner '*' --unused 90d`,
 		Args: none,
@@ -186,11 +218,11 @@ its creation.`,
 func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 	found := 0
 	err := a.use(ctx, false, func(s *session) error {
-		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM"}
-		return printAll(a, o.hits(ctx, s), header, func(t api.Token) []string {
+		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM", "OLD SECRET"}
+		return absentUser(printColumns(a, o.hits(ctx, s), header, len(header)-1, func(t api.Token) []string {
 			found++
-			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP)}
-		})
+			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP), oldSecretText(t.Previous)}
+		}), o.user+o.owner)
 	})
 	if err == nil && o.expiring > 0 && found > 0 {
 		err = &failure{code: exitAttention, what: fmt.Sprintf("%d API token(s) end within %s", found, o.expiring.String()),
@@ -274,10 +306,15 @@ func oldSecretText(p *api.PreviousSecret) string {
 	return "valid until " + expiryText(p.Ends) + ", last used " + timeText(*p.LastUsed)
 }
 
+var errNoToken = &failure{code: exitNotFound, what: "there is no API token of that id or name", next: "see 'husk token list'"}
+
 // findToken returns the token of an id, or of a name that only one has.
 func findToken(ctx context.Context, s *session, idOrName string) (api.Token, error) {
 	if _, err := uuid.Parse(idOrName); err == nil {
 		out, err := s.GetToken(ctx, idOrName)
+		if gone(err) {
+			err = errNoToken
+		}
 		return out.Source, err
 	}
 	var found []api.Token
@@ -291,7 +328,7 @@ func findToken(ctx context.Context, s *session, idOrName string) (api.Token, err
 	}
 	switch len(found) {
 	case 0:
-		return api.Token{}, &failure{code: exitNotFound, what: "there is no API token of that id or name", next: "see 'husk token list'"}
+		return api.Token{}, errNoToken
 	case 1:
 		return found[0], nil
 	}
@@ -392,10 +429,10 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 func (a *app) tokenRevoke(ctx context.Context, s *session, o revokeOptions) error {
 	if o.all {
 		list := api.ListOptions{Filter: map[string]string{"owner": o.user}}
-		return revokeAll(a, api.All(ctx, list, s.SearchTokens), "token", func(id string) error {
+		return absentUser(revokeAll(a, api.All(ctx, list, s.SearchTokens), "token", func(id string) error {
 			_, err := s.DeleteToken(ctx, id)
 			return err
-		})
+		}), o.user)
 	}
 	t, err := findToken(ctx, s, o.id)
 	if err != nil {

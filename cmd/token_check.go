@@ -19,8 +19,15 @@ func (a *app) tokenCheckCommand() *cobra.Command {
 		Use:   "check [FILE|-]",
 		Short: "Tell whether an API token is well-formed, known, live, and what it may do",
 		Long: `Read an API token from FILE or stdin (never from an argument) and tell whether it
-is well-formed, known, live, whose it is and what it may do. Without a store it
+is well-formed, known, live, whose it is and what it may do, or why it is
+refused: what is the matter with it, who did that and when. Without a store it
 still tells whether it is well-formed.
+
+Remote, --token-file is the credential that asks; without one the token asks
+about itself, and where it is refused there is nothing more to be told. Who did
+it and when is in the audit log, which needs generic#security:audit/search.
+
+To check a token of others is not to use it: its last use stays as it was.
 
 ` + exitHelp,
 		Example: `  husk token check /etc/ci/husk.token
@@ -47,14 +54,16 @@ type tokenReport struct {
 	ExpireIn    int64    `json:"expire_in,omitempty"` // Unix seconds, -1 never
 	Expired     bool     `json:"expired"`
 	Permissions []string `json:"permissions"`
-	Reason      string   `json:"reason,omitempty"` // why it is not valid
+	why                  // why it is not valid
+
+	allowed []string // CIDR prefixes that it may be used from; none: everywhere
 }
 
 func (a *app) tokenCheck(ctx context.Context, file string) error {
 	if _, err := token.Parse(file); err == nil {
 		return usage("the token was given as an argument, where others can see it", "pipe it in, or name a file that holds it; revoke this one")
 	}
-	text, err := a.readSmall(file)
+	text, err := a.readSmall(file, "the token to check")
 	if err != nil {
 		return &failure{code: exitFailure, err: err, what: "the token can't be read: " + plainPathError(err)}
 	}
@@ -84,51 +93,84 @@ func (a *app) tokenCheck(ctx context.Context, file string) error {
 	return a.reportToken(report)
 }
 
-// ask looks the token up, and then tries it.
+// ask looks the token up. Where somebody else asks, it is only looked at: a use
+// would wipe out when and from where it was used last, which one may want to
+// know.
 func (r *tokenReport) ask(ctx context.Context, s *session, secret string) error {
 	own := *s.Client
-	if own.Token == "" && s.remote {
+	alone := s.remote && own.Token == ""
+	if alone {
 		own.Token = secret
 	}
 	record, err := own.GetToken(ctx, r.ID)
 	switch {
 	case err == nil:
 		t := record.Source
-		r.Known, r.Name, r.Owner, r.ExpireIn = ptr(true), t.Name, t.Owner, t.ExpireIn
+		r.Known, r.Name, r.Owner, r.ExpireIn, r.allowed = ptr(true), t.Name, t.Owner, t.ExpireIn, t.AllowedIPs
 	case gone(err):
 		r.Known = ptr(false)
 	case !isStatus(err, http.StatusUnauthorized) && !isStatus(err, http.StatusForbidden):
 		return err
 	}
+	if alone || (s.remote && err != nil) { // who asks may not see it, or there is nobody else
+		if err := r.try(ctx, s, secret); err != nil || r.Valid {
+			return err
+		}
+	}
+	return r.judge(ctx, &own, secret)
+}
+
+// try uses the token.
+func (r *tokenReport) try(ctx context.Context, s *session, secret string) error {
 	tried := api.Client{Base: s.Base, HTTP: s.HTTP, Token: secret}
 	profile, err := tried.Profile(ctx)
-	switch {
-	case err == nil:
-		r.Known, r.Valid, r.Permissions = ptr(true), true, profile.Permissions
-		if r.Owner == "" {
-			r.Owner = profile.ID
+	if err != nil {
+		if isStatus(err, http.StatusUnauthorized) {
+			return nil
 		}
-		return nil
-	case !isStatus(err, http.StatusUnauthorized):
 		return err
 	}
-	// Looked at after the try: it may have expired since the look-up.
-	r.Expired = r.ExpireIn > 0 && time.Now().Unix() >= r.ExpireIn
-	r.Reason = r.why()
+	r.Known, r.Valid, r.Permissions = ptr(true), true, profile.Permissions
+	if r.Owner == "" {
+		r.Owner = profile.ID
+	}
 	return nil
 }
 
-// why tells why a token that was tried is refused.
-func (r *tokenReport) why() string {
-	switch {
-	case r.Known == nil:
-		return "the server refuses it"
-	case !*r.Known:
-		return "it is not known: revoked, or of another store"
-	case r.Expired:
-		return "it has expired"
+// judge asks what a token is worth and why it is refused.
+func (r *tokenReport) judge(ctx context.Context, own *api.Client, secret string) error {
+	h := &historian{Client: own, now: time.Now()}
+	if r.Known == nil {
+		r.why = why{Reason: "the server refuses it", Hidden: "why: that is for its owner and for administrators to see, with --token-file"}
+		return nil
 	}
-	return "its secret was replaced, its owner may not sign in, or it may not be used from here"
+	var worth api.TokenWorth
+	if *r.Known {
+		var err error
+		if worth, err = own.CheckToken(ctx, api.TokenCheck{AccessToken: secret}); err != nil && !gone(err) {
+			return err
+		}
+		*r.Known = err == nil // it may be gone since
+	}
+	if !*r.Known {
+		r.why = h.goneToken(ctx, r.ID)
+		return nil
+	}
+	r.Valid, r.Permissions = worth.Valid, worth.Permissions
+	r.Expired = worth.Code == codeExpired
+	r.why = h.explain(ctx, worth.Worth, r.ID, r.Owner, unixTime(r.ExpireIn))
+	if r.Code == codeAddress {
+		r.Reason += ", only from " + listText(r.allowed)
+	}
+	return nil
+}
+
+// unixTime is an expire_in as a time; zero for never and for none.
+func unixTime(seconds int64) time.Time {
+	if seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
 }
 
 func (a *app) reportToken(r tokenReport) error {
@@ -145,10 +187,9 @@ func (a *app) reportToken(r tokenReport) error {
 }
 
 func (r *tokenReport) pairs() []string {
-	yes := map[bool]string{true: "yes", false: "no"}
-	p := []string{"well-formed", yes[r.WellFormed]}
+	p := []string{"well-formed", yesNo(r.WellFormed)}
 	if r.Known != nil {
-		p = append(p, "known", yes[*r.Known])
+		p = append(p, "known", yesNo(*r.Known))
 	}
 	if r.ID != "" {
 		p = append(p, "id", r.ID)
@@ -157,10 +198,10 @@ func (r *tokenReport) pairs() []string {
 		p = append(p, "owner", r.Owner)
 	}
 	if r.ExpireIn != 0 {
-		p = append(p, "expires", expiryText(r.ExpireIn), "expired", yes[r.Expired])
+		p = append(p, "expires", expiryText(r.ExpireIn), "expired", yesNo(r.Expired))
 	}
 	if r.Valid {
 		p = append(p, "may", listText(r.Permissions))
 	}
-	return append(p, "valid", yes[r.Valid])
+	return append(append(p, "valid", yesNo(r.Valid)), r.why.pairs()...)
 }

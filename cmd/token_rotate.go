@@ -23,10 +23,11 @@ func (a *app) tokenRotateCommand() *cobra.Command {
 		Short: "Replace the secret of an API token, with a time of grace for the old one",
 		Long: `Replace the secret of an API token and print the new one, this once. Id, name,
 permissions and limits stay. With --grace the old secret stays valid for that
-time, so that what uses it can change over; 'husk token show' tells whether it
-is still used.
+time, so that what uses it can change over; 'husk token list' tells whether it
+is still used. A further rotation ends the one before it at once.
 
-The new secret lives as long as the old one did, unless --expires says otherwise.`,
+The new secret lives as long as the old one did, with --server until the end of
+the old one, unless --expires says otherwise.`,
 		Example: `  husk token rotate backup --grace 24h
   husk token rotate backup --output /etc/backup/husk.token`,
 		Args: one("the id, or a name that only one token has"),
@@ -47,6 +48,11 @@ func (a *app) tokenRotate(ctx context.Context, o tokenRotateOptions) error {
 	if err != nil {
 		return err
 	}
+	file, err := openSecret(o.output)
+	if err != nil {
+		return err
+	}
+	defer file.close()
 	return a.use(ctx, false, func(s *session) error {
 		t, err := findToken(ctx, s, o.id)
 		if err != nil {
@@ -60,6 +66,6 @@ func (a *app) tokenRotate(ctx context.Context, o tokenRotateOptions) error {
 		if err != nil {
 			return err
 		}
-		return a.deliver(out, o.output)
+		return a.deliver(out, file)
 	})
 }

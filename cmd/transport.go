@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
@@ -23,6 +25,7 @@ type session struct {
 	*api.Client
 	remote bool
 	name   string // of who answers, for people
+	data   string // the data folder
 	end    func() error
 }
 
@@ -38,6 +41,15 @@ func (a *app) connect(ctx context.Context, creates bool) (*session, error) {
 	return a.connectLocal(ctx, creates)
 }
 
+// onFile refuses --server for a command that acts on the file itself: what was
+// meant for another machine must not happen to this one.
+func onFile(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("server") {
+		return usage(cmd.CommandPath()+" acts on the data folder of this machine, and not over --server", "run it where husk runs, without --server")
+	}
+	return nil
+}
+
 // use connects, runs f and disconnects. What disconnecting could not write
 // down is an error of the command.
 func (a *app) use(ctx context.Context, creates bool, f func(*session) error) error {
@@ -45,7 +57,20 @@ func (a *app) use(ctx context.Context, creates bool, f func(*session) error) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(s), s.end())
+	return errors.Join(s.explain(f(s)), s.end())
+}
+
+// explain adds the next step where nobody was known to ask.
+func (s *session) explain(err error) error {
+	var answer *api.Error
+	if !errors.As(err, &answer) || answer.Detail.Code != "not_signed_in" {
+		return err
+	}
+	if s.remote {
+		return &failure{code: exitDenied, err: err, what: "that needs a credential", next: "name a file that holds an API token: --token-file FILE"}
+	}
+	return &failure{code: exitDenied, err: err, what: "the server in " + s.data + " does not know you as its owner",
+		next: "run the command as the user of the server, or as root"}
 }
 
 func (a *app) connectRemote() (*session, error) {
@@ -69,16 +94,30 @@ func (a *app) readTokenFile() (string, error) {
 	if a.settings.TokenFile == "" {
 		return "", nil
 	}
-	text, err := a.readSmall(a.settings.TokenFile)
+	text, err := a.readSmall(a.settings.TokenFile, "the token of --token-file")
+	var twice *failure
+	if errors.As(err, &twice) {
+		return "", err
+	}
 	if err != nil {
 		return "", &failure{code: exitFailure, err: err, what: "the token file can't be read: " + plainPathError(err)}
 	}
-	return strings.TrimSpace(string(text)), nil
+	secret := strings.TrimSpace(string(text))
+	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		// It could not even be sent.
+		return "", &failure{code: exitDenied, what: "the token file holds no API token: one is a single line of letters, digits, - and _",
+			next: "see 'husk token check " + printable(a.settings.TokenFile) + "'"}
+	}
+	return secret, nil
 }
 
-// readSmall reads a small file, or stdin for "-".
-func (a *app) readSmall(name string) ([]byte, error) {
+// readSmall reads a small file, or stdin for "-". What it holds is named for
+// who asks for two things from there.
+func (a *app) readSmall(name, what string) ([]byte, error) {
 	if name == "-" {
+		if err := a.takeStdin(what); err != nil {
+			return nil, err
+		}
 		return io.ReadAll(io.LimitReader(a.stdin, 64<<10))
 	}
 	f, err := os.Open(name)
@@ -137,6 +176,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 	}
 	return &session{
 		name:   name,
+		data:   a.settings.Data,
 		Client: &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
 		end:    func() error { return d.close(ctx) },
 	}, nil

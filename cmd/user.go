@@ -77,8 +77,7 @@ func (a *app) userCreate(ctx context.Context, o userCreateOptions) error {
 	return a.use(ctx, true, func(s *session) error {
 		out, err := s.CreateUser(ctx, in)
 		if o.ifMissing && conflicts(err, "email_taken") {
-			a.say("%s is there already; nothing was changed.", printable(o.email))
-			return nil
+			return a.unchanged(ctx, s, o.email)
 		}
 		if err != nil {
 			return err
@@ -89,10 +88,25 @@ func (a *app) userCreate(ctx context.Context, o userCreateOptions) error {
 		a.say("%s is made.", printable(out.Email))
 		if out.Password != "" {
 			a.say("The password below is shown this once, and has to be changed at the first sign-in.")
-			fmt.Fprintln(a.stdout, out.Password)
+			if _, err := fmt.Fprintln(a.stdout, out.Password); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
+}
+
+// unchanged reports a user who was there already.
+func (a *app) unchanged(ctx context.Context, s *session, email string) error {
+	a.say("%s is there already; nothing was changed.", printable(email))
+	if !a.settings.JSON {
+		return nil
+	}
+	found, err := s.GetUser(ctx, email)
+	if err != nil {
+		return err
+	}
+	return a.printJSON(api.UserCreated{Result: api.Result{ID: found.ID, Result: "noop"}, User: found.Source})
 }
 
 // conflicts tells whether the server refused because of what is there.
@@ -145,7 +159,7 @@ func (a *app) userShowCommand() *cobra.Command {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				out, err := s.GetUser(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return absentUser(err, args[0])
 				}
 				u := out.Source
 				if a.settings.JSON {
@@ -171,7 +185,7 @@ func (a *app) userDeleteCommand() *cobra.Command {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				out, err := s.DeleteUser(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return absentUser(err, args[0])
 				}
 				return a.done(out, "%s is deleted.", args[0])
 			})

@@ -52,7 +52,7 @@ func (a *app) userChange(cmd *cobra.Command, who string, in api.UserUpdate, said
 	return a.use(cmd.Context(), false, func(s *session) error {
 		out, err := s.UpdateUser(cmd.Context(), who, in)
 		if err != nil {
-			return err
+			return absentUser(err, who)
 		}
 		return a.done(out, said, who)
 	})
@@ -82,7 +82,7 @@ func (a *app) userUnlockCommand() *cobra.Command {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				out, err := s.UnlockUser(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return absentUser(err, args[0])
 				}
 				return a.done(out, "%s may try again at once.", args[0])
 			})

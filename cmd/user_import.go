@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -93,7 +95,7 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 // openInput opens a file, or stdin for "-".
 func (a *app) openInput(name string) (io.ReadCloser, error) {
 	if name == "-" {
-		return io.NopCloser(a.stdin), nil
+		return io.NopCloser(a.stdin), a.takeStdin("the users")
 	}
 	return os.Open(name)
 }
@@ -102,8 +104,8 @@ func (a *app) openInput(name string) (io.ReadCloser, error) {
 // stands for each that is skipped, so that numbers are those of the file.
 func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, skipped int, err error) {
 	var out bytes.Buffer
-	in := bufio.NewScanner(r)
-	for number := 1; in.Scan(); number++ {
+	in, number := bufio.NewScanner(r), 1
+	for ; in.Scan(); number++ {
 		user, err := o.htpasswdLine(in.Text())
 		var unsupported *unsupportedHash
 		switch {
@@ -122,8 +124,11 @@ func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, s
 		}
 		out.WriteByte('\n')
 	}
-	if err := in.Err(); err != nil {
-		return nil, 0, &failure{code: exitFailure, err: err, what: "the file can't be read: " + err.Error()}
+	switch err := in.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: it is over 64 KiB", number), next: "nothing was changed"}
+	case err != nil:
+		return nil, 0, &failure{code: exitFailure, err: err, what: "the file can't be read: " + plainPathError(err)}
 	}
 	return &out, skipped, nil
 }
@@ -140,14 +145,17 @@ func (e *unsupportedHash) Error() string {
 // is well-formed the server tells.
 func (o *userImportOptions) htpasswdLine(line string) (*api.ImportUser, error) {
 	line = strings.TrimRight(line, "\r")
+	if !utf8.ValidString(line) {
+		return nil, errors.New("it is no UTF-8 text") // JSON would make another name of it
+	}
 	if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
 		return nil, nil
 	}
-	name, hash, ok := strings.Cut(line, ":")
-	if !ok || name == "" || hash == "" {
+	name, hash, _ := strings.Cut(line, ":")
+	hash, _, _ = strings.Cut(hash, ":") // some programs add fields
+	if name == "" || hash == "" {
 		return nil, errors.New("it is not NAME:HASH")
 	}
-	hash, _, _ = strings.Cut(hash, ":") // some programs add fields
 	if kind := otherHash(hash); kind != "" {
 		return nil, &unsupportedHash{kind}
 	}
@@ -160,19 +168,31 @@ func (o *userImportOptions) htpasswdLine(line string) (*api.ImportUser, error) {
 	return &api.ImportUser{Email: name, Roles: o.roles, PasswordHash: hash}, nil
 }
 
-// otherHash names the kind of a hash that htpasswd knows and husk does not
-// import, or "".
+// otherKinds are the hashes that people have in such files and that husk does
+// not import, by how they begin.
+var otherKinds = []struct{ prefix, name string }{
+	{"$apr1$", "MD5 (apr1)"}, {"{SHA}", "SHA-1"}, {"{SSHA}", "salted SHA-1"}, {"$1$", "MD5 crypt"},
+	{"$5$", "SHA-256 crypt"}, {"$6$", "SHA-512 crypt"}, {"$argon2i$", "argon2i"}, {"$argon2d$", "argon2d"}, {"{PLAIN}", "plain text"},
+	{"$y$", "yescrypt"}, {"$gy$", "gost-yescrypt"}, {"$7$", "scrypt"}, {"$scrypt$", "scrypt"}, {"$pbkdf2", "PBKDF2"}, {"{PBKDF2", "PBKDF2"},
+	{"$2$", "bcrypt of a faulty version"}, {"$2x$", "bcrypt of a faulty version"},
+}
+
+// namedKind is how a hash begins that says of which kind it is.
+var namedKind = regexp.MustCompile(`^(\$[A-Za-z0-9-]{1,20}\$|\{[A-Za-z0-9-]{1,20}\})`)
+
+// otherHash names the kind of a hash that husk does not import, or "".
 func otherHash(hash string) string {
-	kinds := []struct{ prefix, name string }{
-		{"$apr1$", "MD5 (apr1)"}, {"{SHA}", "SHA-1"}, {"{SSHA}", "salted SHA-1"}, {"$1$", "MD5 crypt"},
-		{"$5$", "SHA-256 crypt"}, {"$6$", "SHA-512 crypt"}, {"$argon2i$", "argon2i"}, {"$argon2d$", "argon2d"}, {"{PLAIN}", "plain text"},
-	}
-	for _, k := range kinds {
+	for _, k := range otherKinds {
 		if strings.HasPrefix(hash, k.prefix) {
 			return k.name
 		}
 	}
-	if len(hash) == 13 && !strings.ContainsAny(hash, "${}") {
+	switch kind := namedKind.FindString(hash); {
+	case kind == "$2a$", kind == "$2b$", kind == "$2y$", kind == "$argon2id$":
+		return ""
+	case kind != "":
+		return "a hash that begins with " + kind
+	case len(hash) == 13 && !strings.ContainsAny(hash, "${}"):
 		return "DES crypt"
 	}
 	return ""

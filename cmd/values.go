@@ -67,7 +67,8 @@ func isPublicURL(text string) error {
 	if text == "" {
 		return nil
 	}
-	return web.CheckPublicURL(text)
+	_, err := web.ParseOrigin(text)
+	return err
 }
 
 func isServerURL(text string) error {
@@ -149,10 +150,11 @@ func (o *origins) Set(text string) error {
 
 // Append implements pflag.SliceValue.
 func (o *origins) Append(text string) error {
-	if web.CheckPublicURL(text) != nil || strings.HasSuffix(text, "/") {
-		return errors.New("it is scheme and host, such as https://app.example.com")
+	origin, err := web.ParseOrigin(text)
+	if err != nil || strings.HasSuffix(text, "/") {
+		return errors.New("it is scheme and host, such as https://app.example.com, and no pattern")
 	}
-	*o = append(*o, text)
+	*o = append(*o, origin)
 	return nil
 }
 
@@ -202,6 +204,53 @@ func (v *durationValue) Set(text string) error {
 	}
 	*v = durationValue(d)
 	return err
+}
+
+// boundedDuration is one that is longer than nothing, at least least, and at
+// most most where that is set: what would be taken for another value is
+// refused, not corrected.
+type boundedDuration struct {
+	durationValue
+	least, most time.Duration
+}
+
+func newBounded(d, least, most time.Duration) *boundedDuration {
+	return &boundedDuration{durationValue(d), least, most}
+}
+
+// Set implements pflag.Value.
+func (v *boundedDuration) Set(text string) error {
+	var d durationValue
+	if err := d.Set(text); err != nil {
+		return err
+	}
+	if d <= 0 {
+		return errors.New("it must be longer than 0")
+	}
+	if least := durationValue(v.least); d < least {
+		return errors.New("it must be at least " + least.String())
+	}
+	if most := durationValue(v.most); most > 0 && d > most {
+		return errors.New("it must be at most " + most.String())
+	}
+	v.durationValue = d
+	return nil
+}
+
+// countValue is a flag for a whole number from 1 to most.
+type countValue struct{ n, most int }
+
+func (v *countValue) String() string { return strconv.Itoa(v.n) }
+func (v *countValue) Type() string   { return "number" }
+
+// Set implements pflag.Value.
+func (v *countValue) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > v.most {
+		return fmt.Errorf("it is a whole number from 1 to %d", v.most)
+	}
+	v.n = n
+	return nil
 }
 
 var units = map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}

@@ -39,6 +39,8 @@ const (
 	auditBucket = "audit"
 	auditIndex  = "audit.index"
 	metaHead    = "audit"
+
+	byRequest = "request"
 )
 
 // auditHead is the end of the chain, kept so that an entry is appended without
@@ -46,7 +48,19 @@ const (
 type auditHead struct {
 	Seq  uint64 `json:"seq"`
 	Hash string `json:"hash"` // hex SHA-256 of the newest entry's JSON
+
+	// Requests is the number of the first entry that can be found by its
+	// request; a log that was begun before there was that index has older ones.
+	Requests uint64 `json:"requests,omitempty"`
 }
+
+// next is the head once an entry of the hash is appended.
+func (h auditHead) next(sum [sha256.Size]byte) auditHead {
+	return auditHead{Seq: h.Seq + 1, Hash: hex.EncodeToString(sum[:]), Requests: cmp.Or(h.Requests, h.Seq+1)}
+}
+
+// findsRequest tells whether the entry of a number can be found by its request.
+func (h auditHead) findsRequest(seq uint64) bool { return h.Requests > 0 && seq >= h.Requests }
 
 // audit appends an entry about the transaction's actor to the log, in the same
 // transaction as the change that it tells of.
@@ -78,16 +92,15 @@ func (t *txn) append(e Event) error {
 			return err
 		}
 	}
-	sum := sha256.Sum256(value)
-	return t.putJSON(metaBucket, metaHead, auditHead{Seq: e.Seq, Hash: hex.EncodeToString(sum[:])})
+	return t.putJSON(metaBucket, metaHead, head.next(sha256.Sum256(value)))
 }
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
-// auditIndexKeys are what an entry is found by: actor, action, target.
+// auditIndexKeys are what an entry is found by: actor, action, target, request.
 func auditIndexKeys(e *Event) [][]byte {
 	var keys [][]byte
-	for kind, value := range map[string]string{"actor": e.Actor, "action": e.Action, "target": e.Target} {
+	for kind, value := range map[string]string{"actor": e.Actor, "action": e.Action, "target": e.Target, byRequest: e.RequestID} {
 		if value != "" {
 			keys = append(keys, append(indexPrefix(kind, value), seqKey(e.Seq)...))
 		}

@@ -17,18 +17,20 @@ import (
 // AuditQuery asks for one page of the audit log, the newest entry first. What
 // is empty does not limit.
 type AuditQuery struct {
-	Actor  string // user id, or LocalActor
-	Action string
-	Target string
-	Since  time.Time
-	Until  time.Time
-	From   int
-	Size   int
-	After  string
+	Actor     string // user id, or LocalActor
+	Action    string
+	Target    string
+	RequestID string
+	Since     time.Time
+	Until     time.Time
+	From      int
+	Size      int
+	After     string
 }
 
 func (q *AuditQuery) matches(e *Event) bool {
 	return (q.Actor == "" || e.Actor == q.Actor) && (q.Action == "" || e.Action == q.Action) && (q.Target == "" || e.Target == q.Target) &&
+		(q.RequestID == "" || e.RequestID == q.RequestID) &&
 		(q.Since.IsZero() || !e.Time.Before(q.Since)) && (q.Until.IsZero() || e.Time.Before(q.Until))
 }
 
@@ -36,6 +38,8 @@ func (q *AuditQuery) matches(e *Event) bool {
 // whose end the sequence number stands.
 func (q *AuditQuery) index() (bucket string, prefix []byte) {
 	switch {
+	case q.RequestID != "":
+		return auditIndex, indexPrefix(byRequest, q.RequestID)
 	case q.Target != "":
 		return auditIndex, indexPrefix("target", q.Target)
 	case q.Actor != "":
@@ -47,14 +51,14 @@ func (q *AuditQuery) index() (bucket string, prefix []byte) {
 }
 
 func (q *AuditQuery) unlimited() bool {
-	return q.Actor == "" && q.Action == "" && q.Target == "" && q.Since.IsZero() && q.Until.IsZero()
+	return q.Actor == "" && q.Action == "" && q.Target == "" && q.RequestID == "" && q.Since.IsZero() && q.Until.IsZero()
 }
 
 // exact tells whether all that stands in the index matches: it can be counted
 // unread.
 func (q *AuditQuery) exact() bool {
 	narrow := 0
-	for _, by := range []string{q.Actor, q.Action, q.Target} {
+	for _, by := range []string{q.Actor, q.Action, q.Target, q.RequestID} {
 		if by != "" {
 			narrow++
 		}
@@ -66,7 +70,7 @@ func (q *AuditQuery) exact() bool {
 // the rest stays readable, and VerifyAudit names the place.
 func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err error) {
 	l, err := parseListing(auditBucket, ListQuery{From: q.From, Size: q.Size, After: q.After,
-		Query: fmt.Sprint(q.Actor, " ", q.Action, " ", q.Target, " ", q.Since.Unix(), " ", q.Until.Unix())}, byCreated)
+		Query: fmt.Sprint(q.Actor, " ", q.Action, " ", q.Target, " ", q.RequestID, " ", q.Since.Unix(), " ", q.Until.Unix())}, byCreated)
 	if err != nil {
 		return page, err
 	}
@@ -77,8 +81,30 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 	return page, err
 }
 
+// auditPage returns the page and counts all that match, also what stands
+// before the cursor.
 func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
-	head, stub, err := t.auditEnds()
+	if page, err = t.auditScan(q, l); err != nil {
+		return page, err
+	}
+	if q.unlimited() {
+		head, stub, err := t.auditEnds()
+		page.Total = int64(head.Seq-stub.Seq) - t.lostEntries(stub.Seq)
+		return page, err
+	}
+	if l.after != nil {
+		l.after, l.from, l.size = nil, 0, 0
+		whole, err := t.auditScan(q, l)
+		page.Total, page.AtMost = whole.Total, whole.AtMost
+		return page, err
+	}
+	return page, nil
+}
+
+// auditScan returns the page and counts what matches from its beginning on: to
+// its end where there is a cursor, else as far as is counted.
+func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
+	head, _, err := t.auditEnds()
 	if err != nil {
 		return page, err
 	}
@@ -88,8 +114,12 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 	}
 	bucket, prefix := q.index()
 	skip, exact := l.from, q.exact()
+	pageOnly := q.unlimited() || l.after != nil
 	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, _ []byte) bool {
 		if exact && (skip > 0 || len(page.Items) == l.size) {
+			if pageOnly && skip <= 0 {
+				return false
+			}
 			page.Total++
 			skip--
 			return page.Total <= MaxWindow
@@ -103,14 +133,12 @@ func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 			skip--
 		} else if len(page.Items) < l.size {
 			page.Items = append(page.Items, e)
-		} else if q.unlimited() || page.Total > MaxWindow {
+		} else if pageOnly || page.Total > MaxWindow {
 			return false
 		}
 		return true
 	})
-	if q.unlimited() {
-		page.Total = int64(head.Seq - stub.Seq)
-	} else if page.Total > MaxWindow {
+	if page.Total > MaxWindow {
 		page.Total, page.AtMost = MaxWindow, true
 	}
 	if n := len(page.Items); n > 0 && n == l.size {
@@ -144,14 +172,15 @@ func (t *txn) auditFrom(q AuditQuery, l listing, newest uint64) (uint64, error) 
 	return min(uint64(n)+1, newest), nil
 }
 
-// auditEntry reads one entry; nil where it is damaged or gone.
+// auditEntry reads one entry; nil where it is damaged or gone. One in another's
+// place is damaged: who goes on from its number would come by it again.
 func (t *txn) auditEntry(key []byte) *Event {
 	value, err := t.get(auditBucket, key)
 	if err != nil || value == nil {
 		return nil
 	}
 	e := new(Event)
-	if json.Unmarshal(value, e) != nil {
+	if json.Unmarshal(value, e) != nil || e.Seq != binary.BigEndian.Uint64(key) {
 		return nil
 	}
 	return e
@@ -187,6 +216,7 @@ type AuditVerdict struct {
 	Last     uint64
 	Head     string   // hex hash of the newest
 	Problems []string // each names a place; at most maxProblems
+	Gaps     []string // what damage took before a repair; signed for by the store, and no problem of the rest
 }
 
 const maxProblems = 100
@@ -226,6 +256,7 @@ type auditVerifier struct {
 	found bool
 	sum   string // hash of the entry before
 	next  uint64 // number that the next entry must have; 0 before the first
+	gaps  []auditGap
 }
 
 func (v *auditVerifier) problem(format string, args ...any) {
@@ -239,7 +270,7 @@ func (v *auditVerifier) step(t *txn) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if v.next == 0 {
+	if v.next == 0 || v.next <= stub.Seq { // retention came by meanwhile
 		v.begin(t, stub)
 	}
 	err = t.Scan(auditBucket, nil, seqKey(v.next), false, func(key, sealed []byte) bool {
@@ -265,11 +296,12 @@ func (v *auditVerifier) begin(t *txn, stub auditStub) {
 		v.problem("the record of what retention removed, up to entry %d, is not signed by this store", stub.Seq)
 	}
 	v.found = v.found || (stub.Hash == v.known && v.known != "")
+	v.beginGaps(t)
 }
 
 func (v *auditVerifier) entry(key, sealed []byte) {
 	seq := binary.BigEndian.Uint64(key)
-	if seq != v.next {
+	if seq != v.next && !v.cross(seq) {
 		v.problem("entry %d is missing (the next that is there is %d)", v.next, seq)
 		v.sum = ""
 	}
@@ -295,6 +327,9 @@ func (v *auditVerifier) entry(key, sealed []byte) {
 
 func (v *auditVerifier) end(head auditHead) {
 	v.Last, v.Head = head.Seq, head.Hash
+	if v.next <= head.Seq {
+		v.cross(head.Seq + 1)
+	}
 	switch {
 	case v.next <= head.Seq:
 		v.problem("entries %d to %d are missing at the end", v.next, head.Seq)
@@ -315,8 +350,11 @@ const metaStub = "audit.stub"
 
 // PruneAudit removes the entries that are older than the moment, and the
 // oldest beyond most; 0 and the zero time keep all. It goes in small steps and
-// tells how many went.
+// tells how many went. While the clock is in doubt none is too old.
 func (s *Store) PruneAudit(ctx context.Context, older time.Time, most int64) (removed int, err error) {
+	if _, certain := s.clock.settledMark(); !certain {
+		older = time.Time{}
+	}
 	for more := true; more && err == nil; {
 		n := 0
 		err = s.update(ctx, &Actor{ID: "husk", Name: "husk"}, func(t *txn) error {

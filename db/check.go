@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 )
 
@@ -16,25 +18,28 @@ import (
 // not go on.
 func (s *Store) Check(ctx context.Context, report func(error)) (records int, err error) {
 	err = s.view(ctx, func(t *txn) error {
-		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}}
+		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}, owners: map[string]bool{}}
 		steps := []func() error{
-			func() error { return checkRecords(w, &userRecords) },
-			func() error { return checkRecords(w, &tokenRecords) },
-			func() error { return checkRecords(w, &sessionRecords) },
-			func() error { return checkRecords(w, &roleRecords) },
-			func() error { return checkRecords(w, &keyRecords) },
+			func() error { return checkRecords(w, &userRecords, nil) },
+			func() error { return checkRecords(w, &tokenRecords, func(k *Token) string { return k.Owner }) },
+			func() error { return checkRecords(w, &sessionRecords, func(s *Session) string { return s.User }) },
+			func() error { return checkRecords(w, &roleRecords, nil) },
+			func() error { return checkRecords(w, &keyRecords, nil) },
 			w.counters,
 			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
 			func() error { return w.orphans(tokenUseBucket, tokenRecords.bucket) },
 			func() error { return w.orphans(sessionUseBucket, sessionRecords.bucket) },
 			w.auditChain,
 		}
+		if s.older { // what it keeps beside its records can be of another form
+			steps = []func() error{w.checksums}
+		}
+		defer func() { records = w.records }()
 		for _, step := range steps {
 			if err := step(); err != nil {
 				return err
 			}
 		}
-		records = w.records
 		return nil
 	})
 	return records, err
@@ -47,6 +52,7 @@ type walk struct {
 	report  func(error)
 	counts  map[string]int64 // what the records say that the counters should be
 	records int
+	owners  map[string]bool // who was looked for as one: whether they are there, or left an estate
 }
 
 // each calls f for every sealed value of a bucket that matches its checksum,
@@ -78,7 +84,9 @@ func cause(err error) error {
 // that a record should have is looked up, and the entries are counted: they
 // are equal when none is missing and the numbers agree. So nothing that grows
 // with the store has to be kept in memory.
-func checkRecords[T any](w *walk, c *collection[T]) error {
+//
+// owner, where it is not nil, is who has to be there for the record.
+func checkRecords[T any](w *walk, c *collection[T], owner func(*T) string) error {
 	expected, damaged := 0, false
 	err := w.each(c.bucket, func(key, value []byte) {
 		r, err := c.decode(string(key), value)
@@ -89,6 +97,9 @@ func checkRecords[T any](w *walk, c *collection[T]) error {
 		}
 		for _, name := range c.count(r) {
 			w.counts[name]++
+		}
+		if owner != nil && !w.owned(owner(r)) {
+			w.report(fmt.Errorf("%s %q belongs to user %q, who is not there", c.bucket, key, owner(r)))
 		}
 		entries := c.indexEntries(r)
 		slices.SortFunc(entries, bytes.Compare)
@@ -114,6 +125,19 @@ func checkRecords[T any](w *walk, c *collection[T]) error {
 	return nil
 }
 
+// owned tells whether an owner is there, or left what is removed yet. One that
+// can't be read is reported where it stands.
+func (w *walk) owned(id string) bool {
+	there, asked := w.owners[id]
+	if !asked {
+		var err error
+		there, err = w.owns(id)
+		there = there || err != nil
+		w.owners[id] = there
+	}
+	return there
+}
+
 // surplus reports the index entries that no record has.
 func surplus[T any](w *walk, c *collection[T]) error {
 	return w.each(c.indexBucket(), func(entry, id []byte) {
@@ -122,6 +146,17 @@ func surplus[T any](w *walk, c *collection[T]) error {
 			w.report(fmt.Errorf("the index of %s has %q for %q, which has it not", c.bucket, entry, id))
 		}
 	})
+}
+
+// checksums looks at every record by itself.
+func (w *walk) checksums() error {
+	var failed error
+	for _, buckets := range []iter.Seq[string]{maps.Keys(takers), maps.Keys(derivedFrom)} {
+		for bucket := range buckets {
+			failed = errors.Join(failed, w.each(bucket, func(_, _ []byte) {}))
+		}
+	}
+	return failed
 }
 
 func (w *walk) counters() error {
@@ -162,7 +197,7 @@ func (w *walk) auditChain() error {
 		w.records++
 		v.entry(key, sealed)
 		if e := w.auditEntry(key); e != nil {
-			entries += w.eventIndexed(e)
+			entries += w.eventIndexed(e, head)
 		}
 		return w.ctx.Err() == nil
 	})
@@ -185,7 +220,10 @@ func (w *walk) auditChain() error {
 
 // eventIndexed reports what is missing in the index of an entry, and tells how
 // many keys it should have there.
-func (w *walk) eventIndexed(e *Event) int {
+func (w *walk) eventIndexed(e *Event, head auditHead) int {
+	if !head.findsRequest(e.Seq) {
+		e.RequestID = "" // as if it had none
+	}
 	keys := auditIndexKeys(e)
 	for _, k := range keys {
 		if v, err := w.get(auditIndex, k); err != nil || string(v) != string(seqKey(e.Seq)) {
@@ -194,3 +232,32 @@ func (w *walk) eventIndexed(e *Event) int {
 	}
 	return len(keys)
 }
+
+// Patrol checks a small part of the store, pages and checksums, from place on,
+// and returns the place to go on from: nil at the end, or where the engine
+// can't. It reports what does not fit; one place may be reported again by the
+// next part. What it does not see is how records, indexes and counters fit
+// together: that is for Check, on one long snapshot.
+func (s *Store) Patrol(ctx context.Context, place []byte, report func(error)) (next []byte, err error) {
+	engine, ok := s.engine.(Patroller)
+	if !ok {
+		return nil, nil
+	}
+	found := func(err error) {
+		s.figures.damaged.Add(1)
+		report(cause(err))
+	}
+	next, err = engine.Patrol(ctx, place, func(bucket string, key, sealed []byte) {
+		if _, err := unseal(bucket, key, sealed); err != nil {
+			found(err)
+		}
+	}, found)
+	if errors.Is(err, ErrDamaged) {
+		found(err)
+		return nil, nil
+	}
+	return next, err
+}
+
+// DamageMet delivers after a call that met damage.
+func (s *Store) DamageMet() <-chan struct{} { return s.figures.met }

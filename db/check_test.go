@@ -252,3 +252,24 @@ func FuzzEnvelope(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRecord: whatever stands in a record, it is read or refused as damaged.
+func FuzzRecord(f *testing.F) {
+	for _, c := range [][3]string{
+		{"user", "x", `{"id":"x","email":"A@B","roles":["user","user"],"created":"9999-12-31T23:59:59Z"}`},
+		{"token", "x", `{"id":"x","owner":"","expires":-9223372036854775808,"allowed_ips":["10.0.0.0/8"],"previous":{"hash":"AAAA"}}`},
+		{"session", "x", `{"id":"x","expires":"0001-01-01T00:00:00Z"}`},
+		{"role", "", `{"name":"","permissions":null}`},
+		{"key", "x", `{"id":"x","secret":"!"}`},
+		{"user", "x", `{"id":"y"}`},
+		{"user", "x", `null`},
+		{"user", "x", ``},
+	} {
+		f.Add(c[0], c[1], []byte(c[2]))
+	}
+	f.Fuzz(func(t *testing.T, bucket, key string, value []byte) {
+		if _, err := db.DecodeRecord(bucket, key, value); err != nil && !errors.Is(err, db.ErrDamaged) {
+			t.Fatal(err)
+		}
+	})
+}

@@ -11,7 +11,7 @@ import (
 // the first Put and treats an absent one as empty.
 //
 // An engine answers with an error that wraps one of this package's sentinels
-// where the cause is one of them: ErrLocked, ErrDamaged, ErrFull. A damaged
+// where the cause is one of them: ErrLocked, ErrDamaged, ErrFull, ErrDisk. A damaged
 // file is an error, never a panic and never a fault.
 type Engine interface {
 	// View runs f on a snapshot. It sees all commits that were acknowledged
@@ -64,6 +64,16 @@ type Checker interface {
 	Check(ctx context.Context, report func(error)) error
 }
 
+// Patroller is what an Engine can be besides: one that walks its own pages in
+// small parts, each on a snapshot of its own.
+type Patroller interface {
+	// Patrol checks some pages, from place on, reports what does not fit, and
+	// calls record for what stands in them; the bytes are valid as long as
+	// record runs. It returns the place to go on from, nil at the end. A record
+	// may be met twice.
+	Patrol(ctx context.Context, place []byte, record func(bucket string, key, value []byte), report func(error)) (next []byte, err error)
+}
+
 // Measurer is what an Engine can be besides: one that tells its figures.
 type Measurer interface {
 	// Stats answers the zero value where the engine serves no more.
@@ -78,6 +88,7 @@ type EngineStats struct {
 	PendingPages int   // pages that wait for a reader's end to become free
 	Reads        int   // read transactions since it was opened
 	Commits      int   // commits in the life of the file
+	OldHeader    bool  // part of the header was damaged when it was opened: the last commit before may be missing
 }
 
 // FreeBytes are the bytes of the file that hold nothing: the next writes use

@@ -15,6 +15,7 @@ var (
 	ErrDamaged  = errors.New("store damaged")       // empty, foreign, truncated or damaged file or record
 	ErrNewer    = errors.New("store of newer husk") // the schema is newer than this program
 	ErrFull     = errors.New("disk full")           // no space, no quota; reads go on
+	ErrDisk     = errors.New("disk failed")         // a read, write or sync of the file failed; nothing was changed
 )
 
 // Error is a failure that may be told to the one who asked: a kind for

@@ -188,3 +188,51 @@ func (s *Store) FindGadget(ctx context.Context, serial string) (id string, err e
 
 // Bare is a store that did not look at the schema.
 func Bare(e Engine, now func() time.Time) *Store { return newStore(e, Options{Now: now}) }
+
+// Step is a migration for tests: what it does to the transaction that it is in.
+type Step func(put func(bucket, key, value string) error, get func(bucket, key string) (string, error)) error
+
+// SetMigrations has the newest schema be one more than there are steps, until
+// restore is called.
+func SetMigrations(steps ...Step) (restore func()) {
+	before := migrations
+	migrations = nil
+	for i, step := range steps {
+		migrations = append(migrations, migration{needs: "0." + string(rune('2'+i)) + ".0", run: func(t *txn) error {
+			return step(
+				func(bucket, key, value string) error { return t.put(bucket, []byte(key), []byte(value)) },
+				func(bucket, key string) (string, error) { v, err := t.get(bucket, []byte(key)); return string(v), err })
+		}})
+	}
+	return func() { migrations = before }
+}
+
+// NewestSchema is the schema that Open upgrades to.
+func NewestSchema() int { return newestSchema() }
+
+// DecodeRecord reads a record of a bucket as the store does, with all that
+// stands beside it; false where the bucket has no records.
+func DecodeRecord(bucket, key string, value []byte) (known bool, err error) {
+	switch bucket {
+	case userRecords.bucket:
+		return true, decodeAll(&userRecords, key, value)
+	case tokenRecords.bucket:
+		return true, decodeAll(&tokenRecords, key, value)
+	case sessionRecords.bucket:
+		return true, decodeAll(&sessionRecords, key, value)
+	case roleRecords.bucket:
+		return true, decodeAll(&roleRecords, key, value)
+	case keyRecords.bucket:
+		return true, decodeAll(&keyRecords, key, value)
+	}
+	return false, nil
+}
+
+func decodeAll[T any](c *collection[T], key string, value []byte) error {
+	r, err := c.decode(key, value)
+	if err == nil {
+		c.indexEntries(r)
+		c.count(r)
+	}
+	return err
+}

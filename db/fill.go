@@ -3,7 +3,6 @@ package db
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"slices"
 )
@@ -137,8 +136,7 @@ func fillAudit(t *txn, f Filling) error {
 		for _, k := range auditIndexKeys(&e) {
 			index.add(k, key)
 		}
-		sum := sha256.Sum256(value)
-		head = auditHead{Seq: e.Seq, Hash: hex.EncodeToString(sum[:])}
+		head = head.next(sha256.Sum256(value))
 	}
 	if err := index.put(t, auditIndex); err != nil {
 		return err

@@ -116,6 +116,27 @@ func (t *txn) keySet() (*KeySet, error) {
 	return set, nil
 }
 
+// ListKeys returns a page of the signing keys, by created, and which of them
+// signs. There are never more than one for each rotation within a session's
+// life, and all are in memory: no index is kept.
+func (s *Store) ListKeys(ctx context.Context, q ListQuery) (page Page[Key], signing *Key, err error) {
+	q.Owner, q.Query = "", ""
+	l, err := parseListing(keyRecords.bucket, q, byCreated)
+	if err != nil {
+		return page, nil, err
+	}
+	set, err := s.Keys(ctx)
+	if err != nil {
+		return page, nil, err
+	}
+	prefix := indexPrefix(everything, byCreated)
+	var all []match[Key]
+	for _, k := range set.ByID {
+		all = append(all, match[Key]{indexKey(everything, byCreated, timeKey(k.Created), k.ID)[len(prefix):], k})
+	}
+	return pageOf(l, all), set.Signing, nil
+}
+
 // Ended tells whether the key verifies nothing any more at now.
 func (k *Key) Ended(now time.Time) bool { return !k.Ends.IsZero() && !now.Before(k.Ends) }
 

@@ -169,11 +169,7 @@ func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
 			return page, err
 		}
 	}
-	type match struct {
-		key    []byte
-		record *T
-	}
-	var matches []match
+	var matches []match[T]
 	prefix := indexPrefix(l.scope, l.kind)
 	for _, id := range ids {
 		r, err := c.get(t, id)
@@ -186,17 +182,30 @@ func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
 		}
 		for _, key := range keys {
 			if bytes.HasPrefix(key, prefix) {
-				matches = append(matches, match{key[len(prefix):], r})
+				matches = append(matches, match[T]{key[len(prefix):], r})
 			}
 		}
 	}
-	slices.SortFunc(matches, func(a, b match) int {
+	page = pageOf(l, matches)
+	page.AtMost = capped
+	return page, nil
+}
+
+// match is a record and its key in the order of the list.
+type match[T any] struct {
+	key    []byte
+	record *T
+}
+
+// pageOf serves a page of records that were found in any order.
+func pageOf[T any](l listing, matches []match[T]) Page[T] {
+	slices.SortFunc(matches, func(a, b match[T]) int {
 		if l.reverse {
 			a, b = b, a
 		}
 		return bytes.Compare(a.key, b.key)
 	})
-	page.Total, page.AtMost = int64(len(matches)), capped
+	page := Page[T]{Total: int64(len(matches))}
 	rest := matches
 	for l.after != nil && len(rest) > 0 && !l.beyond(rest[0].key) {
 		rest = rest[1:]
@@ -209,7 +218,7 @@ func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
 	if l.size > 0 && len(rest) == l.size {
 		page.After = formatCursor(l.bound, rest[len(rest)-1].key)
 	}
-	return page, nil
+	return page
 }
 
 // listCommon serves a page for words that very many records have: those that

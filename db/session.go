@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,7 +72,7 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		// RFC 7519 dates are whole seconds; so is the end, for both to agree.
 		now := t.now.Truncate(time.Second)
 		r = &Session{ID: id, User: in.User, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
-			UserAgent: strings.ToValidUTF8(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)], "")}
+			UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
 		if err := sessionRecords.put(t, nil, r); err != nil {
 			return err
 		}

@@ -12,7 +12,8 @@ type Stats struct {
 	Caches  map[string]CacheStats // by noun
 	Updates LatencyStats          // of changes, from the call to their being durable or refused
 	Full    uint64                // calls that failed for want of space
-	Damaged uint64                // calls that met damage
+	Disk    uint64                // calls that failed because the disk did
+	Damaged uint64                // calls that met damage, and damages that patrols found
 }
 
 // CacheStats tell how often a record was in memory.
@@ -34,6 +35,7 @@ func (s *Store) Stats() Stats {
 		},
 		Updates: s.figures.updates.stats(),
 		Full:    s.figures.full.Load(),
+		Disk:    s.figures.disk.Load(),
 		Damaged: s.figures.damaged.Load(),
 	}
 	if m, ok := s.engine.(Measurer); ok {
@@ -44,8 +46,9 @@ func (s *Store) Stats() Stats {
 
 // figures counts what happens to the calls into the engine.
 type figures struct {
-	updates       latency
-	full, damaged atomic.Uint64
+	updates             latency
+	full, disk, damaged atomic.Uint64
+	met                 chan struct{} // has a place for one: damage was met
 }
 
 func (f *figures) failed(err error) {
@@ -53,8 +56,14 @@ func (f *figures) failed(err error) {
 	case err == nil:
 	case errors.Is(err, ErrFull):
 		f.full.Add(1)
+	case errors.Is(err, ErrDisk):
+		f.disk.Add(1)
 	case errors.Is(err, ErrDamaged):
 		f.damaged.Add(1)
+		select {
+		case f.met <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -88,7 +88,12 @@ func TestExpiredTokensAreNotExpiring(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() {
+		if _, err := s.Check(context.Background(), func(err error) { t.Errorf("check: %v", err) }); err != nil {
+			t.Errorf("check: %v", err)
+		}
+		s.Close()
+	})
 	addToken(t, s, 1, now.Unix()+10)
 	for _, step := range []struct {
 		pass time.Duration

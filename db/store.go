@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// SchemaVersion is the schema that this program writes.
-const SchemaVersion = 1
-
 const (
 	metaBucket = "meta"
 	metaSchema = "schema"
@@ -26,6 +23,7 @@ const (
 // Schema is what the file says about itself.
 type Schema struct {
 	Version int       `json:"schema"`
+	Needs   string    `json:"needs,omitempty"` // the least version of husk that reads it
 	Created time.Time `json:"created"`
 }
 
@@ -34,6 +32,7 @@ type Schema struct {
 type Store struct {
 	engine Engine
 	clock  *clock
+	older  bool // of an older schema: to be looked at only
 
 	users    *cache[User]
 	tokens   *cache[Token]
@@ -50,6 +49,11 @@ type Store struct {
 type Options struct {
 	Now       func() time.Time     // the wall clock; nil: the machine's
 	Monotonic func() time.Duration // time since some moment, whatever the wall clock does; nil: the machine's, or Now where that is given
+
+	// Keep keeps a copy of a store of an older schema before Open upgrades it;
+	// where it fails, nothing is changed. nil: an older store is not upgraded,
+	// and can only be looked at, as one looks at a copy to prove it.
+	Keep func(ctx context.Context, schema Schema) error
 }
 
 // Init writes what a new store begins with: the schema, the built-in roles,
@@ -57,8 +61,8 @@ type Options struct {
 // that a file is never seen without them.
 func Init(tx Tx) error {
 	s := newStore(nil, Options{})
-	t := s.begin(tx, &Actor{ID: LocalActor, Name: LocalActor, Transport: TransportOffline})
-	if err := t.putJSON(metaBucket, metaSchema, Schema{Version: SchemaVersion, Created: t.now}); err != nil {
+	t := s.begin(tx, offlineActor())
+	if err := t.putJSON(metaBucket, metaSchema, Schema{Version: newestSchema(), Needs: needs(newestSchema()), Created: t.now}); err != nil {
 		return err
 	}
 	for _, role := range builtinRoles(t.now) {
@@ -79,19 +83,24 @@ func Init(tx Tx) error {
 }
 
 // Open reads the schema and returns the typed store. A file without a schema
-// is ErrDamaged, one with a newer schema ErrNewer.
+// is ErrDamaged, one with a newer schema ErrNewer; one with an older schema is
+// upgraded where Options.Keep says how.
 func Open(ctx context.Context, engine Engine, o Options) (*Store, error) {
 	s := newStore(engine, o)
 	schema, err := s.Schema(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if schema.Version > SchemaVersion {
-		return nil, fmt.Errorf("%w: its schema is %d, this husk knows %d; install the husk that wrote it, or a later one",
-			ErrNewer, schema.Version, SchemaVersion)
+	if schema.Version > newestSchema() {
+		return nil, newer(schema)
 	}
-	err = s.view(ctx, s.loadClock)
-	return s, err
+	if err := s.view(ctx, s.loadClock); err != nil {
+		return nil, err
+	}
+	if err := s.upgrade(ctx, schema, o.Keep); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func newStore(engine Engine, o Options) *Store {
@@ -104,6 +113,7 @@ func newStore(engine Engine, o Options) *Store {
 		roles:    newCache[RoleSet](1),
 		keys:     newCache[KeySet](1),
 		use:      newUseLog(),
+		figures:  figures{met: make(chan struct{}, 1)},
 	}
 }
 
@@ -153,6 +163,9 @@ func (s *Store) view(ctx context.Context, f func(*txn) error) error {
 // failure too: then it costs a read, and nothing has to be known about how far
 // the commit came.
 func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) error {
+	if s.older {
+		return errOlder
+	}
 	var t *txn
 	began := time.Now()
 	err := s.engine.Update(ctx, func(tx Tx) error {

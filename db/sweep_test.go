@@ -55,6 +55,67 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 	}
 }
 
+// stepEngine counts the sessions and tokens that each transaction removes.
+type stepEngine struct {
+	db.Engine
+	steps []int
+}
+
+type stepTx struct {
+	db.Tx
+	n int
+}
+
+func (e *stepEngine) Update(ctx context.Context, f func(db.Tx) error) error {
+	tx := &stepTx{}
+	err := e.Engine.Update(ctx, func(inner db.Tx) error {
+		tx.Tx, tx.n = inner, 0
+		return f(tx)
+	})
+	e.steps = append(e.steps, tx.n)
+	return err
+}
+
+func (t *stepTx) Delete(bucket string, key []byte) error {
+	if bucket == "session" || bucket == "token" {
+		t.n++
+	}
+	return t.Tx.Delete(bucket, key)
+}
+
+// A sweep goes in small steps: who writes meanwhile waits for one of them.
+func TestSweepGoesInSmallSteps(t *testing.T) {
+	const step, sessions, tokens = 200, 450, 450
+	ctx := context.Background()
+	f := newTimedStore(t)
+	ann, bob := f.user("ann@example.com"), f.user("bob@example.com")
+	for range sessions {
+		f.session(ann, time.Hour)
+	}
+	for i := range tokens {
+		f.token(fmt.Sprintf("00000000-0000-4000-8000-%012d", i), bob.ID)
+	}
+	_, err := f.DeleteUser(ctx, local, bob.ID)
+	must(t, err)
+	f.clock.pass(2 * time.Hour)
+	e := &stepEngine{Engine: f.Engine()}
+	s, err := db.Open(ctx, e, db.Options{Now: f.clock.now, Monotonic: f.clock.monotonic})
+	must(t, err)
+	f.clock.pass(15 * time.Minute) // the clock has proved itself
+	_, err = s.Sweep(ctx)
+	must(t, err)
+	total := 0
+	for _, n := range e.steps {
+		total += n
+		if n > step {
+			t.Errorf("one transaction removes %d", n)
+		}
+	}
+	if total != sessions+tokens {
+		t.Errorf("%d are removed, in steps of %v", total, e.steps)
+	}
+}
+
 func TestRotateKey(t *testing.T) {
 	ctx := context.Background()
 	f := newTimedStore(t)

@@ -52,12 +52,23 @@ func plain(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
 	}
-	for _, r := range s {
-		if (r != ' ' && !unicode.IsPrint(r)) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) {
-			return false
+	return strings.IndexFunc(s, notPlain) < 0
+}
+
+func notPlain(r rune) bool {
+	// U+FFFD is what decoders make of all that they can't read.
+	return (r != ' ' && !unicode.IsPrint(r)) || r == utf8.RuneError || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// inPlainText is for what strangers write and nobody can be asked to write
+// anew: a question mark stands for each character that is not plain.
+func inPlainText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if notPlain(r) {
+			return '?'
 		}
-	}
-	return true
+		return r
+	}, strings.ToValidUTF8(s, ""))
 }
 
 // checkText refuses text that is too long or not plain; what names it.
@@ -74,7 +85,10 @@ func checkText(what, s string, most int) error {
 // checkEmail refuses what is no address of the form local@domain.
 func checkEmail(email string) error {
 	bad := fail(ErrInvalid, "bad_email", "that is no email address; use the form name@example.com")
-	if len(email) > maxEmail || !plain(email) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
+	// A variation selector shows as nothing behind a letter: in a name it belongs
+	// to an emoji, in an email it makes two that look the same.
+	selector := func(r rune) bool { return unicode.Is(unicode.Variation_Selector, r) }
+	if len(email) > maxEmail || !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
 		return bad
 	}
 	a, err := mail.ParseAddress(email)

@@ -20,7 +20,7 @@ func TestPlain(t *testing.T) {
 		"bidi override": "a\u202eb", "bidi embedding": "a\u202ab", "bidi isolate": "a\u2066b", "bidi mark": "a\u200eb", "right-to-left mark": "a\u200fb", "Arabic mark": "a\u061cb",
 		"zero-width space": "a\u200bb", "zero-width joiner": "a\u200db", "zero-width non-joiner": "a\u200cb", "word joiner": "a\u2060b", "byte order mark": "a\ufeffb", "soft hyphen": "a\u00adb",
 		"invisible times": "a\u2062b", "line separator": "a\u2028b", "paragraph separator": "a\u2029b", "no-break space": "a\u00a0b", "ideographic space": "a\u3000b", "tag": "a\U000e0041b",
-		"private use": "a\ue000b", "unassigned": "a\U000e0fffb", "bad byte": "a\xffb", "surrogate": "a\xed\xa0\x80b", "cut": "a\xc3", "noncharacter": "a\uffffb", "interlinear": "a\ufff9b",
+		"private use": "a\ue000b", "unassigned": "a\U000e0fffb", "bad byte": "a\xffb", "surrogate": "a\xed\xa0\x80b", "cut": "a\xc3", "noncharacter": "a\uffffb", "interlinear": "a\ufff9b", "replacement": "a\ufffdb",
 	} {
 		if db.Plain(s) {
 			t.Errorf("%s: %q is taken", name, s)
@@ -43,7 +43,7 @@ func TestEmails(t *testing.T) {
 	for _, s := range []string{"", "ann", "@", "ann@", "@example.com", "a@b@c", "a b@example.com", "a@exa mple.com", "Ann <ann@example.com>", "<ann@example.com>", `"ann"@example.com`, `"a@b"@example.com`,
 		"ann@example.com,bob@example.com", "ann@example.com;bob@example.com", "ann(x)@example.com", "ann@[192.0.2.1]x:", "a..b@example.com", ".a@example.com", "a.@example.com", "ann@example.com\n", "ann\x00@example.com",
 		"ann@exa\u202emple.com", "a\u200bnn@example.com", "a/b@example.com", "a?b@example.com", "a#b@example.com", "a%40b@example.com", "a\\b@example.com", "ann@example.com\xff", strings.Repeat("a", 243) + "@example.com",
-		strings.Repeat("a", 10_000) + "@example.com", "ann:x@example.com", "*@", "=a@"} {
+		strings.Repeat("a", 10_000) + "@example.com", "ann:x@example.com", "*@", "=a@", "ann\ufe0f@example.com", "ann\u180b@example.com", "ann@example.c\U000e0101om"} {
 		wantErr(t, db.CheckEmail(s), db.ErrInvalid, "bad_email")
 	}
 }

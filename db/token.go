@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -210,7 +211,7 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 	}
 	if bound := now + int64(maxTTL/time.Second); maxTTL > 0 && later(expires, bound) {
 		if asked != 0 {
-			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+maxTTL.String()+" (max-token-ttl)")
+			return 0, fail(ErrInvalid, "ttl_too_long", "this server lets a token live at most "+spanText(maxTTL)+" (max-token-ttl)")
 		}
 		expires = bound
 	}
@@ -221,6 +222,14 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 		expires = by.Expires
 	}
 	return expires, nil
+}
+
+// spanText is d as people give it: whole days as days.
+func spanText(d time.Duration) string {
+	if day := 24 * time.Hour; d > day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	return d.String()
 }
 
 // later tells whether a token that ends at a outlives one that ends at b.
@@ -405,10 +414,10 @@ func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rot
 		changed := *old
 		k = &changed
 		k.Hash, k.Issued, k.Updated = in.Hash, t.now, t.now
-		k.Previous = t.oldSecret(old, in.Grace)
 		if k.Expires, err = t.rotatedExpiry(old, in); err != nil {
 			return err
 		}
+		k.Previous = t.oldSecret(old, k, in.Grace)
 		if err := t.notAbove(k); err != nil {
 			return err
 		}
@@ -421,11 +430,14 @@ func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rot
 }
 
 // oldSecret is what is left of the secret that is replaced: nothing, or a
-// grace that does not outlive it.
-func (t *txn) oldSecret(old *Token, grace time.Duration) *OldSecret {
+// grace that outlives neither it nor the one that replaces it. What the old
+// one mints in its grace ends with that too.
+func (t *txn) oldSecret(old, replaced *Token, grace time.Duration) *OldSecret {
 	ends := min(t.now.Unix()+int64(grace/time.Second), maxExpiry)
-	if old.Expires != Never {
-		ends = min(ends, old.Expires)
+	for _, k := range []*Token{old, replaced} {
+		if k.Expires != Never {
+			ends = min(ends, k.Expires)
+		}
 	}
 	if ends <= t.now.Unix() {
 		return nil

@@ -87,7 +87,7 @@ func (l *useLog) note(bucket, id string, u Use) {
 		u.Old = before.Old
 	}
 	u.Seen = before.Seen
-	if bucket == tokenUseBucket {
+	if bucket == tokenUseBucket && u.Address != "" { // which it has not on the machine itself
 		u.see(u.Address)
 	}
 	s.uses[useKey{bucket, id}] = u

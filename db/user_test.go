@@ -3,6 +3,7 @@ package db_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,28 @@ func TestSignInOfAChangedAccount(t *testing.T) {
 	}
 	if r.Expired(f.now().Add(time.Hour-1)) || !r.Expired(f.now().Add(time.Hour)) {
 		t.Error("the session does not end at its end")
+	}
+}
+
+// A browser's own words are a stranger's: what could steer a terminal, or hide
+// on a page, is not kept.
+func TestUserAgentIsPlain(t *testing.T) {
+	f := newStore(t)
+	u := f.user("ann@example.com")
+	for sent, want := range map[string]string{
+		"Mozilla/5.0 (X11; Linux x86_64)": "Mozilla/5.0 (X11; Linux x86_64)",
+		"a\u009b31mb":                     "a?31mb",
+		"a\x1b]0;b\x07":                   "a?]0;b?",
+		"a\u202eb\u200bc\td":              "a?b?c?d",
+		"a\xffb":                          "ab",
+		strings.Repeat("ü", 300):          strings.Repeat("ü", 128),
+		"x" + strings.Repeat("ü", 300):    "x" + strings.Repeat("ü", 127),
+	} {
+		r, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, TTL: time.Hour, UserAgent: sent})
+		must(t, err)
+		if r.UserAgent != want {
+			t.Errorf("%q is kept as %q, want %q", sent, r.UserAgent, want)
+		}
 	}
 }
 

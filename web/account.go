@@ -79,14 +79,16 @@ func (s *Server) login(c echo.Context, actor *db.Actor) error {
 func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified, string, error) {
 	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
-		s.log.Info("sign-in refused", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport, "code", explain(err).code)
+		if f := explain(err); f.isRefusal() {
+			s.refused(c, actor, "sign-in refused", "code", f.code)
+		}
 		return nil, "", err
 	}
 	r, jwt, err := s.openSession(c, actor, user)
 	if err != nil {
 		return nil, "", err
 	}
-	s.log.Info("sign-in", "request_id", actor.RequestID, "user", user.ID, "session", r.ID, "address", actor.Address, "transport", actor.Transport)
+	s.did(actor, "sign-in", "user", user.ID, "session", r.ID)
 	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
 	s.setDeviceCookie(c, account(user.Email))
 	return user, jwt, nil
@@ -110,6 +112,9 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	}
 	try, err := s.attempt(c, actor, account(email))
 	if err != nil {
+		// Whose account it is would have to be looked up, which takes longer where
+		// there is one.
+		s.Store.NoteRefusal(actor, "session.login", "")
 		return nil, err
 	}
 	user, err := s.lookUp(c, email)
@@ -119,9 +124,6 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	}
 	ok, stale, err := s.verify(ctx, try, user, pass)
 	switch {
-	case errors.Is(err, password.ErrDamaged):
-		s.log.Error("a stored password hash is damaged; set the password anew", "user", user.ID)
-		return nil, errLogin
 	case err != nil:
 		return nil, err
 	case !ok || user.Disabled:
@@ -196,7 +198,7 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 		if err != nil && !errors.Is(err, db.ErrNotFound) && !errors.Is(err, db.ErrEnded) {
 			return err
 		}
-		s.log.Info("sign-out", "request_id", actor.RequestID, "user", actor.ID, "session", actor.Session.ID)
+		s.did(actor, "sign-out", "session", actor.Session.ID)
 	} else if f := explain(err); err != nil && f.status >= http.StatusInternalServerError {
 		return err
 	}
@@ -256,6 +258,7 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 	ctx := c.Request().Context()
 	try, err := s.attempt(c, actor, account(actor.User.Email))
 	if err != nil {
+		s.Store.NoteRefusal(actor, "user.password", actor.ID)
 		return err
 	}
 	ok, _, err := s.verify(ctx, try, actor.User, in.OldPassword)
@@ -274,6 +277,6 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 	if err := s.Store.ChangePassword(ctx, actor, actor.User.Password, hash); err != nil {
 		return err
 	}
-	s.log.Info("password changed", "request_id", actor.RequestID, "user", actor.ID)
+	s.did(actor, "password changed")
 	return nil
 }

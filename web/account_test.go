@@ -328,7 +328,7 @@ func TestLogoutFromAnotherSite(t *testing.T) {
 }
 
 func TestCrossOrigin(t *testing.T) {
-	s := newServer(t, func(c *web.Config) { c.PublicURL = "http://id.example.com" })
+	s := newServer(t, func(c *web.Config) { c.PublicURL = "http://ID.example.com:80/" })
 	single := s.single()
 	made := s.mint(single.session(), api.NewToken{})
 	evil, site := header("Origin", "https://evil.example"), func(v string) edit { return header("Sec-Fetch-Site", v) }

@@ -34,8 +34,8 @@ func (s *Server) ListensOn(addr net.Addr) {
 // Endpoint is the URL under which browsers and programs reach the server: as
 // configured, never as a Host header says. Without a slash at the end.
 func (s *Server) Endpoint() string {
-	if u, err := parsePublicURL(s.PublicURL); err == nil {
-		return u.Scheme + "://" + u.Host
+	if origin, err := ParseOrigin(s.PublicURL); err == nil {
+		return origin
 	}
 	return s.listening
 }

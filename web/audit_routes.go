@@ -2,9 +2,11 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,7 +38,7 @@ func (s *Server) auditQuery(c echo.Context) (q db.AuditQuery, err error) {
 	if err != nil {
 		return q, err
 	}
-	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"),
+	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"), RequestID: query.Get("request_id"),
 		From: list.From, Size: list.Size, After: list.After}
 	for _, who := range []*string{&q.Actor, &q.Target} {
 		user, err := s.Store.FindUser(c.Request().Context(), *who)
@@ -65,7 +67,7 @@ func moment(text string) (t time.Time, err error) {
 // exportAudit streams the whole log, the oldest entry first, an object a line.
 // Each step is a snapshot of its own: none lasts as long as the receiver.
 func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
-	s.log.Info("audit exported", "request_id", actor.RequestID, "actor", actor.ID)
+	s.did(actor, "audit exported")
 	ctx := c.Request().Context()
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
@@ -98,7 +100,7 @@ func (s *Server) verifyAudit(c echo.Context, _ *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Problems: append([]string{}, v.Problems...)})
+	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...)})
 }
 
 func (s *Server) auditHead(c echo.Context, _ *db.Actor) error {
@@ -118,23 +120,40 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 	unlimited(c)
 	report := api.CheckReport{Problems: []string{}}
 	note := func(err error) {
-		if len(report.Problems) < maxReported {
+		if len(report.Problems) < maxReported && !slices.Contains(report.Problems, err.Error()) {
 			report.Problems = append(report.Problems, err.Error())
 		}
 	}
-	ctx := c.Request().Context()
-	if engine, ok := s.Store.Engine().(db.Checker); ok {
-		if err := engine.Check(ctx, note); err != nil {
-			return err
-		}
-	}
-	n, err := s.Store.Check(ctx, note)
+	n, err := s.checkStore(c.Request().Context(), note)
 	if err != nil {
 		return err
 	}
 	engine := s.Store.Stats().Engine
 	report.Size, report.Free, report.Compact = engine.Size, engine.FreeBytes(), engine.WorthCompacting()
 	report.Records, report.OK = n, len(report.Problems) == 0
-	s.log.Info("store checked", "request_id", actor.RequestID, "actor", actor.ID, "records", n, "problems", len(report.Problems))
+	s.did(actor, "store checked", "records", n, "problems", len(report.Problems))
 	return write(c, report)
+}
+
+// checkStore checks pages and records. Where pages are so damaged that the
+// records can't be walked, those that can be reached are looked at one by one.
+func (s *Server) checkStore(ctx context.Context, note func(error)) (records int, err error) {
+	if engine, ok := s.Store.Engine().(db.Checker); ok {
+		if err := engine.Check(ctx, note); errors.Is(err, db.ErrDamaged) {
+			note(err)
+		} else if err != nil {
+			return 0, err
+		}
+	}
+	records, err = s.Store.Check(ctx, note)
+	if !errors.Is(err, db.ErrDamaged) {
+		return records, err
+	}
+	note(err)
+	for place := []byte{}; place != nil; {
+		if place, err = s.Store.Patrol(ctx, place, note); err != nil {
+			return records, err
+		}
+	}
+	return records, nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -92,7 +93,7 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 		return actor, err
 	}
 	if who.token != nil && !who.token.Allows(parseAddress(actor.Address)) {
-		return actor, errBadCredential
+		return actor, errFromElsewhere
 	}
 	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
 	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
@@ -186,8 +187,8 @@ func (s *Server) current(r *http.Request, who *identity, sum [32]byte) (bool, er
 		if err != nil {
 			return false, credentialError(err)
 		}
-		if _, live := matches(t, sum, now); !live {
-			return false, errBadCredential
+		if _, err := matches(t, sum, now); err != nil {
+			return false, err
 		}
 		return t == who.token, nil
 	}
@@ -211,18 +212,18 @@ func credentialError(err error) error {
 }
 
 // matches compares in constant time and tells whether the secret with that sum
-// is valid, and whether it is the one that was replaced.
-func matches(t *db.Token, sum [32]byte, now time.Time) (old, live bool) {
+// is the one that was replaced; an error says that it is not valid.
+func matches(t *db.Token, sum [32]byte, now time.Time) (old bool, err error) {
 	if t.Expired(now) {
-		return false, false
+		return false, errTokenExpired
 	}
 	if subtle.ConstantTimeCompare(t.Hash, sum[:]) == 1 {
-		return false, true
+		return false, nil
 	}
 	if p := t.Previous; p != nil && now.Unix() < p.Ends && subtle.ConstantTimeCompare(p.Hash, sum[:]) == 1 {
-		return true, true
+		return true, nil
 	}
-	return false, false
+	return false, errTokenReplaced
 }
 
 // resolve finds out what a credential means.
@@ -238,23 +239,37 @@ func (s *Server) resolve(r *http.Request, cred credential, sum [32]byte) (*ident
 	if err != nil {
 		return nil, err
 	}
-	if who.user, err = s.Store.User(r.Context(), owner); err != nil {
-		return nil, credentialError(err)
-	}
-	if who.user.Disabled {
-		return nil, errBadCredential
-	}
-	if who.roles, err = s.Store.Roles(r.Context()); err != nil {
+	if err := s.resolveOwner(r.Context(), who, owner); err != nil {
 		return nil, err
+	}
+	profile, err := json.Marshal(profileOf(who.user, who.expanded()))
+	who.profile = append(profile, '\n') // as every answer ends
+	return who, err
+}
+
+// resolveOwner finds out whose the credential is, and what it may do.
+func (s *Server) resolveOwner(ctx context.Context, who *identity, owner string) (err error) {
+	who.user, err = s.Store.User(ctx, owner)
+	switch {
+	case errors.Is(err, db.ErrNotFound):
+		return errOwnerGone
+	case err != nil:
+		return err
+	case who.user.Disabled:
+		return errOwnerDisabled
+	}
+	if who.roles, err = s.Store.Roles(ctx); err != nil {
+		return err
 	}
 	who.permissions = who.roles.Permissions(who.user.Roles)
 	if who.token != nil && len(who.token.Permissions) > 0 {
 		who.permissions = who.permissions.Intersect(db.NewPermissions(who.token.Permissions))
 	}
-	profile, err := json.Marshal(profileOf(who.user, who.permissions.Expand(who.roles.Known())))
-	who.profile = append(profile, '\n') // as every answer ends
-	return who, err
+	return nil
 }
+
+// expanded are the permissions, each that * stands for by its name.
+func (who *identity) expanded() []string { return who.permissions.Expand(who.roles.Known()) }
 
 func (s *Server) resolveToken(r *http.Request, who *identity, text string, sum [32]byte) (owner string, err error) {
 	id, err := token.Parse(text)
@@ -264,12 +279,8 @@ func (s *Server) resolveToken(r *http.Request, who *identity, text string, sum [
 	if who.token, err = s.Store.Token(r.Context(), id); err != nil {
 		return "", credentialError(err)
 	}
-	old, live := matches(who.token, sum, s.Store.Now())
-	if !live {
-		return "", errBadCredential
-	}
-	who.old = old
-	return who.token.Owner, nil
+	who.old, err = matches(who.token, sum, s.Store.Now())
+	return who.token.Owner, err
 }
 
 func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (owner string, err error) {
@@ -285,8 +296,11 @@ func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (own
 	if who.session, err = s.Store.Session(r.Context(), claims.Jti); err != nil {
 		return "", credentialError(err)
 	}
-	if who.session.User != claims.Sub || who.session.Expired(s.Store.Now()) {
+	if who.session.User != claims.Sub {
 		return "", errBadCredential
+	}
+	if who.session.Expired(s.Store.Now()) {
+		return "", errSessionExpired
 	}
 	return who.session.User, nil
 }

@@ -2,8 +2,6 @@ package web
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 )
 
@@ -38,19 +36,14 @@ const (
 	sweepEvery = time.Minute
 )
 
-// background runs f and keeps its panic from ending the process.
-func (s *Server) background(f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.log.Error("panic in the background", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		}
-	}()
-	f()
+// background runs f and keeps its panic from ending the process; see Guard.
+func (s *Server) background(f func(), about ...any) (finished bool) {
+	return Guard(s.log, f, about...)
 }
 
 func (s *Server) flush(ctx context.Context) {
 	if err := s.Store.FlushUse(ctx); err != nil {
-		s.log.Warn("last uses could not be written", "error", err)
+		s.log.Warn("last uses could not be written", "error", withCause(err))
 	}
 }
 
@@ -62,13 +55,13 @@ func (s *Server) sweep(ctx context.Context, always bool) {
 		_, err = s.Store.Sweep(ctx)
 	}
 	if err != nil {
-		s.log.Warn("what has ended could not be removed", "error", err)
+		s.log.Warn("what has ended could not be removed", "error", withCause(err))
 	}
 	if always {
 		s.prune(ctx)
 	}
 	if fault := s.Store.ClockFault(); fault > 0 {
-		s.log.Warn("the machine's clock is set back: expiry goes on from the latest time that was seen; set the clock right", "behind", fault.Round(time.Second).String())
+		s.log.Warn(clockText(fault, s.Store.Now()))
 	}
 }
 
@@ -80,7 +73,7 @@ func (s *Server) prune(ctx context.Context) {
 	}
 	n, err := s.Store.PruneAudit(ctx, older, s.AuditEntries)
 	if err != nil {
-		s.log.Warn("old audit entries could not be removed", "error", err)
+		s.log.Warn("old audit entries could not be removed", "error", withCause(err))
 	}
 	if n > 0 {
 		s.log.Info("old audit entries removed", "count", n)

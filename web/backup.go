@@ -47,7 +47,7 @@ func (s *Server) backup(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("backup", "request_id", actor.RequestID, "actor", actor.ID, "bytes", manifest.Size, "sha256", manifest.SHA256)
+	s.did(actor, "backup", "bytes", manifest.Size, "sha256", manifest.SHA256)
 	h := c.Response().Header()
 	h.Set("Content-Type", "application/x-tar")
 	if manifest.Size < 1<<33 { // a larger one has a longer header
@@ -102,11 +102,15 @@ func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	if !ok {
 		return nil, errors.New("this engine makes no backups")
 	}
-	f, err = os.CreateTemp(s.Dir, ".husk-backup-*") // 0600
+	f, err = os.CreateTemp(s.Dir, ".husk-backup-*")
 	if err != nil {
 		return nil, fmt.Errorf("make a file for the backup: %w", diskError(err))
 	}
-	if err = backuper.Backup(ctx, f); err != nil {
+	err = f.Chmod(0o600) // whatever the umask
+	if err == nil {
+		err = backuper.Backup(ctx, f)
+	}
+	if err != nil {
 		f.Close()
 		os.Remove(f.Name())
 		return nil, fmt.Errorf("copy the store: %w", diskError(err))

@@ -95,7 +95,7 @@ func benchServer(b testing.TB) (s *Server, apiToken, jwt string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { store.Close() })
+	closeWhole(b, store)
 	hasher := password.New(password.Config{Params: password.InsecureTestParams()})
 	if s, err = New(Config{Store: store, Passwords: hasher, Log: slog.New(slog.DiscardHandler), Version: "bench"}); err != nil {
 		b.Fatal(err)

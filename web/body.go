@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -96,11 +97,15 @@ func bindForm(c echo.Context) (url.Values, error) {
 	return values, nil
 }
 
-// write answers 200 with v as JSON.
+// write answers 200 with v as JSON. Its length is told, however long it is:
+// net/http tells that of short ones alone, and there are clients that read
+// nothing without.
 func write(c echo.Context, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return c.JSONBlob(http.StatusOK, append(body, '\n'))
+	body = append(body, '\n')
+	c.Response().Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	return c.JSONBlob(http.StatusOK, body)
 }

@@ -1,10 +1,15 @@
 package web
 
 import (
+	"fmt"
+	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+
+	"husk/db"
 )
 
 func TestBrowserSingleUser(t *testing.T) {
@@ -129,4 +134,91 @@ func TestBrowserDesktop(t *testing.T) {
 	if a.StatusCode != http.StatusOK {
 		t.Errorf("the token of the link: %d %s", a.StatusCode, a.body)
 	}
+}
+
+// foreignPage is another's page, with one form or one link that leads to us.
+func foreignPage(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	to := html.EscapeString(r.FormValue("to"))
+	if r.URL.Path == "/link" {
+		fmt.Fprintf(w, `<h1>A prize</h1><a href="%s">Take it</a>`, to)
+		return
+	}
+	fmt.Fprintf(w, `<h1>A prize</h1><form method="post" action="%s">`, to)
+	for name, values := range r.Form {
+		fmt.Fprintf(w, `<input type="hidden" name="%s" value="%s">`, html.EscapeString(name), html.EscapeString(values[0]))
+	}
+	fmt.Fprint(w, `<button>Take it</button></form>`)
+}
+
+// A page of a sibling is of the same site: the browser sends our cookie with
+// what it makes people click, and only the origin tells it from our own.
+func TestBrowserSiblingSite(t *testing.T) {
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	h.user("eve@example.com", "a phrase of her own", false)
+	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
+	defer foreign.Close()
+	for name, hosts := range map[string][2]string{
+		"no Sec-Fetch-Site": {"id.husk.test", "evil.husk.test"}, // plain http to a name
+		"another port":      {"127.0.0.1", "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := strings.Replace(h.base, "127.0.0.1", hosts[0], 1)
+			evil := strings.Replace(foreign.URL, "127.0.0.1", hosts[1], 1)
+			p := startChromium(t).open(base)
+			p.visit("/login")
+			p.fill("password", testPassword)
+			p.click("button")
+			p.at("/", "coco-default-user")
+			p.foreign = true
+			trap := func(path, to string, pairs ...string) {
+				t.Helper()
+				q := url.Values{"to": {base + to}}
+				for i := 0; i < len(pairs); i += 2 {
+					q.Set(pairs[i], pairs[i+1])
+				}
+				p.do("Page.navigate", map[string]any{"url": evil + path + "?" + q.Encode()}, nil)
+				p.await("Page.loadEventFired")
+				p.click("button, a")
+				p.at(to, "Not permitted")
+				if text := p.text(); !strings.Contains(text, "--public-url") {
+					t.Errorf("%s is answered with:\n%s", to, text)
+				}
+				p.visit("/")
+				p.at("/", "coco-default-user")
+			}
+			trap("/form", "/account/logout")
+			trap("/form", "/account/login", "email", "eve@example.com", "password", "a phrase of her own")
+			trap("/form", "/connect", "product", "coco", "provider", "coco-cloud", "request_id", testRequest)
+			trap("/form", "/password", "old_password", testPassword, "new_password", "a phrase of hers too", "again", "a phrase of hers too")
+			if tokens, err := h.Store.Tokens(t.Context(), db.ListQuery{Size: 10}); err != nil || len(tokens.Items) != 0 {
+				t.Errorf("%d tokens, %v", len(tokens.Items), err)
+			}
+		})
+	}
+}
+
+// Where the browser tells from which site it was led, a link signs nobody out.
+func TestBrowserForeignLogoutLink(t *testing.T) {
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
+	defer foreign.Close()
+	p := startChromium(t).open(h.base)
+	p.visit("/login")
+	p.fill("password", testPassword)
+	p.click("button")
+	p.foreign = true
+	p.do("Page.navigate", map[string]any{"url": foreign.URL + "/link?to=" + url.QueryEscape(h.base+"/account/logout")}, nil)
+	p.await("Page.loadEventFired")
+	p.click("a")
+	if text := p.text(); !strings.Contains(text, `"cross_origin"`) {
+		t.Errorf("the link is answered with:\n%s", text)
+	}
+	p.visit("/")
+	p.at("/", "coco-default-user")
+	p.visit("/account/logout") // typed in by the person
+	p.visit("/")
+	p.at("/login", "Sign in")
 }

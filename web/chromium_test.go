@@ -47,7 +47,7 @@ func startChromium(t *testing.T) *chromium {
 	path := findChromium(t)
 	cmd := exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
-		"--host-resolver-rules=MAP husk.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+		"--host-resolver-rules=MAP husk.test 127.0.0.1, MAP *.husk.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 		"--user-data-dir="+t.TempDir(), "--remote-debugging-pipe")
 	theirIn, ourOut, err := os.Pipe()
 	if err != nil {
@@ -151,6 +151,7 @@ type tab struct {
 	session string
 	base    string
 	seen    []string // URLs that it asked for, or wanted to open
+	foreign bool     // it shows pages of others, which may do what ours may not
 }
 
 func (b *chromium) open(base string) *tab {
@@ -194,6 +195,9 @@ func (p *tab) await(method string) {
 // or ask another server for anything.
 func (p *tab) look(e event) {
 	p.Helper()
+	if p.foreign {
+		return
+	}
 	var params struct {
 		Entry   struct{ Source, Text string }
 		Request struct{ URL string }

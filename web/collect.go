@@ -79,8 +79,13 @@ func (s samples) counter(d *prometheus.Desc, value float64, labels ...string) {
 }
 
 // Collect implements prometheus.Collector. What can't be read is left out,
-// which a graph shows as a gap; store_up tells why.
+// which a graph shows as a gap; store_up tells why. The registry calls it in a
+// goroutine of its own.
 func (c *serverCollector) Collect(out chan<- prometheus.Metric) {
+	c.background(func() { c.collect(out) })
+}
+
+func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
 	c.collectHashing(out)
@@ -146,6 +151,7 @@ func (c *serverCollector) collectStore(out samples, s db.Stats) {
 	}
 	out <- prometheus.MustNewConstHistogram(descUpdates, s.Updates.Count, s.Updates.Sum.Seconds(), s.Updates.Buckets)
 	out.counter(descStoreFailure, float64(s.Full), "full")
+	out.counter(descStoreFailure, float64(s.Disk), "disk")
 	out.counter(descStoreFailure, float64(s.Damaged), "damaged")
 	for name, cache := range s.Caches {
 		out.counter(descHits, float64(cache.Hits), name)

@@ -122,6 +122,37 @@ func TestMethodNotAllowed(t *testing.T) {
 	}
 }
 
+// HEAD is GET without the body, as RFC 9110, 9.3.2 has it and monitors send
+// it; but a GET that changes something is none to look with.
+func TestHead(t *testing.T) {
+	s := newServer(t)
+	single := s.single()
+	id := s.mint(single.session(), api.NewToken{}).ID
+	for _, r := range s.Table() {
+		path := strings.NewReplacer("/auth/access_token/:id", "/auth/access_token/"+id, ":id", db.SingleUser, ":name", "absent").Replace(r.Path)
+		if r.Method != "GET" || r.Path == "/account/logout" {
+			continue
+		}
+		for who, edits := range map[string][]edit{"nobody": nil, "single": {single.session()}, "browser": {header("Accept", "text/html")}} {
+			got, want := s.do("HEAD", path, "", edits...), s.do("GET", path, "", edits...)
+			if got.status != want.status || got.body != "" {
+				t.Errorf("HEAD %s by %s = %d %q, and GET %d", path, who, got.status, got.body, want.status)
+			}
+			for _, name := range []string{"Content-Type", "Cache-Control", "WWW-Authenticate"} {
+				if got.header.Get(name) != want.header.Get(name) {
+					t.Errorf("HEAD %s by %s: %s = %q, and GET %q", path, who, name, got.header.Get(name), want.header.Get(name))
+				}
+			}
+		}
+	}
+	s.do("HEAD", "/account/logout", "", single.session()).want(405)
+	s.do("GET", "/account/profile", "", single.session()).want(200)
+	s.do("HEAD", "/auth/access_token", "", single.session()).want(405)
+	if allow := s.do("PUT", "/health", "").header.Get("Allow"); !strings.Contains(allow, "HEAD") {
+		t.Errorf("Allow = %q", allow)
+	}
+}
+
 func TestTrailingSlash(t *testing.T) {
 	s := newServer(t)
 	single := s.single()

@@ -45,6 +45,29 @@ func TestCORS(t *testing.T) {
 			t.Errorf("allows %q", got)
 		}
 	})
+	t.Run("no pattern", func(t *testing.T) {
+		s := newServer(t, func(c *web.Config) { c.CORSOrigins = []string{"https://*.example.com", "*", "https://app?example.com"} })
+		for _, edits := range [][]edit{{}, {preflight}} {
+			method := map[int]string{0: "GET", 1: "OPTIONS"}[len(edits)]
+			if got := s.do(method, "/health", "", append(edits, origin(app))...).header.Get("Access-Control-Allow-Origin"); got != "" {
+				t.Errorf("%s: %q is allowed", method, got)
+			}
+		}
+	})
+	t.Run("it may sign somebody in", func(t *testing.T) {
+		site := header("Sec-Fetch-Site", "cross-site")
+		body := `{"password":"` + singlePassword + `"}`
+		var in api.LoggedIn
+		a := s.do("POST", "/account/login", body, origin(app), site).want(200)
+		a.json(&in)
+		s.do("POST", "/auth/access_token", "", origin(app), site, bearer(in.AccessToken)).want(200)
+		if a.header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%v", a.header)
+		}
+		s.do("POST", "/account/login", body, origin(app), site, cookie(in.AccessToken)).want(403, "cross_origin")
+		s.do("POST", "/account/login", body, origin("https://evil.example"), site).want(403, "cross_origin")
+		s.do("POST", "/account/login", body, site).want(403, "cross_origin")
+	})
 	t.Run("a cookie is of no use to it", func(t *testing.T) {
 		s.do("POST", "/auth/access_token", "{}", origin(app), cookie(s.single().jwt)).want(403, "cross_origin")
 	})

@@ -3,9 +3,9 @@ package web
 import (
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -22,7 +22,14 @@ type failure struct {
 	reason     string
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
+
+	// cause is why a credential is refused: nothing for the one who shows it, but
+	// for those who may ask.
+	cause *cause
 }
+
+// cause is what is the matter with a credential: a stable word, and for people.
+type cause struct{ code, reason string }
 
 func (f *failure) Error() string { return f.reason }
 
@@ -44,6 +51,23 @@ var (
 		challenge: `Bearer realm="husk", error="invalid_token"`}
 )
 
+// refusedFor is errBadCredential, byte for byte, to the one who shows the
+// credential, and tells what is the matter to those who may ask.
+func refusedFor(code, reason string) error {
+	f := *errBadCredential
+	f.cause = &cause{code, reason}
+	return &f
+}
+
+var (
+	errTokenExpired   = refusedFor("expired", "it has expired")
+	errTokenReplaced  = refusedFor("replaced", "its secret was replaced, or was never this token's")
+	errFromElsewhere  = refusedFor("address", "it may not be used from here")
+	errSessionExpired = refusedFor("expired", "it has expired")
+	errOwnerGone      = refusedFor("owner_deleted", "its owner was deleted")
+	errOwnerDisabled  = refusedFor("owner_disabled", "its owner is disabled")
+)
+
 func errNotPermitted(key string) error {
 	return &failure{status: http.StatusForbidden, code: "not_permitted", reason: "that needs the permission " + key,
 		challenge: `Bearer realm="husk", error="insufficient_scope"`}
@@ -61,6 +85,7 @@ var kinds = []struct {
 	{db.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing, or it is not yours"},
 	{db.ErrConflict, http.StatusConflict, "conflict", "that conflicts with what is there"},
 	{db.ErrFull, http.StatusInsufficientStorage, "disk_full", "the disk is full: nothing was changed; free some space and try again"},
+	{db.ErrDisk, http.StatusInternalServerError, "disk_failed", "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again"},
 	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
 	{db.ErrDamaged, http.StatusInternalServerError, "store_damaged", "the store is damaged; run 'husk check' and restore a backup"},
 	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},
@@ -126,15 +151,19 @@ func (s *Server) fail(c echo.Context, err error) (whole bool) {
 // note explains err, and logs what an operator should know of.
 func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
-	id := c.Response().Header().Get(headerRequestID)
-	gone := c.Request().Context().Err() != nil // who asked has left: nothing failed but the wait
-	if f.status >= http.StatusInternalServerError && !gone {
-		s.log.Error("request failed", "request_id", id, "method", c.Request().Method, "path", c.Path(), "status", f.status, "error", err)
-	} else {
-		s.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request refused",
-			slog.String("request_id", id), slog.Int("status", f.status), slog.String("code", f.code))
-	}
+	s.logFailure(c, f, err)
 	return f
+}
+
+// withCause is the text of an error for the log: what users are told, and what
+// they are not.
+func withCause(err error) string {
+	text := err.Error()
+	var e *db.Error
+	if errors.As(err, &e) && e.Cause != nil && !strings.Contains(text, e.Cause.Error()) {
+		text += ": " + e.Cause.Error()
+	}
+	return text
 }
 
 func setRetryAfter(h http.Header, f *failure) {

@@ -57,7 +57,7 @@ func (s *Server) healthDetails(c echo.Context, _ *db.Actor) error {
 		out.CertExpires = &ends
 	}
 	if err := s.countRecords(ctx, &out); err != nil {
-		s.log.Error("the store does not answer", "request_id", requestID(c), "error", err)
+		s.log.Error("the store does not answer", "request_id", requestID(c), "error", withCause(err))
 		out.Status = "red"
 		out.Warnings = append(out.Warnings, api.Warning{Code: "store_unreadable", Text: "the store does not answer; see the log"})
 	}
@@ -80,8 +80,14 @@ func (s *Server) warnings(proved error) []api.Warning {
 	if proved != nil && !errors.Is(proved, errNotProved) {
 		all = append(all, writeWarning(proved))
 	}
+	if s.damage.found() && !errors.Is(proved, db.ErrDamaged) {
+		all = append(all, writeWarning(db.ErrDamaged))
+	}
+	if s.damage.header.Load() {
+		all = append(all, api.Warning{Code: "store_header", Text: headerText})
+	}
 	if fault := s.Store.ClockFault(); fault > 0 {
-		all = append(all, api.Warning{Code: eventClock, Text: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+		all = append(all, api.Warning{Code: eventClock, Text: clockText(fault, s.Store.Now())})
 	}
 	if trouble := s.regular.trouble(s.Backups.Every, s.Store.Now()); trouble != "" {
 		all = append(all, api.Warning{Code: eventBackup, Text: trouble})
@@ -90,6 +96,12 @@ func (s *Server) warnings(proved error) []api.Warning {
 		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})
 	}
 	return all
+}
+
+// clockText tells what the machine's clock shows and what time it is held to be.
+func clockText(fault time.Duration, now time.Time) string {
+	return "the machine's clock is set back by " + fault.Round(time.Second).String() + ": it shows " + now.Add(-fault).Format(time.RFC3339) +
+		", and time goes on from what was seen, " + now.Format(time.RFC3339) + "; set it right"
 }
 
 // certExpiry returns when the certificate that is served ends, or zero.
@@ -109,8 +121,11 @@ func (s *Server) livez(c echo.Context, _ *db.Actor) error {
 func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 	ctx := c.Request().Context()
 	if _, err := s.Store.Schema(ctx); err != nil {
-		s.log.Error("not ready", "request_id", requestID(c), "error", err)
+		s.log.Error("not ready", "request_id", requestID(c), "error", withCause(err))
 		return notReady("the store does not answer; see the log")
+	}
+	if s.damage.found() {
+		return notReady(writeWarning(db.ErrDamaged).Text)
 	}
 	if err := s.proveWrite(ctx); err != nil && !errors.Is(err, errNotProved) {
 		return notReady(writeWarning(err).Text)
@@ -188,7 +203,7 @@ func (s *Server) tryWrite(ctx context.Context) {
 		p.running = nil
 	}()
 	if err = s.Store.ProveWrite(ctx); err != nil {
-		s.log.Error("changes can't be written", "error", err)
+		s.log.Error("changes can't be written", "error", withCause(err))
 	}
 }
 
@@ -197,6 +212,8 @@ func writeWarning(err error) api.Warning {
 	switch {
 	case errors.Is(err, db.ErrFull):
 		return api.Warning{Code: eventFull, Text: "the disk is full: changes are refused, credentials are still checked; free some space"}
+	case errors.Is(err, db.ErrDisk):
+		return api.Warning{Code: eventDisk, Text: "the disk failed: changes are refused; look at the log of the machine and at the disk"}
 	case errors.Is(err, db.ErrDamaged):
 		return api.Warning{Code: eventDamaged, Text: "the store is damaged: run 'husk check' and restore a backup"}
 	case errors.Is(err, errSlowWrite):

@@ -41,7 +41,7 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return cutImport(done, err)
 	}
-	s.log.Info("users imported", "request_id", actor.RequestID, "actor", actor.ID, "created", done.Created, "skipped", done.Skipped, "dry_run", dryRun)
+	s.did(actor, "users imported", "created", done.Created, "skipped", done.Skipped, "dry_run", dryRun)
 	return write(c, api.Imported{Created: done.Created, Skipped: done.Skipped, DryRun: dryRun})
 }
 

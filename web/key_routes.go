@@ -1,8 +1,6 @@
 package web
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -11,24 +9,18 @@ import (
 	"husk/web/api"
 )
 
-// searchKeys lists the signing keys, the newest first. There are never more
-// than one for each rotation within a session's life, so one page is all.
 func (s *Server) searchKeys(c echo.Context, _ *db.Actor) error {
 	began := time.Now()
-	if _, err := listQuery(c.QueryParams()); err != nil {
-		return err
-	}
-	set, err := s.Store.Keys(c.Request().Context())
+	q, err := listQuery(c.QueryParams())
 	if err != nil {
 		return err
 	}
-	page := db.Page[db.Key]{Total: int64(len(set.ByID))}
-	for _, k := range set.ByID {
-		page.Items = append(page.Items, k)
+	page, signing, err := s.Store.ListKeys(c.Request().Context(), q)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(page.Items, func(a, b *db.Key) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
 	return writePage(c, began, page, func(k *db.Key) string { return k.ID }, func(k *db.Key) (api.Key, error) {
-		return api.Key{ID: k.ID, Signing: k == set.Signing, Created: k.Created, Retired: optionalTime(k.Retired), Ends: optionalTime(k.Ends)}, nil
+		return api.Key{ID: k.ID, Signing: k == signing, Created: k.Created, Retired: optionalTime(k.Retired), Ends: optionalTime(k.Ends)}, nil
 	})
 }
 
@@ -41,6 +33,6 @@ func (s *Server) rotateKey(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("signing key rotated", "request_id", actor.RequestID, "actor", actor.ID, "key", key.ID, "now", in.Now)
+	s.did(actor, "signing key rotated", "key", key.ID, "now", in.Now)
 	return write(c, api.Result{ID: key.ID, Result: "created"})
 }

@@ -176,6 +176,7 @@ func TestErrorsInside(t *testing.T) {
 		{errors.New("open /var/lib/husk/husk.db: " + marker), 500, "internal", ""},
 		{fmt.Errorf("%w: "+marker, db.ErrDamaged), 500, "store_damaged", ""},
 		{fmt.Errorf("%w: "+marker, db.ErrFull), 507, "disk_full", ""},
+		{&db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: "the disk failed", Cause: errors.New(marker)}, 500, "disk_failed", ""},
 		{fmt.Errorf("%w: "+marker, db.ErrLocked), 503, "store_locked", "1"},
 		{fmt.Errorf("hash: %w", password.ErrBusy), 503, "busy", "1"},
 		{&db.Error{Kind: db.ErrConflict, Code: "taken", Reason: "that is taken", Cause: errors.New(marker)}, 409, "taken", ""},
@@ -191,6 +192,9 @@ func TestErrorsInside(t *testing.T) {
 		}
 		if line := s.logLine(a.header.Get("X-Request-Id")); c.status >= 500 && !strings.Contains(line, "ERROR") {
 			t.Errorf("%v: the log says %q", c.err, line)
+		}
+		if line := s.logLine(a.header.Get("X-Request-Id")); c.code == "disk_failed" && !strings.Contains(line, marker) {
+			t.Errorf("%v: the cause is not in the log: %q", c.err, line)
 		}
 	}
 }

@@ -337,6 +337,9 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"RotateToken": func(ctx context.Context, d *described) error {
 		return only(d.c.RotateToken(ctx, d.token().ID, api.Rotate{}))
 	},
+	"CheckToken": func(ctx context.Context, d *described) error {
+		return only(d.c.CheckToken(ctx, api.TokenCheck{AccessToken: d.token().AccessToken}))
+	},
 	"DeleteToken": func(ctx context.Context, d *described) error { return only(d.c.DeleteToken(ctx, d.token().ID)) },
 
 	"SearchUsers": func(ctx context.Context, d *described) error { return only(d.c.SearchUsers(ctx, api.ListOptions{})) },
@@ -372,6 +375,10 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"SearchSessions": func(ctx context.Context, d *described) error {
 		d.session()
 		return only(d.c.SearchSessions(ctx, api.ListOptions{}))
+	},
+	"GetSession": func(ctx context.Context, d *described) error {
+		id, _ := d.session()
+		return only(d.c.GetSession(ctx, id))
 	},
 	"EndSession": func(ctx context.Context, d *described) error {
 		id, _ := d.session()
@@ -511,4 +518,36 @@ func asError(err error, target **api.Error) bool {
 	e, ok := err.(*api.Error)
 	*target = cmp.Or(e, &api.Error{})
 	return ok
+}
+
+// FitsOpenAPI holds an answer against the operation that a request of that
+// method and path calls. It tells whether there is one.
+func FitsOpenAPI(t *testing.T, method, path, contentType string, status int, body []byte) bool {
+	t.Helper()
+	path, _, _ = strings.Cut(path, "?")
+	key, literal := "", -1
+	for candidate := range operations {
+		m, form, _ := strings.Cut(candidate, " ")
+		pattern := regexp.MustCompile("^" + regexp.MustCompile(`:\w+`).ReplaceAllString(form, "[^/]+") + "$")
+		// As the router does, a name goes before a parameter.
+		if n := len(form) - 1000*strings.Count(form, ":"); m == method && pattern.MatchString(path) && (key == "" || n > literal) {
+			key, literal = candidate, n
+		}
+	}
+	if key == "" {
+		return false
+	}
+	d := &described{T: t, key: key, document: readOpenAPI(t), schemas: jsonschema.NewCompiler()}
+	strict(d.document["paths"])
+	strict(d.document["components"])
+	d.schemas.AssertFormat()
+	if err := d.schemas.AddResource("husk.json", d.document); err != nil {
+		t.Fatal(err)
+	}
+	err := d.checkAnswer(&http.Response{StatusCode: status, Header: http.Header{"Content-Type": {contentType}, "Www-Authenticate": {"checked elsewhere"}},
+		Body: io.NopCloser(bytes.NewReader(body))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return true
 }

@@ -126,8 +126,11 @@ var operations = map[string]operation{
 		body:  api.TokenUpdate{Name: "nightly backup", Description: pointer("runs at 3 o'clock")}, answer: api.Result{}},
 	"DELETE /auth/access_token/:id": {id: "DeleteToken", tag: tagTokens, summary: "Revoke an API token", named: tokenID,
 		about: "It is refused from the next request on.", answer: api.Result{}},
+	"POST /auth/access_token/_check": {id: "CheckToken", tag: tagTokens, summary: "What an API token is worth, and why it is refused",
+		about: "Of a token that one may see; others are 404 like those that are absent. Always 200 else: see `valid`. An address limit is held against the address that asks.",
+		body:  api.TokenCheck{AccessToken: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC"}, answer: api.TokenWorth{}, also: []int{404}},
 	"POST /auth/access_token/:id/_rotate": {id: "RotateToken", tag: tagTokens, summary: "Replace the secret of an API token", named: tokenID,
-		about: "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default.",
+		about: "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default and ends with the token; a further rotation ends it at once. Where no end is asked, a session gives a life as long as the old one was, a token keeps the end.",
 		body:  api.Rotate{Grace: "24h"}, absent: true, answer: api.TokenCreated{}},
 	"POST /auth/request_access_token": {id: "requestToken", tag: tagTokens, summary: "Make an API token, as older clients ask",
 		about: "Like `POST /auth/access_token`.", body: api.NewToken{Name: "backup"}, absent: true, answer: api.TokenCreated{}, also: []int{404}},
@@ -171,6 +174,8 @@ var operations = map[string]operation{
 
 	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions", list: true,
 		query: []parameter{{"user", "Whose, by id or email.", isText}}, answer: api.Search[api.Session]{}, also: []int{404}},
+	"GET /security/session/:id": {id: "GetSession", tag: tagSessions, summary: "Show anybody's session, and what it may do", named: "The session's id.",
+		answer: api.Found[api.SessionDetails]{}},
 	"DELETE /security/session/:id": {id: "EndSession", tag: tagSessions, summary: "End anybody's session", named: "The session's id.", answer: api.Result{}},
 	"GET /security/key/_search":    {id: "SearchKeys", tag: tagSessions, summary: "List the signing keys, without their secrets", list: true, answer: api.Search[api.Key]{}},
 	"POST /security/key/_rotate": {id: "RotateKey", tag: tagSessions, summary: "Make a new signing key",
@@ -182,6 +187,7 @@ var operations = map[string]operation{
 			{"actor", "Who did it, by id or email.", isText},
 			{"action", "What was done, such as `token.create`.", isText},
 			{"target", "To whom or what, by id or email.", isText},
+			{"request_id", "In the request whose answer had this `X-Request-Id`.", isText},
 			{"since", "From then on.", isTime}, {"until", "Before then.", isTime},
 		}, answer: api.Search[api.AuditEvent]{}},
 	"GET /security/audit/_export": {id: "ExportAudit", tag: tagAudit, summary: "The whole audit log, the oldest entry first",
@@ -230,6 +236,7 @@ var values = map[string][]string{
 	"Ended.Result":         {"deleted"},
 	"Total.Relation":       {"eq", "gte"},
 	"Token.Type":           {"general"},
+	"Worth.Code":           {"expired", "replaced", "address", "owner_disabled", "owner_deleted"},
 	"Principal.Type":       {"user"},
 	"AuditEvent.Result":    {"ok", "refused"},
 	"AuditEvent.Transport": {"http", "socket", "offline", ""},
@@ -262,6 +269,6 @@ const aboutAPI = `Husk answers one question: who is asking, and may they?
 
 **Credentials.** Send an API token as ` + "`X-API-TOKEN`" + `, or the JWT of a session as ` + "`Authorization: Bearer`" + `; a browser sends its session cookie by itself. A header decides where there is one; more than one is 400. Nothing is read from the query or the body.
 
-**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
+**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. HEAD is GET without the body. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
 
 **Reading and writing.** JSON in UTF-8, at most 64 KiB. Unknown members and parameters are ignored. Every answer has an ` + "`X-Request-Id`" + `, which the server's log knows. Paths work with and without a slash at the end.`

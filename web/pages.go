@@ -31,11 +31,14 @@ var (
 	valueForEver    = []string{"public, max-age=31536000, immutable"}
 )
 
+// looks tells whether r only asks for what is there.
+func looks(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
 // fromBrowser tells whether a browser may have sent this: a form at most, and
 // no credential in a header, which only programs send.
 func fromBrowser(c echo.Context) bool {
 	r := c.Request()
-	return (r.Method == http.MethodGet || mediaType(c) == formType) && len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) == 0
+	return (looks(r) || mediaType(c) == formType) && len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) == 0
 }
 
 // wantsPage tells whether a person reads the answer: a browser asks, and it
@@ -93,10 +96,10 @@ func (s *Server) refusePage(c echo.Context, err error, p console.Page) error {
 func (s *Server) failPage(c echo.Context, err error) error {
 	f, r := explain(err), c.Request()
 	target := "/"
-	if r.Method == http.MethodGet {
+	if looks(r) {
 		target = r.URL.RequestURI()
 	}
-	browser := fromBrowser(c) && (r.Method == http.MethodGet || wantsPage(c))
+	browser := fromBrowser(c) && (looks(r) || wantsPage(c))
 	next := ""
 	switch {
 	case browser && f.status == http.StatusUnauthorized:
@@ -343,7 +346,7 @@ func (s *Server) connect(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("token created", "request_id", actor.RequestID, "actor", actor.ID, "token", k.ID, "owner", k.Owner, "product", d.product)
+	s.did(actor, "token created", "token", k.ID, "owner", k.Owner, "product", d.product)
 	return showPage(c, http.StatusOK, console.Connected{
 		Program: desktopPrograms[d.product], TokenName: k.Name, Link: console.DesktopLink(secret, d.requestID, d.provider),
 	})

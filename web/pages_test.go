@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,7 +150,12 @@ func TestPageHeaders(t *testing.T) {
 			t.Errorf("%s has a script or a style of its own", name)
 		}
 	}
-	for _, forbidden := range []string{"unsafe-inline", "script-src", "*"} {
+	for _, directive := range []string{"default-src 'none'", "script-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} {
+		if !slices.Contains(strings.Split(console.Policy, "; "), directive) {
+			t.Errorf("the policy has no %s", directive)
+		}
+	}
+	for _, forbidden := range []string{"unsafe", "*", "data:"} {
 		if strings.Contains(console.Policy, forbidden) {
 			t.Errorf("the policy has %s", forbidden)
 		}

@@ -59,6 +59,8 @@ var contract = map[string]string{
 	"GET /auth/access_token/_cat":         "generic#security:auth:api-token/search",
 	"POST /auth/access_token/:id/_rename": "generic#security:auth:api-token/update",
 	"POST /security/user/:id/_unlock":     "generic#security:user/update",
+	"POST /auth/access_token/_check":      "generic#security:auth:api-token/search",
+	"GET /security/session/:id":           "generic#security:session/search",
 	"GET /":                               "session",
 	"GET /setup":                          "public",
 	"GET /login":                          "public",

@@ -289,6 +289,7 @@ func TestNoRegularBackupOfADamagedStore(t *testing.T) {
 	if w.log.count("the store is damaged") == 0 && w.log.count("damaged") == 0 || w.status() != "yellow" {
 		t.Errorf("health is %s, the log:\n%s", w.status(), w.log)
 	}
+	w.Store.Close() // it is not to be looked at in the end
 }
 
 // reversing is a cipher of sorts.

@@ -48,7 +48,7 @@ func (s *Server) createRole(c echo.Context, actor *db.Actor) error {
 	if err := s.Store.CreateRole(c.Request().Context(), actor, name, change); err != nil {
 		return err
 	}
-	s.log.Info("role created", "request_id", actor.RequestID, "actor", actor.ID, "role", name)
+	s.did(actor, "role created", "role", name)
 	return write(c, api.Result{ID: name, Result: "created"})
 }
 
@@ -76,7 +76,7 @@ func (s *Server) updateRole(c echo.Context, actor *db.Actor) error {
 	if err := s.Store.UpdateRole(c.Request().Context(), actor, id, change); err != nil {
 		return err
 	}
-	s.log.Info("role updated", "request_id", actor.RequestID, "actor", actor.ID, "role", id)
+	s.did(actor, "role updated", "role", id)
 	return write(c, api.Result{ID: id, Result: "updated"})
 }
 
@@ -85,7 +85,7 @@ func (s *Server) deleteRole(c echo.Context, actor *db.Actor) error {
 	if err := s.Store.DeleteRole(c.Request().Context(), actor, id); err != nil {
 		return err
 	}
-	s.log.Info("role deleted", "request_id", actor.RequestID, "actor", actor.ID, "role", id)
+	s.did(actor, "role deleted", "role", id)
 	return write(c, api.Result{ID: id, Result: "deleted"})
 }
 

@@ -603,7 +603,7 @@ func TestTexts(t *testing.T) {
 		"control": "a\u0007b", "line end": "a\nb", "tab": "a\tb", "escape": "a\x1b[31mb", "delete": "a\u007fb", "C1 control": "a\u0085b",
 		"right-to-left override": "a\u202eb", "isolate": "a\u2066b", "mark": "a\u200fb", "zero-width space": "a\u200bb", "joiner": "a\u200db",
 		"byte order mark": "a\ufeffb", "word joiner": "a\u2060b", "soft hyphen": "a\u00adb", "line separator": "a\u2028b", "no-break space": "a\u00a0b",
-		"tag": "a\U000e0041b", "private use": "a\ue000b", "unassigned": "a\U000e1000b", "Hangul filler": "\u3164", "half-width filler": "a\uffa0b", "grapheme joiner": "a\u034fb",
+		"tag": "a\U000e0041b", "private use": "a\ue000b", "unassigned": "a\U000e1000b", "Hangul filler": "\u3164", "half-width filler": "a\uffa0b", "grapheme joiner": "a\u034fb", "what a lone surrogate is read as": "a\ufffdb",
 		"10,000 characters": strings.Repeat("n", 10_000), "201 characters": strings.Repeat("ü", 201),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,8 +2,8 @@ package web
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -51,6 +51,9 @@ type route struct {
 	early bool
 	// page routes answer browsers with pages, failures too.
 	page bool
+	// acts says of a GET that it changes something: HEAD, which monitors and
+	// link checkers send to look only, is not for it.
+	acts bool
 }
 
 // routes is the whole API with what each part of it needs.
@@ -64,7 +67,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/docs/:name", need: isPublic, handle: s.docsFile},
 
 		{method: "POST", path: "/account/login", need: isPublic, handle: s.login, page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout},
+		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout, acts: true},
 		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout, page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
@@ -79,6 +82,7 @@ func (s *Server) routes() []route {
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), handle: s.updateToken},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), handle: s.deleteToken},
 
+		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), handle: s.checkToken},
 		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), handle: s.rotateToken},
 
 		// As older clients call them.
@@ -87,6 +91,7 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), handle: s.renameToken},
 
 		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
+		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), handle: s.readSession},
 		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), handle: s.endSession},
 		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
 		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), handle: s.rotateKey},
@@ -141,7 +146,11 @@ func (s *Server) add(r route) error {
 		return fmt.Errorf("route %s %s does not declare what it needs", r.method, r.path)
 	}
 	metrics := s.Metrics.route(r.method, r.path)
-	s.echo.Add(r.method, r.path, func(c echo.Context) error { return s.measure(c, r, metrics) })
+	serve := func(c echo.Context) error { return s.measure(c, r, metrics) }
+	s.echo.Add(r.method, r.path, serve)
+	if r.method == http.MethodGet && !r.acts {
+		s.echo.Add(http.MethodHead, r.path, serve) // RFC 9110, 9.3.2: net/http leaves the body out
+	}
 	return nil
 }
 
@@ -163,6 +172,9 @@ func (s *Server) serve(c echo.Context, r route) error {
 	actor, err := s.admit(c, r)
 	if err == nil {
 		err = r.handle(c, actor)
+	}
+	if err != nil {
+		c.Set(keyActor, actor)
 	}
 	if err != nil && r.page {
 		err = s.failPage(c, err)
@@ -231,6 +243,9 @@ func (s *Server) checkOrigin(r *http.Request) error {
 	if len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) > 0 {
 		return nil
 	}
+	if len(r.Header["Cookie"]) == 0 && slices.Contains(s.CORSOrigins, r.Header.Get("Origin")) {
+		return nil // a script that is let in, and nothing that the browser added
+	}
 	if s.csrf.Check(r) != nil {
 		return forbidden("cross_origin", "a browser sent this from another origin; where that is this server's own under another name, start it with --public-url")
 	}
@@ -242,16 +257,4 @@ func requestID(c echo.Context) string {
 		return id[0]
 	}
 	return ""
-}
-
-func (s *Server) logAccess(c echo.Context, r route, actor *db.Actor, took time.Duration) {
-	attrs := []slog.Attr{
-		slog.String("request_id", requestID(c)),
-		slog.String("method", r.method), slog.String("path", r.path),
-		slog.Int("status", c.Response().Status), slog.Duration("took", took),
-	}
-	if actor != nil {
-		attrs = append(attrs, slog.String("actor", actor.ID), slog.String("transport", actor.Transport), slog.String("address", actor.Address))
-	}
-	s.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
 }

@@ -182,6 +182,7 @@ var scaleCases = []scaleCase{
 	{"audit/newest", 40, fixed("/security/audit/_search?size=20")},
 	{"audit/actor", 40, get(func(i int) string { return "/security/audit/_search?actor=" + large.UserID(i/large.TokensOfUser) })},
 	{"audit/target", 40, get(func(i int) string { return "/security/audit/_search?target=" + large.TokenID(i) })},
+	{"audit/request", 40, get(func(i int) string { return "/security/audit/_search?request_id=" + large.RequestID(i) })},
 	{"audit/action-broad", 2, fixed("/security/audit/_search?action=token.create")},
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -48,7 +47,7 @@ func (s *Server) HTTPServer() *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          connectionLog(s.log),
 	}
 }
 
@@ -66,13 +65,19 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	var accepting, working sync.WaitGroup
 	for _, l := range listeners {
 		accepting.Go(func() {
-			if err := hs.Serve(l); ctx.Err() == nil {
+			err := errPanicked
+			s.background(func() { err = hs.Serve(ownWords{l}) }, "listener", l.Addr().String())
+			if ctx.Err() == nil {
 				stop(fmt.Errorf("serve on %s: %w", l.Addr(), err))
 			}
 		})
 	}
 	background, endBackground := context.WithCancel(context.WithoutCancel(ctx))
-	working.Go(func() { s.Run(background) })
+	working.Go(func() {
+		if !s.background(func() { s.Run(background) }) {
+			stop(fmt.Errorf("work in the background: %w", errPanicked))
+		}
+	})
 
 	<-ctx.Done()
 	// Shutdown would close the listeners too, but drop what was accepted and
@@ -181,15 +186,15 @@ type body struct {
 
 	mu      sync.Mutex
 	hurried bool
-	ended   bool
+	ended   bool // nothing more is to be read, or the request is handled
 }
 
-// followBody returns r with a body that does not outlast a stop by much; call
-// its finish when the request is handled. What is returned is a copy: net/http
+// followBody returns the request of an id with a body that does not outlast a
+// stop by much; call its finish when the request is handled. What is returned is a copy: net/http
 // looks at the type of its own request's body.
-func (s *Server) followBody(w http.ResponseWriter, r *http.Request) (*http.Request, *body) {
+func (s *Server) followBody(w http.ResponseWriter, r *http.Request, id string) (*http.Request, *body) {
 	b := &body{ReadCloser: r.Body, control: http.NewResponseController(w)}
-	b.forget = context.AfterFunc(s.stopping, b.hurry)
+	b.forget = context.AfterFunc(s.stopping, func() { s.background(b.hurry, "request_id", id) })
 	r = r.WithContext(r.Context())
 	r.Body = b
 	return r, b
@@ -202,8 +207,17 @@ const maxUnread = 256 << 10
 // finish reads on to the end of a short body that nobody read. net/http would
 // do so before it sends the answer, but without an end to its patience. A
 // client that was told nothing yet (100-continue) may never send it.
+//
+// Afterwards nothing touches the connection any more, also where a stop has
+// just begun: net/http's HTTP/2 panics where a deadline is set for a request
+// that is handled.
 func (b *body) finish(r *http.Request) {
-	defer b.forget()
+	defer func() {
+		b.forget()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.ended = true
+	}()
 	if r.ProtoMajor == 1 && r.ContentLength <= maxUnread && r.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, b, maxUnread)
 	}

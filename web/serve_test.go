@@ -57,7 +57,7 @@ func testServer(t *testing.T, edit func(*Config)) (*Server, *testLog) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	closeWhole(t, store)
 	log := &testLog{}
 	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
 		Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "test"}

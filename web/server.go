@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 
 	"husk/db"
 	"husk/web/password"
@@ -84,17 +83,19 @@ type Server struct {
 	running atomic.Bool // Run works: only then anything is written that nobody asked for
 	proof   proof
 	watcher watcher
+	damage  damage
 
 	regular regular
 	copies  atomic.Int32 // of the store, that backups under way have made
 
 	proofPatience, stallTimeout time.Duration // set by tests
+	patrolRest                  time.Duration
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
 // background is Run's. A route that does not say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
@@ -119,10 +120,10 @@ func (s *Server) takePublicURL() error {
 	if s.PublicURL == "" {
 		return nil
 	}
-	u, err := parsePublicURL(s.PublicURL)
+	origin, err := ParseOrigin(s.PublicURL)
 	if err == nil {
-		s.secure = s.secure || u.Scheme == "https"
-		err = s.csrf.AddTrustedOrigin(u.Scheme + "://" + u.Host)
+		s.secure = s.secure || strings.HasPrefix(origin, "https:")
+		err = s.csrf.AddTrustedOrigin(origin)
 	}
 	if err != nil {
 		return fmt.Errorf("public-url: %w", err)
@@ -154,20 +155,6 @@ func (s *Server) buildRouter() error {
 		}
 	}
 	return nil
-}
-
-// CheckPublicURL tells whether text has the form of Config.PublicURL.
-func CheckPublicURL(text string) error {
-	_, err := parsePublicURL(text)
-	return err
-}
-
-func parsePublicURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return nil, errors.New("it is the scheme and host under which browsers reach husk, such as https://id.example.com")
-	}
-	return u, nil
 }
 
 const headerRequestID = "X-Request-Id"
@@ -205,7 +192,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	if r.Body != nil && r.Body != http.NoBody {
 		var b *body
-		r, b = s.followBody(w, r)
+		r, b = s.followBody(w, r, id)
 		defer b.finish(r)
 	}
 	trimSlash(r.URL)
@@ -250,20 +237,4 @@ func (s *Server) newRequestID() string {
 func parseAddress(s string) netip.Addr {
 	a, _ := netip.ParseAddr(s)
 	return a.Unmap()
-}
-
-// allowOrigins lets scripts of other origins call the API with a credential
-// that they hold themselves. Cookies are never theirs to use: the answer does
-// not allow credentials, and unsafe requests are still checked for origin.
-func (s *Server) allowOrigins(origins []string) {
-	if len(origins) == 0 {
-		return // closed
-	}
-	s.echo.Pre(middleware.CORSWithConfig(middleware.CORSConfig{
-		AllowOrigins:  origins,
-		AllowMethods:  []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
-		AllowHeaders:  []string{"Authorization", "Content-Type", "X-API-TOKEN"},
-		ExposeHeaders: []string{headerRequestID, "Retry-After"},
-		MaxAge:        600,
-	}))
 }

@@ -77,7 +77,7 @@ func (s *Server) ended(c echo.Context, actor *db.Actor, err error) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("session ended", "request_id", actor.RequestID, "actor", actor.ID, "session", c.Param("id"))
+	s.did(actor, "session ended", "session", c.Param("id"))
 	return write(c, api.Result{ID: c.Param("id"), Result: "deleted"})
 }
 
@@ -86,6 +86,6 @@ func (s *Server) endOtherSessions(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("other sessions ended", "request_id", actor.RequestID, "actor", actor.ID, "count", n)
+	s.did(actor, "other sessions ended", "count", n)
 	return write(c, api.Ended{Result: "deleted", Count: n})
 }

@@ -124,10 +124,12 @@ func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) err
 	}
 	attempt, wait := s.setupTries.Allow("", actor.Address, false)
 	if attempt == nil {
+		s.Store.NoteRefusal(actor, "setup.initialize", "")
 		return errSetupThrottled(wait)
 	}
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
-		s.log.Warn("set-up refused: wrong code", "request_id", actor.RequestID, "address", actor.Address, "transport", actor.Transport)
+		s.Store.NoteRefusal(actor, "setup.initialize", "")
+		s.refused(c, actor, "set-up refused: wrong code")
 		return errSetupCode
 	}
 	attempt.Success()
@@ -156,6 +158,6 @@ func (s *Server) setUp(c echo.Context, actor *db.Actor, in api.Setup) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("set up", "request_id", actor.RequestID, "user", u.ID, "address", actor.Address, "transport", actor.Transport)
+	s.did(actor, "set up", "user", u.ID)
 	return nil
 }

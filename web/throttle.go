@@ -27,6 +27,13 @@ const (
 	deviceLife         = 180 * 24 * time.Hour
 )
 
+// What an operator may set at most: the wrong passwords in a row for an account
+// before the next one waits (NIST SP 800-63B-4, 3.2.2), and how long that is.
+const (
+	MaxAttempts = 100
+	MaxDelay    = ratelimit.MaxDelay
+)
+
 // Tries limits the wrong passwords before the next try has to wait; the zero
 // value is the default.
 type Tries struct {
@@ -73,7 +80,7 @@ func (s *Server) verify(ctx context.Context, a *ratelimit.Attempt, u *db.User, p
 	}
 	if errors.Is(err, password.ErrDamaged) {
 		// The work was done: to the one who asks it is a wrong password.
-		s.log.Error("a stored password hash is damaged", "user", u.ID)
+		s.log.Error("a stored password hash is damaged; set the password anew", "user", u.ID)
 		return false, false, nil
 	}
 	if err != nil {

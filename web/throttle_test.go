@@ -384,6 +384,41 @@ func TestDeviceCookie(t *testing.T) {
 	s.login(ann, ann.password, anns).throttled(firstDelay - time.Second)
 }
 
+// An owner who is held up in their own browser is told of, too, and let in.
+func TestThrottledDeviceIsTold(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, limited)
+	ann := s.newUser(annEmail)
+	set, err := http.ParseSetCookie(s.login(ann, ann.password).want(200).header["Set-Cookie"][1])
+	must(t, err)
+	device := header("Cookie", set.Name+"="+set.Value)
+	until := func() *time.Time {
+		u, err := s.local.GetUser(t.Context(), ann.id)
+		must(t, err)
+		return u.Source.Throttled
+	}
+	s.fail(ann, free-1, device)
+	if got := until(); got != nil {
+		t.Errorf("throttled until %v", got)
+	}
+	s.fail(ann, 1, device)
+	s.login(ann, ann.password, device).throttled(firstDelay)
+	if got := until(); got == nil || !got.Equal(s.clock.now().Add(firstDelay)) {
+		t.Errorf("throttled until %v", got)
+	}
+	s.fail(ann, free)
+	s.clock.advance(firstDelay)
+	s.fail(ann, 1, device)
+	if got := until(); got == nil || !got.Equal(s.clock.now().Add(2*firstDelay)) { // the later one
+		t.Errorf("throttled until %v", got)
+	}
+	s.do("POST", "/security/user/"+ann.id+"/_unlock", "", local).want(200)
+	if got := until(); got != nil {
+		t.Errorf("throttled until %v", got)
+	}
+	s.login(ann, ann.password, device).want(200)
+}
+
 // The flags are those of the session's cookie.
 func TestDeviceCookieFlags(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ func (s *Server) createToken(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("token created", "request_id", actor.RequestID, "actor", actor.ID, "token", k.ID, "owner", k.Owner)
+	s.did(actor, "token created", "token", k.ID, "owner", k.Owner)
 	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"})
 }
 
@@ -184,7 +184,7 @@ func (s *Server) changeToken(c echo.Context, actor *db.Actor, change db.TokenCha
 	if err := s.Store.UpdateToken(c.Request().Context(), actor, id, change); err != nil {
 		return err
 	}
-	s.log.Info("token updated", "request_id", actor.RequestID, "actor", actor.ID, "token", id)
+	s.did(actor, "token updated", "token", id)
 	return write(c, api.Result{ID: id, Result: "updated"})
 }
 
@@ -213,7 +213,7 @@ func (s *Server) rotateToken(c echo.Context, actor *db.Actor) error {
 	if k, err = s.Store.RotateToken(ctx, actor, id, change); err != nil {
 		return err
 	}
-	s.log.Info("token rotated", "request_id", actor.RequestID, "actor", actor.ID, "token", k.ID, "grace", change.Grace.String())
+	s.did(actor, "token rotated", "token", k.ID, "grace", change.Grace.String())
 	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"})
 }
 
@@ -222,6 +222,6 @@ func (s *Server) deleteToken(c echo.Context, actor *db.Actor) error {
 	if err := s.Store.DeleteToken(c.Request().Context(), actor, id); err != nil {
 		return err
 	}
-	s.log.Info("token deleted", "request_id", actor.RequestID, "actor", actor.ID, "token", id)
+	s.did(actor, "token deleted", "token", id)
 	return write(c, api.Result{ID: id, Result: "deleted"})
 }

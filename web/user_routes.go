@@ -15,11 +15,19 @@ func (s *Server) showUser(u *db.User) api.User {
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email, Roles: append([]string{}, u.Roles...), Disabled: u.Disabled,
 		Created: u.Created, Updated: u.Updated, LastLogin: optionalTime(u.LastLogin),
 	}
-	if _, until := s.tries.State(account(u.Email), false); !until.IsZero() {
-		until = until.UTC().Truncate(time.Second)
-		out.Throttled = &until
-	}
+	out.Throttled = optionalTime(s.throttledUntil(account(u.Email)))
 	return out
+}
+
+// throttledUntil is when the last delay of an account ends: of tries from
+// browsers that it knows, or of others; zero where there is none.
+func (s *Server) throttledUntil(account string) (latest time.Time) {
+	for _, device := range []bool{false, true} {
+		if _, until := s.tries.State(account, device); until.After(latest) {
+			latest = until.UTC().Truncate(time.Second)
+		}
+	}
+	return latest
 }
 
 func (s *Server) searchUsers(c echo.Context, _ *db.Actor) error {
@@ -63,7 +71,7 @@ func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("user created", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	s.did(actor, "user created", "user", u.ID)
 	return write(c, api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated})
 }
 
@@ -85,7 +93,7 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 		change.Roles = append([]string{}, *in.Roles...)
 	}
 	if in.Password != nil {
-		hash, err := s.newPassword(c, *in.Password)
+		hash, err := s.newPassword(c, in)
 		if err != nil {
 			return err
 		}
@@ -98,23 +106,30 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 	if change.Password != nil {
 		s.tries.Clear(account(u.Email))
 	}
-	s.log.Info("user updated", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	s.did(actor, "user updated", "user", u.ID)
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
 }
 
-// newPassword checks and hashes a password that is set for another user.
-func (s *Server) newPassword(c echo.Context, pass string) (hash string, err error) {
-	if pass == "" {
+// newPassword checks and hashes a password that is set for another user: it is
+// made from nothing that the user is called, before the change or after it.
+func (s *Server) newPassword(c echo.Context, in api.UserUpdate) (hash string, err error) {
+	if *in.Password == "" {
 		return "", errPasswordMissing
 	}
 	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
 	if err != nil {
 		return "", err
 	}
-	if err := password.Check(pass, u.Email, u.Name); err != nil {
+	personal := []string{u.Email, u.Name}
+	for _, next := range []*string{in.Email, in.Name} {
+		if next != nil {
+			personal = append(personal, *next)
+		}
+	}
+	if err := password.Check(*in.Password, personal...); err != nil {
 		return "", err
 	}
-	return s.Passwords.Hash(c.Request().Context(), pass)
+	return s.Passwords.Hash(c.Request().Context(), *in.Password)
 }
 
 func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
@@ -122,7 +137,7 @@ func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("user deleted", "request_id", actor.RequestID, "actor", actor.ID, "user", id)
+	s.did(actor, "user deleted", "user", id)
 	return write(c, api.Result{ID: id, Result: "deleted"})
 }
 
@@ -136,6 +151,6 @@ func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	s.tries.Clear(account(u.Email))
-	s.log.Info("user unlocked", "request_id", actor.RequestID, "actor", actor.ID, "user", u.ID)
+	s.did(actor, "user unlocked", "user", u.ID)
 	return write(c, api.Result{ID: u.ID, Result: "updated"})
 }

@@ -176,6 +176,8 @@ func TestUpdateUser(t *testing.T) {
 		{"empty password", path, `{"password":""}`, 400, "password_missing"},
 		{"short password", path, `{"password":"short"}`, 400, "password_too_short"},
 		{"personal password", path, `{"password":"ann2ann2"}`, 400, "password_personal"},
+		{"password made from the new email", path, `{"email":"zebulon@example.com","password":"zebulon2026"}`, 400, "password_personal"},
+		{"password made from the new name", path, `{"name":"Zebulon","password":"zebulon2026"}`, 400, "password_personal"},
 		{"hidden character", path, `{"name":"A\u200dnn"}`, 400, "text_not_plain"},
 	} {
 		t.Run(c.name, func(t *testing.T) { s.do("PUT", c.path, c.body, admin.session()).want(c.status, c.code) })

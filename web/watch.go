@@ -18,6 +18,7 @@ const (
 	eventClock       = "clock_set_back"
 	eventDamaged     = "store_damaged"
 	eventFull        = "disk_full"
+	eventDisk        = "disk_failed"
 	eventBackup      = "backup_failed"
 )
 
@@ -50,8 +51,8 @@ type watcher struct {
 	notify *notifier // nil: nobody to tell but the log
 	told   map[string]told
 
-	tokensSeen    time.Time // when the tokens were last looked at
-	full, damaged uint64    // the store's counts of failures at the last look
+	tokensSeen time.Time // when the tokens were last looked at
+	failures   db.Stats  // of the store at the last look
 }
 
 type told struct {
@@ -85,8 +86,14 @@ func (s *Server) startWatch(ctx context.Context) (stop func()) {
 	if s.NotifyCommand != "" {
 		n := newNotifier(s.NotifyCommand, s.log)
 		s.watcher.notify = n
-		working.Go(func() { s.background(func() { n.run(ctx) }) })
+		working.Go(func() {
+			for ctx.Err() == nil { // after a panic the next event has its turn
+				s.background(func() { n.run(ctx) })
+			}
+		})
 	}
+	working.Go(func() { s.background(func() { s.patrol(ctx) }) })
+	s.noteHeader()
 	s.background(func() { s.watch(ctx) })
 	return func() {
 		s.running.Store(false)
@@ -158,7 +165,7 @@ func (s *Server) watchCertificate(now time.Time) {
 func (s *Server) watchClock(now time.Time) {
 	fault := s.Store.ClockFault()
 	if s.watcher.due(eventClock, fault > 0, now) {
-		s.tell(notice{Event: eventClock, Time: now, Message: "the machine's clock is set back by " + fault.Round(time.Second).String() + "; set it right"})
+		s.tell(notice{Event: eventClock, Time: now, Message: clockText(fault, now)})
 	}
 }
 
@@ -175,13 +182,16 @@ func (s *Server) watchBackups(now time.Time) {
 // what writes and reads in the background meets the fault soon.
 func (s *Server) watchStore(now time.Time) {
 	w, stats := &s.watcher, s.Store.Stats()
-	if w.due(eventFull, stats.Full > w.full, now) {
+	if w.due(eventFull, stats.Full > w.failures.Full, now) {
 		s.report(eventFull, db.ErrFull, now)
 	}
-	if w.due(eventDamaged, stats.Damaged > w.damaged, now) {
+	if w.due(eventDisk, stats.Disk > w.failures.Disk, now) {
+		s.report(eventDisk, db.ErrDisk, now)
+	}
+	if w.due(eventDamaged, stats.Damaged > w.failures.Damaged, now) {
 		s.report(eventDamaged, db.ErrDamaged, now)
 	}
-	w.full, w.damaged = stats.Full, stats.Damaged
+	w.failures = stats
 }
 
 func (s *Server) report(kind string, err error, now time.Time) {

@@ -109,7 +109,8 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	closeWhole(t, store)
+	t.Cleanup(func() { set(&w.engine.reading, nil) })
 	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
 		change(&config)
@@ -211,6 +212,7 @@ func TestReadyTellsWhyItIsNot(t *testing.T) {
 		words string
 	}{
 		{"full", &db.Error{Kind: db.ErrFull}, "the disk is full"},
+		{"failed", &db.Error{Kind: db.ErrDisk}, "the disk failed"},
 		{"damaged", &db.Error{Kind: db.ErrDamaged}, "the store is damaged"},
 		{"other", errors.New("/secret/path: input/output error"), "changes can't be written"},
 	} {
@@ -465,7 +467,7 @@ func TestACertificateThatExpiresIsTold(t *testing.T) {
 }
 
 func TestFaultsOfTheStoreAreTold(t *testing.T) {
-	for kind, err := range map[string]error{eventFull: &db.Error{Kind: db.ErrFull}, eventDamaged: &db.Error{Kind: db.ErrDamaged}} {
+	for kind, err := range map[string]error{eventFull: &db.Error{Kind: db.ErrFull}, eventDisk: &db.Error{Kind: db.ErrDisk}, eventDamaged: &db.Error{Kind: db.ErrDamaged}} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWatched(t, nil)
 			w.begin()
@@ -504,10 +506,19 @@ func TestAClockThatIsSetBackIsTold(t *testing.T) {
 	w.markTime()
 	w.watch(t.Context())
 	w.wall.Add(-int64(time.Hour))
+	shows, held := time.Unix(0, w.wall.Load()).UTC().Format(time.RFC3339), w.Store.Now().Format(time.RFC3339)
 	w.watch(t.Context())
+	w.sweep(t.Context(), false)
 	w.pass(time.Minute)
 	w.watch(t.Context())
-	if got := w.told(); len(got) != 1 || got[0] != eventClock {
-		t.Errorf("told %v", got)
+	e := <-w.watcher.notify.waiting
+	if got := w.told(); e.Event != eventClock || len(got) != 0 {
+		t.Errorf("told %v, and %v", e, got)
+	}
+	// Both times are told: what the clock shows, and what is held to be true.
+	for _, text := range []string{e.Message, w.log.String()} {
+		if !strings.Contains(text, "set back by 1h0m0s: it shows "+shows) || !strings.Contains(text, held) || shows == held {
+			t.Errorf("%q tells not both %s and %s", text, shows, held)
+		}
 	}
 }

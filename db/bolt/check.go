@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"husk/db"
 )
 
 const (
@@ -44,6 +46,9 @@ func (e *Engine) Check(ctx context.Context, report func(error)) error {
 		// The open transaction keeps the pages of this commit from being
 		// used again, so the writer may go on.
 		unblock()
+		if e.oldHeader {
+			report(errOldHeader)
+		}
 		c := newChecker(e.file, m, report)
 		if err := c.walk(ctx); err != nil {
 			return err
@@ -95,18 +100,25 @@ func inspectPages(f *os.File, m meta, limit time.Duration) error {
 // paths go through is looked at first. Each page is read once: a page that is
 // met again, which would send bbolt round in a circle for ever, is reported.
 type checker struct {
-	r      io.ReaderAt
-	meta   meta
-	report func(error)
-	damage bool // something was reported
-	used   pageSet
-	free   pageSet
-	todo   []subtree
+	r        io.ReaderAt
+	meta     meta
+	report   func(error)
+	record   func(bucket string, key, value []byte) // nil, or what is called for each record that is met
+	lenient  bool                                   // what is wrong in a page does not end the look at it
+	damage   bool                                   // something was reported
+	listed   bool                                   // the list of free pages was read
+	astray   bool                                   // the page that is looked at is reached by no way, and its bucket not known
+	used     pageSet
+	free     pageSet
+	todo     []subtree
+	siblings int // where in todo the children of the branch begin that is looked at
 }
 
-// subtree is a page whose keys are in [min, max); a nil bound is none.
+// subtree is a page whose keys are in [min, max); a nil bound is none. Where
+// bucket is empty the keys are those of buckets.
 type subtree struct {
 	page     uint64
+	bucket   string
 	min, max []byte
 }
 
@@ -120,6 +132,8 @@ func (s pageSet) add(page uint64) bool {
 	s[page/64] |= 1 << (page % 64)
 	return !had
 }
+
+func (s pageSet) remove(page uint64) { s[page/64] &^= 1 << (page % 64) }
 
 func newChecker(r io.ReaderAt, m meta, report func(error)) *checker {
 	words := m.pages/64 + 1
@@ -171,7 +185,7 @@ func (c *checker) page(id uint64) (page, error) {
 	}
 	p := make(page, size)
 	if _, err := c.r.ReadAt(p, int64(id)*size); err != nil {
-		return nil, fmt.Errorf("page %d can't be read: %w", id, err)
+		return nil, unreadable(id, err)
 	}
 	more := uint64(p.overflow())
 	if p.id() != id || id+more >= c.meta.pages {
@@ -188,10 +202,15 @@ func (c *checker) page(id uint64) (page, error) {
 	if more > 0 {
 		p = append(p, make(page, int64(more)*size)...)
 		if _, err := c.r.ReadAt(p[size:], int64(id+1)*size); err != nil {
-			return nil, fmt.Errorf("page %d can't be read: %w", id, err)
+			return nil, unreadable(id, err)
 		}
 	}
 	return p, nil
+}
+
+// unreadable keeps the words of the system for the log.
+func unreadable(page uint64, cause error) error {
+	return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: fmt.Sprintf("page %d can't be read: the disk fails there", page), Cause: cause}
 }
 
 func (c *checker) freelist() {
@@ -214,6 +233,7 @@ func (c *checker) freelist() {
 			return
 		}
 	}
+	c.listed = true
 }
 
 func (c *checker) subtree(s subtree) {
@@ -232,48 +252,73 @@ func (c *checker) elements(p page, s subtree) error {
 	if !branch && p.flags() != flagLeaf || branch && p.count() == 0 {
 		return wrong("it is neither branch nor leaf")
 	}
+	c.siblings = len(c.todo)
 	var before []byte
 	for i := range p.count() {
 		key, value, bucket, ok := p.element(i, branch)
+		var err error
 		switch {
 		case !ok:
-			return wrong("an element points outside of it")
+			err = wrong("an element points outside of it")
 		case i > 0 && bytes.Compare(before, key) >= 0,
 			s.min != nil && bytes.Compare(key, s.min) < 0,
 			s.max != nil && bytes.Compare(key, s.max) >= 0:
-			return wrong("its keys are out of order")
+			err = wrong("its keys are out of order")
 		}
-		if branch {
-			// Its upper bound is the next key, which is set below.
-			if i > 0 {
-				c.todo[len(c.todo)-1].max = key
-			}
-			c.todo = append(c.todo, subtree{page: order.Uint64(value), min: key, max: s.max})
-		} else if bucket {
-			if err := c.bucket(value, s); err != nil {
-				return err
-			}
+		if err != nil && !c.lenient {
+			return err
+		} else if err != nil {
+			c.wrong(err)
+		}
+		if !ok {
+			continue
+		}
+		if err := c.element(s, key, value, branch, bucket); err != nil && !c.lenient {
+			return err
+		} else if err != nil {
+			c.wrong(err)
 		}
 		before = key
 	}
 	return nil
 }
 
+// element follows what one element of a page holds.
+func (c *checker) element(s subtree, key, value []byte, branch, bucket bool) error {
+	switch {
+	case branch:
+		// Its upper bound is the next key, which is set below.
+		if len(c.todo) > c.siblings {
+			c.todo[len(c.todo)-1].max = key
+		}
+		c.todo = append(c.todo, subtree{page: order.Uint64(value), bucket: s.bucket, min: key, max: s.max})
+	case !bucket && s.bucket == "" && !c.astray:
+		return fmt.Errorf("page %d is damaged: %q, which is no bucket, stands among them", s.page, key)
+	case bucket && s.bucket != "":
+		return fmt.Errorf("page %d is damaged: a bucket stands in a bucket", s.page)
+	case bucket:
+		return c.bucket(string(key), value, s)
+	case c.record != nil:
+		c.record(s.bucket, key, value)
+	}
+	return nil
+}
+
 // bucket looks into the value of a bucket: the page of its root, or the root
 // itself, where that is small.
-func (c *checker) bucket(value []byte, s subtree) error {
+func (c *checker) bucket(name string, value []byte, s subtree) error {
 	if len(value) < bucketHeader {
 		return fmt.Errorf("page %d is damaged: a bucket is cut", s.page)
 	}
 	if root := order.Uint64(value); root != 0 {
-		c.todo = append(c.todo, subtree{page: root})
+		c.todo = append(c.todo, subtree{page: root, bucket: name})
 		return nil
 	}
 	inline := page(value[bucketHeader:])
 	if len(inline) < pageHeader || inline.flags() != flagLeaf {
 		return fmt.Errorf("page %d is damaged: a bucket in it is", s.page)
 	}
-	return c.elements(inline, subtree{page: s.page})
+	return c.elements(inline, subtree{page: s.page, bucket: name})
 }
 
 // page is the bytes of one page, with its overflow.

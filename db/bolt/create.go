@@ -40,7 +40,7 @@ func Create(path string, init func(db.Tx) error) error {
 	defer os.Remove(temp)
 	if err := errors.Join(f.Chmod(0o600), giveToOwner(f, dir)); err != nil {
 		f.Close()
-		return err
+		return classify(err)
 	}
 	if err := fill(f, func(e *Engine) error { return e.Update(context.Background(), init) }); err != nil {
 		return err
@@ -84,6 +84,7 @@ func fill(f *os.File, write func(*Engine) error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
+	e.secured = true // it is new
 	if err := write(e); err != nil {
 		return err
 	}
@@ -110,14 +111,30 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 	dir := filepath.Dir(dstPath)
 	if err := errors.Join(f.Chmod(0o600), giveToOwner(f, dir)); err != nil {
 		f.Close()
-		return err
+		return classify(err)
 	}
 	err = fill(f, func(dst *Engine) error {
-		dst.bolt.AllocSize = int(dst.pageSize) // it is to be small, not to grow
 		return src.read(ctx, func(*bbolt.Tx) error {
 			err := guard(func() error { return bbolt.Compact(dst.bolt, src.bolt, compactTxn) })
 			return classify(errors.Join(err, ctx.Err()))
 		})
 	})
+	if err == nil {
+		err = giveBackGrowth(dstPath)
+	}
 	return classify(errors.Join(err, syncDir(dir)))
+}
+
+// giveBackGrowth gives back what bbolt took for growth and has no page in: a small store
+// would else be larger after Compact than before.
+func giveBackGrowth(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	m, err := inspect(f)
+	if err == nil {
+		err = errors.Join(f.Truncate(int64(m.pages)*m.pageSize), f.Sync())
+	}
+	return errors.Join(err, f.Close())
 }

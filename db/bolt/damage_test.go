@@ -148,11 +148,29 @@ func TestOneMeta(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		e := open(t, path)
-		if err := errors.Join(readAll(e), set(e, "k", "v")); err != nil {
-			t.Errorf("without meta %d: %v", slot, err)
+		e, err := Open(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The commit that is gone was acknowledged: that must be told, also
+		// when the next one has written a header over the damaged one.
+		for range 3 {
+			var found []error
+			if err := e.Check(t.Context(), func(err error) { found = append(found, err) }); err != nil || len(found) != 1 || !errors.Is(found[0], errOldHeader) {
+				t.Errorf("without meta %d: check finds %v, %v", slot, found, err)
+			}
+			if !e.Stats().OldHeader {
+				t.Errorf("without meta %d: the figures do not tell", slot)
+			}
+			if err := errors.Join(readAll(e), set(e, "k", "v")); err != nil {
+				t.Errorf("without meta %d: %v", slot, err)
+			}
 		}
 		wantValue(t, e, "k", "v")
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		open(t, path) // both are whole now
 	}
 }
 

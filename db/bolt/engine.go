@@ -9,7 +9,7 @@
 // them in one commit (group.go). Every step into bbolt is guarded, so damage
 // in the file is an error and never the end of the process (guard, in
 // errors.go). A commit that fails for another reason than a full disk makes
-// the engine open the file anew (remount), because what bbolt and the page
+// the engine open the file anew (recover.go), because what bbolt and the page
 // cache hold then can't be relied on.
 package bolt
 
@@ -47,12 +47,16 @@ type Engine struct {
 
 	lastGroup int           // how many calls the last commit was for; with the token
 	lastTook  time.Duration // and how long it took
+	secured   bool          // what was found in the file is durable; with the token
+	lost      *loss         // how to come back, where the file could not be opened anew; with the token
 
 	mu       sync.RWMutex // held for reading by every transaction, for writing to change what follows
 	bolt     *bbolt.DB
 	file     *os.File // the descriptor that bolt works with
 	header   []byte   // the first two pages, mapped; nil where the system can't
 	pageSize int64
+
+	oldHeader bool // one of the two headers did not hold when the file was opened
 
 	failed atomic.Pointer[error] // why the engine serves no more
 	stuck  atomic.Bool           // a panic left one of bbolt's locks held: its Close would wait for ever
@@ -61,9 +65,11 @@ type Engine struct {
 }
 
 var (
-	_ db.Engine   = (*Engine)(nil)
-	_ db.Backuper = (*Engine)(nil)
-	_ db.Measurer = (*Engine)(nil)
+	_ db.Engine    = (*Engine)(nil)
+	_ db.Backuper  = (*Engine)(nil)
+	_ db.Measurer  = (*Engine)(nil)
+	_ db.Checker   = (*Engine)(nil)
+	_ db.Patroller = (*Engine)(nil)
 )
 
 const (
@@ -80,7 +86,7 @@ func Open(path string, o Options) (*Engine, error) {
 	e := newEngine(path, cmp.Or(o.Timeout, defaultTimeout))
 	f, err := claim(path, e.timeout)
 	if err != nil {
-		return nil, err
+		return nil, classify(err)
 	}
 	if err := e.mount(f); err != nil {
 		return nil, err
@@ -103,6 +109,7 @@ func (e *Engine) mount(f *os.File) error {
 		f.Close()
 		return err
 	}
+	e.oldHeader = e.oldHeader || halfHeader(f, m.pageSize)
 	return e.attach(f)
 }
 
@@ -158,6 +165,7 @@ func (e *Engine) read(ctx context.Context, f func(*bbolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	e.regainForRead()
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	tx, err := e.begin(false)
@@ -223,53 +231,13 @@ func (e *Engine) Close() error {
 	defer e.mu.Unlock()
 	closed := errClosed
 	e.failed.Store(&closed)
+	e.lost = nil
 	if e.bolt == nil {
 		return nil
 	}
 	err := e.detach()
 	e.bolt = nil
 	return err
-}
-
-// remount opens the file anew after a commit has failed by cause, as of the
-// commit last; e.mu is not held. It waits for the readers: what they see may
-// be the commit that is taken back. Where it can't, the engine serves no more.
-func (e *Engine) remount(last int, cause error) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before, err := e.file.Stat()
-	err = errors.Join(err, e.detach())
-	e.bolt = nil
-	if err == nil {
-		err = e.reattach(before, uint64(last))
-	}
-	if err != nil {
-		err = damaged(errors.Join(cause, err), "the store failed to write and can't be opened again: check the disk, then restart")
-		e.failed.Store(&err)
-		return err
-	}
-	e.failed.Store(nil)
-	return cause
-}
-
-func (e *Engine) reattach(before os.FileInfo, last uint64) error {
-	f, err := claim(e.path, e.timeout)
-	if err != nil {
-		return err
-	}
-	now, err := f.Stat()
-	if err == nil && !os.SameFile(before, now) {
-		err = errors.New("another file is in its place")
-	}
-	if err == nil {
-		err = retract(f, e.pageSize, last)
-	}
-	if err != nil {
-		_ = unlock(f)
-		f.Close()
-		return err
-	}
-	return e.mount(f)
 }
 
 // Backup writes a copy of one snapshot to w, in the form of the file. See
@@ -311,7 +279,7 @@ func (e *Engine) Stats() db.EngineStats {
 		b := e.bolt.Stats()
 		s = db.EngineStats{
 			Size: info.Size(), PageSize: int(e.pageSize), FreePages: b.FreePageN, PendingPages: b.PendingPageN,
-			Reads: b.TxN, Commits: tx.ID(),
+			Reads: b.TxN, Commits: tx.ID(), OldHeader: e.oldHeader,
 		}
 		return nil
 	})

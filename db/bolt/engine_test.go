@@ -266,6 +266,16 @@ func TestCompact(t *testing.T) {
 	if s, was := small.Stats(), e.Stats(); s.Size >= was.Size {
 		t.Errorf("%d bytes after compact, %d before", s.Size, was.Size)
 	}
+	// Also where there is next to nothing: growth by steps is not kept.
+	next := filepath.Join(t.TempDir(), "again.db")
+	if err := Compact(t.Context(), small, next); err != nil {
+		t.Fatal(err)
+	}
+	for file, most := range map[string]int64{path: 64 << 10, next: 64 << 10} {
+		if info, err := os.Stat(file); err != nil || info.Size() > most {
+			t.Errorf("%s has %d bytes, more than %d (%v)", file, info.Size(), most, err)
+		}
+	}
 	wantValue(t, small, "key 004999", strings.Repeat("v", 149))
 	wantValue(t, small, "key 004899", "")
 	if err := set(small, "k", "v"); err != nil {

@@ -27,13 +27,21 @@ func locked(format string, args ...any) error {
 	return &db.Error{Kind: db.ErrLocked, Code: "store_locked", Reason: fmt.Sprintf(format, args...)}
 }
 
+func diskFailed(cause error) error {
+	return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again", Cause: cause}
+}
+
 // classify gives an error of bbolt or of the system its kind.
 func classify(err error) error {
 	switch {
-	case err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull):
+	case err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk):
 		return err
 	case full(err):
 		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full, or a quota is used up: nothing was changed; free some space and try again", Cause: err}
+	case wordOf(err, syscall.EIO, syscall.EROFS, syscall.ENXIO, syscall.ENODEV, syscall.ESTALE):
+		return diskFailed(err)
+	case errors.Is(err, bbolterrors.ErrIncompatibleValue): // a bucket that is a record, or the other way round
+		return damaged(err, "the store is damaged")
 	case errors.Is(err, bbolterrors.ErrKeyTooLarge), errors.Is(err, bbolterrors.ErrValueTooLarge),
 		errors.Is(err, bbolterrors.ErrBucketNameRequired), errors.Is(err, bbolterrors.ErrTxNotWritable):
 		return &db.Error{Kind: db.ErrInvalid, Code: "store_misuse", Reason: err.Error(), Cause: err}
@@ -41,11 +49,14 @@ func classify(err error) error {
 	return err
 }
 
-// full tells whether space or quota was missing. bbolt hands on the error of
-// a write, but flattens that of a failed growth into text: there the words of
-// the errno at the end are all that is left of it.
-func full(err error) bool {
-	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+// full tells whether space or quota was missing.
+func full(err error) bool { return wordOf(err, syscall.ENOSPC, syscall.EDQUOT) }
+
+// wordOf tells whether one of the errnos is the cause. bbolt hands on the error
+// of a write, but flattens that of a failed growth into text: there the words
+// of the errno at the end are all that is left of it.
+func wordOf(err error, errnos ...syscall.Errno) bool {
+	for _, errno := range errnos {
 		if errors.Is(err, errno) || strings.HasSuffix(err.Error(), ": "+errno.Error()) {
 			return true
 		}

@@ -15,10 +15,9 @@ const (
 	fillPercent = 0.8     // of a page; what was written in no order is fuller than half and emptier than whole
 )
 
-// Fill lets write put very much into a store that nobody has open, in the
+// Fill lets write put very much into a store that nobody has open, best in the
 // order of keys. It commits on the way and syncs at the end alone: one that
-// fails leaves a store of no use. It is for the large stores of tests and
-// measurements.
+// fails leaves a store of no use. Where there is no file, it makes one.
 func Fill(path string, write func(db.Tx) error) (err error) {
 	bolt, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout: defaultTimeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapReserve, NoSync: true, NoFreelistSync: true,
@@ -27,7 +26,7 @@ func Fill(path string, write func(db.Tx) error) (err error) {
 		return err
 	}
 	bolt.AllocSize = 16 << 20
-	defer func() { err = errors.Join(err, bolt.Close(), syncFile(path)) }()
+	defer func() { err = errors.Join(err, bolt.Close(), trim(path)) }()
 	f := &filler{bolt: bolt}
 	if f.tx, err = bolt.Begin(true); err != nil {
 		return err
@@ -39,12 +38,17 @@ func Fill(path string, write func(db.Tx) error) (err error) {
 	return f.tx.Commit()
 }
 
-func syncFile(path string) error {
+// trim cuts off what a file has grown by and no page needs, and syncs it.
+func trim(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	m, err := newest(f, 0)
+	if err == nil {
+		err = f.Truncate(int64(m.pages) * m.pageSize)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // filler is a transaction that is in truth many.

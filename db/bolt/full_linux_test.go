@@ -90,6 +90,61 @@ func TestFullDisk(t *testing.T) {
 	wantValue(t, e, "k", "kept")
 }
 
+// TestFullDiskWithReader has a reader at its snapshot while changes fail on a
+// full disk and then succeed: none of its pages is used again.
+func TestFullDiskWithReader(t *testing.T) {
+	dir := smallDisk(t)
+	path := filepath.Join(dir, "husk.db")
+	if err := Create(path, func(db.Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	e := open(t, path)
+	populate(t, e, 1000)
+	all := func(tx db.Tx) (text string, err error) {
+		err = tx.Scan("b", nil, nil, false, func(k, v []byte) bool { text += string(k) + string(v); return true })
+		return text, err
+	}
+	fill := func(value string) error {
+		return e.Update(t.Context(), func(tx db.Tx) error {
+			for i := range 1000 {
+				if err := tx.Put("b", fmt.Appendf(nil, "key %06d", i), bytes.Repeat([]byte(value), 60)); err != nil {
+					return err
+				}
+			}
+			return tx.Put("large", []byte("k"), bytes.Repeat([]byte(value), 700_000))
+		})
+	}
+	err := e.View(t.Context(), func(tx db.Tx) error {
+		before, err := all(tx)
+		if err != nil {
+			return err
+		}
+		free := fillDisk(t, dir)
+		for i := range 3 {
+			if err := fill("lost"); !errors.Is(err, db.ErrFull) {
+				t.Errorf("update %d on a full disk = %v, want db.ErrFull", i, err)
+			}
+			if err := set(e, "small", "v"); err != nil && !errors.Is(err, db.ErrFull) {
+				t.Error(err)
+			}
+		}
+		free()
+		for i := range 20 {
+			if err := set(e, fmt.Sprintf("key %06d", i*50), "new"); err != nil {
+				t.Errorf("update with space again: %v", err)
+			}
+		}
+		if after, err := all(tx); err != nil || after != before {
+			t.Errorf("the snapshot has changed: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	wantValue(t, e, "key 000050", "new")
+}
+
 // TestFullDiskUnderLoad fills the disk by the store itself, until it is full.
 func TestFullDiskUnderLoad(t *testing.T) {
 	dir := smallDisk(t)

@@ -3,7 +3,6 @@ package bolt
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -138,6 +137,7 @@ func (e *Engine) settle(group []*call) {
 			close(c.done)
 		}
 	}()
+	e.regain()
 	for !settled {
 		again, err := e.attempt(group)
 		var failed *commitError
@@ -186,6 +186,9 @@ func (e *Engine) attempt(group []*call) (again bool, err error) {
 	if t.writes == 0 {
 		return false, nil
 	}
+	if err := e.secure(); err != nil {
+		return false, classify(err)
+	}
 	last := tx.ID() - 1
 	if err := e.commit(tx); err != nil {
 		return false, &commitError{err, last}
@@ -221,20 +224,4 @@ func protect(t *transaction, f func(db.Tx) error) (panicked *callerPanic, err er
 		}
 	}()
 	return nil, t.run(f)
-}
-
-// recover brings the engine back after a failed commit and answers the error
-// for those whose commit it was. On a full disk bbolt rolls back by itself, and
-// all is well as long as the meta was not yet written.
-func (e *Engine) recover(failed *commitError) error {
-	err := classify(failed.error)
-	if errors.Is(err, db.ErrFull) {
-		e.mu.RLock()
-		m, metaErr := newest(e.file, e.pageSize)
-		e.mu.RUnlock()
-		if metaErr == nil && m.txid == uint64(failed.last) {
-			return err
-		}
-	}
-	return e.remount(failed.last, fmt.Errorf("the change was not stored: %w", err))
 }

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"husk/db"
 )
@@ -78,6 +80,60 @@ func TestOneCommitForAllWhoWait(t *testing.T) {
 	if got := e.Stats().Commits - before; got != 2 {
 		t.Errorf("%d waiting updates took %d commits, want 2", n, got)
 	}
+}
+
+// TestAnswersWaitForTheirCommit stops two commits just before they are done:
+// until then nobody is answered whose change is in them, and afterwards only
+// those are.
+func TestAnswersWaitForTheirCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := open(t, create(t))
+		committing, synced := make(chan struct{}), make(chan struct{})
+		e.commitHook = func(commit func() error) error {
+			committing <- struct{}{}
+			err := commit()
+			<-synced
+			return err
+		}
+		var all sync.WaitGroup
+		var early, late atomic.Int32 // answered
+		update := func(answered *atomic.Int32) {
+			all.Go(func() {
+				if err := set(e, "k", "v"); err != nil {
+					t.Error(err)
+				}
+				answered.Add(1)
+			})
+		}
+		want := func(when string, wantEarly, wantLate int32) {
+			t.Helper()
+			synctest.Wait()
+			if early.Load() != wantEarly || late.Load() != wantLate {
+				t.Errorf("%s: %d of the first and %d of the second are answered, want %d and %d", when, early.Load(), late.Load(), wantEarly, wantLate)
+			}
+		}
+		const n = 3
+		release := hold(t, e)
+		for range n {
+			update(&early)
+		}
+		waiting(e, n)
+		release()
+		want("before the first commit", 0, 0)
+		<-committing
+		for range n {
+			update(&late)
+		}
+		waiting(e, n)
+		want("in the first commit", 0, 0)
+		synced <- struct{}{}
+		want("between the commits", n, 0)
+		<-committing
+		want("in the second commit", n, 0)
+		synced <- struct{}{}
+		want("after both", n, n)
+		all.Wait()
+	})
 }
 
 // TestFailuresInAGroup mixes every way to fail into one group.

@@ -23,6 +23,10 @@ const holdEnv = "HUSK_TEST_HOLD"
 // TestMain makes the test binary also a process that holds a store until its
 // standard input ends.
 func TestMain(m *testing.M) {
+	if path := os.Getenv(tracedStore); path != "" {
+		runTraced(path)
+		return
+	}
 	path := os.Getenv(holdEnv)
 	if path == "" {
 		os.Exit(m.Run())

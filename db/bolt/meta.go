@@ -7,6 +7,8 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+
+	"husk/db"
 )
 
 // The first two pages of a bbolt file each hold a meta: the roots of one of
@@ -33,6 +35,10 @@ var (
 	errChecksum = errors.New("the checksums of its header do not hold")
 )
 
+// errOldHeader tells of a file that is that of the commit before: one of the
+// metas does not hold, and nothing tells whether it was the newer one.
+var errOldHeader = errors.New("one of the two headers is damaged: the last change may be missing")
+
 type meta struct {
 	raw      [metaSize]byte
 	pageSize int64
@@ -45,7 +51,10 @@ type meta struct {
 // metaAt reads and verifies the meta of the page at an offset.
 func metaAt(r io.ReaderAt, offset int64) (m meta, err error) {
 	if n, err := r.ReadAt(m.raw[:], offset+pageHeader); n < metaSize {
-		return m, errors.Join(errForeign, err)
+		if err = classify(err); errors.Is(err, db.ErrDisk) {
+			return m, err
+		}
+		return m, errForeign
 	}
 	sum := fnv.New64a()
 	sum.Write(m.raw[:metaChecksum])
@@ -67,6 +76,7 @@ func metaAt(r io.ReaderAt, offset int64) (m meta, err error) {
 
 // newest answers the meta that bbolt would trust. The page size is 0 where it
 // is not yet known: the second meta is then looked for at all possible places.
+// One that is torn was never the last commit's; one that can't be read may be.
 func newest(r io.ReaderAt, pageSize int64) (meta, error) {
 	first, err := metaAt(r, 0)
 	if err == nil {
@@ -74,12 +84,21 @@ func newest(r io.ReaderAt, pageSize int64) (meta, error) {
 	}
 	second, err2 := secondMeta(r, pageSize)
 	switch {
+	case errors.Is(err, db.ErrDisk) || errors.Is(err2, db.ErrDisk):
+		return meta{}, likeliest(err, err2)
 	case err != nil && err2 != nil:
 		return meta{}, likeliest(err, err2)
 	case err != nil || err2 == nil && second.txid > first.txid:
 		return second, nil
 	}
 	return first, nil
+}
+
+// halfHeader tells whether only one of the metas holds.
+func halfHeader(r io.ReaderAt, pageSize int64) bool {
+	_, err := metaAt(r, 0)
+	_, err2 := metaAt(r, pageSize)
+	return err != nil || err2 != nil
 }
 
 func secondMeta(r io.ReaderAt, pageSize int64) (m meta, err error) {
@@ -96,8 +115,14 @@ func secondMeta(r io.ReaderAt, pageSize int64) (m meta, err error) {
 	return meta{}, reason
 }
 
-// likeliest chooses the reason that tells most.
+// likeliest chooses the reason that tells most. What can't be read may be
+// anything.
 func likeliest(a, b error) error {
+	for _, err := range []error{a, b} {
+		if errors.Is(err, db.ErrDisk) {
+			return err
+		}
+	}
 	for _, reason := range []error{errChecksum, errVersion} {
 		if errors.Is(a, reason) || errors.Is(b, reason) {
 			return reason
@@ -122,6 +147,8 @@ func inspect(f *os.File) (meta, error) {
 	}
 	m, err := newest(f, 0)
 	switch {
+	case errors.Is(err, db.ErrDisk):
+		return meta{}, err
 	case err != nil:
 		return meta{}, refuse("%v", err)
 	case m.pageSize < minPageSize || m.pageSize > maxPageSize || m.pageSize&(m.pageSize-1) != 0:
@@ -136,35 +163,4 @@ func inspect(f *os.File) (meta, error) {
 		return meta{}, refuse("its header points outside of it")
 	}
 	return m, nil
-}
-
-// retract takes back the metas of commits after last. A commit whose sync
-// failed may have written its meta; that one is valid in the page cache and
-// perhaps on the disk, but nobody was told so. It is overwritten by the meta
-// of the commit last, which is thereby written anew: a sync that comes after a
-// failed one says nothing about pages that were not.
-func retract(f *os.File, pageSize int64, last uint64) error {
-	var kept *meta
-	var slots []int64
-	for slot := range int64(2) {
-		m, err := metaAt(f, slot*pageSize)
-		if err == nil && m.txid == last {
-			kept = &m
-		} else if err != nil || m.txid > last {
-			slots = append(slots, slot)
-		}
-	}
-	if kept == nil {
-		return damaged(nil, "the last commit is not found")
-	}
-	for _, slot := range slots {
-		page := make([]byte, pageSize)
-		order.PutUint64(page, uint64(slot))
-		order.PutUint16(page[8:], flagMeta)
-		copy(page[pageHeader:], kept.raw[:])
-		if _, err := f.WriteAt(page, slot*pageSize); err != nil {
-			return err
-		}
-	}
-	return f.Sync()
 }

@@ -2,4 +2,9 @@
 
 package bolt
 
+import "os"
+
 const uncheckedCopies = 100
+
+// long tells that tests take their time.
+func long() bool { return os.Getenv("HUSK_LONG") != "" }

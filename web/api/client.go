@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,14 +25,6 @@ type Client struct {
 	Token string       // an API token; sent as X-API-TOKEN where not empty
 	JWT   string       // a session's JWT; sent as a Bearer where not empty
 }
-
-// UnreachableError says that a request got no answer.
-type UnreachableError struct{ Err error }
-
-func (e *UnreachableError) Error() string { return "husk does not answer: " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // maxAnswer bounds an answer that is held in memory, in bytes.
 const maxAnswer = 64 << 20
@@ -200,6 +193,13 @@ func (c *Client) RotateToken(ctx context.Context, id string, in Rotate) (out Tok
 	return out, err
 }
 
+// CheckToken tells what an API token that one may see is worth, from where one
+// asks, and where it is refused, why.
+func (c *Client) CheckToken(ctx context.Context, in TokenCheck) (out TokenWorth, err error) {
+	err = c.do(ctx, "POST", "/auth/access_token/_check", in, &out)
+	return out, err
+}
+
 // OwnSessions returns a page of one's own sessions.
 func (c *Client) OwnSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
 	err = c.do(ctx, "GET", "/account/sessions"+o.query(), nil, &out)
@@ -222,6 +222,12 @@ func (c *Client) EndOtherSessions(ctx context.Context) (out Ended, err error) {
 // takes an id or an email.
 func (c *Client) SearchSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
 	err = c.do(ctx, "GET", "/security/session/_search"+o.query(), nil, &out)
+	return out, err
+}
+
+// GetSession returns anybody's session by id, with what it may do.
+func (c *Client) GetSession(ctx context.Context, id string) (out Found[SessionDetails], err error) {
+	err = c.do(ctx, "GET", "/security/session/"+url.PathEscape(id), nil, &out)
 	return out, err
 }
 
@@ -338,7 +344,7 @@ func (c *Client) SearchPrincipals(ctx context.Context, o ListOptions) (out Searc
 }
 
 // SearchAudit returns a page of the audit log, the newest entry first. The
-// filters are actor, action, target, since and until (RFC 3339).
+// filters are actor, action, target, request_id, since and until (RFC 3339).
 func (c *Client) SearchAudit(ctx context.Context, o ListOptions) (out Search[AuditEvent], err error) {
 	err = c.do(ctx, "GET", "/security/audit/_search"+o.query(), nil, &out)
 	return out, err
@@ -431,11 +437,12 @@ func (o ListOptions) query() string {
 	return "?" + v.Encode()
 }
 
-// All pages through a list by its cursor and yields every hit. The last yield
-// has an error where a page could not be had.
+// All pages through a list by its cursor and yields every hit, o.Size of them a
+// request, or a thousand. The last yield has an error where a page could not be
+// had.
 func All[T any](ctx context.Context, o ListOptions, search func(context.Context, ListOptions) (Search[T], error)) iter.Seq2[Hit[T], error] {
 	return func(yield func(Hit[T], error) bool) {
-		o.Size = 1000
+		o.Size = cmp.Or(o.Size, 1000)
 		for {
 			page, err := search(ctx, o)
 			if err != nil {

@@ -252,6 +252,26 @@ func ExampleClient_RotateToken() {
 	// true <nil>
 }
 
+func ExampleClient_CheckToken() {
+	c, ctx, end := inMemory()
+	defer end()
+	_, err := c.CreateUser(ctx, api.NewUser{Email: "ci@example.com", NoPassword: true})
+	check(err)
+	t, err := c.CreateToken(ctx, api.NewToken{Name: "nightly", Owner: "ci@example.com"})
+	check(err)
+
+	worth, err := c.CheckToken(ctx, api.TokenCheck{AccessToken: t.AccessToken})
+	fmt.Println(worth.Valid, len(worth.Permissions) > 0, err)
+	disabled := true
+	_, err = c.UpdateUser(ctx, "ci@example.com", api.UserUpdate{Disabled: &disabled})
+	check(err)
+	worth, err = c.CheckToken(ctx, api.TokenCheck{AccessToken: t.AccessToken})
+	fmt.Println(worth.Valid, worth.Code, err)
+	// Output:
+	// true true <nil>
+	// false owner_disabled <nil>
+}
+
 func ExampleClient_DeleteToken() {
 	c, ctx, end := inMemory()
 	defer end()
@@ -460,6 +480,22 @@ func ExampleClient_SearchSessions() {
 	page, err := c.SearchSessions(ctx, api.ListOptions{Filter: map[string]string{"user": "ann@example.com"}})
 	fmt.Println(page.Hits.Total.Value, err)
 	// Output: 2 <nil>
+}
+
+func ExampleClient_GetSession() {
+	c, ctx, end := inMemory()
+	defer end()
+	signIn(ctx, c)
+	page, err := c.SearchSessions(ctx, api.ListOptions{})
+	check(err)
+
+	found, err := c.GetSession(ctx, page.Hits.Hits[0].ID)
+	fmt.Println(found.Source.UserName, found.Source.Valid, len(found.Source.Permissions) > 0, err)
+	_, err = c.GetSession(ctx, "00000000-0000-4000-8000-000000000000")
+	fmt.Println(err)
+	// Output:
+	// ann@example.com true true <nil>
+	// there is no such thing, or it is not yours
 }
 
 func ExampleClient_EndSession() {

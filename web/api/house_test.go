@@ -51,6 +51,8 @@ func inMemory() (c *api.Client, ctx context.Context, end func()) {
 	check(err)
 	return c, ctx, func() {
 		t.CloseIdleConnections()
+		_, err := store.Check(ctx, func(err error) { check(err) })
+		check(err)
 		check(errors.Join(server.Close(), store.Close(), os.RemoveAll(dir)))
 	}
 }

@@ -163,6 +163,25 @@ type TokenUpdate struct {
 	AllowedIPs  *[]string `json:"allowed_ips,omitempty"`
 }
 
+// TokenCheck is the body of POST /auth/access_token/_check.
+type TokenCheck struct {
+	AccessToken string `json:"access_token"`
+}
+
+// TokenWorth answers POST /auth/access_token/_check.
+type TokenWorth struct {
+	ID string `json:"_id"`
+	Worth
+}
+
+// Worth is what a credential is worth now.
+type Worth struct {
+	Valid       bool     `json:"valid"`
+	Code        string   `json:"code,omitempty"`   // where it is not: "expired", "replaced", "address", "owner_disabled" or "owner_deleted"
+	Reason      string   `json:"reason,omitempty"` // the same for people
+	Permissions []string `json:"permissions"`      // what it may do, expanded; none where it is refused
+}
+
 // NewUser is the body of POST /security/user.
 type NewUser struct {
 	Name       string   `json:"name,omitempty"`
@@ -249,6 +268,13 @@ type Session struct {
 	IP        string    `json:"ip"`
 	UserAgent string    `json:"user_agent"`
 	Current   bool      `json:"current"` // it is the one that asks
+}
+
+// SessionDetails is a sign-in with what it is worth.
+type SessionDetails struct {
+	Session
+	Worth
+	MustChange bool `json:"must_change"` // the password was generated: until it is changed it may do no more than that
 }
 
 // Ended answers the end of several sessions.
@@ -375,6 +401,7 @@ type AuditVerdict struct {
 	Last     uint64   `json:"last"`
 	Head     string   `json:"head"`
 	Problems []string `json:"problems"` // each names a place
+	Gaps     []string `json:"gaps"`     // what damage took before a repair; the rest is whole all the same
 }
 
 // CheckReport answers GET /system/check.

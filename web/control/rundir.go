@@ -50,6 +50,9 @@ func makeRunDir(dir string, uid int) error {
 		return fmt.Errorf("the run folder %s is for uid %d, not %d: %w", dir, uid, me, fs.ErrPermission)
 	}
 	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		err = os.Chmod(dir, 0o700) // whatever the umask
+	}
 	if err == nil && os.Geteuid() == 0 && uid != 0 {
 		// Safe by name: in a sticky folder nobody else can replace what root made.
 		err = os.Lchown(dir, uid, -1)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ func UserID(i int) string { return ID("user", i) }
 // TokenID is the id of the token of a number.
 func TokenID(i int) string { return ID("token", i) }
 
+// RequestID is that of the request that made the token of a number.
+func RequestID(i int) string { return "000000000000-" + strconv.FormatInt(int64(i), 36) }
+
 // Email is that of the user of a number.
 func Email(i int) string { return fmt.Sprintf("user%06d@example.com", i) }
 
@@ -52,6 +56,9 @@ func Secret(i int) string {
 	}
 	return text + string(check)
 }
+
+// filling is the number of what Filling makes: another with each change of it.
+const filling = 2
 
 // Filling is what a store with so many tokens holds.
 func Filling(tokens int) db.Filling {
@@ -79,7 +86,7 @@ func Filling(tokens int) db.Filling {
 		Events: tokens,
 		Event: func(i int) db.Event {
 			return db.Event{Time: at(i), Actor: UserID(owner(i)), ActorName: Email(owner(i)), Transport: db.TransportHTTP, Address: "192.0.2.1",
-				Action: "token.create", Target: TokenID(i), Result: db.ResultOK, RequestID: "000000000000-1", Count: 1}
+				Action: "token.create", Target: TokenID(i), Result: db.ResultOK, RequestID: RequestID(i), Count: 1}
 		},
 	}
 }
@@ -88,7 +95,7 @@ func Filling(tokens int) db.Filling {
 // changed: it is made once and kept in the folder for temporary files for a day.
 func Shared(t testing.TB, tokens int) string {
 	t.Helper()
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("husk-large-%d-%d.db", db.SchemaVersion, tokens))
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("husk-large-%d-%d-%d.db", db.SchemaVersion, filling, tokens))
 	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) < 24*time.Hour {
 		return path
 	}

@@ -1,0 +1,93 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// This file says in Husk's words what the libraries for flags refuse.
+
+// checkFlagGroups checks which flags exclude each other and which are needed,
+// as the commands declare it to cobra.
+func checkFlagGroups(cmd *cobra.Command) error {
+	if cmd.ValidateFlagGroups() == nil {
+		return nil
+	}
+	next := "see '" + cmd.CommandPath() + " --help'"
+	for _, group := range annotated(cmd, "cobra_annotation_mutually_exclusive") {
+		if given := changed(cmd, group); len(given) > 1 {
+			return usage(strings.Join(given, " and ")+" exclude each other", next)
+		}
+	}
+	for _, group := range annotated(cmd, "cobra_annotation_one_required") {
+		if len(changed(cmd, group)) == 0 {
+			return usage("one of "+strings.Join(dashed(group), " and ")+" is needed", next)
+		}
+	}
+	return usage("the flags do not go together", next)
+}
+
+// annotated returns the groups of flags under cobra's name for their kind.
+func annotated(cmd *cobra.Command, kind string) (groups [][]string) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		for _, group := range f.Annotations[kind] {
+			groups = append(groups, strings.Fields(group))
+		}
+	})
+	return groups
+}
+
+func changed(cmd *cobra.Command, names []string) (given []string) {
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			given = append(given, "--"+name)
+		}
+	}
+	return given
+}
+
+func dashed(names []string) (flags []string) {
+	for _, name := range names {
+		flags = append(flags, "--"+name)
+	}
+	return flags
+}
+
+// flagError makes a usage error of what pflag refused, with a hint for a
+// mistyped name.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	next := "see '" + cmd.CommandPath() + " --help'"
+	switch {
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == (&recipients{}).Type():
+		// Not repeated: it may be the secret half of the pair.
+		return usage("--"+invalid.GetFlag().Name+": "+errRecipient.Error(), next)
+	case errors.As(err, &invalid):
+		return usage(fmt.Sprintf("--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), valueError(invalid.GetFlag().Value, invalid.Unwrap())), next)
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		name := unknown.GetSpecifiedName()
+		if near := nearest(name, flagNames(cmd)); near != "" {
+			next = "did you mean --" + near + "?"
+		} else if sub, _, err := cmd.Find([]string{name}); err == nil && sub != cmd {
+			next = "did you mean '" + sub.CommandPath() + "'?" // as husk --version
+		}
+	}
+	return usage(err.Error(), next)
+}
+
+// valueError says what kind of value v takes, where err is the word of a
+// library.
+func valueError(v pflag.Value, err error) error {
+	switch {
+	case err != nil && v.Type() == "bool":
+		return errors.New("it is true or false")
+	case err != nil && strings.HasPrefix(v.Type(), "int"):
+		return errors.New("it is a whole number")
+	}
+	return err
+}

@@ -1,0 +1,253 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"husk/db"
+	"husk/web/control"
+)
+
+// repaired is what --json prints.
+type repaired struct {
+	OK       bool     `json:"ok"`       // the store is sound now
+	Repaired bool     `json:"repaired"` // and was not before
+	Records  int      `json:"records"`  // taken over
+	Derived  int      `json:"derived"`  // entries of indexes, and counters, that were wrong or missing
+	Aside    int      `json:"aside"`    // records that were set aside
+	Problems []string `json:"problems"`
+	Lost     []string `json:"lost"`
+	Made     []string `json:"made"`             // anew, since no store can be without it
+	Before   string   `json:"before,omitempty"` // the file as it was
+	Damaged  string   `json:"damaged,omitempty"`
+}
+
+// repair makes a sound store beside the damaged one, proves it, and puts it in
+// its place. Killed at any moment, the old or the new one is whole.
+func (a *app) repair(ctx context.Context) error {
+	if a.settings.Server != "" {
+		return usage("husk check --repair works on the file itself, not over the network", "run it on the machine of the server, with the server stopped")
+	}
+	if err := a.refuseServer(ctx); err != nil {
+		return err
+	}
+	if err := a.confirm("Repair the store in " + a.settings.Data + "? As it is it stays as " + filepath.Base(a.beforeRepair()) + "."); err != nil {
+		return err
+	}
+	// The lock of the old file is held until the new one is in its place.
+	file, err := embedded.look(a.storePath(), time.Second)
+	if err != nil {
+		return a.explainRepair(err)
+	}
+	defer file.Close()
+	if err := file.Unreadable(); err != nil {
+		return &failure{code: exitInvalid, err: err, what: a.storePath() + " can't be repaired: " + err.Error(),
+			next: "nothing was changed; without its header nothing tells what is in the store and what was given up: restore a backup with 'husk restore'"}
+	}
+	job := &repairJob{app: a, file: file, fresh: filepath.Join(a.settings.Data, fmt.Sprintf(".husk-repair-%d", os.Getpid()))}
+	defer os.Remove(job.fresh) // gone after the rename
+	r, err := job.run(ctx)
+	if err != nil {
+		return a.explainRepair(err)
+	}
+	return a.tellRepaired(r)
+}
+
+func (a *app) beforeRepair() string { return a.storePath() + ".before-repair" }
+
+// refuseServer ends with what a command says beside a server, before a person
+// is asked.
+func (a *app) refuseServer(ctx context.Context) error {
+	d := &door{app: a}
+	c, err := d.dialSocket(ctx)
+	switch {
+	case err == nil:
+		c.Close()
+		return a.explainRepair(db.ErrLocked)
+	case errors.Is(err, control.ErrNoServer):
+		return nil
+	}
+	return err
+}
+
+func (a *app) explainRepair(err error) error {
+	var own *failure
+	switch {
+	case errors.As(err, &own):
+		return err
+	case errors.Is(err, db.ErrLocked):
+		return &failure{code: exitBusy, err: err, what: a.storePath() + " is in use" + a.holderText(),
+			next: "stop the server first: a repair replaces the file under it"}
+	case errors.Is(err, db.ErrDamaged):
+		return &failure{code: exitInvalid, err: err, what: a.storePath() + " can't be repaired: " + err.Error(),
+			next: "nothing was changed; restore a backup with 'husk restore'"}
+	}
+	return a.explainStore(fullDisk(err))
+}
+
+// repairJob is one repair under way.
+type repairJob struct {
+	*app
+	file  damagedFile
+	fresh string       // path of the new store
+	aside bytes.Buffer // lines of what is set aside: what is damaged is little, or a backup is what helps
+}
+
+// maxAside bounds what is set aside, in bytes.
+const maxAside = 256 << 20
+
+func (j *repairJob) run(ctx context.Context) (r repaired, err error) {
+	p := j.progress("repairing", 0, countText)
+	defer p.end()
+	if err := os.Remove(j.fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
+	var done db.Repaired
+	err = embedded.fill(j.fresh, func(tx db.Tx) error {
+		walk := func(record func(bucket string, key, sealed []byte), report func(error)) error {
+			return j.file.Walk(ctx, func(bucket string, key, sealed []byte) { p.add(1); record(bucket, key, sealed) }, report)
+		}
+		var err error
+		done, err = db.Repair(ctx, tx, walk, j.setAside)
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	r = repaired{OK: true, Repaired: !done.Sound(), Records: done.Records, Derived: done.Derived, Aside: done.Aside,
+		Problems: append([]string{}, done.Problems...), Lost: append([]string{}, done.Lost...), Made: append([]string{}, done.Made...)}
+	if !r.Repaired {
+		return r, nil
+	}
+	if err := j.prove(ctx); err != nil {
+		return r, err
+	}
+	r.Before = j.beforeRepair()
+	if r.Aside > 0 {
+		r.Damaged = j.storePath() + ".damaged.ndjson"
+		if err := j.keepAside(r.Damaged); err != nil {
+			return r, err
+		}
+	}
+	return r, j.swap()
+}
+
+func (j *repairJob) setAside(a db.Aside) error {
+	line, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	if j.aside.Len()+len(line) > maxAside {
+		return &failure{code: exitInvalid, what: "more is damaged than can be set aside; nothing was changed", next: "restore a backup with 'husk restore'"}
+	}
+	j.aside.Write(append(line, '\n'))
+	return nil
+}
+
+// prove walks the new store, records and pages.
+func (j *repairJob) prove(ctx context.Context) error {
+	f, err := os.OpenFile(j.fresh, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Chmod(0o600), giveToOwner(f, j.settings.Data), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	e, err := embedded.open(j.fresh, time.Second)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	store, err := db.Open(ctx, e, db.Options{})
+	if err != nil {
+		return err
+	}
+	var found error
+	note := func(err error) { found = errors.Join(found, err) }
+	if checker, ok := e.(db.Checker); ok {
+		err = checker.Check(ctx, note)
+	}
+	if err == nil {
+		_, err = store.Check(ctx, note)
+	}
+	if err == nil && found != nil {
+		err = &failure{code: exitInvalid, err: found, what: "what could be read makes no sound store; nothing was changed: " + found.Error(),
+			next: "restore a backup with 'husk restore'"}
+	}
+	return err
+}
+
+// keepAside adds what is set aside to that of earlier repairs.
+func (j *repairJob) keepAside(path string) (err error) {
+	f, err := os.CreateTemp(j.settings.Data, ".husk-repair-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone after the rename
+	earlier, err := os.Open(path)
+	if err == nil {
+		_, err = io.Copy(f, earlier)
+		earlier.Close()
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		_, err = f.Write(j.aside.Bytes())
+	}
+	if err == nil {
+		err = errors.Join(f.Sync(), giveToOwner(f, j.settings.Data))
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// swap puts the new store in the place of the old one, which gets a second
+// name first.
+func (j *repairJob) swap() error {
+	kept := j.beforeRepair()
+	if err := os.Remove(kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace the store kept before: %w", err)
+	}
+	if err := os.Link(j.storePath(), kept); err != nil {
+		return fmt.Errorf("keep the old store: %w", err)
+	}
+	if err := os.Rename(j.fresh, j.storePath()); err != nil {
+		return fmt.Errorf("put the store in place: %w", err)
+	}
+	return syncDir(j.settings.Data)
+}
+
+func (a *app) tellRepaired(r repaired) error {
+	if a.settings.JSON {
+		return a.printJSON(r)
+	}
+	for _, list := range []struct {
+		title string
+		lines []string
+	}{{"found", r.Problems}, {"lost", r.Lost}, {"made anew", r.Made}} {
+		for _, line := range list.lines {
+			fmt.Fprintf(a.stdout, "%s: %s\n", list.title, printable(line))
+		}
+	}
+	err := a.pairs("records", fmt.Sprint(r.Records), "set aside", fmt.Sprint(r.Aside), "entries mended", fmt.Sprint(r.Derived), "sound", yesNo(r.OK))
+	switch {
+	case !r.Repaired:
+		a.say("The store is sound; there is nothing to repair.")
+	case r.Damaged != "":
+		a.say("The store is repaired. As it was it stays in %s; what was set aside is in %s: both hold secrets.", r.Before, r.Damaged)
+	default:
+		a.say("The store is repaired. As it was it stays in %s.", r.Before)
+	}
+	return err
+}

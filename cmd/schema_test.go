@@ -1,0 +1,262 @@
+package cmd
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"husk/db"
+	"husk/db/bolt"
+	"husk/web/api"
+)
+
+// Each schema has a small store that was written by it, which every later
+// husk has to open. That of the present one is made by
+//
+//	go test ./cmd -run TestSchemas -make-schema
+//
+// when SchemaVersion has been raised; those of older ones stay as they are.
+var makeSchema = flag.Bool("make-schema", false, "write the store of the present schema into testdata/schema")
+
+// schemaFacts is what is known of a kept store. Nothing else has its secrets.
+type schemaFacts struct {
+	Token    string `json:"token"` // ann's, which never ends
+	Password string `json:"password"`
+	JWT      string `json:"jwt"` // of a session of ann's that ends in a hundred years
+	Audit    string `json:"audit_head"`
+}
+
+func schemaFile(schema int, ext string) string {
+	return filepath.Join("testdata", "schema", fmt.Sprintf("husk.db.schema-%d.%s", schema, ext))
+}
+
+// TestSchemas opens the store of every schema there was: all is there, works,
+// and is sound.
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	if *makeSchema {
+		makeSchemaFile(t)
+	}
+	for schema := 1; schema <= db.SchemaVersion; schema++ {
+		t.Run(fmt.Sprint(schema), func(t *testing.T) { openSchema(t, schema) })
+	}
+}
+
+func makeSchemaFile(t *testing.T) {
+	p := program{data: newData(t), env: []string{"HUSK_SESSION_TTL=36500d"}}
+	facts := schemaFacts{Password: "a kettle on the hob"}
+	p.stdin = facts.Password
+	p.ok(t, "user", "create", "ann@example.com", "--name", "Ann", "--role", "admin", "--password-stdin")
+	p.ok(t, "user", "create", "bob@example.com", "--no-password")
+	p.ok(t, "user", "disable", "bob@example.com")
+	p.ok(t, "role", "set", "reader", "--permission", "generic#security:user/read", "--description", "may look")
+	p.ok(t, "user", "update", "bob@example.com", "--role", "reader")
+	facts.Token = p.ok(t, "token", "create", "--user", "ann@example.com", "--name", "kept", "--expires", "never")
+	p.ok(t, "token", "create", "--user", "bob@example.com", "--name", "limited", "--expires", "never", "--allowed-ip", "10.0.0.0/8", "--permission", "generic#security:user/read")
+	s := p.serve(t)
+	facts.JWT = signInAsAnn(t, s, facts.Password).AccessToken
+	if _, err := s.client(facts.Token).Profile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.end()
+	facts.Audit = p.ok(t, "audit", "head")
+	text, err := json.MarshalIndent(facts, "", "  ")
+	var packed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	store, err2 := os.ReadFile(p.store())
+	_, err3 := w.Write(store)
+	err = errors.Join(err, err2, err3, w.Close(),
+		os.WriteFile(schemaFile(db.SchemaVersion, "gz"), packed.Bytes(), 0o644),
+		os.WriteFile(schemaFile(db.SchemaVersion, "json"), append(text, '\n'), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func signInAsAnn(t *testing.T, s *server, password string) api.LoggedIn {
+	t.Helper()
+	out, err := s.client("").Login(t.Context(), api.Login{Email: "ann@example.com", Password: password})
+	if err != nil {
+		t.Fatalf("sign in: %v", err)
+	}
+	return out
+}
+
+// unpackSchema puts the store of a schema into a data folder.
+func unpackSchema(t *testing.T, schema int) (p program, facts schemaFacts) {
+	t.Helper()
+	p.data = newData(t)
+	text, err := os.ReadFile(schemaFile(schema, "json"))
+	if err == nil {
+		err = json.Unmarshal(text, &facts)
+	}
+	packed, err2 := os.Open(schemaFile(schema, "gz"))
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatalf("every schema has a store that is kept: %v", err)
+	}
+	defer packed.Close()
+	in, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := io.ReadAll(in)
+	if err := errors.Join(err, os.Mkdir(p.data, 0o700), os.WriteFile(p.store(), store, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return p, facts
+}
+
+func openSchema(t *testing.T, schema int) {
+	p, facts := unpackSchema(t, schema)
+	before, err := os.ReadFile(p.store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ok(t, "check")
+	if got := p.ok(t, "user", "list"); !strings.Contains(got, "ann@example.com") || !strings.Contains(got, "reader") || !strings.Contains(got, "disabled") {
+		t.Errorf("users:\n%s", got)
+	}
+	if names := p.tokenNames(t); len(names) != 2 || !names["kept"] || !names["limited"] {
+		t.Errorf("tokens: %v", names)
+	}
+	p.stdin = facts.Token
+	if got := p.ok(t, "token", "check"); !strings.Contains(got, "valid:        yes") {
+		t.Errorf("the token:\n%s", got)
+	}
+	if got := p.ok(t, "session", "list"); !strings.Contains(got, "ann@example.com") {
+		t.Errorf("sessions:\n%s", got)
+	}
+	p.ok(t, "audit", "verify", "--head", facts.Audit)
+	if got := p.ok(t, "role", "show", "reader"); !strings.Contains(got, "may look") {
+		t.Errorf("the role:\n%s", got)
+	}
+	wantServed(t, p, facts)
+	p.ok(t, "check")
+	wantKept(t, p, schema, before)
+}
+
+// wantServed asks a server with all that was handed out under the old schema.
+func wantServed(t *testing.T, p program, facts schemaFacts) {
+	t.Helper()
+	s := p.serve(t)
+	defer s.end()
+	for _, c := range []*api.Client{s.client(facts.Token), {Base: s.url(), JWT: facts.JWT}} {
+		if profile, err := c.Profile(t.Context()); err != nil || profile.Email != "ann@example.com" {
+			t.Errorf("the profile is %+v, %v", profile, err)
+		}
+	}
+	signInAsAnn(t, s, facts.Password)
+}
+
+// wantKept looks for the copy that an upgrade keeps, and that only one does.
+func wantKept(t *testing.T, p program, schema int, before []byte) {
+	t.Helper()
+	kept := fmt.Sprintf("%s.schema-%d", p.store(), schema)
+	info, err := os.Stat(kept)
+	if schema == db.SchemaVersion {
+		if err == nil {
+			t.Errorf("%s is kept, and nothing was upgraded", kept)
+		}
+		return
+	}
+	if err != nil || info.Mode().Perm() != 0o600 || info.Size() < int64(len(before))/2 {
+		t.Errorf("the store before the upgrade: %v, %v", info, err)
+	}
+}
+
+// opened is an app over a store of its own.
+func opened(t *testing.T) (a *app, e *bolt.Engine, said *bytes.Buffer) {
+	t.Helper()
+	said = new(bytes.Buffer)
+	a = &app{stdout: io.Discard, stderr: said, settings: settings{Data: filepath.Join(t.TempDir(), "data")}}
+	if err := a.makeStore(); err != nil {
+		t.Fatal(err)
+	}
+	e, err := bolt.Open(a.storePath(), bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return a, e, said
+}
+
+// The copy before an upgrade is a whole store under its name, and private.
+func TestSchemaCopy(t *testing.T) {
+	t.Parallel()
+	a, e, said := opened(t)
+	kept := a.storePath() + ".schema-1"
+	for range 2 { // an upgrade that was cut short is begun again
+		if err := a.keepSchema(t.Context(), e, db.Schema{Version: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := proveSchema(t.Context(), kept, db.Schema{Version: 1}); err != nil {
+		t.Errorf("the copy: %v", err)
+	}
+	if err := proveSchema(t.Context(), kept, db.Schema{Version: 2}); err == nil {
+		t.Error("a copy of another schema passes")
+	}
+	info, err := os.Stat(kept)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the copy: %v, %v", info, err)
+	}
+	if !strings.Contains(said.String(), kept) {
+		t.Errorf("it says %q", said)
+	}
+	wantFiles(t, a.settings.Data, "husk.db", "husk.db.schema-1")
+}
+
+// failingCopy is an engine whose copies fail in the middle.
+type failingCopy struct {
+	db.Engine
+	err error
+}
+
+func (e failingCopy) Backup(_ context.Context, w io.Writer) error {
+	_, _ = w.Write([]byte("half"))
+	return e.err
+}
+
+// A copy that can't be kept leaves nothing, and tells why.
+func TestSchemaCopyFails(t *testing.T) {
+	t.Parallel()
+	a, e, _ := opened(t)
+	for name, c := range map[string]struct {
+		err  error
+		says string
+	}{
+		"full":  {&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, "the disk of " + a.settings.Data + " is full"},
+		"quota": {&os.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, "is full"},
+		"other": {errors.New("no luck"), "no luck"},
+		"half":  {nil, "is refused"}, // and nobody noticed
+	} {
+		err := a.keepSchema(t.Context(), failingCopy{e, c.err}, db.Schema{Version: 1})
+		if err == nil || !strings.Contains(a.explainStore(err).Error(), c.says) {
+			t.Errorf("%s: %v", name, a.explainStore(err))
+		}
+		wantFiles(t, a.settings.Data, "husk.db")
+	}
+}
+
+// wantFiles compares the names in a folder.
+func wantFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if err != nil || strings.Join(names, " ") != strings.Join(want, " ") {
+		t.Errorf("%s holds %v (%v), want %v", dir, names, err, want)
+	}
+}

@@ -1,0 +1,63 @@
+package cmd
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"husk/web/api"
+)
+
+func TestAgo(t *testing.T) {
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	for d, want := range map[time.Duration]string{
+		0: "0 s ago", 119 * time.Second: "119 s ago", 2 * time.Minute: "2 min ago", 119 * time.Minute: "119 min ago",
+		3*time.Hour + 59*time.Minute: "3 h ago", 47 * time.Hour: "47 h ago", 48 * time.Hour: "2 d ago", 365 * 24 * time.Hour: "365 d ago",
+		-time.Second: "at 2030-01-02T03:04:06Z",
+	} {
+		if got := agoText(now, now.Add(-d)); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
+// An audit log that can't be read takes nothing away of what else is known.
+func TestWhyWithoutTheLog(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		w.Write([]byte(`{"status":500,"error":{"reason":"the store is damaged","code":"store_damaged"}}`))
+	}))
+	defer server.Close()
+	worth := api.Worth{Code: "owner_disabled", Reason: "its owner is disabled"}
+	for name, ask := range map[string]func(h *historian) why{
+		"known":        func(h *historian) why { return h.explain(t.Context(), worth, "id", "owner", time.Time{}) },
+		"gone":         func(h *historian) why { return h.goneToken(t.Context(), "id") },
+		"gone session": func(h *historian) why { return h.goneSession(t.Context(), "id") },
+	} {
+		w := ask(&historian{Client: &api.Client{Base: server.URL}, now: time.Now()})
+		if w.Code == "" || w.Reason == "" || w.Event != nil || !strings.Contains(w.Hidden, "can't be read: the store is damaged") {
+			t.Errorf("%s: %+v", name, w)
+		}
+		if name == "known" && w.Reason != worth.Reason {
+			t.Errorf("%s: %q", name, w.Reason)
+		}
+	}
+}
+
+func TestExplanationOfFoldedRequests(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	a := &app{stdout: &stdout, stderr: &stderr}
+	e := api.AuditEvent{Seq: 7, Time: time.Now(), Action: "session.login", Result: "refused", Transport: "http", Address: "203.0.113.7\x1b[2J", Count: 10000}
+	if err := a.printExplanation(explanation{RequestID: "a-1", Entries: []api.AuditEvent{e}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Entry 7 stands for 10000 requests like it within a minute.\n"; stderr.String() != want {
+		t.Errorf("%q, want %q", stderr.String(), want)
+	}
+	if out := stdout.String(); strings.Contains(out, "\x1b") || !strings.Contains(out, `203.0.113.7\x1b[2J`) || !strings.Contains(out, "10000") {
+		t.Errorf("%q", out)
+	}
+}

@@ -1,0 +1,198 @@
+package bolt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"husk/db"
+)
+
+// walkFile walks a file of the given content and returns what it meets: by
+// bucket and key, "?" where the bucket is not known.
+func walkFile(t *testing.T, content []byte) (met map[string]string, reports []string, f *File) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "husk.db")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFile(path, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	met = map[string]string{}
+	err = f.Walk(t.Context(), func(bucket string, key, value []byte) {
+		if bucket == "" {
+			bucket = "?"
+		}
+		met[bucket+"/"+string(key)] = string(value)
+	}, func(err error) { reports = append(reports, err.Error()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return met, reports, f
+}
+
+func TestWalkOfASoundFile(t *testing.T) {
+	met, reports, f := walkFile(t, populated(t))
+	if len(met) != 3001 || len(reports) > 0 || f.Unreadable() != nil {
+		t.Errorf("%d records, reports %v, %v", len(met), reports, f.Unreadable())
+	}
+	if met["b/key 002999"] != strings.Repeat("v", 50+2999%100) || met["small/k"] != "v" {
+		t.Errorf("%q, %q", met["b/key 002999"], met["small/k"])
+	}
+}
+
+// branchOf returns the page of the root of bucket b, which is a branch.
+func branchOf(t *testing.T, b []byte) page {
+	t.Helper()
+	m, err := newest(bytes.NewReader(b), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := page(b[int64(m.root)*m.pageSize:])
+	for i := range root.count() {
+		if key, value, _, ok := root.element(i, false); ok && string(key) == "b" {
+			p := page(b[int64(order.Uint64(value))*m.pageSize:][:m.pageSize])
+			if p.flags() != flagBranch {
+				t.Fatal("the bucket has one page only")
+			}
+			return p
+		}
+	}
+	t.Fatal("the bucket is not found")
+	return nil
+}
+
+// What lies behind a damaged page is found without it.
+func TestWalkBehindADamagedPage(t *testing.T) {
+	for name, damage := range map[string]func(b []byte){
+		"zeroed":        func(b []byte) { clear(branchOf(t, b)) },
+		"no page":       func(b []byte) { order.PutUint16(branchOf(t, b)[8:], 0) },
+		"an element":    func(b []byte) { order.PutUint32(branchOf(t, b)[pageHeader:], 1<<30) },
+		"another child": func(b []byte) { order.PutUint64(branchOf(t, b)[pageHeader+8:], 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := populated(t)
+			damage(b)
+			met, reports, _ := walkFile(t, b)
+			if len(reports) == 0 {
+				t.Error("nothing is reported")
+			}
+			found := 0
+			for i := range 3000 {
+				key := fmt.Sprintf("key %06d", i)
+				if value := met["b/"+key] + met["?/"+key]; value == strings.Repeat("v", 50+i%100) {
+					found++
+				}
+			}
+			if found != 3000 {
+				t.Errorf("%d of 3000 records are found", found)
+			}
+		})
+	}
+}
+
+// A page that was given up is not taken for one that is in use, wherever a
+// copy of it stands.
+func TestWalkTakesNoOldPage(t *testing.T) {
+	path := create(t)
+	e, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	populate(t, e, 3000)
+	var removed int
+	err = e.Update(t.Context(), func(tx db.Tx) error {
+		for i := range 1500 {
+			removed++
+			if err := tx.Delete("b", fmt.Appendf(nil, "key %06d", i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte("key 000007")) {
+		t.Fatal("the file holds nothing of what was removed")
+	}
+	// A misdirected write: the old page stands in the place of the root.
+	root := branchOf(t, b)
+	m, _ := newest(bytes.NewReader(b), 0)
+	for id := int64(2); id < int64(m.pages); id++ {
+		if p := page(b[id*m.pageSize:][:m.pageSize]); p.flags() == flagLeaf && bytes.Contains(p, []byte("key 000007")) {
+			copy(root, p)
+		}
+	}
+	met, _, _ := walkFile(t, b)
+	for key := range met {
+		for i := range 1500 {
+			if strings.HasSuffix(key, fmt.Sprintf("key %06d", i)) {
+				t.Fatalf("%s was removed, and is back", key)
+			}
+		}
+	}
+	if len(met) < 1000 {
+		t.Errorf("only %d records are found of those that are there", len(met))
+	}
+}
+
+// Where the header is lost nothing is guessed, and whatever is wrong with a
+// file is told and no panic.
+func TestWalkOfWhatIsNoStore(t *testing.T) {
+	store := populated(t)
+	size := pageSizeOf(t, store)
+	noHeader := bytes.Clone(store)
+	clear(noHeader[:2*size])
+	for name, c := range map[string]struct {
+		content    []byte
+		says       string
+		unreadable bool
+	}{
+		"empty":     {nil, "it is empty", true},
+		"text":      {[]byte(strings.Repeat("users: none\n", 10_000)), "form of a store", true},
+		"no header": {noHeader, "form of a store", true},
+		"half":      {store[:len(store)/3], "truncated", false},
+		"metas":     {store[:2*size], "truncated", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			met, reports, f := walkFile(t, c.content)
+			if !strings.Contains(strings.Join(reports, "\n"), c.says) || (f.Unreadable() != nil) != c.unreadable {
+				t.Errorf("reports %q, unreadable: %v", reports, f.Unreadable())
+			}
+			if c.unreadable && len(met) > 0 {
+				t.Errorf("%d records are taken", len(met))
+			}
+		})
+	}
+}
+
+func TestFileHoldsTheLock(t *testing.T) {
+	path := create(t)
+	f, err := OpenFile(path, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, Options{Timeout: 20 * time.Millisecond}); !errors.Is(err, db.ErrLocked) {
+		t.Errorf("open = %v, want db.ErrLocked", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	open(t, path)
+	if _, err := OpenFile(path+"x", 0); !errors.Is(err, db.ErrAbsent) {
+		t.Errorf("an absent file: %v", err)
+	}
+}

@@ -1,0 +1,440 @@
+package db
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Repair makes a sound store of what can be read of a damaged one. What goes
+// into the new store is what its checksum proves; everything that stands
+// beside records, indexes and counters, is made anew from them. What is damaged
+// is handed out as it was found, and nothing is guessed: a lost record stays
+// lost, and the audit log says where it has a gap.
+
+// Walk hands every record of a damaged store to record and every fault of its
+// pages to report. A record whose bucket is not known comes with an empty one,
+// and one may come twice. It can be called again.
+type Walk func(record func(bucket string, key, sealed []byte), report func(error)) error
+
+// Aside is a record that was not taken over, as it stood in the file.
+type Aside struct {
+	Bucket string `json:"bucket"` // empty where it is not known
+	Key    []byte `json:"key"`    // base64 in JSON, as is Value
+	Value  []byte `json:"value"`  // with its envelope
+	Why    string `json:"why"`
+}
+
+// Repaired tells what Repair did.
+type Repaired struct {
+	Problems []string // what did not fit; at most maxRepaired, as the lists below
+	Lost     []string // what is known to have been there and is not
+	Made     []string // what was made anew because nothing can do without it, and what that means
+	Records  int      // taken over
+	Aside    int      // set aside
+	Derived  int      // entries of indexes, and counters, that were wrong or missing
+}
+
+// Sound tells that there was nothing to repair.
+func (r *Repaired) Sound() bool {
+	return len(r.Problems)+len(r.Lost)+len(r.Made)+r.Aside+r.Derived == 0
+}
+
+const maxRepaired = 1000
+
+func note(list *[]string, format string, args ...any) {
+	if len(*list) < maxRepaired {
+		*list = append(*list, fmt.Sprintf(format, args...))
+	}
+}
+
+// repair is one Repair under way.
+type repair struct {
+	*txn
+	Repaired
+	ctx     context.Context
+	aside   func(Aside) error
+	failed  error // the first error that ends it
+	schema  Schema
+	derived int // entries of the damaged store that are as they should be
+	lost    map[string]string
+}
+
+// Repair fills tx, which is empty, with what walk finds, and hands out through
+// aside what it does not take. tx may commit on the way: after an error what it
+// wrote is of no use.
+func Repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) error) (Repaired, error) {
+	r := &repair{txn: newStore(nil, Options{}).begin(tx, offlineActor()), ctx: ctx, aside: aside, lost: map[string]string{}}
+	steps := []func() error{
+		func() error { return walk(r.take, func(err error) { note(&r.Problems, "%v", err) }) },
+		r.checkSchema,
+		func() error { return walk(r.compare, func(error) {}) },
+		r.countDerived,
+		r.essentials,
+		func() error { return removeOrphans(r, &tokenRecords, func(k *Token) string { return k.Owner }) },
+		func() error { return removeOrphans(r, &sessionRecords, func(s *Session) string { return s.User }) },
+		func() error { return r.removeUses(tokenUseBucket, tokenRecords.bucket) },
+		func() error { return r.removeUses(sessionUseBucket, sessionRecords.bucket) },
+		r.mendAudit,
+		r.tell,
+	}
+	for _, step := range steps {
+		if err := errors.Join(step(), r.failed, ctx.Err()); err != nil {
+			return r.Repaired, err
+		}
+	}
+	return r.Repaired, nil
+}
+
+// taken tells how records of a bucket are taken over.
+type taken func(t *txn, key string, value []byte) error
+
+// takers are the buckets whose records are taken over; the others are made
+// anew.
+var takers = map[string]taken{
+	userRecords.bucket:    takeRecord(&userRecords),
+	tokenRecords.bucket:   takeRecord(&tokenRecords),
+	sessionRecords.bucket: takeRecord(&sessionRecords),
+	roleRecords.bucket:    takeRecord(&roleRecords),
+	keyRecords.bucket:     takeRecord(&keyRecords),
+	auditBucket:           takeEvent,
+	tokenUseBucket:        takePlain(tokenUseBucket),
+	sessionUseBucket:      takePlain(sessionUseBucket),
+	estateBucket:          takePlain(estateBucket),
+	metaBucket:            takePlain(metaBucket),
+}
+
+// derivedFrom are the buckets that are made anew, and of which records.
+var derivedFrom = map[string]string{
+	userRecords.indexBucket():    userRecords.bucket,
+	tokenRecords.indexBucket():   tokenRecords.bucket,
+	sessionRecords.indexBucket(): sessionRecords.bucket,
+	roleRecords.indexBucket():    roleRecords.bucket,
+	auditIndex:                   "",
+	countBucket:                  "",
+}
+
+// takeRecord keeps the very bytes of a record, and makes index and counters.
+func takeRecord[T any](c *collection[T]) taken {
+	return func(t *txn, key string, value []byte) error {
+		r, err := c.decode(key, value)
+		if err == nil {
+			err = errors.Join(c.putIndex(t, key, nil, r), c.putCounts(t, nil, r))
+		}
+		if err != nil {
+			return err
+		}
+		return t.put(c.bucket, []byte(key), value)
+	}
+}
+
+func takeEvent(t *txn, key string, value []byte) error {
+	var e Event
+	if err := json.Unmarshal(value, &e); err != nil || string(seqKey(e.Seq)) != key {
+		return damagedRecord(auditBucket, []byte(key))
+	}
+	for _, k := range auditIndexKeys(&e) {
+		if err := t.put(auditIndex, k, []byte(key)); err != nil {
+			return err
+		}
+	}
+	return t.put(auditBucket, []byte(key), value)
+}
+
+func takePlain(bucket string) taken {
+	return func(t *txn, key string, value []byte) error {
+		if bucket != estateBucket && !json.Valid(value) {
+			return damagedRecord(bucket, []byte(key))
+		}
+		return t.put(bucket, []byte(key), value)
+	}
+}
+
+// place finds the bucket whose checksum a record has: its own, or, where the
+// way to it or its page is damaged, another one.
+func place(bucket string, key, sealed []byte) (found string, value []byte, ok bool) {
+	value, err := unseal(bucket, key, sealed)
+	if err == nil {
+		return bucket, value, true
+	}
+	for _, buckets := range []iter.Seq[string]{maps.Keys(takers), maps.Keys(derivedFrom)} {
+		for bucket := range buckets {
+			if value, err := unseal(bucket, key, sealed); err == nil {
+				return bucket, value, true
+			}
+		}
+	}
+	return bucket, nil, false
+}
+
+// CheckRecord tells what is wrong with one record as it stands in the file, nil
+// where its checksum holds. Where the bucket is empty it is not known.
+func CheckRecord(bucket string, key, sealed []byte) error {
+	if found, _, ok := place(bucket, key, sealed); ok && (found == bucket || bucket == "") {
+		return nil
+	}
+	return cause(damagedRecord(bucket, key))
+}
+
+// take takes one record over, or sets it aside.
+func (r *repair) take(bucket string, key, sealed []byte) {
+	if r.failed != nil || r.ctx.Err() != nil {
+		return
+	}
+	found, value, ok := place(bucket, key, sealed)
+	_, derived := derivedFrom[found]
+	switch {
+	case derived && ok:
+	case derived:
+		note(&r.Problems, "%v", cause(damagedRecord(bucket, key)))
+	case !ok:
+		r.setAside(bucket, key, sealed, cause(damagedRecord(bucket, key)))
+	default:
+		r.takeOver(found, key, sealed, value)
+	}
+}
+
+func (r *repair) takeOver(bucket string, key, sealed, value []byte) {
+	take := takers[bucket]
+	before, err := r.Get(bucket, key)
+	switch {
+	case err != nil:
+		r.failed = err
+		return
+	case string(before) == string(sealed):
+		return // met twice
+	case before != nil:
+		r.setAside(bucket, key, sealed, fmt.Errorf("record %q in bucket %q is there twice, with another content", key, bucket))
+		return
+	case take == nil:
+		r.setAside(bucket, key, sealed, fmt.Errorf("bucket %q is not known", bucket))
+		return
+	}
+	switch err := take(r.txn, string(key), value); {
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrConflict):
+		r.setAside(bucket, key, sealed, cause(err))
+	case err != nil:
+		r.failed = err
+	default:
+		r.Records++
+	}
+}
+
+func (r *repair) setAside(bucket string, key, sealed []byte, why error) {
+	r.Aside++
+	note(&r.Problems, "%v", why)
+	if err := r.aside(Aside{Bucket: bucket, Key: key, Value: sealed, Why: why.Error()}); err != nil && r.failed == nil {
+		r.failed = err
+	}
+}
+
+// checkSchema refuses what this program can't make anew.
+func (r *repair) checkSchema() error {
+	found, err := r.getJSON(metaBucket, metaSchema, &r.schema)
+	switch {
+	case err != nil || !found:
+		return err
+	case r.schema.Version > newestSchema():
+		return newer(r.schema)
+	case r.schema.Version < newestSchema():
+		return fail(ErrInvalid, "store_older", fmt.Sprintf("the store is of schema %d, which another husk wrote: repair it with that one", r.schema.Version))
+	}
+	return nil
+}
+
+// compare looks at what the damaged store has beside its records. What an
+// index names and is not there was lost.
+func (r *repair) compare(bucket string, key, sealed []byte) {
+	if r.failed != nil || r.ctx.Err() != nil {
+		return
+	}
+	found, value, ok := place(bucket, key, sealed)
+	of, derived := derivedFrom[found]
+	if !ok || !derived {
+		return
+	}
+	made, err := r.Get(found, key)
+	if err != nil {
+		r.failed = err
+		return
+	}
+	if made != nil {
+		r.derived++
+	}
+	if string(made) == string(sealed) {
+		return
+	}
+	r.Derived++
+	if of == "" {
+		return
+	}
+	record, err := r.Get(of, value)
+	if err != nil {
+		r.failed = err
+	}
+	name := of + " " + string(value)
+	if record != nil || len(r.lost) == maxRepaired && r.lost[name] == "" {
+		return
+	}
+	if email, unique := strings.CutPrefix(string(key), "="); unique {
+		r.lost[name] = name + " (" + email + ")"
+	} else if r.lost[name] == "" {
+		r.lost[name] = name
+	}
+}
+
+// countDerived counts what the damaged store did not have and should.
+func (r *repair) countDerived() error {
+	made := 0
+	for bucket := range derivedFrom {
+		if err := r.Scan(bucket, nil, nil, false, func(_, _ []byte) bool { made++; return true }); err != nil {
+			return err
+		}
+	}
+	r.Derived += max(0, made-r.derived)
+	r.Lost = slices.Sorted(maps.Values(r.lost))
+	return nil
+}
+
+// essentials makes what no store can be without.
+func (r *repair) essentials() error {
+	if r.schema.Version == 0 {
+		note(&r.Made, "the schema, taken for %d", newestSchema())
+		if err := r.putJSON(metaBucket, metaSchema, Schema{Version: newestSchema(), Needs: needs(newestSchema()), Created: r.now}); err != nil {
+			return err
+		}
+	}
+	for _, role := range builtinRoles(r.now) {
+		made, err := makeMissing(r, &roleRecords, role)
+		if err != nil {
+			return err
+		}
+		if made {
+			note(&r.Made, "the built-in role %s", role.Name)
+		}
+	}
+	// Closed: nobody knows whether it was, and what it owns must not come back.
+	single := singleUser(r.now)
+	single.Disabled = true
+	made, err := makeMissing(r, &userRecords, single)
+	if made {
+		note(&r.Made, "the user %s, disabled and without a password: 'husk user enable %s' and 'husk passwd' open it", SingleUser, SingleUser)
+	}
+	return errors.Join(err, r.signingKey(), r.ownSecret())
+}
+
+func makeMissing[T any](r *repair, c *collection[T], record *T) (made bool, err error) {
+	before, err := r.get(c.bucket, []byte(c.id(record)))
+	if err != nil || before != nil {
+		return false, err
+	}
+	return true, c.put(r.txn, nil, record)
+}
+
+func (r *repair) signingKey() error {
+	signing := false
+	err := r.scan(keyRecords.bucket, nil, nil, false, func(id, value []byte) bool {
+		k, err := keyRecords.decode(string(id), value)
+		signing = err == nil && k.Retired.IsZero()
+		return !signing
+	})
+	if err != nil || signing {
+		return err
+	}
+	note(&r.Made, "a signing key: who was signed in by the one before has to sign in again")
+	return keyRecords.put(r.txn, nil, newKey(r.now))
+}
+
+func (r *repair) ownSecret() error {
+	var s secretRecord
+	if found, err := r.getJSON(metaBucket, metaSecret, &s); err != nil || found && len(s.Secret) == 32 {
+		return err
+	}
+	note(&r.Made, "the store's own secret: browsers are no longer known to the throttle, and what retention and repairs cut off the audit log is signed anew as it stood")
+	if err := r.putJSON(metaBucket, metaSecret, secretRecord{Secret: newSecret()}); err != nil {
+		return err
+	}
+	return r.signAnew()
+}
+
+// removeOrphans sets aside what belongs to an owner who is not there and did
+// not leave an estate: it is refused anyway.
+func removeOrphans[T any](r *repair, c *collection[T], owner func(*T) string) error {
+	known := map[string]bool{}
+	var orphans []*T
+	var failed error
+	err := r.scan(c.bucket, nil, nil, false, func(key, value []byte) bool {
+		record, err := c.decode(string(key), value)
+		if err != nil {
+			failed = err
+			return false
+		}
+		id := owner(record)
+		there, asked := known[id]
+		if !asked {
+			there, failed = r.owns(id)
+			known[id] = there
+		}
+		if !there {
+			orphans = append(orphans, record)
+		}
+		return failed == nil
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return err
+	}
+	for _, record := range orphans {
+		key := []byte(c.id(record))
+		sealed, err := r.Get(c.bucket, key)
+		if err != nil {
+			return err
+		}
+		r.setAside(c.bucket, key, sealed, fmt.Errorf("%s %s belongs to user %s, who is not there", c.bucket, key, owner(record)))
+		if err := c.put(r.txn, record, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owns tells whether somebody is a user, or was and left what is removed yet.
+func (t *txn) owns(user string) (bool, error) {
+	for _, bucket := range []string{userRecords.bucket, estateBucket} {
+		if record, err := t.Get(bucket, []byte(user)); err != nil || record != nil {
+			return record != nil, err
+		}
+	}
+	return false, nil
+}
+
+// removeUses removes what is known of the use of credentials that are gone.
+func (r *repair) removeUses(bucket, of string) error {
+	var keys [][]byte
+	var failed error
+	err := r.Scan(bucket, nil, nil, false, func(key, _ []byte) bool {
+		record, err := r.Get(of, key)
+		if record == nil {
+			keys = append(keys, key)
+		}
+		failed = err
+		return failed == nil
+	})
+	for _, key := range keys {
+		r.Derived++
+		failed = errors.Join(failed, r.Delete(bucket, key))
+	}
+	return errors.Join(err, failed)
+}
+
+// tell writes the repair into the audit log.
+func (r *repair) tell() error {
+	if r.Sound() {
+		return nil
+	}
+	return r.audit("store.repair", fmt.Sprintf("%d taken over, %d set aside, %d lost", r.Records, r.Aside, len(r.Lost)))
+}

@@ -1,0 +1,73 @@
+package web
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzImportLine: a line of an import is a user or refused in words of our own.
+func FuzzImportLine(f *testing.F) {
+	for _, line := range []string{
+		`{"email":"ann@example.com","name":"Ann","roles":["user"],"password_hash":"$2y$05$abcdefghijklmnopqrstuuJZ0Qm9Lw1i4p6DdC2xwzvK7a1bcdefg","disabled":false}`,
+		`{"email":1}`, `{"email":"a@b"}{}`, `[]`, `null`, `{"email":"a@b","password_hash":"x"}`, "{\"email\":\"\xff\"}", `{"roles":{}}`,
+	} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		u, err := readImportLine(line, 7)
+		if err != nil {
+			var own *failure
+			if !errors.As(err, &own) || own.status != 400 || own.reason == "" || strings.Contains(own.reason, "json:") {
+				t.Fatalf("%q is refused by %v", line, err)
+			}
+			return
+		}
+		if u.Line != 7 || !utf8.ValidString(u.Email) || !utf8.ValidString(u.Name) {
+			t.Fatalf("%q is taken as %+v", line, u)
+		}
+	})
+}
+
+// FuzzAllowedIPs: what is taken is a valid network, and read again the same.
+func FuzzAllowedIPs(f *testing.F) {
+	for _, text := range []string{"10.0.0.0/8", "2001:db8::/32", "::ffff:10.0.0.1", "::ffff:0:0/96", "fe80::1%lo", "10.0.0.1/33", "1", "", "10.0.0.7/8"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		taken, err := parsePrefixes([]string{text})
+		if err != nil {
+			var own *failure
+			if !errors.As(err, &own) || own.status != 400 {
+				t.Fatalf("%q is refused by %v", text, err)
+			}
+			return
+		}
+		again, err := parsePrefixes([]string{taken[0].String()})
+		if err != nil || again[0] != taken[0] || !taken[0].IsValid() || taken[0].Addr().Is4In6() || taken[0].Addr().Zone() != "" {
+			t.Fatalf("%q is taken as %v, and that as %v, %v", text, taken, again, err)
+		}
+	})
+}
+
+// FuzzHop: a hop of a forwarded header is an address, with or without a port,
+// or nothing.
+func FuzzHop(f *testing.F) {
+	for _, hop := range []string{"192.0.2.7", "192.0.2.7:80", "[fd00::1]:9", "fd00::1", "[fd00::1]", "::ffff:192.0.2.7", "unknown", "_hidden", "192.0.2.7:", "fe80::1%eth0", ""} {
+		f.Add(hop)
+	}
+	f.Fuzz(func(t *testing.T, hop string) {
+		address, ok := parseHop(hop)
+		if !ok {
+			return
+		}
+		if !address.IsValid() || address.Is4In6() || address.Zone() != "" {
+			t.Fatalf("%q is taken as %v", hop, address)
+		}
+		if again, ok := parseHop(netip.AddrPortFrom(address, 80).String()); !ok || again != address {
+			t.Fatalf("%q is %v, and with a port %v", hop, address, again)
+		}
+	})
+}

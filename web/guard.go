@@ -1,0 +1,49 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"runtime/debug"
+)
+
+// Guard runs f and logs its panic, with what the log is to tell about it, as
+// keys and values. It tells whether f came to its end. Every goroutine that is
+// started begins with it, but for those that answer requests: a panic in one
+// of them would end the process, whatever the others are at. See ServeHTTP for
+// those.
+func Guard(log *slog.Logger, f func(), about ...any) (finished bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			about = append(about[:len(about):len(about)], "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			log.Error("panic in the background", about...)
+		}
+	}()
+	f()
+	return true
+}
+
+// errPanicked ends what can't go on after a panic; the log has it.
+var errPanicked = errors.New("a panic, which the log tells of")
+
+// connectionLog is where net/http tells what it finds wrong with connections:
+// mostly that clients leave. But a panic outside of the handler, which it
+// catches itself, is told there too.
+func connectionLog(log *slog.Logger) *stdlog.Logger { return stdlog.New(connectionWriter{log}, "", 0) }
+
+type connectionWriter struct{ log *slog.Logger }
+
+// Write takes one message. The form of one about a panic is net/http's own,
+// for HTTP/1 and HTTP/2: "http: panic serving ADDRESS: VALUE", then the stack.
+func (w connectionWriter) Write(p []byte) (int, error) {
+	message, stack, _ := bytes.Cut(bytes.TrimRight(p, "\n"), []byte("\n"))
+	if bytes.Contains(message, []byte("panic serving")) {
+		w.log.Error("panic in a connection", "panic", string(message), "stack", string(stack))
+	} else {
+		w.log.Log(context.Background(), slog.LevelDebug, string(bytes.TrimRight(p, "\n")))
+	}
+	return len(p), nil
+}

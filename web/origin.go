@@ -1,0 +1,54 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+
+	"strings"
+
+	"github.com/labstack/echo/v4/middleware"
+)
+
+// originHost is a host as browsers write it in an Origin header: a name in
+// ASCII or an address, lower case. No pattern is one.
+var originHost = regexp.MustCompile(`^([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
+
+var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
+
+// ParseOrigin reads the scheme and host under which browsers reach a server,
+// and returns them as browsers write them (RFC 6454, 6.2): in lower case,
+// without the scheme's own port, without a slash at the end. Otherwise what an
+// operator wrote would equal no Origin that is ever sent.
+func ParseOrigin(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || defaultPorts[u.Scheme] == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || strings.ContainsAny(text, "?#") {
+		return "", errOrigin
+	}
+	host := strings.ToLower(u.Host)
+	if !originHost.MatchString(host) {
+		return "", errOrigin
+	}
+	return u.Scheme + "://" + strings.TrimSuffix(host, defaultPorts[u.Scheme]), nil
+}
+
+var errOrigin = errors.New("it is the scheme and host under which browsers reach husk, such as https://id.example.com")
+
+// allowOrigins lets scripts of other origins call the API with a credential
+// that they hold themselves. Cookies are never theirs to use: the answer does
+// not allow credentials, and unsafe requests are still checked for origin.
+func (s *Server) allowOrigins(origins []string) {
+	if len(origins) == 0 {
+		return // closed
+	}
+	s.echo.Pre(middleware.CORSWithConfig(middleware.CORSConfig{
+		// Not AllowOrigins: echo would read patterns in them.
+		AllowOriginFunc: func(origin string) (bool, error) { return slices.Contains(origins, origin), nil },
+		AllowMethods:    []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+		AllowHeaders:    []string{"Authorization", "Content-Type", "X-API-TOKEN"},
+		ExposeHeaders:   []string{headerRequestID, "Retry-After"},
+		MaxAge:          600,
+	}))
+}
