@@ -51,7 +51,7 @@ func (a *app) progress(what string, total int64, text func(int64) string) *progr
 	tick := time.NewTicker(progressEvery)
 	p.drawing.Go(func() {
 		defer tick.Stop()
-		_ = a.guard(func() error { p.drawAt(tick.C); return nil })
+		_ = a.guard(func() error { p.drawAt(tick.C); return nil }) // the work goes on
 	})
 	return p
 }

@@ -64,7 +64,7 @@ func TestDamagedCopies(t *testing.T) {
 				from = runDamaged(t, whole, kind, from, n, outcomes)
 			}
 			// "missing" is refused by absence: what is gone is reported.
-			t.Logf("reliability: kind=%s tried=%d survived=%d refused=%d lost=%d", kind, damagedCopies(),
+			fmt.Printf("reliability: kind=%s tried=%d survived=%d refused=%d lost=%d\n", kind, damagedCopies(),
 				outcomes["survived"], outcomes["refused"]+outcomes["missing"], outcomes["lost"])
 			if sum := outcomes["survived"] + outcomes["refused"] + outcomes["missing"]; sum != damagedCopies() {
 				t.Errorf("of %d copies: %v", damagedCopies(), outcomes)

@@ -209,7 +209,7 @@ func (r *repair) takeOver(bucket string, key, sealed, value []byte) {
 	case string(before) == string(sealed):
 		return // met twice
 	case before != nil:
-		r.setAside(bucket, key, sealed, fmt.Errorf("record %q in bucket %q is there twice, with another content", key, bucket))
+		r.setAside(bucket, key, sealed, fmt.Errorf("%s is there twice, with another content", placeText(bucket, key)))
 		return
 	case take == nil:
 		r.setAside(bucket, key, sealed, fmt.Errorf("bucket %q is not known", bucket))
@@ -290,9 +290,18 @@ func (r *repair) compare(bucket string, key, sealed []byte) {
 
 // countDerived counts what the damaged store did not have and should.
 func (r *repair) countDerived() error {
+	head, _, err := r.auditEnds()
+	if err != nil {
+		return err
+	}
 	made := 0
 	for bucket := range derivedFrom {
-		if err := r.Scan(bucket, nil, nil, false, func(_, _ []byte) bool { made++; return true }); err != nil {
+		if err := r.Scan(bucket, nil, nil, false, func(key, _ []byte) bool {
+			if bucket != auditIndex || !head.lacks(key) {
+				made++
+			}
+			return true
+		}); err != nil {
 			return err
 		}
 	}

@@ -7,7 +7,8 @@ import (
 
 // Run does the work in the background until ctx ends: it writes down when
 // credentials were last used, removes what has ended, makes regular backups,
-// and tells what needs attention. It returns when the last use is written.
+// and tells what needs attention. It returns when the last use is written, and
+// the time, behind which no clock that is set back will lead.
 func (s *Server) Run(ctx context.Context) {
 	defer s.startWatch(ctx)()
 	defer s.startBackups(ctx)()
@@ -17,6 +18,7 @@ func (s *Server) Run(ctx context.Context) {
 	for minutes := 0; ; {
 		select {
 		case <-ctx.Done():
+			s.Store.KeepTime(s.Store.Now())
 			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
 			return
 		case <-flush.C:
