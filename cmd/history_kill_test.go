@@ -80,7 +80,7 @@ func newKiller(t *testing.T, args ...string) *killer {
 	return &killer{
 		history: newHistory(seed, killClients, admin), t: t, rand: rand.New(rand.NewPCG(seed, 0)), program: p,
 		// Wrong passwords are asked for on purpose.
-		args: append([]string{"--login-attempts", "1000000", "--login-address-attempts", "1000000"}, args...),
+		args: append([]string{"--login-attempts", "100", "--login-address-attempts", "1000000"}, args...),
 	}
 }
 

@@ -49,8 +49,11 @@ func (a *app) progress(what string, total int64, text func(int64) string) *progr
 	p := newProgress(f, what, total, text)
 	tick := time.NewTicker(progressEvery)
 	p.drawing.Go(func() {
-		defer tick.Stop()
-		p.drawAt(tick.C)
+		_ = a.guard(func() error {
+			defer tick.Stop()
+			p.drawAt(tick.C)
+			return nil
+		})
 	})
 	return p
 }

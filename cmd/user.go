@@ -45,7 +45,10 @@ func (a *app) userCreateCommand() *cobra.Command {
 prints it, and has it changed at the first sign-in. Without a terminal that is
 what happens unless the password is piped in.
 
-A user with --no-password can't sign in and may own API tokens: a robot.`,
+A user with --no-password can't sign in and may own API tokens: a robot.
+
+With --json it prints the user; one that --if-missing found there has the result
+"noop" instead of "created", and no password.`,
 		Example: `  husk user create ann@example.com --role admin
   husk user create ci@example.com --no-password --if-missing`,
 		Args: one("the EMAIL"),

@@ -32,6 +32,7 @@ type clock struct {
 	mu    sync.Mutex
 	base  atomic.Pointer[clockBase]
 	saved atomic.Int64 // the mark in the store, Unix nanoseconds
+	owed  atomic.Int64 // until when the mark has to reach, for what was seen expired
 }
 
 // clockBase is a moment on both clocks, and what is known of the wall clock
@@ -159,10 +160,25 @@ func (s *Store) loadClock(t *txn) error {
 	return err
 }
 
-// markTime keeps the mark, with a change that is written anyway.
+// KeepTime tells that something was seen expired that ended at that time: the
+// next flush writes the mark, even where there is nothing else to write.
+func (s *Store) KeepTime(at time.Time) {
+	for owed := s.clock.owed.Load(); at.UnixNano() > owed; owed = s.clock.owed.Load() {
+		if s.clock.owed.CompareAndSwap(owed, at.UnixNano()) {
+			return
+		}
+	}
+}
+
+// owes tells whether something was seen expired that the mark in the store
+// does not cover.
+func (c *clock) owes() bool { return c.owed.Load() > c.saved.Load() }
+
+// markTime keeps the mark, with a change that is written anyway, or because it
+// is owed.
 func (s *Store) markTime(t *txn) error {
 	mark, ok := s.clock.settledMark()
-	if !ok || time.Duration(mark-s.clock.saved.Load()) < markEvery {
+	if !ok || (time.Duration(mark-s.clock.saved.Load()) < markEvery && !s.clock.owes()) {
 		return nil
 	}
 	t.mark = mark

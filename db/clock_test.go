@@ -124,3 +124,20 @@ func TestClockSmallStepsAreNoFault(t *testing.T) {
 		}
 	}
 }
+
+// What was seen expired is in the store at the next flush, also soon after
+// another mark was kept and with nothing else to write.
+func TestSeenExpiredIsKept(t *testing.T) {
+	ctx := context.Background()
+	f := newTimedStore(t)
+	f.write()
+	s := f.session(f.user("ann@example.com"), 20*time.Second)
+	f.clock.pass(30 * time.Second)
+	f.KeepTime(s.Expires)
+	must(t, f.FlushUse(ctx))
+	f.clock.step(-time.Hour)
+	f.reopen()
+	if !s.Expired(f.Now()) || f.ClockFault() == 0 {
+		t.Errorf("after a restart it is expired %t, fault %v", s.Expired(f.Now()), f.ClockFault())
+	}
+}

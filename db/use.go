@@ -156,14 +156,14 @@ func (s *Store) UsesFull() <-chan struct{} { return s.use.full }
 const flushStep = 1000
 
 // FlushUse writes the uses and the refusals that were noted since the last
-// flush, in steps and in the order of keys. What belongs to a credential that
+// flush, in steps and in the order of keys, and the time where it is owed. What belongs to a credential that
 // is gone is dropped.
 func (s *Store) FlushUse(ctx context.Context) error {
 	uses, refused := s.use.take(), s.refusals.take()
 	keys := slices.SortedFunc(maps.Keys(uses), func(a, b useKey) int {
 		return cmp.Or(strings.Compare(a.bucket, b.bucket), strings.Compare(a.id, b.id))
 	})
-	for len(keys)+len(refused) > 0 {
+	for owed := s.clock.owes(); owed || len(keys)+len(refused) > 0; owed = false {
 		step := keys[:min(len(keys), flushStep)]
 		err := s.update(ctx, &Actor{}, func(t *txn) error { return t.putNoted(step, uses, refused) })
 		if err != nil {

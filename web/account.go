@@ -117,6 +117,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 		s.Store.NoteRefusal(actor, "session.login", "")
 		return nil, err
 	}
+	defer try.End()
 	user, err := s.lookUp(c, email)
 	if err != nil {
 		try.Cancel()
@@ -261,6 +262,7 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 		s.Store.NoteRefusal(actor, "user.password", actor.ID)
 		return err
 	}
+	defer try.End()
 	ok, _, err := s.verify(ctx, try, actor.User, in.OldPassword)
 	if err != nil {
 		return err

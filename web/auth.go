@@ -188,12 +188,16 @@ func (s *Server) current(r *http.Request, who *identity, sum [32]byte) (bool, er
 			return false, credentialError(err)
 		}
 		if _, err := matches(t, sum, now); err != nil {
+			s.keepExpiry(t, now)
 			return false, err
 		}
 		return t == who.token, nil
 	}
 	session, err := s.Store.Session(ctx, who.session.ID)
 	if err != nil || session.Expired(now) {
+		if err == nil {
+			s.Store.KeepTime(session.Expires)
+		}
 		return false, credentialError(err)
 	}
 	keys, err := s.Store.Keys(ctx)
@@ -279,8 +283,21 @@ func (s *Server) resolveToken(r *http.Request, who *identity, text string, sum [
 	if who.token, err = s.Store.Token(r.Context(), id); err != nil {
 		return "", credentialError(err)
 	}
-	who.old, err = matches(who.token, sum, s.Store.Now())
+	now := s.Store.Now()
+	if who.old, err = matches(who.token, sum, now); err != nil {
+		s.keepExpiry(who.token, now)
+	}
 	return who.token.Owner, err
+}
+
+// keepExpiry sees to it that a token, or its old secret, that was refused for
+// having ended stays so, whatever the clock shows after a restart.
+func (s *Server) keepExpiry(t *db.Token, now time.Time) {
+	if t.Expired(now) {
+		s.Store.KeepTime(time.Unix(t.Expires, 0))
+	} else if p := t.Previous; p != nil && now.Unix() >= p.Ends {
+		s.Store.KeepTime(time.Unix(p.Ends, 0))
+	}
 }
 
 func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (owner string, err error) {
@@ -300,6 +317,7 @@ func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (own
 		return "", errBadCredential
 	}
 	if who.session.Expired(s.Store.Now()) {
+		s.Store.KeepTime(who.session.Expires)
 		return "", errSessionExpired
 	}
 	return who.session.User, nil

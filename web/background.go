@@ -7,7 +7,8 @@ import (
 
 // Run does the work in the background until ctx ends: it writes down when
 // credentials were last used, removes what has ended, and tells what needs
-// attention. It returns when the last use is written.
+// attention. It returns when the last use is written, and the time, behind
+// which no clock that is set back will lead.
 func (s *Server) Run(ctx context.Context) {
 	defer s.startWatch(ctx)()
 	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
@@ -16,6 +17,7 @@ func (s *Server) Run(ctx context.Context) {
 	for minutes := 0; ; {
 		select {
 		case <-ctx.Done():
+			s.Store.KeepTime(s.Store.Now())
 			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
 			return
 		case <-flush.C:

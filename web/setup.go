@@ -127,6 +127,7 @@ func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) err
 		s.Store.NoteRefusal(actor, "setup.initialize", "")
 		return errSetupThrottled(wait)
 	}
+	defer attempt.End()
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
 		s.Store.NoteRefusal(actor, "setup.initialize", "")
 		s.refused(c, actor, "set-up refused: wrong code")

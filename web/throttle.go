@@ -53,7 +53,11 @@ func newTries(t Tries) *ratelimit.Limiter {
 // email is given.
 func account(email string) string { return cmp.Or(db.FoldEmail(email), db.SingleUser) }
 
-// attempt asks for a try at an account's password. While the account or the
+// triesPatience is how long a try waits for those before it, on the same
+// account or from the same address, to be decided.
+const triesPatience = 5 * time.Second
+
+// attempt asks for a try at an account's password; call its End. While the account or the
 // address is throttled it is refused before anything is looked at, so that
 // right and wrong passwords get the same answer. The control socket is free:
 // who may open it owns the file.
@@ -61,7 +65,12 @@ func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*rate
 	if actor.Transport != db.TransportHTTP {
 		return nil, nil
 	}
-	a, wait := s.tries.Allow(account, actor.Address, s.knownDevice(c, account))
+	ctx, cancel := context.WithTimeout(c.Request().Context(), triesPatience)
+	defer cancel()
+	a, wait, err := s.tries.Await(ctx, account, actor.Address, s.knownDevice(c, account))
+	if err != nil {
+		return nil, password.ErrBusy
+	}
 	if a == nil {
 		s.Metrics.countThrottled()
 		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,

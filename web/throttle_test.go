@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,6 +101,38 @@ func (a answer) throttled(wait time.Duration) answer {
 		a.t.Errorf("%.80s: Retry-After is %v, want %v", a.what, a.retryAfter(), wait)
 	}
 	return a
+}
+
+// Sign-ins at once that are all right do not throttle each other, and of wrong
+// ones no more are looked at than in a row.
+func TestSignInsAtOnce(t *testing.T) {
+	s := newServer(t, func(c *web.Config) {
+		c.Tries = web.Tries{Now: c.Tries.Now}
+		// Slow enough for all to be there before the first is decided.
+		c.Passwords = password.New(password.Config{Params: password.Params{Memory: 12288, Time: 3, Threads: 1}, MaxConcurrent: 1, MaxWait: time.Minute})
+	})
+	ann, bob := s.newUser("ann@example.com"), s.newUser("bob@example.com")
+	at := func(p *person, pass string) map[int]int {
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		count := map[int]int{}
+		for range 12 {
+			all.Go(func() {
+				a := s.login(p, pass)
+				mu.Lock()
+				defer mu.Unlock()
+				count[a.status]++
+			})
+		}
+		all.Wait()
+		return count
+	}
+	if count := at(ann, ann.password); count[200] != 12 {
+		t.Errorf("right: %v", count)
+	}
+	if count := at(bob, wrong); count[403] != 5 || count[429] != 7 {
+		t.Errorf("wrong: %v", count)
+	}
 }
 
 // T1, T6: every door counts, all in one bucket, and behind the limit a right

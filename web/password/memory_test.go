@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // anonymous returns the process's anonymous memory (RssAnon, proc(5)) in MiB,
@@ -32,7 +33,7 @@ func TestMemory(t *testing.T) {
 	if anonymous() < 0 {
 		t.Skip("the kernel tells no RssAnon")
 	}
-	h := New(Config{MaxConcurrent: 2, MaxQueue: 200})
+	h := New(Config{MaxConcurrent: 2, MaxQueue: 200, MaxWait: time.Hour}) // however slow the machine is
 	var mu sync.Mutex
 	peak := 0
 	derive := h.derive

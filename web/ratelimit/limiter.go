@@ -4,11 +4,14 @@
 // Attempt means throttled: answer 429 with Retry-After and verify nothing, so
 // that a right and a wrong password look alike. Otherwise verify, and call
 // Success when the password was right, Cancel when it could not be verified
-// (the server was busy), and nothing when it was wrong.
+// (the server was busy), and End in any case: without one of the others before,
+// the password was wrong.
 //
 // An attempt counts as failed from the moment Allow lets it pass. Were it
 // counted only after its password was verified, which takes some 20 ms, any
-// number of parallel guesses would pass before the first one is booked.
+// number of parallel guesses would pass before the first one is booked. Await
+// is Allow for those who come while as many are under way: it waits until these
+// are decided, so that sign-ins which are right do not refuse each other.
 //
 // There are three kinds of bucket:
 //
@@ -36,6 +39,8 @@
 package ratelimit
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -104,6 +109,8 @@ type Limiter struct {
 	accounts  *table
 	devices   *table
 	addresses *table
+	decided   chan struct{} // closed and made anew when an attempt is decided
+	waiting   int           // in Await
 }
 
 // New returns a Limiter without counts.
@@ -119,6 +126,7 @@ func New(c Config) *Limiter {
 		accounts:  newTable(account, c.MaxKeys),
 		devices:   newTable(account, c.MaxKeys),
 		addresses: newTable(address, c.MaxKeys),
+		decided:   make(chan struct{}),
 	}
 }
 
@@ -134,18 +142,73 @@ func (l *Limiter) Allow(account, address string, device bool) (a *Attempt, retry
 	buckets := l.bucketsFor(account, address, device)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	a, retryAfter, _ = l.allow(buckets)
+	return a, retryAfter
+}
+
+// ErrCrowded says that too many wait for attempts that are under way.
+var ErrCrowded = errors.New("too many sign-ins at once")
+
+// maxWaiting bounds how many wait at once, over all accounts.
+const maxWaiting = 64
+
+// Await is Allow, but for attempts that are refused only because others are
+// not decided yet: it waits for these, until ctx ends. It answers at once where
+// what was decided already is reason enough.
+func (l *Limiter) Await(ctx context.Context, account, address string, device bool) (a *Attempt, retryAfter time.Duration, err error) {
+	buckets := l.bucketsFor(account, address, device)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		a, wait, undecided := l.allow(buckets)
+		switch {
+		case a != nil || !undecided:
+			return a, wait, nil
+		case l.waiting >= maxWaiting:
+			return nil, 0, ErrCrowded
+		}
+		if err := l.waitUnlocked(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+// waitUnlocked gives up the lock until an attempt is decided or ctx ends.
+func (l *Limiter) waitUnlocked(ctx context.Context) error {
+	decided := l.decided
+	l.waiting++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.waiting--
+	}()
+	select {
+	case <-decided:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// allow books an attempt, or tells how long to wait, and whether that is only
+// for attempts that are not decided yet.
+func (l *Limiter) allow(buckets []bucket) (a *Attempt, retryAfter time.Duration, undecided bool) {
 	now := l.elapsed()
+	undecided = true
 	for _, b := range buckets {
-		retryAfter = max(retryAfter, b.table.wait(b.key, now))
+		if wait := b.table.wait(b.key, now); wait > 0 {
+			retryAfter = max(retryAfter, wait)
+			undecided = undecided && b.table.undecided(b.key)
+		}
 	}
 	if retryAfter > 0 {
-		return nil, wholeSeconds(retryAfter)
+		return nil, wholeSeconds(retryAfter), undecided
 	}
 	a = &Attempt{limiter: l}
 	for _, b := range buckets {
 		a.bookings = append(a.bookings, b.table.book(b.key, now))
 	}
-	return a, 0
+	return a, 0, false
 }
 
 // Clear forgets what was counted for account, with and without a device
@@ -156,6 +219,13 @@ func (l *Limiter) Clear(account string) {
 	defer l.mu.Unlock()
 	l.accounts.reset(key)
 	l.devices.reset(key)
+	l.announce()
+}
+
+// announce wakes those who wait for a decision.
+func (l *Limiter) announce() {
+	close(l.decided)
+	l.decided = make(chan struct{})
 }
 
 // State tells how many failures account has in a row, among the attempts with
@@ -207,8 +277,8 @@ func wholeSeconds(d time.Duration) time.Duration {
 }
 
 // Attempt is one attempt that Allow let pass, booked as failed. Success and
-// Cancel take that back; only the first call to either counts. Both may be
-// called on a nil Attempt, for callers who don't limit.
+// Cancel take that back, End leaves it so; only the first call to any of them
+// counts. All may be called on a nil Attempt, for callers who don't limit.
 type Attempt struct {
 	limiter *Limiter
 	// bookings are those of the account and, where it counts, the address.
@@ -227,18 +297,30 @@ func (a *Attempt) Cancel() {
 	a.settle(booking.giveBack)
 }
 
-func (a *Attempt) settle(account func(booking)) {
+// End says that nothing more is going to be learned: an attempt that was
+// neither right nor cancelled was wrong.
+func (a *Attempt) End() {
+	a.decide(booking.decide, booking.decide)
+}
+
+func (a *Attempt) settle(account func(booking)) { a.decide(account, booking.giveBack) }
+
+func (a *Attempt) decide(account, address func(booking)) {
 	if a == nil {
 		return
 	}
 	a.limiter.mu.Lock()
 	defer a.limiter.mu.Unlock()
+	if len(a.bookings) == 0 {
+		return
+	}
 	for i, b := range a.bookings {
 		if i == 0 {
 			account(b)
 		} else {
-			b.giveBack()
+			address(b)
 		}
 	}
 	a.bookings = nil
+	a.limiter.announce()
 }

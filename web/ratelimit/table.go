@@ -28,6 +28,7 @@ func (r rule) delay(failures int) time.Duration {
 type entry struct {
 	key      uint64
 	failures int
+	pending  int           // of the failures, those of attempts that are not decided
 	serial   uint64        // of this entry, never used again
 	last     time.Duration // the last booking
 	forgiven time.Duration // up to when failures were forgiven
@@ -119,6 +120,7 @@ func (t *table) book(key uint64, now time.Duration) booking {
 		e = t.add(key, now)
 	}
 	e.failures++
+	e.pending++
 	e.last = now
 	b := booking{table: t, key: key, serial: e.serial}
 	if d := t.delay(e.failures); d > 0 {
@@ -138,6 +140,7 @@ func (b booking) giveBack() {
 		return
 	}
 	e.failures = max(0, e.failures-1)
+	e.pending--
 	if e.failures < t.free || e.until == b.until {
 		e.until = 0
 	}
@@ -146,6 +149,20 @@ func (b booking) giveBack() {
 	} else {
 		t.place(e)
 	}
+}
+
+// decide makes the booking a failure for good.
+func (b booking) decide() {
+	if e := b.table.entries[b.key]; e != nil && e.serial == b.serial {
+		e.pending--
+	}
+}
+
+// undecided tells whether key would not be delayed if all of its attempts that
+// are not decided yet turned out well.
+func (t *table) undecided(key uint64) bool {
+	e := t.entries[key]
+	return e != nil && e.pending > 0 && e.failures-e.pending < t.free
 }
 
 func (t *table) reset(key uint64) {
