@@ -49,11 +49,8 @@ func (a *app) progress(what string, total int64, text func(int64) string) *progr
 	p := newProgress(f, what, total, text)
 	tick := time.NewTicker(progressEvery)
 	p.drawing.Go(func() {
-		_ = a.guard(func() error {
-			defer tick.Stop()
-			p.drawAt(tick.C)
-			return nil
-		})
+		defer tick.Stop()
+		_ = a.guard(func() error { p.drawAt(tick.C); return nil }) // the work goes on
 	})
 	return p
 }

@@ -597,6 +597,7 @@ var incomparable = []struct {
 	{regexp.MustCompile(`("uptime": |"size": )\d+`), "$1<number>"},
 	// An audit log tells the transports apart, and the first use of a remote
 	// credential is an entry, which comes when it comes.
+	{regexp.MustCompile(`(?m)^\{"seq":.*"action":"token.use".*\n`), ""},
 	{regexp.MustCompile(`("seq": ?|"entries": |"first": |"last": |"records": )\d+`), "$1<number>"},
 	{regexp.MustCompile(`("actor": ?|"actor_name": ?|"transport": ?|"address": ?|"request_id": ?)"[^"]*"`), "$1<who>"},
 	{regexp.MustCompile(`\d+ \(1 to \d+\)|(records: +)\d+`), "$1<number>"},

@@ -19,6 +19,7 @@ var (
 	Within       = within
 	Later        = later
 	MaskAll      = maskAll
+	ChainLink    = chainLink
 )
 
 const (

@@ -198,7 +198,7 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 	if p == http.ErrAbortHandler {
 		panic(p) // net/http's own way to cut a connection
 	}
-	s.log.Error("panic in a request", "request_id", id, "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.log.Error("panic in a request", append(origin(s.nobody(r, id)), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
 	writeFailure(w, explainStatus(http.StatusInternalServerError))
 }
 
