@@ -62,13 +62,14 @@ var tokenRecords = collection[Token]{
 	bucket: "token",
 	id:     func(k *Token) string { return k.ID },
 	index: func(k *Token) [][]byte {
-		var keys [][]byte
+		created, expiry, name, words := timeKey(k.Created), expiryKey(k.Expires), textKey(k.Name), words(k.Name)
+		keys := make([][]byte, 0, 2*(3+len(words)))
 		for _, scope := range []string{k.Owner, everything} {
 			keys = append(keys,
-				indexKey(scope, byCreated, timeKey(k.Created), k.ID),
-				indexKey(scope, byExpiry, expiryKey(k.Expires), k.ID),
-				indexKey(scope, byName, textKey(k.Name), k.ID))
-			for _, w := range words(k.Name) {
+				indexKey(scope, byCreated, created, k.ID),
+				indexKey(scope, byExpiry, expiry, k.ID),
+				indexKey(scope, byName, name, k.ID))
+			for _, w := range words {
 				keys = append(keys, indexKey(scope, byWord, []byte(w), k.ID))
 			}
 		}
