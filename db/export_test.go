@@ -19,7 +19,11 @@ var (
 	Within       = within
 	Later        = later
 	MaskAll      = maskAll
+	Unmarshal    = unmarshal
 )
+
+// ReadsWritten tells whether value is read into v without encoding/json.
+func ReadsWritten(value []byte, v any) bool { return readsWritten(value, v.(asWritten)) }
 
 const (
 	MaxName        = maxName
