@@ -35,6 +35,24 @@ type Event struct {
 	Prev      string    `json:"prev"` // hex; empty for the first entry
 }
 
+func (e *Event) readWritten(w *written) {
+	var count int64
+	w.natural("seq", &e.Seq)
+	w.time("time", &e.Time)
+	w.text("actor", &e.Actor)
+	w.text("actor_name", &e.ActorName)
+	w.text("transport", &e.Transport)
+	w.text("address", &e.Address)
+	w.text("action", &e.Action)
+	w.text("target", &e.Target)
+	w.text("result", &e.Result)
+	w.text("request_id", &e.RequestID)
+	w.integer("count", &count)
+	w.text("prev", &e.Prev)
+	e.Count = int(count)
+	w.other = w.other || int64(e.Count) != count
+}
+
 const (
 	auditBucket = "audit"
 	auditIndex  = "audit.index"

@@ -92,7 +92,7 @@ func (c *collection[T]) get(t *txn, id string) (*T, error) {
 
 func (c *collection[T]) decode(id string, value []byte) (*T, error) {
 	r := new(T)
-	if err := json.Unmarshal(value, r); err != nil {
+	if err := unmarshal(value, r); err != nil {
 		return nil, errors.Join(damagedRecord(c.bucket, []byte(id)), err)
 	}
 	if c.id(r) != id {

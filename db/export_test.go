@@ -20,7 +20,11 @@ var (
 	Later        = later
 	MaskAll      = maskAll
 	ChainLink    = chainLink
+	Unmarshal    = unmarshal
 )
+
+// ReadsWritten tells whether value is read into v without encoding/json.
+func ReadsWritten(value []byte, v any) bool { return readsWritten(value, v.(asWritten)) }
 
 const (
 	MaxName        = maxName

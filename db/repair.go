@@ -135,7 +135,7 @@ func takeRecord[T any](c *collection[T]) taken {
 
 func takeEvent(t *txn, key string, value []byte) error {
 	var e Event
-	if err := json.Unmarshal(value, &e); err != nil || string(seqKey(e.Seq)) != key {
+	if err := unmarshal(value, &e); err != nil || string(seqKey(e.Seq)) != key {
 		return damagedRecord(auditBucket, []byte(key))
 	}
 	for _, k := range auditIndexKeys(&e) {

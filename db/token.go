@@ -33,6 +33,21 @@ type Token struct {
 	Updated     time.Time      `json:"updated"`
 }
 
+func (k *Token) readWritten(w *written) {
+	w.text("id", &k.ID)
+	w.text("owner", &k.Owner)
+	w.text("name", &k.Name)
+	w.text("description", &k.Description)
+	w.bytes("hash", &k.Hash)
+	w.none("previous")
+	w.texts("permissions", &k.Permissions)
+	w.none("allowed_ips")
+	w.integer("expires", &k.Expires)
+	w.time("created", &k.Created)
+	w.time("issued", &k.Issued)
+	w.time("updated", &k.Updated)
+}
+
 // OldSecret is a secret that was replaced and is valid for a while yet.
 type OldSecret struct {
 	Hash []byte `json:"hash"` // SHA-256, 32 bytes
