@@ -85,12 +85,19 @@ var tokenRecords = collection[Token]{
 				indexKey(scope, byExpiry, expiry, k.ID),
 				indexKey(scope, byName, name, k.ID))
 			for _, w := range words {
-				keys = append(keys, indexKey(scope, byWord, []byte(w), k.ID))
+				keys = append(keys, indexKey(scope, byWord, wordKey(w, k.Created), k.ID))
 			}
 		}
 		return keys
 	},
 	count: func(k *Token) []string { return []string{"token", tokensOf(k.Owner)} },
+}
+
+// wordKey sorts what has a word by when it was made: what is made now stands
+// beside what was made just before, on pages that the commit writes anyway. By
+// the id alone, which is random, each word of each token would be on another.
+func wordKey(word string, created time.Time) []byte {
+	return append(append([]byte(word), 0), timeKey(created)...)
 }
 
 func tokensOf(owner string) string { return counterName("token", "owner", owner) }
