@@ -134,7 +134,13 @@ func (s *Server) knows(device, account string) bool {
 
 func (s *Server) setDeviceCookie(c echo.Context, account string) {
 	value := s.deviceValue(account, s.Store.Now().Add(deviceLife))
-	http.SetCookie(c.Response(), s.newCookie(deviceCookie, value, int(deviceLife.Seconds())))
+	s.answerCookie(c, s.newCookie(deviceCookie, value, int(deviceLife.Seconds())))
+}
+
+func (s *Server) answerCookie(c echo.Context, cookie *http.Cookie) {
+	if !s.foreign(c.Request()) {
+		http.SetCookie(c.Response(), cookie)
+	}
 }
 
 // newCookie makes a cookie with the flags that all of Husk's have.
