@@ -21,6 +21,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/db/dbtest"
 )
 
 // The process of TestDamagedCopies that opens damaged stores: kind, number of
@@ -64,8 +65,7 @@ func TestDamagedCopies(t *testing.T) {
 				from = runDamaged(t, whole, kind, from, n, outcomes)
 			}
 			// "missing" is refused by absence: what is gone is reported.
-			fmt.Printf("reliability: kind=%s tried=%d survived=%d refused=%d lost=%d\n", kind, damagedCopies(),
-				outcomes["survived"], outcomes["refused"]+outcomes["missing"], outcomes["lost"])
+			dbtest.Cases(kind, damagedCopies(), outcomes["refused"]+outcomes["missing"], outcomes["lost"]).Report(t)
 			if sum := outcomes["survived"] + outcomes["refused"] + outcomes["missing"]; sum != damagedCopies() {
 				t.Errorf("of %d copies: %v", damagedCopies(), outcomes)
 			}

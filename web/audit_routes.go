@@ -128,6 +128,8 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
+	engine := s.Store.Stats().Engine
+	report.Size, report.Free, report.Compact = engine.Size, engine.FreeBytes(), engine.WorthCompacting()
 	report.Records, report.OK = n, len(report.Problems) == 0
 	s.did(actor, "store checked", "records", n, "problems", len(report.Problems))
 	return write(c, report)

@@ -18,6 +18,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/db/dbtest/syscalls"
 )
 
@@ -133,11 +134,7 @@ func memory(t *testing.T) string {
 // report prints the line that docs/reliability.md has.
 func (r *replay) report(kind string) {
 	r.t.Helper()
-	tried, refused, lost := r.tried[kind], r.refused[kind], r.lost[kind]
-	fmt.Printf("reliability: kind=%s tried=%d survived=%d refused=%d lost=%d\n", kind, tried, tried-refused-lost, refused, lost)
-	if tried == 0 {
-		r.t.Errorf("%s: nothing was tried", kind)
-	}
+	dbtest.Cases(kind, r.tried[kind], r.refused[kind], r.lost[kind]).Report(r.t)
 }
 
 // run plays the calls on the store at path, and cuts the power between them.
