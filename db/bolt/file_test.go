@@ -306,3 +306,21 @@ func TestFileHoldsTheLock(t *testing.T) {
 		t.Errorf("an absent file: %v", err)
 	}
 }
+
+// Who fills a store in the folder of another user is not led out of it.
+func TestFillFollowsNoLink(t *testing.T) {
+	if noFollow == 0 {
+		t.Skip("this system can't keep an open from following links")
+	}
+	dir := t.TempDir()
+	elsewhere, path := filepath.Join(dir, "elsewhere"), filepath.Join(dir, "husk.db")
+	if err := errors.Join(os.WriteFile(elsewhere, nil, 0o600), os.Symlink(elsewhere, path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fill(path, func(tx db.Tx) error { return tx.Put("b", []byte("k"), []byte("v")) }); err == nil {
+		t.Error("it is filled")
+	}
+	if b, err := os.ReadFile(elsewhere); err != nil || len(b) > 0 {
+		t.Errorf("%d bytes stand elsewhere, %v", len(b), err)
+	}
+}

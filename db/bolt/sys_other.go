@@ -7,6 +7,8 @@ import "os"
 // mapReserve is 0: some of these systems grow the file to what is mapped.
 const mapReserve = 0
 
+const noFollow = 0
+
 // tryLock leaves the lock to bbolt, which takes it right after.
 func tryLock(*os.File) (taken bool, err error) { return true, nil }
 

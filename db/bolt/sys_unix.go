@@ -14,6 +14,9 @@ import (
 // that has 32 bits.
 const mapReserve = 256 << 20 * (strconv.IntSize / 64)
 
+// noFollow keeps an open from following a link at the end of the path.
+const noFollow = syscall.O_NOFOLLOW
+
 // tryLock takes bbolt's own lock, on the descriptor that bbolt will be given.
 func tryLock(f *os.File) (taken bool, err error) {
 	for {
