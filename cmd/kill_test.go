@@ -19,6 +19,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/db/dbtest"
 	"husk/db/dbtest/large"
 )
 
@@ -33,8 +34,8 @@ type killed struct {
 func (k *killed) tell(t *testing.T) {
 	t.Helper()
 	t.Logf("%d of %d were killed midway, %d after the swap", k.midway, k.tried, k.done)
-	t.Logf("reliability: kind=%s tried=%d survived=%d refused=%d lost=%d", k.kind, k.tried, k.survived, k.refused, k.wrong)
-	if k.tried == 0 || k.survived != k.tried {
+	dbtest.Cases(k.kind, k.tried, k.refused, k.wrong).Report(t)
+	if k.survived != k.tried {
 		t.Errorf("%d of %d survived", k.survived, k.tried)
 	}
 	if k.midway == 0 {
@@ -331,7 +332,7 @@ func TestRefusedBackups(t *testing.T) {
 				t.Errorf("%s: exit code %d: %s", kind, r.code, r.errors)
 			}
 		}
-		t.Logf("reliability: kind=backup-%s tried=%d survived=%d refused=%d lost=%d", kind, tries, taken, refused, lost)
+		dbtest.Cases("backup-"+kind, taken+refused+lost, refused, lost).Report(t)
 	}
 	for _, name := range namesIn(t, p.data) {
 		if name != embedded.file && name != embedded.file+".before-restore" {

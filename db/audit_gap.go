@@ -1,7 +1,6 @@
 package db
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -90,12 +89,6 @@ func (v *auditVerifier) cross(seq uint64) (crossed bool) {
 	return false
 }
 
-// lacks tells of a key of the index that a log which was begun before there was
-// one by requests does not have, and is whole without.
-func (h auditHead) lacks(key []byte) bool {
-	return h.Seq > 0 && bytes.HasPrefix(key, append([]byte(byRequest), 0)) && !h.findsRequest(binary.BigEndian.Uint64(key[len(key)-8:]))
-}
-
 // mendAudit finds the gaps of the log, writes them down, and its end where
 // that is lost.
 func (r *repair) mendAudit() error {
@@ -130,13 +123,9 @@ func (r *repair) mendAudit() error {
 	switch {
 	case head.Seq == 0 && next > 1:
 		note(&r.Made, "the end of the audit log, at entry %d: whether there were more is not known", next-1)
-		head = auditHead{Seq: next - 1, Hash: last}
+		err = r.putJSON(metaBucket, metaHead, auditHead{Seq: next - 1, Hash: last})
 	case next <= head.Seq:
 		gap(auditGap{From: next, To: head.Seq, Hash: head.Hash})
-	}
-	if head.Seq > 0 {
-		head.Requests = 1 // the index is made anew, for all entries
-		err = r.putJSON(metaBucket, metaHead, head)
 	}
 	return errors.Join(err, r.putGaps(gaps))
 }

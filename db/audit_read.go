@@ -192,7 +192,7 @@ func (t *txn) auditEntry(key []byte) *Event {
 		return nil
 	}
 	e := new(Event)
-	if json.Unmarshal(value, e) != nil || e.Seq != binary.BigEndian.Uint64(key) {
+	if unmarshal(value, e) != nil || e.Seq != binary.BigEndian.Uint64(key) {
 		return nil
 	}
 	return e
@@ -412,7 +412,7 @@ func (t *txn) pruneAudit(older time.Time, most int64) (int, error) {
 	var last []byte
 	err = t.scan(auditBucket, nil, nil, false, func(key, value []byte) bool {
 		var e Event
-		if json.Unmarshal(value, &e) != nil || (int64(len(keys)) >= surplus && !e.Time.Before(older)) || e.Seq == head.Seq {
+		if unmarshal(value, &e) != nil || (int64(len(keys)) >= surplus && !e.Time.Before(older)) || e.Seq == head.Seq {
 			return false
 		}
 		keys, last = append(keys, key), value

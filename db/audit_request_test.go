@@ -2,7 +2,6 @@ package db_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -78,43 +77,11 @@ func TestAuditReadsFew(t *testing.T) {
 	}
 }
 
-// withoutRequests makes the log one that was begun before requests were
-// indexed.
-func (f *fixture) withoutRequests() {
-	f.t.Helper()
-	f.raw(func(tx db.Tx) error {
-		var keys [][]byte
-		err := tx.Scan("audit.index", []byte("request\x00"), nil, false, func(key, _ []byte) bool { keys = append(keys, key); return true })
-		must(f.t, err)
-		if len(keys) != 2 {
-			f.t.Errorf("%d keys of requests, want 2", len(keys))
-		}
-		for _, key := range keys {
-			must(f.t, tx.Delete("audit.index", key))
-		}
-		name := []byte("audit")
-		sealed, err := tx.Get("meta", name)
-		must(f.t, err)
-		value, err := db.Unseal("meta", name, sealed)
-		must(f.t, err)
-		var head map[string]any
-		must(f.t, json.Unmarshal(value, &head))
-		delete(head, "requests")
-		value, err = json.Marshal(head)
-		must(f.t, err)
-		return tx.Put("meta", name, db.Seal("meta", name, value))
-	})
-	f.Store = f.reopened()
-}
-
-// A repair makes the index anew, with the requests of all entries, whatever
-// the log had.
+// A repair makes the index anew, with the requests of all entries.
 func TestRepairFindsRequests(t *testing.T) {
 	for name, spoil := range map[string]func(f *fixture){
-		"begun without": func(f *fixture) { f.withoutRequests() },
-		"gone on with":  func(f *fixture) { f.withoutRequests(); f.ask("since") },
-		"the end lost":  func(f *fixture) { f.raw(func(tx db.Tx) error { return tx.Delete("meta", []byte("audit")) }) },
-		"sound":         func(*fixture) {},
+		"the end lost": func(f *fixture) { f.raw(func(tx db.Tx) error { return tx.Delete("meta", []byte("audit")) }) },
+		"sound":        func(*fixture) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newStore(t)
@@ -132,35 +99,10 @@ func TestRepairFindsRequests(t *testing.T) {
 	}
 }
 
-// A log that was begun before requests were indexed is whole, goes on, and
-// finds what came since.
-func TestAuditBegunWithoutRequests(t *testing.T) {
+// A key of a request that is missing is told.
+func TestMissingRequestIsTold(t *testing.T) {
 	f := newStore(t)
-	f.ask("before-1")
-	f.ask("before-2")
-	f.withoutRequests()
-	want := func(when string) {
-		t.Helper()
-		if faults := f.check(); len(faults) > 0 {
-			t.Errorf("%s: %v", when, faults)
-		}
-		if v, err := f.VerifyAudit(f.ctx, ""); err != nil || !v.OK {
-			t.Errorf("%s: %v %v", when, v.Problems, err)
-		}
-	}
-	want("as it was")
-	if seqs, _ := f.ofRequest("before-1"); len(seqs) != 0 {
-		t.Errorf("found %v without an index", seqs)
-	}
-	f.ask("since-1")
-	f.ask("since-2")
-	want("gone on with")
-	for _, id := range []string{"since-1", "since-2"} {
-		if seqs, _ := f.ofRequest(id); len(seqs) != 1 {
-			t.Errorf("%s: found %v", id, seqs)
-		}
-	}
-	// What is missing since is told.
+	f.ask("one")
 	f.broken = true
 	f.raw(func(tx db.Tx) error {
 		var last []byte

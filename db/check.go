@@ -198,7 +198,7 @@ func (w *walk) auditChain() error {
 		w.records++
 		v.entry(key, sealed)
 		if e := w.auditEntry(key); e != nil {
-			entries += w.eventIndexed(e, head)
+			entries += w.eventIndexed(e)
 		}
 		return w.ctx.Err() == nil
 	})
@@ -221,10 +221,7 @@ func (w *walk) auditChain() error {
 
 // eventIndexed reports what is missing in the index of an entry, and tells how
 // many keys it should have there.
-func (w *walk) eventIndexed(e *Event, head auditHead) int {
-	if !head.findsRequest(e.Seq) {
-		e.RequestID = "" // as if it had none
-	}
+func (w *walk) eventIndexed(e *Event) int {
 	keys := auditIndexKeys(e)
 	for _, k := range keys {
 		if v, err := w.get(auditIndex, k); err != nil || string(v) != string(seqKey(e.Seq)) {

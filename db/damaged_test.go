@@ -302,6 +302,9 @@ func (d *damagedTry) compare(base, got map[string]answer, s *db.Store) string {
 func faultsOf(s *db.Store) (faults []string) {
 	note := func(err error) { faults = append(faults, err.Error()) }
 	ctx := context.Background()
+	if s.Stats().Engine.OldHeader {
+		note(errors.New("the header before the last"))
+	}
 	if err := s.Engine().(db.Checker).Check(ctx, note); err != nil {
 		note(err)
 	}

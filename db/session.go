@@ -18,6 +18,15 @@ type Session struct {
 	UserAgent string    `json:"user_agent"`
 }
 
+func (s *Session) readWritten(w *written) {
+	w.text("id", &s.ID)
+	w.text("user", &s.User)
+	w.time("created", &s.Created)
+	w.time("expires", &s.Expires)
+	w.text("ip", &s.IP)
+	w.text("user_agent", &s.UserAgent)
+}
+
 // Expired tells whether the session has ended at now.
 func (s *Session) Expired(now time.Time) bool { return !now.Before(s.Expires) }
 

@@ -244,7 +244,7 @@ func (t *txn) getJSON(bucket, key string, v any) (found bool, err error) {
 	if err != nil || value == nil {
 		return false, err
 	}
-	if err := json.Unmarshal(value, v); err != nil {
+	if err := unmarshal(value, v); err != nil {
 		return false, errors.Join(damagedRecord(bucket, []byte(key)), err)
 	}
 	return true, nil

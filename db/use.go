@@ -29,6 +29,13 @@ type Use struct {
 	Seen []string `json:"seen,omitempty"`
 }
 
+func (u *Use) readWritten(w *written) {
+	w.time("time", &u.Time)
+	w.text("address", &u.Address)
+	w.time("old", &u.Old)
+	w.texts("seen", &u.Seen)
+}
+
 // maxAddresses is how many addresses of a token are remembered.
 const maxAddresses = 16
 

@@ -29,6 +29,19 @@ type User struct {
 	LastLogin  time.Time `json:"last_login,omitzero"`
 }
 
+func (u *User) readWritten(w *written) {
+	w.text("id", &u.ID)
+	w.text("email", &u.Email)
+	w.text("name", &u.Name)
+	w.texts("roles", &u.Roles)
+	w.text("password", &u.Password)
+	w.flag("must_change", &u.MustChange)
+	w.flag("disabled", &u.Disabled)
+	w.time("created", &u.Created)
+	w.time("updated", &u.Updated)
+	w.time("last_login", &u.LastLogin)
+}
+
 // DisplayName is the name, or the email's local part; never empty.
 func (u *User) DisplayName() string {
 	local, _, _ := strings.Cut(u.Email, "@")

@@ -177,6 +177,10 @@ func TestOldHeaderIsTold(t *testing.T) {
 	if s := p.healthStatus(t.Context()); s != "yellow" || !p.ready() || p.log.count(headerText) != 1 {
 		t.Errorf("health is %s, ready %t\n%s", s, p.ready(), p.log)
 	}
+	var problems []error
+	if _, err := p.checkStore(t.Context(), func(err error) { problems = append(problems, err) }); err != nil || len(problems) != 1 || problems[0].Error() != headerText {
+		t.Errorf("the check names %v, %v", problems, err)
+	}
 }
 
 // A check of a store whose pages are damaged while it is served names the page,
