@@ -193,6 +193,40 @@ func TestRepairInTheFolderOfAnother(t *testing.T) {
 	}
 }
 
+// Nor does root make a copy for them of a store that they may not read.
+func TestStoreOfAnotherFolder(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	const nobody = 65534
+	dir := t.TempDir()
+	roots, text := damagedStore(t, filepath.Join(dir, "roots"), 0)
+	theirs := program{data: filepath.Join(dir, "theirs")}
+	theirs.ok(t, "token", "create", "--name", "theirs")
+	elsewhere := filepath.Join(dir, "elsewhere.db")
+	if err := errors.Join(os.Rename(theirs.store(), elsewhere), os.Chown(elsewhere, nobody, nobody), os.Chown(theirs.data, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	lead := func(to string) {
+		t.Helper()
+		os.Remove(theirs.store())
+		if err := os.Symlink(to, theirs.store()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lead(roots.store())
+	for _, args := range [][]string{{"check", "--repair"}, {"compact"}, {"check"}, {"token", "list"}, {"backup", "--output", filepath.Join(dir, "backup.tar")}} {
+		if r := theirs.want(t, exitInvalid, args...); !strings.Contains(r.stdout+r.stderr, "not of the owner of its folder") {
+			t.Errorf("%v says %q", args, r.stdout+r.stderr)
+		}
+		wantFiles(t, theirs.data, "husk.db")
+	}
+	wantStore(t, roots, text)
+	lead(elsewhere)
+	if out := theirs.ok(t, "token", "list"); !strings.Contains(out, "theirs") {
+		t.Errorf("their own is not found: %q", out)
+	}
+}
+
 func ownerOf(t *testing.T, path string) uint32 {
 	t.Helper()
 	info, err := os.Stat(path)
