@@ -30,6 +30,7 @@ const (
 	MaxDescription = maxDescription
 	MaxEmail       = maxEmail
 	MaxUses        = maxUses
+	MaxAuditCounts = maxAuditCounts
 )
 
 // PutUsers writes users as they are, a few hundred in a transaction: an
@@ -239,4 +240,55 @@ func decodeAll[T any](c *collection[T], key string, value []byte) error {
 		c.count(r)
 	}
 	return err
+}
+
+// RecountAudit counts the entries of an action, whatever is remembered.
+func (s *Store) RecountAudit(ctx context.Context, action string) (n int64) {
+	_ = s.view(ctx, func(t *txn) (err error) {
+		n, err = t.countExact(AuditQuery{Action: action}, &auditCounts{})
+		return err
+	})
+	return n
+}
+
+// keyCounter counts what a scan hands out.
+type keyCounter struct {
+	Tx
+	keys int
+}
+
+func (c *keyCounter) Scan(bucket string, prefix, from []byte, reverse bool, f func(key, value []byte) bool) error {
+	return c.Tx.Scan(bucket, prefix, from, reverse, func(key, value []byte) bool {
+		more := f(key, value)
+		if more {
+			c.keys++
+		}
+		return more
+	})
+}
+
+// KeysToCount tells how many keys are read to count the entries of an action.
+// What it finds is forgotten.
+func (s *Store) KeysToCount(ctx context.Context, action string) int {
+	q := AuditQuery{Action: action}
+	_, prefix := q.index()
+	before := s.auditCounts.get(prefix)
+	var c keyCounter
+	_ = s.view(ctx, func(t *txn) error {
+		c.Tx = t.Tx
+		t.Tx = &c
+		_, err := t.countExact(q, &s.auditCounts)
+		return err
+	})
+	s.auditCounts.put(prefix, before)
+	return c.keys
+}
+
+// FillAuditCounts remembers n counts and tells how many are kept.
+func FillAuditCounts(n int) int {
+	var c auditCounts
+	for i := range n {
+		c.put(seqKey(uint64(i)), auditCount{})
+	}
+	return len(c.of)
 }

@@ -40,9 +40,10 @@ type Store struct {
 	roles    *cache[RoleSet] // one entry, under ""
 	keys     *cache[KeySet]  // one entry, under ""
 
-	use      *useLog
-	refusals refusalLog
-	figures  figures
+	use         *useLog
+	refusals    refusalLog
+	figures     figures
+	auditCounts auditCounts
 }
 
 // Options of Open. The zero value is what a server uses.
