@@ -116,6 +116,19 @@ func (s *Store) PendingUses() (n int) {
 	return n
 }
 
+// TakeUses takes the uses as a flush does, and returns what gives them back.
+func (s *Store) TakeUses() (giveBack func()) {
+	taken := s.use.take()
+	return func() { s.use.giveBack(taken) }
+}
+
+// PutSession writes a session of the single user.
+func (s *Store) PutSession(ctx context.Context, id string) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		return sessionRecords.put(t, nil, &Session{ID: id, User: SingleUser, Created: t.now, Expires: t.now.Add(time.Hour)})
+	})
+}
+
 // Gadget is a record for tests of collections.
 type Gadget struct {
 	ID     string    `json:"id"`
