@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"husk/db"
 )
@@ -138,6 +139,23 @@ func TestCacheIsBounded(t *testing.T) {
 		if n, most := f.CachedUsers(); n > most || n < most/2 {
 			t.Errorf("%d users in memory, at most %d", n, most)
 		}
+	}
+}
+
+// The id that is asked for is a part of the whole secret, which must not stay
+// in memory with the record.
+func TestCacheKeepsNoSecret(t *testing.T) {
+	f := newStore(t)
+	id := f.mint(local, db.NewToken{}).ID
+	secret := id + "_and what nobody may see"
+	k, err := f.Token(f.ctx, secret[:len(id)])
+	must(t, err)
+	keys := f.TokenKeys()
+	if len(keys) != 1 || keys[0] != id {
+		t.Fatalf("%q are in memory", keys)
+	}
+	if unsafe.StringData(keys[0]) == unsafe.StringData(secret) || unsafe.StringData(keys[0]) != unsafe.StringData(k.ID) {
+		t.Error("the token is kept under a part of its secret")
 	}
 }
 

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 )
@@ -96,7 +97,7 @@ func (s *Store) CacheMisses() (users, tokens uint64) {
 }
 
 // ShrinkUserCache makes room in memory for n users only.
-func (s *Store) ShrinkUserCache(n int) { s.users = newCache[User](n) }
+func (s *Store) ShrinkUserCache(n int) { s.users = newCache(n, userRecords.id) }
 
 // CachedUsers tells how many users are in memory, and how many may be.
 func (s *Store) CachedUsers() (n, most int) {
@@ -104,6 +105,14 @@ func (s *Store) CachedUsers() (n, most int) {
 		n += len(s.users.shards[i].records)
 	}
 	return n, s.users.perShard * cacheShards
+}
+
+// TokenKeys returns what the tokens in memory are kept under.
+func (s *Store) TokenKeys() (keys []string) {
+	for i := range s.tokens.shards {
+		keys = slices.AppendSeq(keys, maps.Keys(s.tokens.shards[i].records))
+	}
+	return keys
 }
 
 // PendingUses tells how many uses wait to be written.
