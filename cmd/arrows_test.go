@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 var onlyIn = map[string]string{
 	"go.etcd.io/bbolt":           "husk/db/bolt",
 	"github.com/spf13/cobra":     "husk/cmd",
+	"filippo.io/age":             "husk/cmd",
 	"github.com/labstack/echo":   "husk/web",
 	"github.com/golang-jwt/jwt":  "husk/web/session",
 	"golang.org/x/crypto/argon2": "husk/web/password",

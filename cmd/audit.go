@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -245,12 +247,64 @@ func (a *app) auditHeadCommand() *cobra.Command {
 
 func (a *app) auditExportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "export",
-		Short:   "Print the whole audit log as NDJSON, the oldest entry first",
+		Use:   "export",
+		Short: "Print the whole audit log as NDJSON, the oldest entry first",
+		Long: `Print the whole audit log as NDJSON, the oldest entry first. A damaged entry is left
+out: then it ends with 7, and says which.`,
 		Example: `  husk audit export >audit.ndjson`,
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.use(cmd.Context(), false, func(s *session) error { return s.ExportAudit(cmd.Context(), a.stdout) })
+			return a.use(cmd.Context(), false, func(s *session) error {
+				lines := &entryLines{out: a.stdout}
+				if err := s.ExportAudit(cmd.Context(), lines); err != nil {
+					return err
+				}
+				return lines.complete()
+			})
 		},
 	}
+}
+
+// entryLines passes on the lines of an export and notes which numbers are left
+// out.
+type entryLines struct {
+	out     io.Writer
+	begin   []byte // of the line under way, as far as its number needs
+	last    uint64
+	missing []string
+}
+
+// Write implements io.Writer.
+func (l *entryLines) Write(p []byte) (int, error) {
+	for _, b := range p {
+		if b == '\n' {
+			l.note()
+		} else if len(l.begin) < 32 {
+			l.begin = append(l.begin, b)
+		}
+	}
+	return l.out.Write(p)
+}
+
+func (l *entryLines) note() {
+	var seq uint64
+	_, err := fmt.Sscanf(string(l.begin), `{"seq":%d,`, &seq)
+	l.begin = l.begin[:0]
+	switch {
+	case err != nil || l.last == 0 || seq == l.last+1:
+	case seq == l.last+2:
+		l.missing = append(l.missing, strconv.FormatUint(l.last+1, 10))
+	default:
+		l.missing = append(l.missing, fmt.Sprintf("%d to %d", l.last+1, seq-1))
+	}
+	l.last = seq
+}
+
+// complete is an error where entries were left out.
+func (l *entryLines) complete() error {
+	if len(l.missing) == 0 {
+		return nil
+	}
+	return &failure{code: exitInvalid, what: "entries are left out that can't be read: " + strings.Join(l.missing[:min(len(l.missing), 20)], ", "),
+		next: "'husk audit verify' tells of all of them; compare the log with a backup"}
 }

@@ -11,14 +11,23 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"husk/web/api"
 )
 
+type backupOptions struct {
+	output         string
+	recipients     recipients
+	recipientsFile string
+}
+
 func (a *app) backupCommand() *cobra.Command {
-	var output string
+	var o backupOptions
 	cmd := &cobra.Command{
 		Use:   "backup --output FILE|-",
 		Short: "Write a backup: a tar of husk.db and manifest.json",
@@ -26,43 +35,92 @@ func (a *app) backupCommand() *cobra.Command {
 while the server runs. FILE gets mode 0600 and is put in place when it is whole
 and proved.
 
-A backup holds every password hash and signing key: keep it as you keep those.`,
+A backup holds every password hash and signing key: keep it as you keep those,
+or encrypt it to the public key of an age key pair (age-encryption.org). Then
+only who has the secret key can read it, and this machine need not have that.
+The secret key of any one recipient is enough.`,
 		Example: `  husk backup --output /var/backups/husk.tar
-  husk backup --output - | ssh elsewhere 'cat > husk.tar'`,
+  husk backup --output - | ssh elsewhere 'cat > husk.tar'
+  husk backup --output husk.tar.age --recipient age1…`,
 		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output == "" {
-				return usage("husk backup needs --output", "name a file, or - for stdout")
-			}
-			return a.backup(cmd.Context(), output)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.backup(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&output, "output", "", "the file to write, or - for stdout")
+	cmd.Flags().StringVar(&o.output, "output", "", "the file to write, or - for stdout")
+	cmd.Flags().Var(&o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
+	cmd.Flags().StringVar(&o.recipientsFile, "recipients-file", "", "encrypt to the age recipients in this file, one a line")
 	return cmd
 }
 
-func (a *app) backup(ctx context.Context, output string) error {
-	return a.use(ctx, false, func(s *session) error {
-		if output == "-" {
-			return s.Backup(ctx, a.stdout)
+func (a *app) backup(ctx context.Context, o backupOptions) error {
+	if o.output == "" {
+		return usage("husk backup needs --output", "name a file, or - for stdout")
+	}
+	encrypt, err := a.sealOf(o)
+	if err != nil {
+		return err
+	}
+	if err := a.checkOutput(o.output); err != nil {
+		return err
+	}
+	return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
+		if o.output == "-" {
+			_, err := a.fetch(ctx, s, a.stdout, encrypt)
+			return writeFailure("stdout", err)
 		}
-		manifest, err := backupTo(ctx, s, output)
+		manifest, err := a.backupTo(ctx, s, o.output, encrypt)
 		if err != nil {
 			return err
 		}
 		if a.settings.JSON {
 			return a.printJSON(manifest)
 		}
-		a.say("%s holds %d users and %d tokens, %d bytes.", output, manifest.Counts["users"], manifest.Counts["tokens"], manifest.Size)
+		form := ""
+		if encrypt != nil {
+			form = ", encrypted"
+		}
+		a.say("%s holds %d users and %d tokens, %d bytes%s.", printable(o.output), manifest.Counts["users"], manifest.Counts["tokens"], manifest.Size, form)
 		return nil
-	})
+	}))
 }
 
+// sealOf returns how to encrypt; nil: not at all.
+func (a *app) sealOf(o backupOptions) (seal, error) {
+	all := o.recipients
+	if o.recipientsFile != "" {
+		more, err := a.readRecipients(o.recipientsFile)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return sealTo(all)
+}
+
+// checkOutput refuses a place where a backup does no good or does harm: a
+// rename would put a file in the place of a device.
+func (a *app) checkOutput(output string) error {
+	if output == "-" {
+		if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			return usage("a backup is not for a terminal", "name a file with --output, or pipe it on")
+		}
+		return nil
+	}
+	if info, err := os.Stat(output); err == nil && !info.Mode().IsRegular() {
+		return usage(printable(output)+" is not a regular file", "name another with --output, or - for stdout")
+	}
+	return nil
+}
+
+// outputPrefix is how a file that is being written is called, beside its place.
+const outputPrefix = ".husk-output-"
+
 // backupTo writes the backup beside its place, reads it back, and renames it.
-func backupTo(ctx context.Context, s *session, output string) (m api.Manifest, err error) {
-	f, err := createPrivate(filepath.Dir(output), ".husk-backup-*")
+func (a *app) backupTo(ctx context.Context, s *session, output string, encrypt seal) (m api.Manifest, err error) {
+	dir := filepath.Dir(output)
+	removeOld(dir, outputPrefix, time.Hour) // of one that was killed
+	f, err := createPrivate(dir, outputPrefix+"*")
 	if err != nil {
-		return m, &failure{code: exitFailure, err: err, what: "the backup can't be written: " + plainWriteError(output, err)}
+		return m, writeFailure(output, err)
 	}
 	defer func() {
 		f.Close()
@@ -70,31 +128,116 @@ func backupTo(ctx context.Context, s *session, output string) (m api.Manifest, e
 			os.Remove(f.Name())
 		}
 	}()
-	if err := s.Backup(ctx, f); err != nil {
-		return m, err
+	written := sha256.New()
+	if m, err = a.fetch(ctx, s, io.MultiWriter(f, written), encrypt); err != nil {
+		return m, writeFailure(output, err)
 	}
 	if err := f.Sync(); err != nil {
-		return m, fmt.Errorf("write the backup: %w", err)
+		return m, writeFailure(output, err)
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return m, err
-	}
-	if m, err = readBackup(f, io.Discard); err != nil {
-		return m, err
+	if err := readBack(f, written.Sum(nil)); err != nil {
+		return m, writeFailure(output, err)
 	}
 	if err := os.Rename(f.Name(), output); err != nil {
-		return m, fmt.Errorf("put the backup in place: %w", err)
+		return m, writeFailure(output, err)
 	}
-	return m, syncDir(filepath.Dir(output))
+	return m, syncDir(dir)
 }
+
+// readBack compares a file with the SHA-256 of what was written to it.
+func readBack(f *os.File, want []byte) error {
+	sum := sha256.New()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.Copy(sum, f); err != nil {
+		return err
+	}
+	if string(sum.Sum(nil)) != string(want) {
+		return errors.New("what is read back is not what was written: look at the disk")
+	}
+	return nil
+}
+
+// fetch writes a backup to w as it comes, encrypted where that is asked for,
+// and proves it on its way: so what is encrypted is never on a disk in clear.
+func (a *app) fetch(ctx context.Context, s *session, w io.Writer, encrypt seal) (m api.Manifest, err error) {
+	p := a.progress("backup", 0, byteText)
+	defer p.end()
+	out := io.WriteCloser(unsealed{w})
+	if encrypt != nil {
+		if out, err = encrypt(w); err != nil {
+			return m, err
+		}
+	}
+	unread, read := io.Pipe()
+	proved := make(chan error, 1)
+	go func() {
+		err := a.guard(func() (err error) {
+			m, err = readBackup(unread, io.Discard)
+			_, _ = io.Copy(io.Discard, unread)
+			return err
+		})
+		unread.Close()
+		proved <- err
+	}()
+	err = s.Backup(ctx, p.writer(io.MultiWriter(out, read)))
+	read.Close()
+	if bad := <-proved; err == nil {
+		err = bad
+	}
+	if err != nil {
+		// Not closed: an encrypted stream without its end is refused.
+		return m, brokenOff(err, m)
+	}
+	return m, out.Close()
+}
+
+type unsealed struct{ io.Writer }
+
+func (unsealed) Close() error { return nil }
+
+// brokenOff tells a backup that began and did not end from one that nobody
+// answered.
+func brokenOff(err error, m api.Manifest) error {
+	var gone *api.UnreachableError
+	if errors.As(err, &gone) && m.SHA256 != "" && !errors.Is(err, context.Canceled) {
+		return &failure{code: exitBusy, err: err, what: "the backup broke off: the server ended the connection", next: "its log says why; try again"}
+	}
+	return err
+}
+
+// writeFailure says that output could not be written where err is of the
+// system, and why.
+func writeFailure(output string, err error) error {
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &errno) || isUnreachable(err):
+		return err
+	}
+	f := &failure{code: exitFailure, err: err, what: "the backup can't be written: " + printable(plainWriteError(output, err))}
+	if isFull(err) {
+		f.next = "free some space and try again"
+	}
+	return f
+}
+
+func isUnreachable(err error) bool {
+	var gone *api.UnreachableError
+	return errors.As(err, &gone)
+}
+
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // errNoBackup says that what was read is no whole backup.
 func errNoBackup(why string, err error) error {
 	return &failure{code: exitInvalid, err: err, what: "that is no whole backup: " + why, next: "a backup is the tar that 'husk backup' writes"}
 }
 
-// readBackup reads a backup, copies the store in it to w, and checks it
-// against its manifest.
+// readBackup reads a backup to its end, copies the store in it to w, and
+// checks it against its manifest. What it says of w is w's own error.
 func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
 	in := tar.NewReader(r)
 	h, err := in.Next()
@@ -107,18 +250,35 @@ func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
 	if h, err = in.Next(); err != nil || h.Name != api.BackupStore || h.Size != m.Size {
 		return m, errNoBackup("it holds no "+api.BackupStore+" of the size that its manifest says", err)
 	}
-	sum := sha256.New()
-	if n, err := io.Copy(w, io.TeeReader(in, sum)); err != nil || n != m.Size {
-		var short *os.PathError
-		if errors.As(err, &short) {
-			return m, fmt.Errorf("copy the store out of the backup: %w", err)
-		}
+	sum, out := sha256.New(), &ownError{w: w}
+	n, err := io.Copy(io.MultiWriter(out, sum), in)
+	switch {
+	case out.err != nil:
+		return m, out.err
+	case err != nil || n != m.Size:
 		return m, errNoBackup("it is cut short", err)
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != m.SHA256 {
+	case hex.EncodeToString(sum.Sum(nil)) != m.SHA256:
 		return m, errNoBackup(api.BackupStore+" does not match the SHA-256 of its manifest", nil)
 	}
+	if _, err := in.Next(); !errors.Is(err, io.EOF) {
+		return m, errNoBackup("it goes on after "+api.BackupStore, err)
+	}
+	// The end of an encrypted one proves that nothing was cut off.
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return m, errNoBackup("it is cut short", err)
+	}
 	return m, nil
+}
+
+// ownError keeps the error of a writer apart from that of who reads.
+type ownError struct {
+	w   io.Writer
+	err error
+}
+
+func (o *ownError) Write(p []byte) (n int, err error) {
+	n, o.err = o.w.Write(p)
+	return n, o.err
 }
 
 // createPrivate makes a temporary file that its owner alone may read and
@@ -143,5 +303,8 @@ func syncDir(dir string) error {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync the folder: %w", err)
+	}
+	return nil
 }

@@ -21,7 +21,8 @@ func (a *app) checkCommand() *cobra.Command {
 checksum of every record, indexes and counters against the records, the audit
 chain. It works beside the running server and without one, changes nothing, and
 ends with 7 where something does not fit. Without a server it also tells what is
-wrong with a file that can't be opened any more.
+wrong with a file that can't be opened any more. Where half of the file and
+32 MiB at least are free, it says that a compaction is worth it.
 
 --repair makes a sound store of what can be read. It works on the file alone,
 with the server stopped. What its checksum proves is taken over; indexes and
@@ -56,6 +57,9 @@ func (a *app) check(ctx context.Context) error {
 			fmt.Fprintln(a.stdout, printable(problem))
 		}
 		err = a.pairs("records", fmt.Sprint(r.Records), "problems", fmt.Sprint(len(r.Problems)), "sound", yesNo(r.OK))
+	}
+	if r.Compact {
+		a.say("%s of the file's %s are free: 'husk compact' gives them back, while the server is stopped.", byteText(r.Free), byteText(r.Size))
 	}
 	if err == nil && !r.OK {
 		err = &failure{code: exitInvalid, what: "the store is damaged",

@@ -42,26 +42,24 @@ func (a *app) compact(ctx context.Context) error {
 	// The lock of the old file is held until the new one is in its place.
 	store, err := a.openStore(ctx, time.Second, false)
 	if err != nil {
-		return err
+		return orInterrupted(ctx, err)
 	}
 	defer store.Close()
+	a.removeLeftovers()
 	var r compacted
 	if r.Before, err = fileSize(a.storePath()); err != nil {
 		return err
 	}
 	copied := filepath.Join(a.settings.Data, fmt.Sprintf(".husk-compact-%d", os.Getpid()))
 	defer os.Remove(copied) // gone after the rename
-	if err := embedded.compact(ctx, store.Engine(), copied); err != nil {
-		return a.explainStore(err)
-	}
-	if err := proveWhole(ctx, copied); err != nil {
-		return err
+	if err := a.copyCompact(ctx, store, copied); err != nil {
+		return orInterrupted(ctx, err)
 	}
 	if r.After, err = fileSize(copied); err != nil {
 		return err
 	}
 	if err := os.Rename(copied, a.storePath()); err != nil {
-		return fmt.Errorf("put the store in place: %w", err)
+		return a.explainCopy(err)
 	}
 	if err := syncDir(a.settings.Data); err != nil {
 		return err
@@ -73,6 +71,22 @@ func (a *app) compact(ctx context.Context) error {
 	return nil
 }
 
+// copyCompact writes the copy, durably, and walks the whole of it: nothing
+// damaged takes the place of a store.
+func (a *app) copyCompact(ctx context.Context, store *db.Store, copied string) error {
+	stats := store.Stats().Engine
+	p := a.progress("copying", stats.Size-stats.FreeBytes(), byteText)
+	p.watch(func() int64 { n, _ := fileSize(copied); return n })
+	err := embedded.compact(ctx, store.Engine(), copied)
+	p.end()
+	if err != nil {
+		return a.explainCopy(err)
+	}
+	p = a.progress("checking", 0, countText)
+	defer p.end()
+	return a.proveWhole(ctx, copied)
+}
+
 func fileSize(path string) (int64, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -81,23 +95,24 @@ func fileSize(path string) (int64, error) {
 	return info.Size(), nil
 }
 
-// proveWhole walks the whole copy: nothing damaged takes the place of a store.
-func proveWhole(ctx context.Context, path string) error {
+func (a *app) proveWhole(ctx context.Context, path string) error {
 	e, err := embedded.open(path, time.Second)
 	if err != nil {
-		return err
+		return a.explainCopy(err)
 	}
 	store, err := db.Open(ctx, e, db.Options{})
 	if err != nil {
-		return errors.Join(err, e.Close())
+		return errors.Join(a.explainCopy(err), e.Close())
 	}
 	defer store.Close()
 	var first error
-	if _, err := store.Check(ctx, func(err error) { first = errors.Join(first, err) }); err != nil {
-		return err
+	err = walkWhole(ctx, store, func(err error) {
+		if first == nil {
+			first = err
+		}
+	})
+	if errors.Is(err, db.ErrDamaged) || first != nil {
+		return &failure{code: exitInvalid, err: errors.Join(first, err), what: "the store is damaged; nothing was changed", next: "'husk check' names the places; restore a backup"}
 	}
-	if first != nil {
-		return &failure{code: exitInvalid, err: first, what: "the store is damaged; nothing was changed", next: "'husk check' names the places; restore a backup"}
-	}
-	return nil
+	return err
 }

@@ -40,6 +40,12 @@ func samples(f *pflag.Flag) [3]string {
 		return [3]string{"1h", "2h", "3h"}
 	case "origin":
 		return [3]string{"https://a.example", "https://b.example,https://c.example", "https://d.example"}
+	case "recipient":
+		return [3]string{
+			"age1feqnwcljfk6lcxhaxl7hgp8ud5xwedks42rwctjlp5xpe8tgtsrqq5rp95",
+			"age1feqnwcljfk6lcxhaxl7hgp8ud5xwedks42rwctjlp5xpe8tgtsrqq5rp95,age12tu5j9pwtp5d2yx244jxxsajnnlpcwrwt7dj7a4sce5fpqak0p5q572jqg",
+			"age1xu2exte3v5tq075m52839w2f6xdrlcsalvkky4fdtffdkr5vx5eqpk4fv0",
+		}
 	case "cidr":
 		return [3]string{"10.0.0.0/8", "10.1.0.0/16,fd00::/8", "10.2.0.0/16"}
 	}

@@ -135,6 +135,7 @@ var varying = []struct {
 	{regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+|eyJ…`), "JWT"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(_[0-9A-Za-z]{49})?`), "ID"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
+	{regexp.MustCompile(`\b\d{8}T\d{6}Z\b`), "TIME"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`), "DATE"},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "HASH"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}-[0-9a-z]+\b`), "REQUEST"},
@@ -143,6 +144,8 @@ var varying = []struct {
 	{regexp.MustCompile(`"(expire_in|took|uptime)":\d+`), `"$1":N`},
 	{regexp.MustCompile(`\b[0-9a-f]{8}\*\*\*`), "MASKED"},
 	{regexp.MustCompile(`\b\d+ bytes`), "N bytes"},
+	{regexp.MustCompile(`\bhas \d+\.`), "has N."},
+	{regexp.MustCompile(`"(size|free)": \d+`), `"$1": N`},
 	{regexp.MustCompile(`\buid \d+\b`), "uid N"},
 	{regexp.MustCompile(`\b(records:) +\d+`), "$1 N"}, // how many is the store's own affair
 	{regexp.MustCompile(`\bcurl/[0-9.]+`), "curl/N"},

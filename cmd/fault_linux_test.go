@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"husk/db/dbtest"
 	"husk/db/dbtest/syscalls"
 	"husk/web/api"
 )
@@ -57,17 +58,6 @@ func wantOwnWords(t *testing.T, what, text string) {
 	}
 }
 
-// faultTally is the line that docs/reliability.md has.
-type faultTally struct{ tried, lost int }
-
-func (f *faultTally) report(t *testing.T, kind string) {
-	t.Helper()
-	fmt.Printf("reliability: kind=%s tried=%d survived=%d refused=0 lost=%d\n", kind, f.tried, f.tried-f.lost, f.lost)
-	if f.tried == 0 {
-		t.Errorf("%s: nothing was tried", kind)
-	}
-}
-
 // faultTemplate is a store to copy, with its administrator's token.
 func faultTemplate(t *testing.T) (store []byte, token string) {
 	t.Helper()
@@ -107,17 +97,17 @@ func TestFailedCallsOfServer(t *testing.T) {
 	store, token := faultTemplate(t)
 	for _, f := range callFaults {
 		t.Run(f.call+"-"+f.errno, func(t *testing.T) {
-			tally := &faultTally{}
+			tally := &dbtest.Tally{Kind: "server/" + f.kind()}
 			for n := 1; serveWithFault(t, f, n, store, token, tally); n += f.step() {
 			}
-			tally.report(t, "server/"+f.kind())
+			tally.Report(t)
 		})
 	}
 }
 
 // serveWithFault runs a server whose n-th call fails; it answers false where
 // none did.
-func serveWithFault(t *testing.T, f callFault, n int, store []byte, token string, tally *faultTally) (met bool) {
+func serveWithFault(t *testing.T, f callFault, n int, store []byte, token string, tally *dbtest.Tally) (met bool) {
 	t.Helper()
 	p := copied(t, store, f.call == "ftruncate")
 	s := p.serveTraced(t, append(f.rule(n), "-P", filepath.Join(p.data, embedded.file))...)
@@ -136,10 +126,7 @@ func serveWithFault(t *testing.T, f callFault, n int, store []byte, token string
 	w.wantNames("after a restart", p.tokenNames(t))
 	p.ok(t, "check")
 	if met {
-		tally.tried++
-		if w.wrong > 0 {
-			tally.lost++
-		}
+		tally.Case(w.wrong == 0)
 	}
 	return met
 }
@@ -245,7 +232,7 @@ func TestFailedCallsOffline(t *testing.T) {
 	for _, f := range callFaults {
 		for _, where := range []string{"absent", "there"} {
 			t.Run(f.call+"-"+f.errno+"-"+where, func(t *testing.T) {
-				tally := &faultTally{}
+				tally := &dbtest.Tally{Kind: "offline-" + where + "/" + f.kind()}
 				fresh := func() program {
 					if where == "absent" {
 						return program{data: newData(t)}
@@ -254,7 +241,7 @@ func TestFailedCallsOffline(t *testing.T) {
 				}
 				for n := 1; commandWithFault(t, f, n, fresh(), tally); n += f.step() {
 				}
-				tally.report(t, "offline-"+where+"/"+f.kind())
+				tally.Report(t)
 			})
 		}
 	}
@@ -265,7 +252,7 @@ func TestFailedReads(t *testing.T) {
 	t.Parallel()
 	syscalls.Need(t)
 	store, _ := faultTemplate(t)
-	p, tally := copied(t, store, false), &faultTally{}
+	p, tally := copied(t, store, false), &dbtest.Tally{Kind: "offline/pread64/EIO"}
 	truth := p.ok(t, "token", "list") + "\n"
 	for n := 1; ; n++ {
 		file := filepath.Join(t.TempDir(), "trace")
@@ -284,19 +271,20 @@ func TestFailedReads(t *testing.T) {
 		if !slices.ContainsFunc(calls, func(c *syscalls.Call) bool { return c.Injected }) {
 			break
 		}
-		tally.tried++
 		// It may be told by another read all the same, as bbolt looks for the size of a page.
 		refused := slices.Contains([]int{exitFailure, exitInvalid}, c.ProcessState.ExitCode()) && stdout.Len() == 0
-		if code := c.ProcessState.ExitCode(); !refused && (code != exitDone || stdout.String() != truth) {
-			tally.lost++
+		code := c.ProcessState.ExitCode()
+		right := refused || code == exitDone && stdout.String() == truth
+		tally.Case(right)
+		if !right {
 			t.Errorf("read %d: exit code %d\n%s%s", n, code, &stdout, &stderr)
 		}
 		wantOwnWords(t, fmt.Sprintf("read %d", n), stderr.String())
 	}
-	tally.report(t, "offline/pread64/EIO")
+	tally.Report(t)
 }
 
-func commandWithFault(t *testing.T, f callFault, n int, p program, tally *faultTally) (met bool) {
+func commandWithFault(t *testing.T, f callFault, n int, p program, tally *dbtest.Tally) (met bool) {
 	t.Helper()
 	what := fmt.Sprintf("%s, call %d", f.kind(), n)
 	file := filepath.Join(t.TempDir(), "trace")
@@ -329,9 +317,9 @@ func commandWithFault(t *testing.T, f callFault, n int, p program, tally *faultT
 	p.want(t, exitDone, "token", "create", "--name", "after")
 	names := p.tokenNames(t)
 	if met {
-		tally.tried++
-		if names["new"] != (code == exitDone) || !names["after"] {
-			tally.lost++
+		right := names["new"] == (code == exitDone) && names["after"]
+		tally.Case(right)
+		if !right {
 			t.Errorf("%s: exit code %d, and then there are %v", what, code, names)
 		}
 	}

@@ -64,6 +64,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	next := "see '" + cmd.CommandPath() + " --help'"
 	switch {
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == (&recipients{}).Type():
+		// Not repeated: it may be the secret half of the pair.
+		return usage("--"+invalid.GetFlag().Name+": "+errRecipient.Error(), next)
 	case errors.As(err, &invalid):
 		return usage(fmt.Sprintf("--%s %q: %v", invalid.GetFlag().Name, invalid.GetValue(), valueError(invalid.GetFlag().Value, invalid.Unwrap())), next)
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":

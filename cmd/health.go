@@ -75,6 +75,9 @@ func (a *app) printDetails(h api.HealthDetails, answeredBy string) error {
 		"writable", h.Writable, "users", number(h.Users), "sessions", number(h.Sessions), "tokens", number(h.Tokens),
 		"tokens that end within 30 days", number(int64(h.TokensExpiring)),
 		"store", number(h.StoreBytes)+" bytes, "+number(h.FreeBytes)+" of them free")
+	if h.LastBackup != nil {
+		pairs = append(pairs, "last backup", timeText(*h.LastBackup))
+	}
 	if h.CertExpires != nil {
 		pairs = append(pairs, "certificate ends", timeText(*h.CertExpires))
 	}

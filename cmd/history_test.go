@@ -28,7 +28,7 @@ type history struct {
 	round   int // from kill to kill
 	clients []*historyClient
 	admin   string // an API token that may do everything
-	probe   string // what the clients' emails and names begin with
+	acks    atomic.Int64
 
 	mu   sync.Mutex
 	ops  []*operation
@@ -138,6 +138,7 @@ func (w *historyClient) perform(action string, call func() error, took func(), c
 	case err == nil:
 		op.id = w.id
 		w.settle(op)
+		w.acks.Add(1)
 	case busy(err):
 		return
 	case errors.As(err, &refused):
@@ -150,10 +151,11 @@ func (w *historyClient) perform(action string, call func() error, took func(), c
 	w.ops = append(w.ops, op)
 }
 
-// busy tells whether the server said that it has too much to do.
+// busy tells whether the server said to come again: it has too much to do, or
+// too many passwords were wrong.
 func busy(err error) bool {
 	var refused *api.Error
-	return errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable
+	return errors.As(err, &refused) && (refused.Status == http.StatusServiceUnavailable || refused.Status == http.StatusTooManyRequests)
 }
 
 // settle takes down that an operation took effect.

@@ -24,6 +24,33 @@ type monitoring struct {
 	server        *http.Server
 }
 
+// backups are the regular backups that serve makes. A folder that can't be
+// written to is found out now, not in the night.
+func (a *app) backups() (b web.Backups, err error) {
+	b = web.Backups{Dir: a.settings.BackupDir, Every: a.settings.BackupEvery, Keep: a.settings.BackupKeep}
+	switch {
+	case b.Dir == "" && len(a.settings.BackupRecipients) > 0:
+		return b, usage("backup-recipient needs backup-dir", "name the folder for regular backups")
+	case b.Dir == "":
+		return b, nil
+	case b.Every < time.Minute:
+		return b, usage("backup-every is a minute at least", "24h is the default")
+	}
+	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
+		return b, err
+	}
+	encrypt, err := sealTo(a.settings.BackupRecipients)
+	if err != nil {
+		return b, err
+	}
+	b.Seal = encrypt
+	if err := web.CheckBackups(b); err != nil {
+		return b, &failure{code: exitUsage, err: err, what: "no backup can be written to backup-dir: " + printable(plainWriteError(b.Dir, err)),
+			next: "make that folder, with mode 0700, for the user that runs husk; under systemd it has to be in ReadWritePaths="}
+	}
+	return b, nil
+}
+
 // monitoring takes the address of the metrics, so that a mistake in it ends
 // serve before anybody is served.
 func (s *service) monitoring() (m monitoring, err error) {

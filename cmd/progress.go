@@ -33,7 +33,8 @@ type progress struct {
 	began time.Time
 
 	done, total atomic.Int64 // total 0: it is not known
-	drawn       atomic.Bool  // something is on the line
+	measure     atomic.Pointer[func() int64]
+	drawn       atomic.Bool // something is on the line
 	stop        chan struct{}
 	drawing     sync.WaitGroup
 }
@@ -49,11 +50,8 @@ func (a *app) progress(what string, total int64, text func(int64) string) *progr
 	p := newProgress(f, what, total, text)
 	tick := time.NewTicker(progressEvery)
 	p.drawing.Go(func() {
-		_ = a.guard(func() error {
-			defer tick.Stop()
-			p.drawAt(tick.C)
-			return nil
-		})
+		defer tick.Stop()
+		_ = a.guard(func() error { p.drawAt(tick.C); return nil }) // the work goes on
 	})
 	return p
 }
@@ -71,6 +69,9 @@ func (p *progress) drawAt(tick <-chan time.Time) {
 		case <-p.stop:
 			return
 		case now := <-tick:
+			if measure := p.measure.Load(); measure != nil {
+				p.done.Store((*measure)())
+			}
 			p.drawn.Store(true)
 			fmt.Fprint(p.out, eraseLine, p.line(now.Sub(p.began)))
 		}
@@ -111,6 +112,14 @@ func (p *progress) set(done, total int64) {
 	}
 }
 
+// watch has done asked for whenever the line is drawn, for work that does not
+// tell by itself.
+func (p *progress) watch(done func() int64) {
+	if p != nil {
+		p.measure.Store(&done)
+	}
+}
+
 // writer returns a writer that counts the bytes that went to w.
 func (p *progress) writer(w io.Writer) io.Writer {
 	if p == nil {
@@ -129,6 +138,9 @@ func (c *countedWriter) Write(b []byte) (n int, err error) {
 	c.p.add(int64(n))
 	return n, err
 }
+
+// Size implements api.Sizer.
+func (c *countedWriter) Size(bytes int64) { c.p.set(0, bytes) }
 
 // end erases the line. It may be called again.
 func (p *progress) end() {

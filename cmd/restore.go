@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,15 +18,20 @@ import (
 )
 
 func (a *app) restoreCommand() *cobra.Command {
-	return &cobra.Command{
+	var identityFile string
+	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Put the store of a backup in place; the server must not run",
-		Long: `Put the store of a backup in place. The copy is verified first; then it takes the
-place of the store in one step, and the old one is kept as
+		Long: `Put the store of a backup in place. The copy is verified first, every record of
+it; then it takes the place of the store in one step, and the old one is kept as
 husk.db.before-restore. Killed at any moment, either the old or the new one is
-whole. It refuses while a server runs.`,
-		Example: `  husk restore /var/backups/husk.tar`,
-		Args:    one("the FILE"),
+whole. It refuses while a server runs.
+
+An encrypted backup needs the secret key of one of its recipients, in a file as
+age-keygen writes it.`,
+		Example: `  husk restore /var/backups/husk.tar
+  husk restore husk.tar.age --identity-file key.txt`,
+		Args: one("the FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := onFile(cmd); err != nil {
 				return err
@@ -33,28 +39,41 @@ whole. It refuses while a server runs.`,
 			if err := a.confirm("Replace the store in " + a.settings.Data + " by that of " + printable(args[0]) + "?"); err != nil {
 				return err
 			}
-			return a.restore(cmd.Context(), args[0])
+			return a.restore(cmd.Context(), args[0], identityFile)
 		},
 	}
+	cmd.Flags().StringVar(&identityFile, "identity-file", "", "file with the age identity that decrypts FILE (- for stdin)")
+	return cmd
 }
 
-func (a *app) restore(ctx context.Context, file string) error {
-	if err := makeFolder(a.settings.Data); err != nil {
+func (a *app) restore(ctx context.Context, file, identityFile string) (err error) {
+	keys, err := a.readIdentities(identityFile)
+	if err != nil {
+		return err
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		return &failure{code: exitFailure, err: err, what: "the backup can't be read: " + plainPathError(err)}
+	}
+	defer in.Close()
+	forget, err := a.makeDataFolder()
+	if err != nil {
 		return a.explainStore(err)
 	}
+	defer func() {
+		if err != nil {
+			forget()
+		}
+	}()
 	// The lock of the old store is held until the new one is in its place: no
 	// server can start in between.
-	release, err := a.holdStore()
+	release, absent, err := a.holdStore()
 	if err != nil {
 		return err
 	}
 	defer release()
-	copied, manifest, err := a.unpack(ctx, file)
+	manifest, err := a.replaceStore(ctx, in, keys, absent)
 	if err != nil {
-		return err
-	}
-	defer os.Remove(copied) // gone after the rename
-	if err := a.swap(copied); err != nil {
 		return err
 	}
 	if a.settings.JSON {
@@ -64,71 +83,201 @@ func (a *app) restore(ctx context.Context, file string) error {
 	return nil
 }
 
-// holdStore locks the present store, where there is one. A damaged one can't
-// be locked by opening it, and is what a restore is for.
-func (a *app) holdStore() (release func(), err error) {
-	e, err := embedded.open(a.storePath(), time.Second)
+// makeDataFolder makes the data folder where there is none. forget takes it
+// away again, if nothing was put in.
+func (a *app) makeDataFolder() (forget func(), err error) {
+	if _, err := os.Stat(a.settings.Data); err == nil {
+		return func() {}, nil
+	}
+	return func() { os.Remove(a.settings.Data) }, makeFolder(a.settings.Data)
+}
+
+// holdStore locks the present store, where there is one, whatever is in it: a
+// damaged one is what a restore is for, and a server may serve it yet.
+func (a *app) holdStore() (release func(), absent bool, err error) {
+	unlock, err := embedded.lock(a.storePath(), time.Second)
 	switch {
 	case err == nil:
-		return func() { e.Close() }, nil
-	case errors.Is(err, db.ErrAbsent), errors.Is(err, db.ErrDamaged):
-		return func() {}, nil
+		return func() { unlock() }, false, nil
+	case errors.Is(err, db.ErrAbsent):
+		return func() {}, true, nil
 	case errors.Is(err, db.ErrLocked):
-		return nil, &failure{code: exitBusy, err: err, what: a.storePath() + " is in use" + a.holderText(),
+		return nil, false, &failure{code: exitBusy, err: err, what: a.storePath() + " is in use" + a.holderText(),
 			next: "stop the server first: a restore replaces the file under it"}
+	case errors.Is(err, db.ErrDamaged): // no file at all
+		return nil, false, &failure{code: exitInvalid, err: err, what: err.Error(), next: "nothing was changed; move it away"}
 	}
-	return nil, a.explainStore(err)
+	return nil, false, a.explainStore(err)
 }
 
-// unpack copies the store out of the backup into the data folder and proves
-// it, by its checksum and by opening it.
-func (a *app) unpack(ctx context.Context, file string) (copied string, m api.Manifest, err error) {
-	in, err := os.Open(file)
-	if err != nil {
-		return "", m, &failure{code: exitFailure, err: err, what: "the backup can't be read: " + plainPathError(err)}
+// replaceStore copies the store out of the backup into the data folder, proves
+// it, and puts it in place.
+func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool) (m api.Manifest, err error) {
+	if !absent { // else nothing is held
+		a.removeLeftovers()
 	}
-	defer in.Close()
 	f, err := createPrivate(a.settings.Data, ".husk-restore-*")
 	if err != nil {
-		return "", m, a.explainStore(err)
+		return m, a.explainCopy(err)
 	}
-	defer func() {
-		f.Close()
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	if m, err = readBackup(in, f); err != nil {
-		return "", m, err
+	defer os.Remove(f.Name()) // gone after the rename
+	m, err = a.unpack(ctx, in, f, keys)
+	if err == nil {
+		err = errors.Join(giveToOwner(f, a.settings.Data), f.Sync())
 	}
-	if err := f.Sync(); err != nil {
-		return "", m, fmt.Errorf("write the copy: %w", err)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return m, a.explainCopy(err)
 	}
-	if err := proveCopy(ctx, f.Name(), m); err != nil {
-		return "", m, err
+	if err := a.proveCopy(ctx, f.Name(), m); err != nil {
+		return m, orInterrupted(ctx, err)
 	}
-	return f.Name(), m, giveToOwner(f, a.settings.Data)
+	return m, a.explainCopy(a.swap(f.Name(), absent))
 }
 
-// proveCopy opens the copy and counts what is in it.
-func proveCopy(ctx context.Context, path string, m api.Manifest) error {
-	e, err := embedded.open(path, time.Second)
-	if err != nil {
-		return errNoBackup("its store can't be opened", err)
+func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m api.Manifest, err error) {
+	size := int64(0)
+	if info, err := in.Stat(); err == nil {
+		size = info.Size()
 	}
-	defer e.Close()
-	store, err := db.Open(ctx, e, db.Options{})
-	if errors.Is(err, db.ErrNewer) {
-		return &failure{code: exitInvalid, err: err, what: "the backup is of a newer husk: " + err.Error()}
+	p := a.progress("copying", size, byteText)
+	defer p.end()
+	r, err := unseal(in, keys)
+	if err == nil {
+		m, err = readBackup(whileWanted{ctx, r}, p.writer(w))
 	}
-	if err != nil {
-		return errNoBackup("its store can't be opened", err)
+	return m, orInterrupted(ctx, err)
+}
+
+// whileWanted reads until the context ends.
+type whileWanted struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r whileWanted) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
 	}
-	counts, err := store.Counts(ctx)
-	if err != nil || counts["users"] != m.Counts["users"] || counts["tokens"] != m.Counts["tokens"] {
-		return errNoBackup("its store does not hold what its manifest says", err)
+	return r.Reader.Read(p)
+}
+
+// orInterrupted is err, or that of an interruption, which explains it.
+func orInterrupted(ctx context.Context, err error) error {
+	if cause := interrupted(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
+}
+
+// interrupted is the error of work on the file that a signal ended before
+// anything was changed.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return &failure{code: exitFailure, err: ctx.Err(), what: "interrupted; nothing was changed"}
+}
+
+// explainCopy explains what kept a copy of the store from being written.
+func (a *app) explainCopy(err error) error {
+	if isFull(err) {
+		err = &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full", Cause: err}
+	}
+	var own *failure
+	if err == nil || errors.As(err, &own) {
+		return err
+	}
+	if errors.Is(err, db.ErrFull) || errors.Is(err, fs.ErrPermission) {
+		return a.explainStore(err)
+	}
+	return &failure{code: exitFailure, err: err, what: "the store in " + a.settings.Data + " was not replaced: " + plainPathError(err)}
+}
+
+// proveCopy opens the copy, walks all of it, and counts what is in it. One of
+// an older schema is proved on a copy of its own, because opening it brings it
+// up to date: the store that is put in place is the one of the backup.
+func (a *app) proveCopy(ctx context.Context, path string, m api.Manifest) error {
+	p := a.progress("checking", 0, countText)
+	defer p.end()
+	var o db.Options
+	if m.Schema < db.SchemaVersion {
+		o.Keep = func(context.Context, db.Schema) error { return nil } // it is the copy
+		own, err := duplicate(path)
+		if err != nil {
+			return a.explainCopy(err)
+		}
+		defer removeOld(filepath.Dir(own), filepath.Base(own), 0) // and what was kept beside it
+		path = own
+	}
+	counts, err := walkCopy(ctx, path, o)
+	switch {
+	case err != nil:
+		return err
+	case counts["users"] != m.Counts["users"] || counts["tokens"] != m.Counts["tokens"]:
+		return errNoBackup("its store does not hold what its manifest says", nil)
 	}
 	return nil
+}
+
+// walkCopy opens a copy of a store, reads every page and record of it, and
+// returns how much there is of what.
+func walkCopy(ctx context.Context, path string, o db.Options) (counts map[string]int64, err error) {
+	e, err := embedded.open(path, time.Second)
+	if err != nil {
+		return nil, errNoBackup("its store can't be opened", err)
+	}
+	defer e.Close()
+	store, err := db.Open(ctx, e, o)
+	switch {
+	case errors.Is(err, db.ErrNewer):
+		return nil, &failure{code: exitInvalid, err: err, what: "the backup is of a newer husk: " + err.Error()}
+	case err != nil:
+		return nil, errNoBackup("its store can't be opened", err)
+	}
+	var first error
+	problems := 0
+	err = walkWhole(ctx, store, func(problem error) {
+		if problems++; first == nil {
+			first = problem
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, errNoBackup("its store is damaged", err)
+	case problems > 0:
+		return nil, &failure{code: exitInvalid, err: first, what: fmt.Sprintf("the store in the backup is damaged, in %d place(s): %v", problems, first),
+			next: "nothing was changed; restore an older backup"}
+	}
+	return store.Counts(ctx)
+}
+
+// walkWhole reads all pages of a store's file and all its records.
+func walkWhole(ctx context.Context, store *db.Store, report func(error)) error {
+	if c, ok := store.Engine().(db.Checker); ok {
+		if err := c.Check(ctx, report); err != nil {
+			return err
+		}
+	}
+	_, err := store.Check(ctx, report)
+	return err
+}
+
+// duplicate copies a file beside itself.
+func duplicate(path string) (string, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-old-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		os.Remove(out.Name())
+	}
+	return out.Name(), err
 }
 
 // giveToOwner gives a file that root made to the owner of its folder, so that
@@ -144,18 +293,35 @@ func giveToOwner(f *os.File, dir string) error {
 	return nil
 }
 
-// swap puts the copy in the place of the store. The old store gets a second
-// name first, so that at every moment the first one leads to a whole file.
-func (a *app) swap(copied string) error {
-	kept := a.storePath() + ".before-restore"
-	if err := os.Remove(kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace the store kept before: %w", err)
+// swap puts the copy in the place of the store. The old store gets its second
+// name first, durably, so that at every moment, also after the power was cut,
+// the first one leads to a whole file and the old one is not lost.
+func (a *app) swap(copied string, absent bool) error {
+	path, dir := a.storePath(), filepath.Dir(a.storePath())
+	if absent {
+		// No lock kept others away: a rename would replace what a server made
+		// meanwhile.
+		if err := os.Link(copied, path); err != nil {
+			if _, there := os.Lstat(path); there == nil {
+				return &failure{code: exitConflict, err: err, what: "a store was made in " + a.settings.Data + " meanwhile", next: "nothing was changed; stop the server and try again"}
+			}
+			return err
+		}
+		return syncDir(dir)
 	}
-	if err := os.Link(a.storePath(), kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("keep the old store: %w", err)
+	aside := copied + "-kept"
+	if err := os.Link(path, aside); err != nil {
+		return err
 	}
-	if err := os.Rename(copied, a.storePath()); err != nil {
-		return fmt.Errorf("put the store in place: %w", err)
+	defer os.Remove(aside) // still there where both are names of one file: then a rename does nothing
+	if err := os.Rename(aside, path+".before-restore"); err != nil {
+		return err
 	}
-	return syncDir(filepath.Dir(a.storePath()))
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	if err := os.Rename(copied, path); err != nil {
+		return err
+	}
+	return syncDir(dir)
 }

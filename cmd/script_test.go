@@ -594,9 +594,10 @@ var incomparable = []struct {
 	{regexp.MustCompile(`[0-9a-f]{64}`), "<sum>"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "<time>"},
 	{regexp.MustCompile(`("expire_in": |"ends": )\d+`), "$1<time>"},
-	{regexp.MustCompile(`("uptime": |"size": )\d+`), "$1<number>"},
+	{regexp.MustCompile(`("uptime": |"size": |"free": )\d+`), "$1<number>"},
 	// An audit log tells the transports apart, and the first use of a remote
 	// credential is an entry, which comes when it comes.
+	{regexp.MustCompile(`(?m)^\{"seq":.*"action":"token.use".*\n`), ""},
 	{regexp.MustCompile(`("seq": ?|"entries": |"first": |"last": |"records": )\d+`), "$1<number>"},
 	{regexp.MustCompile(`("actor": ?|"actor_name": ?|"transport": ?|"address": ?|"request_id": ?)"[^"]*"`), "$1<who>"},
 	{regexp.MustCompile(`\d+ \(1 to \d+\)|(records: +)\d+`), "$1<number>"},

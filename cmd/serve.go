@@ -113,7 +113,11 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 		return err
 	}
 	defer watched.close()
-	server, err := newServer(watched.config(s.config(store, s.log.Logger)))
+	config := watched.config(s.config(store, s.log.Logger))
+	if config.Backups, err = s.backups(); err != nil {
+		return err
+	}
+	server, err := newServer(config)
 	if err != nil {
 		return err
 	}

@@ -73,9 +73,9 @@ type sessionReport struct {
 }
 
 func (a *app) sessionShow(ctx context.Context, s *session, id string) error {
-	h := &historian{Client: s.Client, now: time.Now()}
 	r := sessionReport{ID: id}
 	found, err := s.GetSession(ctx, id)
+	h := &historian{Client: s.Client, now: time.Now()} // behind the look: what it saw has happened
 	switch {
 	case gone(err):
 		r.why = h.goneSession(ctx, id)

@@ -44,6 +44,11 @@ type settings struct {
 	LogFormat      string
 	MetricsAddr    string
 	NotifyCommand  string
+
+	BackupDir        string
+	BackupEvery      time.Duration
+	BackupKeep       int
+	BackupRecipients []string
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
@@ -72,6 +77,10 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
+	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
+	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest regular backup may become, a minute at least")
+	f.Var(&countValue{14, 100_000}, "backup-keep", "how many regular backups are kept")
+	f.Var(&recipients{}, "backup-recipient", "age recipient (age1…) to which regular backups are encrypted; repeatable")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
 	f.Var(&formed{"auto", oneOf("text", "json", "auto")}, "log-format", "text, json, or auto: text on a terminal, json elsewhere")
@@ -225,6 +234,8 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
 	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
 	s.Tries.Account, s.Tries.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
+	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
+	s.BackupKeep = count(f, "backup-keep")
 	s.AuditEntries, errs[3] = f.GetInt64("audit-entries")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")

@@ -22,6 +22,8 @@ type engine struct {
 	open   func(path string, wait time.Duration) (db.Engine, error)
 	create func(path string, init func(db.Tx) error) error
 	holder func(path string) (pid int, name string, ok bool)
+	// lock locks the file, whatever is in it.
+	lock func(path string, wait time.Duration) (release func() error, err error)
 	// compact writes a copy without free pages.
 	compact func(ctx context.Context, e db.Engine, path string) error
 	// look takes the lock of a file that may be too damaged to be opened.
@@ -48,6 +50,7 @@ var embedded = engine{
 	},
 	create: bolt.Create,
 	holder: bolt.Holder,
+	lock:   bolt.Lock,
 	compact: func(ctx context.Context, e db.Engine, path string) error {
 		return bolt.Compact(ctx, e.(*bolt.Engine), path)
 	},
@@ -146,15 +149,25 @@ func keepName(path string) error {
 }
 
 // removeLeftovers removes the temporary files of commands that were killed:
-// whole copies of the store, some of them. What is younger than an hour may be
-// in use yet.
+// whole copies of the store, some of them. The lock of the store has to be
+// held: whoever makes such a file holds it, so none of them is in use.
 func (a *app) removeLeftovers() {
 	for _, kind := range []string{"backup", "compact", "repair", "restore", "schema"} {
-		found, _ := filepath.Glob(filepath.Join(a.settings.Data, ".husk-"+kind+"-*"))
-		for _, path := range found {
-			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > time.Hour {
-				os.Remove(path)
-			}
+		removeOld(a.settings.Data, ".husk-"+kind+"-", 0)
+	}
+}
+
+// removeOld removes the files of a folder whose names begin with prefix and
+// that nobody wrote to for so long. A failure is of no matter: the next one
+// tries again.
+func removeOld(dir, prefix string, age time.Duration) {
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() || !strings.HasPrefix(entry.Name(), prefix) {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && (age == 0 || time.Since(info.ModTime()) > age) {
+			os.Remove(filepath.Join(dir, entry.Name()))
 		}
 	}
 }

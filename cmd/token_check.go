@@ -139,7 +139,6 @@ func (r *tokenReport) try(ctx context.Context, s *session, secret string) error 
 
 // judge asks what a token is worth and why it is refused.
 func (r *tokenReport) judge(ctx context.Context, own *api.Client, secret string) error {
-	h := &historian{Client: own, now: time.Now()}
 	if r.Known == nil {
 		r.why = why{Reason: "the server refuses it", Hidden: "why: that is for its owner and for administrators to see, with --token-file"}
 		return nil
@@ -152,6 +151,7 @@ func (r *tokenReport) judge(ctx context.Context, own *api.Client, secret string)
 		}
 		*r.Known = err == nil // it may be gone since
 	}
+	h := &historian{Client: own, now: time.Now()} // behind the look: what it saw has happened
 	if !*r.Known {
 		r.why = h.goneToken(ctx, r.ID)
 		return nil

@@ -157,7 +157,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 	d := &door{app: a, creates: creates}
 	first, err := d.dial(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.close(ctx)) // interrupted, it may hold the store
 	}
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -61,3 +61,29 @@ func TestExplanationOfFoldedRequests(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 }
+
+func TestEntriesLeftOutOfAnExport(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\"seq\":1,x}\n{\"seq\":2,x}\n":                                       "",
+		"{\"seq\":700,x}\n{\"seq\":701,x}\n":                                   "",
+		"{\"seq\":1,x}\n{\"seq\":3,x}\n{\"seq\":9,x}\n":                        "2, 4 to 8",
+		"{\"seq\":18446744073709551614,x}\n{\"seq\":18446744073709551615,x}\n": "",
+		"": "",
+	} {
+		for step := 1; step < 40; step += 6 { // however it is cut
+			var out strings.Builder
+			l := &entryLines{out: &out}
+			for rest := text; rest != ""; {
+				n := min(step, len(rest))
+				if _, err := l.Write([]byte(rest[:n])); err != nil {
+					t.Fatal(err)
+				}
+				rest = rest[n:]
+			}
+			err := l.complete()
+			if out.String() != text || (err == nil) != (want == "") || (err != nil && !strings.HasSuffix(err.Error(), ": "+want)) {
+				t.Errorf("%q: %v, want %q", text, err, want)
+			}
+		}
+	}
+}

@@ -66,19 +66,12 @@ const (
 type auditHead struct {
 	Seq  uint64 `json:"seq"`
 	Hash string `json:"hash"` // hex SHA-256 of the newest entry's JSON
-
-	// Requests is the number of the first entry that can be found by its
-	// request; a log that was begun before there was that index has older ones.
-	Requests uint64 `json:"requests,omitempty"`
 }
 
 // next is the head once an entry of the hash is appended.
 func (h auditHead) next(sum [sha256.Size]byte) auditHead {
-	return auditHead{Seq: h.Seq + 1, Hash: hex.EncodeToString(sum[:]), Requests: cmp.Or(h.Requests, h.Seq+1)}
+	return auditHead{Seq: h.Seq + 1, Hash: hex.EncodeToString(sum[:])}
 }
-
-// findsRequest tells whether the entry of a number can be found by its request.
-func (h auditHead) findsRequest(seq uint64) bool { return h.Requests > 0 && seq >= h.Requests }
 
 // audit appends an entry about the transaction's actor to the log, in the same
 // transaction as the change that it tells of.

@@ -123,17 +123,11 @@ func (r *repair) mendAudit() error {
 	switch {
 	case head.Seq == 0 && next > 1:
 		note(&r.Made, "the end of the audit log, at entry %d: whether there were more is not known", next-1)
-		head.Seq, head.Hash = next-1, last
+		err = r.putJSON(metaBucket, metaHead, auditHead{Seq: next - 1, Hash: last})
 	case next <= head.Seq:
 		gap(auditGap{From: next, To: head.Seq, Hash: head.Hash})
 	}
-	if head.Seq > 0 {
-		head.Requests = 1 // the index was made anew, of all entries
-		if err := r.putJSON(metaBucket, metaHead, head); err != nil {
-			return err
-		}
-	}
-	return r.putGaps(gaps)
+	return errors.Join(err, r.putGaps(gaps))
 }
 
 // addGap adds a gap that is not known yet, in the place of those within it.

@@ -2,9 +2,9 @@ package db_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"husk/db"
 )
@@ -47,77 +47,62 @@ func TestAuditByRequest(t *testing.T) {
 	}
 }
 
-// A request is looked up, not searched for: a log of any length costs the same.
-func TestAuditByRequestReadsFew(t *testing.T) {
+// A request is looked up, not searched for, and of the newest entries no more is
+// read than is shown: a log of any length costs the same.
+func TestAuditReadsFew(t *testing.T) {
 	f := newStore(t)
 	f.ask("first")
 	for i := range 100 {
 		f.ask(fmt.Sprint("r-", i))
 	}
-	for id, want := range map[string]int{"first": 1, "absent": 0} {
+	for name, c := range map[string]struct {
+		query      db.AuditQuery
+		want, most int
+	}{
+		"the first request": {db.AuditQuery{RequestID: "first", Size: 10}, 1, 5},
+		"no request":        {db.AuditQuery{RequestID: "absent", Size: 10}, 0, 5},
+		"the newest":        {db.AuditQuery{Size: 20}, 20, 30},
+		"of a request":      {db.AuditQuery{RequestID: "r-7", Action: "user.unlock", Target: "user-1", Size: 10}, 1, 5},
+		"later than all":    {db.AuditQuery{Since: f.now().Add(2 * time.Hour), Size: 10}, 0, 5},
+	} {
 		counted := &countingEngine{Engine: f.engine}
 		store, err := db.Open(f.ctx, counted, db.Options{Now: f.now})
 		must(t, err)
 		counted.gets, counted.scanned = 0, 0
-		page, err := store.Audit(f.ctx, db.AuditQuery{RequestID: id, Size: 10})
+		page, err := store.Audit(f.ctx, c.query)
 		must(t, err)
-		if len(page.Items) != want || counted.gets > 5 || counted.scanned > 2 {
-			t.Errorf("%s: %d entries for %d reads and %d steps", id, len(page.Items), counted.gets, counted.scanned)
+		if len(page.Items) != c.want || counted.gets > c.most || counted.scanned > c.most {
+			t.Errorf("%s: %d entries for %d reads and %d steps", name, len(page.Items), counted.gets, counted.scanned)
 		}
 	}
 }
 
-// A log that was begun before requests were indexed is whole, goes on, and
-// finds what came since.
-func TestAuditBegunWithoutRequests(t *testing.T) {
+// A repair makes the index anew, with the requests of all entries.
+func TestRepairFindsRequests(t *testing.T) {
+	for name, spoil := range map[string]func(f *fixture){
+		"the end lost": func(f *fixture) { f.raw(func(tx db.Tx) error { return tx.Delete("meta", []byte("audit")) }) },
+		"sound":        func(*fixture) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newStore(t)
+			f.ask("before-1")
+			f.ask("before-2")
+			f.broken = true
+			spoil(f)
+			_, _, f.Store = f.repaired() // which checks it
+			for _, id := range []string{"before-1", "before-2"} {
+				if seqs, _ := f.ofRequest(id); len(seqs) != 1 {
+					t.Errorf("%s: found %v", id, seqs)
+				}
+			}
+		})
+	}
+}
+
+// A key of a request that is missing is told.
+func TestMissingRequestIsTold(t *testing.T) {
 	f := newStore(t)
-	f.ask("before-1")
-	f.ask("before-2")
-	f.raw(func(tx db.Tx) error {
-		var keys [][]byte
-		err := tx.Scan("audit.index", []byte("request\x00"), nil, false, func(key, _ []byte) bool { keys = append(keys, key); return true })
-		must(t, err)
-		if len(keys) != 2 {
-			t.Errorf("%d keys of requests, want 2", len(keys))
-		}
-		for _, key := range keys {
-			must(t, tx.Delete("audit.index", key))
-		}
-		name := []byte("audit")
-		sealed, err := tx.Get("meta", name)
-		must(t, err)
-		value, err := db.Unseal("meta", name, sealed)
-		must(t, err)
-		var head map[string]any
-		must(t, json.Unmarshal(value, &head))
-		delete(head, "requests")
-		value, err = json.Marshal(head)
-		must(t, err)
-		return tx.Put("meta", name, db.Seal("meta", name, value))
-	})
-	f.Store = f.reopened()
-	want := func(when string) {
-		t.Helper()
-		if faults := f.check(); len(faults) > 0 {
-			t.Errorf("%s: %v", when, faults)
-		}
-		if v, err := f.VerifyAudit(f.ctx, ""); err != nil || !v.OK {
-			t.Errorf("%s: %v %v", when, v.Problems, err)
-		}
-	}
-	want("as it was")
-	if seqs, _ := f.ofRequest("before-1"); len(seqs) != 0 {
-		t.Errorf("found %v without an index", seqs)
-	}
-	f.ask("since-1")
-	f.ask("since-2")
-	want("gone on with")
-	for _, id := range []string{"since-1", "since-2"} {
-		if seqs, _ := f.ofRequest(id); len(seqs) != 1 {
-			t.Errorf("%s: found %v", id, seqs)
-		}
-	}
-	// What is missing since is told.
+	f.ask("one")
 	f.broken = true
 	f.raw(func(tx db.Tx) error {
 		var last []byte
@@ -154,4 +139,39 @@ func (t *countingTx) Scan(bucket string, prefix, from []byte, reverse bool, f fu
 		t.engine.scanned++
 		return f(key, value)
 	})
+}
+
+// A clock that was wrong for a while takes no entry out of the answer for a
+// time: each is looked at by its own.
+func TestAuditUntilWithAWrongClock(t *testing.T) {
+	f := newTimedStore(t)
+	began := f.Now()
+	write := func(n int, each time.Duration) {
+		for range n {
+			f.clock.pass(each)
+			must(t, f.AuditUnlock(t.Context(), local, "user-1"))
+		}
+	}
+	write(20, time.Second)
+	f.clock.step(48 * time.Hour)
+	write(100, time.Second) // not long enough to be believed
+	f.clock.step(-48 * time.Hour)
+	write(60, time.Minute)
+	f.clock.pass(72 * time.Hour)
+	write(20, time.Second)
+	all, err := f.Audit(t.Context(), db.AuditQuery{Size: 1000})
+	must(t, err)
+	for hours := range 100 {
+		until := began.Add(time.Duration(hours) * time.Hour)
+		want := int64(0)
+		for _, e := range all.Items {
+			if e.Time.Before(until) {
+				want++
+			}
+		}
+		page, err := f.Audit(t.Context(), db.AuditQuery{Until: until, Size: 1000})
+		if err != nil || page.Total != want || int64(len(page.Items)) != want {
+			t.Errorf("before %d h: %d of %d entries, %v", hours, len(page.Items), want, err)
+		}
+	}
 }

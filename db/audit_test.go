@@ -222,3 +222,34 @@ func TestAuditChainIsChecked(t *testing.T) {
 		})
 	}
 }
+
+// What is read of an entry in a hurry is what reading all of it tells.
+func TestChainLink(t *testing.T) {
+	sum := strings.Repeat("0123456789abcdef", 4)
+	odd := db.Event{Seq: 12, ActorName: `","prev":"` + sum + `"}`, Target: "\u2028\\\"", Prev: sum}
+	text := func(e db.Event) string {
+		value, err := json.Marshal(&e)
+		must(t, err)
+		return string(value)
+	}
+	for value, ok := range map[string]bool{
+		text(db.Event{Seq: 1}): true, text(db.Event{Seq: 18446744073709551615, Prev: sum}): true, text(odd): true,
+		text(db.Event{Seq: 7, Prev: sum[1:]}): true, text(db.Event{Seq: 7, Prev: "é" + sum[2:]}): true,
+		strings.Replace(text(odd), `{"seq":12`, `{ "seq" : 12 `, 1): true,
+		strings.Replace(text(odd), `{"seq":12`, `{"seq":1.2`, 1):    false,
+		strings.Replace(text(odd), `{"seq":12`, `{"seq":-12`, 1):    false,
+		strings.Replace(text(odd), `"target":`, `"target"`, 1):      false,
+		strings.Replace(text(odd), `,"prev":"`, `,"prev":`, 1):      false,
+		`{"seq":3,"prev":"` + sum + `"}`:                            true,
+		`{"seq":,"prev":"` + sum + `"}`:                             false,
+		`{"prev":"` + sum + `","seq":3}`:                            true,
+		`"prev":"` + sum + `"}`:                                     false, "": false, "x": false, `{"seq":`: false, `{}`: true,
+	} {
+		var e db.Event
+		wantOK := json.Unmarshal([]byte(value), &e) == nil
+		seq, prev, got := db.ChainLink([]byte(value))
+		if wantOK != ok || got != ok || (ok && (seq != e.Seq || prev != e.Prev)) {
+			t.Errorf("%s: %d %q %t, want %d %q %t", value, seq, prev, got, e.Seq, e.Prev, ok)
+		}
+	}
+}

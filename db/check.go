@@ -27,6 +27,7 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 			func() error { return checkRecords(w, &keyRecords, nil) },
 			w.counters,
 			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
+			func() error { return w.each(estateBucket, func(_, _ []byte) {}) },
 			func() error { return w.orphans(tokenUseBucket, tokenRecords.bucket) },
 			func() error { return w.orphans(sessionUseBucket, sessionRecords.bucket) },
 			w.auditChain,
@@ -197,7 +198,7 @@ func (w *walk) auditChain() error {
 		w.records++
 		v.entry(key, sealed)
 		if e := w.auditEntry(key); e != nil {
-			entries += w.eventIndexed(e, head)
+			entries += w.eventIndexed(e)
 		}
 		return w.ctx.Err() == nil
 	})
@@ -220,10 +221,7 @@ func (w *walk) auditChain() error {
 
 // eventIndexed reports what is missing in the index of an entry, and tells how
 // many keys it should have there.
-func (w *walk) eventIndexed(e *Event, head auditHead) int {
-	if !head.findsRequest(e.Seq) {
-		e.RequestID = "" // as if it had none
-	}
+func (w *walk) eventIndexed(e *Event) int {
 	keys := auditIndexKeys(e)
 	for _, k := range keys {
 		if v, err := w.get(auditIndex, k); err != nil || string(v) != string(seqKey(e.Seq)) {

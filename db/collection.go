@@ -47,14 +47,17 @@ const everything = "*"
 // id. Scope and id hold no NUL, so a prefix of scope and kind is exact; the
 // scope comes first so that one owner's keys share a page.
 func indexKey(scope, kind string, sort []byte, id string) []byte {
-	k := indexPrefix(scope, kind)
+	k := appendPrefix(make([]byte, 0, len(scope)+len(kind)+len(sort)+len(id)+3), scope, kind)
 	k = append(k, sort...)
 	k = append(k, 0)
 	return append(k, id...)
 }
 
 func indexPrefix(scope, kind string) []byte {
-	k := make([]byte, 0, len(scope)+len(kind)+80)
+	return appendPrefix(make([]byte, 0, len(scope)+len(kind)+80), scope, kind)
+}
+
+func appendPrefix(k []byte, scope, kind string) []byte {
 	k = append(k, scope...)
 	k = append(k, 0)
 	k = append(k, kind...)

@@ -90,3 +90,16 @@ type EngineStats struct {
 	Commits      int   // commits in the life of the file
 	OldHeader    bool  // part of the header was damaged when it was opened: the last commit before may be missing
 }
+
+// FreeBytes are the bytes of the file that hold nothing: the next writes use
+// them, and only a compaction gives them back to the disk.
+func (s EngineStats) FreeBytes() int64 { return int64(s.FreePages+s.PendingPages) * int64(s.PageSize) }
+
+// compactFrom is from how many free bytes on a compaction is worth its while.
+const compactFrom = 32 << 20
+
+// WorthCompacting tells whether a compaction gives back so much that it is
+// worth a stop: half of the file, and not just a little.
+func (s EngineStats) WorthCompacting() bool {
+	return s.FreeBytes() >= compactFrom && s.FreeBytes()*2 >= s.Size
+}

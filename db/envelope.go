@@ -58,6 +58,14 @@ func damagedRecord(bucket string, key []byte) error {
 		Kind:   ErrDamaged,
 		Code:   "store_damaged",
 		Reason: "a record of the store is damaged; run 'husk check' and restore a backup",
-		Cause:  fmt.Errorf("record %q in bucket %q does not match its checksum", key, bucket),
+		Cause:  fmt.Errorf("%s does not match its checksum", placeText(bucket, key)),
 	}
+}
+
+// placeText names a record for people.
+func placeText(bucket string, key []byte) string {
+	if bucket == auditBucket && len(key) == 8 {
+		return fmt.Sprintf("audit entry %d", binary.BigEndian.Uint64(key))
+	}
+	return fmt.Sprintf("record %q in bucket %q", key, bucket)
 }

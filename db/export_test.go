@@ -20,6 +20,7 @@ var (
 	Within       = within
 	Later        = later
 	MaskAll      = maskAll
+	ChainLink    = chainLink
 	Unmarshal    = unmarshal
 )
 
@@ -219,11 +220,11 @@ func Bare(e Engine, now func() time.Time) *Store { return newStore(e, Options{No
 // Step is a migration for tests: what it does to the transaction that it is in.
 type Step func(put func(bucket, key, value string) error, get func(bucket, key string) (string, error)) error
 
-// SetMigrations has the newest schema be one more than there are steps, until
-// restore is called.
-func SetMigrations(steps ...Step) (restore func()) {
+// AddMigrations has the steps follow those that there are, until restore is
+// called.
+func AddMigrations(steps ...Step) (restore func()) {
 	before := migrations
-	migrations = nil
+	migrations = slices.Clip(migrations)
 	for i, step := range steps {
 		migrations = append(migrations, migration{needs: "0." + string(rune('2'+i)) + ".0", run: func(t *txn) error {
 			return step(

@@ -279,11 +279,12 @@ func (c *collection[T]) candidates(t *txn, l listing) (ids []string, capped bool
 }
 
 // withWord returns up to most ids of records with a word that begins so, and
-// whether there are more.
+// whether there are more. Of those with one word the newest come first where
+// the index has them by time.
 func (c *collection[T]) withWord(t *txn, scope, word string, most int) (ids []string, more bool, err error) {
 	prefix := append(indexPrefix(scope, byWord), word...)
 	seen := map[string]bool{}
-	err = t.scan(c.indexBucket(), prefix, nil, false, func(_, value []byte) bool {
+	err = t.scan(c.indexBucket(), prefix, nil, true, func(_, value []byte) bool {
 		if id := string(value); !seen[id] {
 			if len(ids) == most {
 				more = true

@@ -9,7 +9,7 @@ import (
 // store keeps. A change that an older husk could not read, or that leaves what
 // an older one wrote in another form, is a new schema: one more step below,
 // and one more file in cmd/testdata/schema.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // firstNeeds is the least husk that reads schema 1.
 const firstNeeds = "0.1.0"
@@ -24,7 +24,9 @@ type migration struct {
 // one Update, which may run again. A step reads and writes the records in the
 // form that they have at its schema, with types of its own where a later
 // change has altered those of this package.
-var migrations []migration
+var migrations = []migration{
+	{needs: "0.1.0", run: toSchema2},
+}
 
 func newestSchema() int { return 1 + len(migrations) }
 

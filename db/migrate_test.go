@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -56,18 +57,18 @@ func TestUpgrade(t *testing.T) {
 		before, err := get("migrated", "first")
 		return errors.Join(err, put("migrated", "second", before+" and 2"))
 	}
-	defer db.SetMigrations(writes("first", "1"), second)()
+	defer db.AddMigrations(writes("first", "1"), second)()
 	var copies kept
 	s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: copies.keep})
 	must(t, err)
-	if !slices.Equal(copies.of, []int{1}) {
-		t.Errorf("copies were kept of %v, want one of schema 1", copies.of)
+	if !slices.Equal(copies.of, []int{db.SchemaVersion}) {
+		t.Errorf("copies were kept of %v, want one of schema %d", copies.of, db.SchemaVersion)
 	}
 	if first, second := migrated(f, "first"), migrated(f, "second"); first != "1" || second != "1 and 2" {
 		t.Errorf("the steps wrote %q and %q", first, second)
 	}
 	schema, err := s.Schema(f.ctx)
-	if err != nil || schema.Version != 3 || schema.Needs != "0.3.0" || schema.Created.IsZero() {
+	if err != nil || schema.Version != db.SchemaVersion+2 || schema.Needs != "0.3.0" || schema.Created.IsZero() {
 		t.Errorf("%+v, %v", schema, err)
 	}
 	for what, err := range map[string]error{
@@ -80,7 +81,7 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	page, err := s.Audit(f.ctx, db.AuditQuery{Size: 1})
-	if err != nil || len(page.Items) != 1 || page.Items[0].Action != "store.upgrade" || page.Items[0].Target != "schema 1 to 3" || page.Items[0].Actor != db.LocalActor {
+	if err != nil || len(page.Items) != 1 || page.Items[0].Action != "store.upgrade" || page.Items[0].Target != fmt.Sprintf("schema %d to %d", db.SchemaVersion, db.SchemaVersion+2) || page.Items[0].Actor != db.LocalActor {
 		t.Errorf("the newest audit entry is %+v, %v", page.Items, err)
 	}
 	// It is upgraded once.
@@ -109,7 +110,7 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, _, _, _ := filled(t)
-			restore := db.SetMigrations(c.steps...)
+			restore := db.AddMigrations(c.steps...)
 			defer restore()
 			_, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: c.copies.keep})
 			if want := errors.Join(c.copies.err, broken); !errors.Is(err, broken) && !errors.Is(err, db.ErrFull) {
@@ -123,7 +124,7 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 			}
 			restore()
 			s := f.reopened()
-			if schema, err := s.Schema(f.ctx); err != nil || schema.Version != 1 {
+			if schema, err := s.Schema(f.ctx); err != nil || schema.Version != db.SchemaVersion {
 				t.Errorf("%+v, %v", schema, err)
 			}
 		})
@@ -133,10 +134,10 @@ func TestFailedUpgradeChangesNothing(t *testing.T) {
 // Without a way to keep a copy an older store is looked at and not changed.
 func TestOlderIsOnlyLookedAt(t *testing.T) {
 	f, u, _, _ := filled(t)
-	defer db.SetMigrations(writes("first", "1"))()
+	defer db.AddMigrations(writes("first", "1"))()
 	s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now})
 	must(t, err)
-	if schema, err := s.Schema(f.ctx); err != nil || schema.Version != 1 {
+	if schema, err := s.Schema(f.ctx); err != nil || schema.Version != db.SchemaVersion {
 		t.Errorf("%+v, %v", schema, err)
 	}
 	if counts, err := s.Counts(f.ctx); err != nil || counts["tokens"] != 1 {
@@ -160,13 +161,13 @@ func TestOlderIsOnlyLookedAt(t *testing.T) {
 // A newer file tells which husk is needed, where it knows.
 func TestNewerTellsWhatIsNeeded(t *testing.T) {
 	f, _, _, _ := filled(t)
-	restore := db.SetMigrations(writes("first", "1"), writes("second", "2"))
+	restore := db.AddMigrations(writes("first", "1"), writes("second", "2"))
 	_, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: new(kept).keep})
 	must(t, err)
 	restore()
 	copies := new(kept)
 	_, err = db.Open(f.ctx, f.engine, db.Options{Keep: copies.keep})
-	if !errors.Is(err, db.ErrNewer) || !strings.Contains(err.Error(), "husk 0.3.0 or a later one is needed: its schema is 3, this husk knows 1") {
+	if !errors.Is(err, db.ErrNewer) || !strings.Contains(err.Error(), fmt.Sprintf("husk 0.3.0 or a later one is needed: its schema is %d, this husk knows %d", db.SchemaVersion+2, db.SchemaVersion)) {
 		t.Errorf("Open = %v", err)
 	}
 	if len(copies.of) > 0 {

@@ -209,7 +209,7 @@ func (r *repair) takeOver(bucket string, key, sealed, value []byte) {
 	case string(before) == string(sealed):
 		return // met twice
 	case before != nil:
-		r.setAside(bucket, key, sealed, fmt.Errorf("record %q in bucket %q is there twice, with another content", key, bucket))
+		r.setAside(bucket, key, sealed, fmt.Errorf("%s is there twice, with another content", placeText(bucket, key)))
 		return
 	case take == nil:
 		r.setAside(bucket, key, sealed, fmt.Errorf("bucket %q is not known", bucket))

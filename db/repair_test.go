@@ -151,7 +151,9 @@ func TestRepairSetsAside(t *testing.T) {
 		}
 	}
 	f, u, k, actor := filled(t)
-	other := f.mint(local, db.NewToken{Name: "other"})
+	asked := *local
+	asked.RequestID = "0123-4" // as every request has one
+	other := f.mint(&asked, db.NewToken{Name: "other"})
 	f.broken = true
 	for name, c := range map[string]struct {
 		bucket, key string
@@ -164,7 +166,7 @@ func TestRepairSetsAside(t *testing.T) {
 		"a session":       {"session", actor.Session.ID, "session " + actor.Session.ID, "", 1},
 		"a built-in role": {"role", "admin", "role admin", "the built-in role admin", 1},
 		"the use":         {"token.use", k.ID, "", "", 1},
-		"the schema":      {"meta", "schema", "", "the schema, taken for 1", 1},
+		"the schema":      {"meta", "schema", "", "the schema, taken for 2", 1},
 		"the secret":      {"meta", "secret", "", "the store's own secret", 1},
 		"the signing key": {"key", f.keys("key")[0], "", "a signing key", 1},
 		"the clock":       {"meta", "clock", "", "", 1},
@@ -201,6 +203,12 @@ func TestRepairSetsAside(t *testing.T) {
 			}
 			if v, err := s.VerifyAudit(f.ctx, ""); err != nil || !v.OK {
 				t.Errorf("the audit log: %+v, %v", v, err)
+			}
+			if page, err := s.Audit(f.ctx, db.AuditQuery{RequestID: asked.RequestID, Size: 9}); err != nil || len(page.Items) != 1 {
+				t.Errorf("what a request did: %+v, %v", page, err)
+			}
+			if single, err := s.User(f.ctx, db.SingleUser); err != nil || single.Disabled != (c.key == db.SingleUser) {
+				t.Errorf("the single user: %+v, %v", single, err)
 			}
 			if _, err := s.CreateUser(f.ctx, local, db.NewUser{Email: "new@example.com"}); err != nil {
 				t.Errorf("a new user: %v", err)
@@ -240,40 +248,30 @@ func TestRepairedAuditLog(t *testing.T) {
 		t.Errorf("%d entries are counted, %d are listed, %v", page.Total, len(page.Items), err)
 	}
 	raw := func(change func(tx db.Tx) error) { must(t, s.Engine().Update(f.ctx, change)) }
+	var before [][3]string
+	raw(func(tx db.Tx) (err error) { before, err = allOf(tx, "audit", "meta"); return err })
 	for name, change := range map[string]func(tx db.Tx) error{
 		"an entry behind it gone": func(tx db.Tx) error { return tx.Delete("audit", seq(6)) },
 		"one at its edge gone":    func(tx db.Tx) error { return tx.Delete("audit", seq(5)) },
 		"the record of it gone":   func(tx db.Tx) error { return tx.Delete("meta", []byte("audit.gaps")) },
 		"the record of it forged": func(tx db.Tx) error {
-			text := []byte(`[{"from":3,"to":4,"hash":"","mac":"AAAA"}]`)
-			return tx.Put("meta", []byte("audit.gaps"), db.Seal("meta", []byte("audit.gaps"), text))
+			key := []byte("audit.gaps")
+			sealed, err := tx.Get("meta", key)
+			must(t, err)
+			text, err := db.Unseal("meta", key, sealed)
+			must(t, err)
+			var gaps []map[string]any
+			must(t, json.Unmarshal(text, &gaps))
+			gaps[0]["mac"] = gaps[1]["mac"]
+			text, err = json.Marshal(gaps)
+			return errors.Join(err, tx.Put("meta", key, db.Seal("meta", key, text)))
 		},
 	} {
-		var before [][2][]byte
-		raw(func(tx db.Tx) error {
-			before = nil
-			for _, bucket := range []string{"audit", "meta"} {
-				if err := tx.Scan(bucket, nil, nil, false, func(k, v []byte) bool {
-					before = append(before, [2][]byte{append([]byte(bucket+"/"), k...), v})
-					return true
-				}); err != nil {
-					return err
-				}
-			}
-			return change(tx)
-		})
+		raw(func(tx db.Tx) error { return change(tx) })
 		if v, err := s.VerifyAudit(f.ctx, ""); err != nil || v.OK {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
-		raw(func(tx db.Tx) error {
-			for _, kv := range before {
-				bucket, key, _ := bytes.Cut(kv[0], []byte("/"))
-				if err := tx.Put(string(bucket), key, kv[1]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		raw(func(tx db.Tx) error { return putAll(tx, before) })
 	}
 	// Retention goes over a gap.
 	f.advance(48 * time.Hour)
@@ -283,6 +281,24 @@ func TestRepairedAuditLog(t *testing.T) {
 	if v, err := s.VerifyAudit(f.ctx, ""); err != nil || !v.OK {
 		t.Errorf("after retention: %+v, %v", v, err)
 	}
+}
+
+// allOf returns what is in buckets, putAll puts it back.
+func allOf(tx db.Tx, buckets ...string) (all [][3]string, err error) {
+	for _, bucket := range buckets {
+		err = errors.Join(err, tx.Scan(bucket, nil, nil, false, func(k, v []byte) bool {
+			all = append(all, [3]string{bucket, string(k), string(v)})
+			return true
+		}))
+	}
+	return all, err
+}
+
+func putAll(tx db.Tx, all [][3]string) (err error) {
+	for _, r := range all {
+		err = errors.Join(err, tx.Put(r[0], []byte(r[1]), []byte(r[2])))
+	}
+	return err
 }
 
 func seq(n uint64) []byte {
@@ -332,7 +348,7 @@ func TestRepairRefusesOtherSchemas(t *testing.T) {
 		}
 	}
 	f, _, _, _ := filled(t)
-	defer db.SetMigrations(writes("first", "1"))()
+	defer db.AddMigrations(writes("first", "1"))()
 	f.broken = true
 	walk := func(record func(bucket string, key, sealed []byte), _ func(error)) error {
 		return f.engine.View(f.ctx, func(tx db.Tx) error {

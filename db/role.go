@@ -282,20 +282,20 @@ func (s *Store) DeleteRole(ctx context.Context, actor *Actor, name string) error
 // refuseUsed answers who has a role, where somebody does.
 func (t *txn) refuseUsed(name string) error {
 	const named = 5
-	ids, err := t.owned(userRecords.indexBucket(), roleScope(name), named+1)
-	if err != nil || len(ids) == 0 {
+	holders, err := t.owned(userRecords.indexBucket(), roleScope(name), named+1)
+	if err != nil || len(holders) == 0 {
 		return err
 	}
 	var users []string
-	for _, id := range ids[:min(len(ids), named)] {
-		u, err := userRecords.get(t, id)
+	for _, holder := range holders[:min(len(holders), named)] {
+		u, err := userRecords.get(t, holder.id)
 		if err != nil {
 			return err
 		}
 		users = append(users, u.Username())
 	}
 	who := strings.Join(users, ", ")
-	if len(ids) > named {
+	if len(holders) > named {
 		who += " and others"
 	}
 	return fail(ErrConflict, "role_in_use", "the role is in use by "+who+"; take it from them first")

@@ -178,24 +178,17 @@ func (s *Store) Sessions(ctx context.Context, q ListQuery) (page Page[Session], 
 
 // endSessions ends all sessions of a user but one, and tells how many.
 func (t *txn) endSessions(user, keep string) (n int, err error) {
-	var ids []string
-	err = t.scan(sessionRecords.indexBucket(), indexPrefix(user, byCreated), nil, false, func(_, id []byte) bool {
+	var others []indexed
+	err = t.scan(sessionRecords.indexBucket(), indexPrefix(user, byCreated), nil, false, func(key, id []byte) bool {
 		if string(id) != keep {
-			ids = append(ids, string(id))
+			others = append(others, indexed{key, string(id)})
 		}
 		return true
 	})
-	for _, id := range ids {
-		if err != nil {
-			return n, err
-		}
-		var r *Session
-		if r, err = sessionRecords.get(t, id); err == nil {
-			err = t.removeSession(r)
-			n++
-		}
+	if err != nil {
+		return 0, err
 	}
-	return n, err
+	return len(others), t.removeSessions(others)
 }
 
 // removeSession removes the record and what is known of its use.

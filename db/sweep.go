@@ -52,25 +52,48 @@ func (s *Store) sweepOnce(t *txn) (removed int, err error) {
 func (t *txn) sweepSessions() (removed int, err error) {
 	prefix := indexPrefix(everything, byExpiry)
 	end := append(bytes.Clone(prefix), timeKey(t.now)...)
-	var ids []string
+	var ended []indexed
 	err = t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
-		if bytes.Compare(key, end) >= 0 || len(ids) == sweepStep {
+		if bytes.Compare(key, end) >= 0 || len(ended) == sweepStep {
 			return false
 		}
-		ids = append(ids, string(id))
+		ended = append(ended, indexed{key, string(id)})
 		return true
 	})
 	if err != nil {
 		return 0, err
 	}
-	return len(ids), t.removeSessions(ids)
+	return len(ended), t.removeSessions(ended)
 }
 
-func (t *txn) removeSessions(ids []string) error {
-	for _, id := range ids {
-		r, err := sessionRecords.get(t, id)
-		if err == nil {
-			err = t.removeSession(r)
+// indexed is an entry of an index: its key, and the id of the record that it
+// leads to.
+type indexed struct {
+	key []byte
+	id  string
+}
+
+func (t *txn) removeSessions(entries []indexed) error {
+	return removeAll(t, &sessionRecords, sessionUseBucket, entries, t.removeSession)
+}
+
+func (t *txn) removeTokens(entries []indexed) error {
+	return removeAll(t, &tokenRecords, tokenUseBucket, entries, t.removeToken)
+}
+
+// removeAll removes the records that entries of an index lead to. One that is
+// damaged must not keep a password from being changed or the others from being
+// removed: it goes as it stands, with the entry that led to it. What is left of
+// it in other indexes and in counters is for a repair; a check tells of it.
+func removeAll[T any](t *txn, c *collection[T], use string, entries []indexed, remove func(*T) error) error {
+	for _, e := range entries {
+		r, err := c.get(t, e.id)
+		switch {
+		case err == nil:
+			err = remove(r)
+		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound):
+			t.changed(c.bucket, e.id)
+			err = errors.Join(t.Delete(c.bucket, []byte(e.id)), t.Delete(use, []byte(e.id)), t.Delete(c.indexBucket(), e.key))
 		}
 		if err != nil {
 			return err
@@ -121,17 +144,8 @@ func (t *txn) sweepEstate(user string, room int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := t.removeSessions(sessions); err != nil {
+	if err := errors.Join(t.removeSessions(sessions), t.removeTokens(tokens)); err != nil {
 		return 0, err
-	}
-	for _, id := range tokens {
-		k, err := tokenRecords.get(t, id)
-		if err == nil {
-			err = t.removeToken(k)
-		}
-		if err != nil {
-			return 0, err
-		}
 	}
 	n := len(sessions) + len(tokens)
 	if n < room {
@@ -140,26 +154,26 @@ func (t *txn) sweepEstate(user string, room int) (int, error) {
 	return n, err
 }
 
-// owned returns up to most ids of what stands under an owner in an index.
-func (t *txn) owned(index, owner string, most int) (ids []string, err error) {
+// owned returns up to most entries of what stands under an owner in an index.
+func (t *txn) owned(index, owner string, most int) (entries []indexed, err error) {
 	if most <= 0 {
 		return nil, nil
 	}
-	err = t.scan(index, indexPrefix(owner, byCreated), nil, false, func(_, id []byte) bool {
-		ids = append(ids, string(id))
-		return len(ids) < most
+	err = t.scan(index, indexPrefix(owner, byCreated), nil, false, func(key, id []byte) bool {
+		entries = append(entries, indexed{key, string(id)})
+		return len(entries) < most
 	})
-	return ids, err
+	return entries, err
 }
 
 // endAllSessions ends every session there is.
 func (t *txn) endAllSessions() error {
 	for {
-		ids, err := t.owned(sessionRecords.indexBucket(), everything, sweepStep)
-		if err != nil || len(ids) == 0 {
+		entries, err := t.owned(sessionRecords.indexBucket(), everything, sweepStep)
+		if err != nil || len(entries) == 0 {
 			return err
 		}
-		if err := t.removeSessions(ids); err != nil {
+		if err := t.removeSessions(entries); err != nil {
 			return err
 		}
 	}

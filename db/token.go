@@ -77,19 +77,27 @@ var tokenRecords = collection[Token]{
 	bucket: "token",
 	id:     func(k *Token) string { return k.ID },
 	index: func(k *Token) [][]byte {
-		var keys [][]byte
+		created, expiry, name, words := timeKey(k.Created), expiryKey(k.Expires), textKey(k.Name), words(k.Name)
+		keys := make([][]byte, 0, 2*(3+len(words)))
 		for _, scope := range []string{k.Owner, everything} {
 			keys = append(keys,
-				indexKey(scope, byCreated, timeKey(k.Created), k.ID),
-				indexKey(scope, byExpiry, expiryKey(k.Expires), k.ID),
-				indexKey(scope, byName, textKey(k.Name), k.ID))
-			for _, w := range words(k.Name) {
-				keys = append(keys, indexKey(scope, byWord, []byte(w), k.ID))
+				indexKey(scope, byCreated, created, k.ID),
+				indexKey(scope, byExpiry, expiry, k.ID),
+				indexKey(scope, byName, name, k.ID))
+			for _, w := range words {
+				keys = append(keys, indexKey(scope, byWord, wordKey(w, k.Created), k.ID))
 			}
 		}
 		return keys
 	},
 	count: func(k *Token) []string { return []string{"token", tokensOf(k.Owner)} },
+}
+
+// wordKey sorts what has a word by when it was made: what is made now stands
+// beside what was made just before, on pages that the commit writes anyway. By
+// the id alone, which is random, each word of each token would be on another.
+func wordKey(word string, created time.Time) []byte {
+	return append(append([]byte(word), 0), timeKey(created)...)
 }
 
 func tokensOf(owner string) string { return counterName("token", "owner", owner) }

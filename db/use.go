@@ -3,6 +3,7 @@ package db
 import (
 	"cmp"
 	"context"
+	"errors"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -291,7 +292,11 @@ func (t *txn) putUse(k useKey, u Use) error {
 		return err
 	}
 	var before Use
-	if _, err := t.getJSON(k.bucket, k.id, &before); err != nil {
+	_, err = t.getJSON(k.bucket, k.id, &before)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		before = Use{} // written anew: it must not keep the others from being written
+	case err != nil:
 		return err
 	}
 	if u.Old.IsZero() {
@@ -312,12 +317,15 @@ func (t *txn) putUse(k useKey, u Use) error {
 // auditNewAddress tells that a token was used from an address that it was not
 // used from lately.
 func (t *txn) auditNewAddress(id, address string, at time.Time) error {
+	e := Event{Time: at, Transport: TransportHTTP, Address: address, Action: "token.use", Target: id}
 	k, err := tokenRecords.get(t, id)
-	if err != nil {
+	switch {
+	case err == nil:
+		e.Actor = k.Owner
+	case !errors.Is(err, ErrDamaged): // of a damaged one nobody knows whose it was
 		return err
 	}
-	e := Event{Time: at, Actor: k.Owner, Transport: TransportHTTP, Address: address, Action: "token.use", Target: id}
-	if owner, err := userRecords.get(t, k.Owner); err == nil {
+	if owner, err := userRecords.get(t, e.Actor); err == nil {
 		e.ActorName = owner.Username()
 	}
 	return t.append(e)

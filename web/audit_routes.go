@@ -128,6 +128,8 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
+	engine := s.Store.Stats().Engine
+	report.Size, report.Free, report.Compact = engine.Size, engine.FreeBytes(), engine.WorthCompacting()
 	report.Records, report.OK = n, len(report.Problems) == 0
 	s.did(actor, "store checked", "records", n, "problems", len(report.Problems))
 	return write(c, report)
@@ -136,6 +138,9 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 // checkStore checks pages and records. Where pages are so damaged that the
 // records can't be walked, those that can be reached are looked at one by one.
 func (s *Server) checkStore(ctx context.Context, note func(error)) (records int, err error) {
+	if s.Store.Stats().Engine.OldHeader {
+		note(errors.New(headerText))
+	}
 	if engine, ok := s.Store.Engine().(db.Checker); ok {
 		if err := engine.Check(ctx, note); errors.Is(err, db.ErrDamaged) {
 			note(err)

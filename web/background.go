@@ -6,11 +6,12 @@ import (
 )
 
 // Run does the work in the background until ctx ends: it writes down when
-// credentials were last used, removes what has ended, and tells what needs
-// attention. It returns when the last use is written, and the time, behind
-// which no clock that is set back will lead.
+// credentials were last used, removes what has ended, makes regular backups,
+// and tells what needs attention. It returns when the last use is written, and
+// the time, behind which no clock that is set back will lead.
 func (s *Server) Run(ctx context.Context) {
 	defer s.startWatch(ctx)()
+	defer s.startBackups(ctx)()
 	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
 	defer flush.Stop()
 	defer sweep.Stop()

@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,27 +21,42 @@ import (
 	"husk/web/api"
 )
 
+// maxCopies is how many copies of the store, for those who asked for a backup,
+// are on the disk at once; a receiver that is slow keeps one.
+const maxCopies = 4
+
+// stallTimeout is how long a receiver of a backup may take no byte.
+const stallTimeout = time.Minute
+
 // backup streams a tar of manifest.json and husk.db. The snapshot is first
 // copied to a local file: its read transaction lasts as long as that copy,
 // never as long as the receiver takes, and the copy is proved by opening it
 // before the first byte leaves.
 func (s *Server) backup(c echo.Context, actor *db.Actor) error {
-	ctx := c.Request().Context()
-	copied, err := s.snapshot(ctx)
+	if s.copies.Add(1) > maxCopies {
+		s.copies.Add(-1)
+		return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: "too many backups are under way; try again when one has ended", retryAfter: 10 * time.Second}
+	}
+	defer s.copies.Add(-1)
+	copied, manifest, err := s.provedCopy(c.Request().Context(), false)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(copied.Name())
 	defer copied.Close()
-	manifest, err := s.prove(ctx, copied)
+	header, err := manifestText(manifest)
 	if err != nil {
 		return err
 	}
 	s.did(actor, "backup", "bytes", manifest.Size, "sha256", manifest.SHA256)
-	c.Response().Header().Set("Content-Type", "application/x-tar")
+	h := c.Response().Header()
+	h.Set("Content-Type", "application/x-tar")
+	if manifest.Size < 1<<33 { // a larger one has a longer header
+		h.Set("Content-Length", strconv.FormatInt(tarSize(int64(len(header)), manifest.Size), 10))
+	}
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
-	return writeBackup(c.Response(), manifest, copied)
+	out := &patientWriter{w: c.Response(), control: http.NewResponseController(c.Response()), patience: s.stallTimeout}
+	return writeBackup(out, header, manifest, copied)
 }
 
 // unlimited lifts the time limits of a route that streams.
@@ -50,7 +67,36 @@ func unlimited(c echo.Context) {
 	_ = control.SetWriteDeadline(time.Time{})
 }
 
-// snapshot copies the store into a file of its own in the data folder.
+// patientWriter gives up a receiver that takes nothing any more; one that is
+// slow may take as long as it takes.
+type patientWriter struct {
+	w        io.Writer
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+func (p *patientWriter) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(p.patience))
+	return p.w.Write(b)
+}
+
+// provedCopy makes a copy of the store and tells what is in it; thoroughly, it
+// reads all of it. The copy has no name any more: however the process ends,
+// nothing is left.
+func (s *Server) provedCopy(ctx context.Context, thoroughly bool) (f *os.File, m api.Manifest, err error) {
+	if f, err = s.snapshot(ctx); err != nil {
+		return nil, m, err
+	}
+	m, err = s.prove(ctx, f, thoroughly)
+	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+		f.Close()
+		return nil, m, err
+	}
+	return f, m, nil
+}
+
+// snapshot copies the store into a file of its own in the data folder. It is
+// read at once and then gone, and is not synced.
 func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	backuper, ok := s.Store.Engine().(db.Backuper)
 	if !ok {
@@ -58,25 +104,30 @@ func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	}
 	f, err = os.CreateTemp(s.Dir, ".husk-backup-*")
 	if err != nil {
-		return nil, fmt.Errorf("make a file for the backup: %w", err)
+		return nil, fmt.Errorf("make a file for the backup: %w", diskError(err))
 	}
 	err = f.Chmod(0o600) // whatever the umask
 	if err == nil {
 		err = backuper.Backup(ctx, f)
 	}
-	if err == nil {
-		err = f.Sync()
-	}
 	if err != nil {
 		f.Close()
 		os.Remove(f.Name())
-		return nil, fmt.Errorf("copy the store: %w", err)
+		return nil, fmt.Errorf("copy the store: %w", diskError(err))
 	}
 	return f, nil
 }
 
+// diskError gives the error of a full disk its kind.
+func diskError(err error) error {
+	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, db.ErrFull) {
+		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full, or a quota is used up: there is no room for a copy of the store; free some space and try again", Cause: err}
+	}
+	return err
+}
+
 // prove opens the copy as a store and tells what is in it.
-func (s *Server) prove(ctx context.Context, f *os.File) (m api.Manifest, err error) {
+func (s *Server) prove(ctx context.Context, f *os.File, thoroughly bool) (m api.Manifest, err error) {
 	engine, err := s.OpenCopy(f.Name())
 	if err != nil {
 		return m, fmt.Errorf("open the copy: %w", err)
@@ -85,6 +136,11 @@ func (s *Server) prove(ctx context.Context, f *os.File) (m api.Manifest, err err
 	store, err := db.Open(ctx, engine, db.Options{})
 	if err != nil {
 		return m, fmt.Errorf("open the copy: %w", err)
+	}
+	if thoroughly {
+		if err := walkCopy(ctx, store); err != nil {
+			return m, err
+		}
 	}
 	m = api.Manifest{Version: s.Version, Created: s.Store.Now().Truncate(time.Second)}
 	schema, err := store.Schema(ctx)
@@ -108,12 +164,38 @@ func sum(f *os.File) (size int64, hash string, err error) {
 	return size, hex.EncodeToString(h.Sum(nil)), err
 }
 
-func writeBackup(w io.Writer, m api.Manifest, f *os.File) error {
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
+// walkCopy reads every page and record of a copy. A backup of a damaged store
+// is none.
+func walkCopy(ctx context.Context, store *db.Store) error {
+	var first error
+	report := func(err error) {
+		if first == nil {
+			first = fmt.Errorf("%w: %w", db.ErrDamaged, err)
+		}
 	}
-	text = append(text, '\n')
+	if c, ok := store.Engine().(db.Checker); ok {
+		if err := c.Check(ctx, report); err != nil {
+			return err
+		}
+	}
+	_, err := store.Check(ctx, report)
+	return errors.Join(err, first)
+}
+
+func manifestText(m api.Manifest) ([]byte, error) {
+	text, err := json.MarshalIndent(m, "", "  ")
+	return append(text, '\n'), err
+}
+
+// tarSize is the size of the tar of two files of such sizes: a header each,
+// whole blocks, two empty ones at the end.
+func tarSize(manifest, store int64) int64 {
+	const block = 512
+	blocks := func(n int64) int64 { return (n + block - 1) / block }
+	return block * (1 + blocks(manifest) + 1 + blocks(store) + 2)
+}
+
+func writeBackup(w io.Writer, text []byte, m api.Manifest, f *os.File) error {
 	out := tar.NewWriter(w)
 	if err := out.WriteHeader(&tar.Header{Name: api.BackupManifest, Mode: 0o600, Size: int64(len(text)), ModTime: m.Created}); err != nil {
 		return err

@@ -179,11 +179,11 @@ func benchSession(b *testing.B, store *db.Store) string {
 
 var benchActor = &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}
 
-// BenchmarkBackup measures a backup as a client gets it: copied, proved, hashed
+// BenchmarkBackupSpeed measures a backup as a client gets it: copied, proved, hashed
 // and sent. And the copy alone, which is how long the snapshot is held.
 //
-//	go test ./web -run '^$' -bench 'Backup$' -benchtime 5x
-func BenchmarkBackup(b *testing.B) {
+//	go test ./web -run '^$' -bench BackupSpeed -benchtime 5x
+func BenchmarkBackupSpeed(b *testing.B) {
 	s, dir := backupServer(b)
 	addr := listenBench(b, s.HTTPServer())
 	secret, id := token.New()

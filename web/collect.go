@@ -36,6 +36,13 @@ var (
 	descCert     = describe("certificate_expiry_timestamp_seconds", "When the TLS certificate that is served ends, in Unix time.")
 	descClock    = describe("clock_behind_seconds", "By how much the machine's clock is behind the latest time that was seen; 0 is well.")
 
+	descBackupPeriod = describe("backup_period_seconds", "How old the newest regular backup may become; another one is then made.")
+	descBackupNewest = describe("backup_last_success_timestamp_seconds", "When the newest regular backup was made, in Unix time; 0 where there is none.")
+	descBackupSize   = describe("backup_last_size_bytes", "Size of the last regular backup that was made since the start.")
+	descBackupTime   = describe("backup_last_duration_seconds", "How long it took.")
+	descBackupKept   = describe("backups_kept", "Regular backups that are there.")
+	descBackupRuns   = describe("backup_runs_total", "Regular backups since the start, by result.", "result")
+
 	descStoreUp      = describe("store_up", "1 while the store can be read, else 0.")
 	descStoreSize    = describe("store_size_bytes", "Size of the store's file.")
 	descPageSize     = describe("store_page_size_bytes", "Size of a page of the store's file.")
@@ -43,6 +50,7 @@ var (
 	descCommits      = describe("store_commits_total", "Commits in the life of the store's file; one commit may hold many changes.")
 	descUpdates      = describe("store_update_duration_seconds", "Time until a change was durable or refused, waiting included.")
 	descStoreFailure = describe("store_failures_total", "Calls into the store that failed, by reason.", "reason")
+	descWorth        = describe("store_compaction_worth", "1 where 'husk compact' would give back half of the file, and 32 MiB at least.")
 	descHits         = describe("cache_hits_total", "Records that were found in memory, by noun.", "cache")
 	descMisses       = describe("cache_misses_total", "Records that were not, and were read from the file.", "cache")
 )
@@ -52,7 +60,8 @@ func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descHashesQueued, descHashesRunning, descHashes, descHashesBusy, descHashWait, descHashTime,
 		descUsers, descTokens, descSessions, descExpiring, descAudit, descCert, descClock,
-		descStoreUp, descStoreSize, descPageSize, descFreePages, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
+		descBackupPeriod, descBackupNewest, descBackupSize, descBackupTime, descBackupKept, descBackupRuns,
+		descStoreUp, descStoreSize, descPageSize, descFreePages, descWorth, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
 	} {
 		out <- d
 	}
@@ -81,6 +90,7 @@ func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 	defer cancel()
 	c.collectHashing(out)
 	c.collectStore(out, c.Store.Stats())
+	c.collectBackups(out)
 	up := 1.0
 	if err := c.collectRecords(ctx, out); err != nil {
 		up = 0
@@ -102,11 +112,41 @@ func (c *serverCollector) collectHashing(out samples) {
 	out.counter(descHashTime, s.HashTotal.Seconds())
 }
 
+// collectBackups leaves out what there is none of: a server without regular
+// backups is not one whose backups fail.
+func (c *serverCollector) collectBackups(out samples) {
+	if c.Backups.Dir == "" {
+		return
+	}
+	r := &c.regular
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out.gauge(descBackupPeriod, c.Backups.Every.Seconds())
+	newest := 0.0
+	if !r.newest.IsZero() {
+		newest = float64(r.newest.Unix())
+	}
+	out.gauge(descBackupNewest, newest)
+	out.gauge(descBackupSize, float64(r.size))
+	out.gauge(descBackupTime, r.took.Seconds())
+	out.gauge(descBackupKept, float64(r.kept))
+	out.counter(descBackupRuns, float64(r.made), "ok")
+	out.counter(descBackupRuns, float64(r.failed), "failed")
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func (c *serverCollector) collectStore(out samples, s db.Stats) {
 	if s.Engine != (db.EngineStats{}) {
 		out.gauge(descStoreSize, float64(s.Engine.Size))
 		out.gauge(descPageSize, float64(s.Engine.PageSize))
 		out.gauge(descFreePages, float64(s.Engine.FreePages))
+		out.gauge(descWorth, oneIf(s.Engine.WorthCompacting()))
 		out.counter(descCommits, float64(s.Engine.Commits))
 	}
 	out <- prometheus.MustNewConstHistogram(descUpdates, s.Updates.Count, s.Updates.Sum.Seconds(), s.Updates.Buckets)

@@ -3,6 +3,7 @@ package web
 import (
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -75,3 +76,12 @@ func (s *Server) Remember(n int) {
 
 // Logger returns where s logs.
 func (s *Server) Logger() *slog.Logger { return s.log }
+
+// SetStallTimeout sets how long a receiver of a backup may take no byte.
+func (s *Server) SetStallTimeout(d time.Duration) { s.stallTimeout = d }
+
+// Copies tells how many copies of the store backups have on the disk.
+func (s *Server) Copies() int { return int(s.copies.Load()) }
+
+// MaxCopies is how many there may be.
+const MaxCopies = maxCopies

@@ -37,7 +37,7 @@ var normalisers = []struct {
 	{regexp.MustCompile(`"uid \d+"`), `"UID"`},
 	{regexp.MustCompile(`"[0-9a-f]{64}"`), `"SHA256"`},
 	{regexp.MustCompile(`"request_id": "[0-9a-f]{12}-[0-9a-z]+"`), `"request_id": "REQUEST"`},
-	{regexp.MustCompile(`"(records|size|store_bytes|store_free_bytes)": \d+`), `"$1": "NUMBER"`},
+	{regexp.MustCompile(`"(records|size|free|store_bytes|store_free_bytes)": \d+`), `"$1": "NUMBER"`},
 	{regexp.MustCompile(`/assets/husk\.[0-9a-f]+\.`), `/assets/husk.HASH.`},
 }
 

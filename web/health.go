@@ -46,9 +46,12 @@ func (s *Server) healthDetails(c echo.Context, _ *db.Actor) error {
 	engine := s.Store.Stats().Engine
 	out := api.HealthDetails{
 		Warnings: s.warnings(proved), Writable: writable(proved),
-		StoreBytes: engine.Size, FreeBytes: int64(engine.FreePages) * int64(engine.PageSize),
+		StoreBytes: engine.Size, FreeBytes: engine.FreeBytes(),
 	}
 	out.Health = s.healthNow(colour(out.Warnings))
+	if newest := s.regular.newestBackup(); !newest.IsZero() {
+		out.LastBackup = &newest
+	}
 	if ends := s.certExpiry(); !ends.IsZero() {
 		ends = ends.UTC()
 		out.CertExpires = &ends
@@ -85,6 +88,9 @@ func (s *Server) warnings(proved error) []api.Warning {
 	}
 	if fault := s.Store.ClockFault(); fault > 0 {
 		all = append(all, api.Warning{Code: eventClock, Text: clockText(fault, s.Store.Now())})
+	}
+	if trouble := s.regular.trouble(s.Backups.Every, s.Store.Now()); trouble != "" {
+		all = append(all, api.Warning{Code: eventBackup, Text: trouble})
 	}
 	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
 		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})

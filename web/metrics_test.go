@@ -36,6 +36,7 @@ func newMeasured(t testing.TB, change func(*Config)) *measured {
 	if config.Metrics, err = NewMetrics(m.registry); err != nil {
 		t.Fatal(err)
 	}
+	config.Backups = Backups{Dir: t.TempDir(), Every: time.Hour, Keep: 1}
 	config.CertExpiry = func() time.Time { return time.Unix(2_000_000_000, 0) }
 	if change != nil {
 		change(&config)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 // patrolled is a server over a file that a test can damage.
 type patrolled struct {
 	*Server
+	path   string
 	t      *testing.T
 	engine *bolt.Engine
 	log    *watchLog
@@ -43,7 +45,7 @@ func newPatrolled(t *testing.T, damage ...func(path string)) *patrolled {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	p := &patrolled{t: t, engine: engine, log: &watchLog{}}
+	p := &patrolled{t: t, path: path, engine: engine, log: &watchLog{}}
 	p.Server, err = New(Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -149,11 +151,14 @@ func TestDamageMetBeginsAPatrol(t *testing.T) {
 	}
 	p.becomes("not ready", func() bool { return !p.ready() })
 	p.put("user", db.SingleUser, whole)
-	p.flip("role", "user")
+	whole = p.flip("role", "user")
 	p.becomes("another round", func() bool {
 		_, _ = p.Store.Roles(t.Context())
 		return !p.ready() && strings.Contains(p.log.String(), "role")
 	})
+	p.put("role", "user", whole)
+	p.background(func() { p.patrolRound(t.Context()) })
+	p.becomes("ready again", p.ready)
 }
 
 // A store that was opened by the header before the last says so.
@@ -171,5 +176,50 @@ func TestOldHeaderIsTold(t *testing.T) {
 	p.begin()
 	if s := p.healthStatus(t.Context()); s != "yellow" || !p.ready() || p.log.count(headerText) != 1 {
 		t.Errorf("health is %s, ready %t\n%s", s, p.ready(), p.log)
+	}
+	var problems []error
+	if _, err := p.checkStore(t.Context(), func(err error) { problems = append(problems, err) }); err != nil || len(problems) != 1 || problems[0].Error() != headerText {
+		t.Errorf("the check names %v, %v", problems, err)
+	}
+}
+
+// A check of a store whose pages are damaged while it is served names the page,
+// goes on with what can be reached, and is an answer.
+func TestCheckOfDamagedPages(t *testing.T) {
+	p := newPatrolled(t)
+	for i := range 60 {
+		if _, err := p.Store.CreateUser(t.Context(), &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}, db.NewUser{Email: fmt.Sprintf("user%d@example.com", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.flip("audit", "\x00\x00\x00\x00\x00\x00\x00\x01")
+	f, err := os.OpenFile(p.path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size := int64(os.Getpagesize())
+	page := make([]byte, size)
+	// The last page with users in it: of those with some it is the newest, and
+	// no other one than the leaf that is in use.
+	last := int64(0)
+	for at := 2 * size; ; at += size {
+		if _, err := f.ReadAt(page, at); err != nil {
+			break
+		}
+		if bytes.Contains(page, []byte(`"email":"user59@example.com"`)) {
+			last = at
+		}
+	}
+	if _, err := f.WriteAt(make([]byte, size), last); err != nil || last == 0 {
+		t.Fatal(last, err)
+	}
+	var problems []string
+	if _, err := p.checkStore(t.Context(), func(err error) { problems = append(problems, err.Error()) }); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(problems, "\n")
+	if !strings.Contains(all, fmt.Sprintf("page %d is damaged", last/size)) || !strings.Contains(all, "audit entry 1 ") {
+		t.Errorf("the check names\n%s", all)
 	}
 }

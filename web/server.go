@@ -48,6 +48,8 @@ type Config struct {
 	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
 	NotifyCommand string           // path of a program that is told of what needs attention; "": none
 
+	Backups Backups // that Run makes by itself
+
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
 }
@@ -83,14 +85,17 @@ type Server struct {
 	watcher watcher
 	damage  damage
 
-	proofPatience time.Duration // set by tests
-	patrolRest    time.Duration
+	regular regular
+	copies  atomic.Int32 // of the store, that backups under way have made
+
+	proofPatience, stallTimeout time.Duration // set by tests
+	patrolRest                  time.Duration
 }
 
 // New makes a Server. It opens nothing and starts nothing: what works in the
 // background is Run's. A route that does not say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
@@ -198,7 +203,7 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 	if p == http.ErrAbortHandler {
 		panic(p) // net/http's own way to cut a connection
 	}
-	s.log.Error("panic in a request", "request_id", id, "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.log.Error("panic in a request", append(origin(s.nobody(r, id)), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
 	writeFailure(w, explainStatus(http.StatusInternalServerError))
 }
 

@@ -19,6 +19,7 @@ const (
 	eventDamaged     = "store_damaged"
 	eventFull        = "disk_full"
 	eventDisk        = "disk_failed"
+	eventBackup      = "backup_failed"
 )
 
 const (
@@ -107,6 +108,7 @@ func (s *Server) watch(ctx context.Context) {
 	s.watchCertificate(now)
 	s.watchClock(now)
 	s.watchStore(now)
+	s.watchBackups(now)
 }
 
 // tell passes an event to the program, where there is one.
@@ -164,6 +166,15 @@ func (s *Server) watchClock(now time.Time) {
 	fault := s.Store.ClockFault()
 	if s.watcher.due(eventClock, fault > 0, now) {
 		s.tell(notice{Event: eventClock, Time: now, Message: clockText(fault, now)})
+	}
+}
+
+// watchBackups leaves the log of failures to who makes them.
+func (s *Server) watchBackups(now time.Time) {
+	trouble := s.regular.trouble(s.Backups.Every, now)
+	if s.watcher.due(eventBackup, trouble != "", now) {
+		s.log.Warn(trouble)
+		s.tell(notice{Event: eventBackup, Time: now, Message: trouble})
 	}
 }
 

@@ -46,9 +46,6 @@ func (e *Engine) Check(ctx context.Context, report func(error)) error {
 		// The open transaction keeps the pages of this commit from being
 		// used again, so the writer may go on.
 		unblock()
-		if e.oldHeader {
-			report(errOldHeader)
-		}
 		c := newChecker(e.file, m, report)
 		if err := c.walk(ctx); err != nil {
 			return err

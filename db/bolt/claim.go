@@ -36,6 +36,17 @@ func claim(path string, wait time.Duration) (*os.File, error) {
 	}
 }
 
+// Lock takes the lock of the file at path and looks at nothing in it: for who
+// replaces the file, which may be damaged. Its error is one of Open's about
+// the file itself.
+func Lock(path string, wait time.Duration) (release func() error, err error) {
+	f, err := claim(path, wait)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return errors.Join(unlock(f), f.Close()) }, nil
+}
+
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {

@@ -152,16 +152,13 @@ func TestOneMeta(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The commit that is gone was acknowledged: that must be told, also
-		// when the next one has written a header over the damaged one.
+		// The commit that is gone may have been acknowledged: that must be told,
+		// also when the next one has written a header over the damaged one.
 		for range 3 {
-			var found []error
-			if err := e.Check(t.Context(), func(err error) { found = append(found, err) }); err != nil || len(found) != 1 || !errors.Is(found[0], errOldHeader) {
-				t.Errorf("without meta %d: check finds %v, %v", slot, found, err)
-			}
 			if !e.Stats().OldHeader {
 				t.Errorf("without meta %d: the figures do not tell", slot)
 			}
+			wantWhole(t, e) // what there is, is: a power cut can leave a header half written
 			if err := errors.Join(readAll(e), set(e, "k", "v")); err != nil {
 				t.Errorf("without meta %d: %v", slot, err)
 			}
@@ -170,7 +167,9 @@ func TestOneMeta(t *testing.T) {
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
-		open(t, path) // both are whole now
+		if open(t, path).Stats().OldHeader { // both are whole now
+			t.Errorf("without meta %d: it is told for ever", slot)
+		}
 	}
 }
 

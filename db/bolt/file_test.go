@@ -99,6 +99,44 @@ func TestWalkBehindADamagedPage(t *testing.T) {
 	}
 }
 
+// A page of which a copy stands in the place of another one is read once.
+func TestWalkReadsACopyOnce(t *testing.T) {
+	b := populated(t)
+	root := branchOf(t, b)
+	size := int64(len(root))
+	child := func(p page, i int) page {
+		_, value, _, _ := p.element(i, true)
+		return page(b[int64(order.Uint64(value))*size:][:size])
+	}
+	parent := root
+	for child(parent, 0).flags() == flagBranch {
+		parent = child(parent, 0)
+	}
+	copy(child(parent, 1), child(parent, 0))
+	clear(root)
+	path := filepath.Join(t.TempDir(), "husk.db")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFile(path, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	times := map[string]int{}
+	if err := f.Walk(t.Context(), func(_ string, key, _ []byte) { times[string(key)]++ }, func(error) {}); err != nil {
+		t.Fatal(err)
+	}
+	for key, n := range times {
+		if n > 1 {
+			t.Fatalf("%q is met %d times", key, n)
+		}
+	}
+	if len(times) < 2900 || len(times) > 2999 {
+		t.Errorf("%d records are met", len(times))
+	}
+}
+
 // A page that was given up is not taken for one that is in use, wherever a
 // copy of it stands.
 func TestWalkTakesNoOldPage(t *testing.T) {

@@ -26,7 +26,7 @@ func Fill(path string, write func(db.Tx) error) (err error) {
 		return err
 	}
 	bolt.AllocSize = 16 << 20
-	defer func() { err = errors.Join(err, bolt.Close(), trim(path)) }()
+	defer func() { err = classify(errors.Join(err, bolt.Close(), trim(path))) }()
 	f := &filler{bolt: bolt}
 	if f.tx, err = bolt.Begin(true); err != nil {
 		return err

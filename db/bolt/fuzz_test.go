@@ -114,7 +114,7 @@ func FuzzOpen(f *testing.F) {
 			f.Add(step, true, uint16(0))
 		}
 	}
-	path := filepath.Join(f.TempDir(), fmt.Sprintf("%d.db", os.Getpid()))
+	path := filepath.Join(memoryDir(f), fmt.Sprintf("%d.db", os.Getpid()))
 	f.Fuzz(func(t *testing.T, steps []byte, sound bool, cut uint16) {
 		text := patched(store, steps)
 		text = text[:max(0, len(text)-int(cut))]
@@ -147,6 +147,17 @@ func FuzzOpen(f *testing.F) {
 		wantDamaged(t, "write", set(e, "key 000005x", string(bytes.Repeat([]byte{'n'}, 3000))))
 		wantDamaged(t, "write", set(e, "k", "v"))
 	})
+}
+
+// memoryDir is a folder in memory, where there is one: what is written is not
+// to outlive the process, and each input writes and syncs.
+func memoryDir(f *testing.F) string {
+	dir, err := os.MkdirTemp("/dev/shm", "husk-fuzz-*")
+	if err != nil {
+		return f.TempDir()
+	}
+	f.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 func wantDamaged(t *testing.T, what string, err error) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -156,5 +157,49 @@ func TestRemovedWhileWaiting(t *testing.T) {
 	}
 	if _, err := claim(path, 0); !errors.Is(err, db.ErrAbsent) {
 		t.Errorf("claim = %v, want db.ErrAbsent", err)
+	}
+}
+
+// Lock takes the lock whatever is in the file, keeps others out, and finds a
+// server that holds a store which was damaged under it.
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "husk.db")
+	if _, err := Lock(path, time.Millisecond); !errors.Is(err, db.ErrAbsent) {
+		t.Errorf("of nothing: %v", err)
+	}
+	if err := Create(path, func(tx db.Tx) error { return tx.Put("b", []byte("k"), []byte("v")) }); err != nil {
+		t.Fatal(err)
+	}
+	_, release := holdElsewhere(t, path)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, 8192), 0) // both metas
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(path, time.Millisecond); !errors.Is(err, db.ErrLocked) {
+		t.Errorf("of a damaged file that is held: %v", err)
+	}
+	release()
+	unlock, err := Lock(path, time.Second)
+	if err != nil {
+		t.Fatalf("of a damaged file: %v", err)
+	}
+	if _, err := Open(path, Options{Timeout: time.Millisecond}); !errors.Is(err, db.ErrLocked) {
+		t.Errorf("it keeps nobody out: %v", err)
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
+	}
+	if _, err := Open(path, Options{Timeout: time.Millisecond}); !errors.Is(err, db.ErrDamaged) {
+		t.Errorf("after the release: %v", err)
+	}
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(path, time.Millisecond); !errors.Is(err, db.ErrDamaged) {
+		t.Errorf("of a folder: %v", err)
 	}
 }

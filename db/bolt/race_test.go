@@ -6,6 +6,10 @@ package bolt
 // at times, so a few copies have to do.
 const uncheckedCopies = 5
 
-// long tells that tests take their time. Those of power cuts and failed calls
-// have one process at work after the other, in which there is no race to find.
+// slow tells that replaying power cuts takes ten times as long: there the
+// detector minds every byte of every image, of what one goroutine does alone. The
+// processes whose calls fail have it, too.
+const slow = true
+
+// long tells that tests take their time.
 func long() bool { return false }

@@ -25,6 +25,11 @@ type Tally struct {
 	more                    map[string]string
 }
 
+// Cases is the Tally of cases that were counted elsewhere.
+func Cases(kind string, tried, refused, lost int) *Tally {
+	return &Tally{Kind: kind, survived: tried - refused - lost, refused: refused, lost: lost}
+}
+
 // Survived, Refused and Lost count one case each.
 func (y *Tally) Survived() { y.count(&y.survived) }
 
@@ -33,6 +38,15 @@ func (y *Tally) Refused() { y.count(&y.refused) }
 
 // Lost counts a case in which something that was promised does not hold.
 func (y *Tally) Lost() { y.count(&y.lost) }
+
+// Case counts one that survived, or one in which something was lost.
+func (y *Tally) Case(survived bool) {
+	if survived {
+		y.Survived()
+	} else {
+		y.Lost()
+	}
+}
 
 func (y *Tally) count(n *int) {
 	y.mu.Lock()

@@ -378,8 +378,13 @@ func (c *Client) Check(ctx context.Context) (out CheckReport, err error) {
 	return out, err
 }
 
+// Sizer is what the w of Backup can be besides: one that is told how many
+// bytes will come.
+type Sizer interface{ Size(bytes int64) }
+
 // Backup writes a backup, a tar, to w. It is whole only where the error is nil
-// and the tar holds what its manifest says.
+// and the tar holds what its manifest says. An error that is no *Error and no
+// *UnreachableError is w's.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	return c.stream(ctx, "/system/backup", w)
 }
@@ -391,8 +396,21 @@ func (c *Client) stream(ctx context.Context, path string, w io.Writer) error {
 		return err
 	}
 	defer answer.Body.Close()
-	_, err = io.Copy(w, answer.Body)
+	if sizer, ok := w.(Sizer); ok && answer.ContentLength > 0 {
+		sizer.Size(answer.ContentLength)
+	}
+	_, err = io.Copy(w, answerBody{answer.Body})
 	return err
+}
+
+// answerBody is an answer whose errors are told from those of where it goes.
+type answerBody struct{ io.Reader }
+
+func (b answerBody) Read(p []byte) (n int, err error) {
+	if n, err = b.Reader.Read(p); err != nil && !errors.Is(err, io.EOF) {
+		err = &UnreachableError{err}
+	}
+	return n, err
 }
 
 // query returns the options as a query string, with its question mark.

@@ -240,7 +240,8 @@ type HealthDetails struct {
 	TokensExpiring int        `json:"tokens_expiring"` // within 30 days
 	Sessions       int64      `json:"sessions"`
 	StoreBytes     int64      `json:"store_bytes"`
-	FreeBytes      int64      `json:"store_free_bytes"` // of them, for the next writes
+	FreeBytes      int64      `json:"store_free_bytes"`      // of them, for the next writes
+	LastBackup     *time.Time `json:"last_backup,omitempty"` // when the newest regular backup was made
 	CertExpires    *time.Time `json:"certificate_expires,omitempty"`
 }
 
@@ -408,4 +409,7 @@ type CheckReport struct {
 	OK       bool     `json:"ok"`
 	Records  int      `json:"records"`
 	Problems []string `json:"problems"`
+	Size     int64    `json:"size"`    // of the file, in bytes
+	Free     int64    `json:"free"`    // of them, for the next writes
+	Compact  bool     `json:"compact"` // husk compact would give back so much that it is worth a stop
 }

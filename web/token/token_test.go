@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -239,6 +240,27 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q was put together again as %q", s, again)
 		}
 	})
+}
+
+func TestEncode256IsDecodedToTheSame(t *testing.T) {
+	numbers := [][32]byte{{}, {31: 1}, {31: 61}, {31: 62}, {0: 1}, {0: 0xff}}
+	for i := range 256 { // a bit, and all bits below it
+		var bit, below [32]byte
+		bit[31-i/8] = 1 << (i % 8)
+		new(big.Int).Sub(new(big.Int).SetBytes(bit[:]), big.NewInt(1)).FillBytes(below[:])
+		numbers = append(numbers, bit, below)
+	}
+	for range 1000 {
+		var n [32]byte
+		rand.Read(n[:])
+		numbers = append(numbers, n)
+	}
+	for _, n := range numbers {
+		digits := encode256(n)
+		if got := decode(t, string(digits[:])); got != n || !isRandom(string(digits[:])) {
+			t.Fatalf("%x is spelled %s, which is %x", n, digits, got)
+		}
+	}
 }
 
 // decode is encode256 the other way round.

@@ -1,0 +1,459 @@
+package web
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"husk/db"
+	"husk/db/bolt"
+	"husk/web/api"
+)
+
+// newBackedUp is a server with regular backups in a folder, each day, of which
+// two are kept, unless change says otherwise.
+func newBackedUp(t *testing.T, change func(*Config)) *watched {
+	t.Helper()
+	w := newWatched(t, func(c *Config) {
+		c.Dir = t.TempDir()
+		c.Backups = Backups{Dir: t.TempDir(), Every: 24 * time.Hour, Keep: 2}
+		c.OpenCopy = openCopy
+		if change != nil {
+			change(c)
+		}
+	})
+	w.begin()
+	w.beginBackups()
+	w.hear()
+	t.Cleanup(func() {
+		for _, dir := range []string{w.Dir, w.Backups.Dir} {
+			if left, _ := filepath.Glob(filepath.Join(dir, ".husk-*")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		}
+	})
+	return w
+}
+
+// Backup implements db.Backuper.
+func (e *faultyEngine) Backup(ctx context.Context, w io.Writer) error {
+	return e.Engine.(db.Backuper).Backup(ctx, w)
+}
+
+// lookAtBackups is a minute that goes by.
+func (w *watched) lookAtBackups() {
+	w.pass(backupLook)
+	w.backUpWhenDue(w.t.Context())
+}
+
+func (w *watched) backups() (names []string) {
+	w.t.Helper()
+	entries, err := os.ReadDir(w.Backups.Dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func (w *watched) wantBackups(n int, when string) {
+	w.t.Helper()
+	if got := w.backups(); len(got) != n {
+		w.t.Fatalf("%s: there are %q, want %d; the log:\n%s", when, got, n, w.log)
+	}
+}
+
+// readBackupFile is a check of its own: the tar holds what its manifest says.
+func readBackupFile(t *testing.T, path string) api.Manifest {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := tar.NewReader(bytes.NewReader(text))
+	var m api.Manifest
+	h, err := r.Next()
+	if err == nil {
+		err = json.NewDecoder(r).Decode(&m)
+	}
+	if err != nil || h.Name != api.BackupManifest {
+		t.Fatalf("%s: %v", path, err)
+	}
+	if h, err = r.Next(); err != nil || h.Name != api.BackupStore || h.Size != m.Size {
+		t.Fatalf("%s: %v", path, err)
+	}
+	if size := tarSize(int64(mustText(t, m)), m.Size); size != int64(len(text)) {
+		t.Errorf("%d bytes were announced, it has %d", size, len(text))
+	}
+	return m
+}
+
+func mustText(t *testing.T, m api.Manifest) int {
+	text, err := manifestText(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(text)
+}
+
+func TestRegularBackups(t *testing.T) {
+	w := newBackedUp(t, nil)
+	w.token("kept", time.Hour)
+	w.backUpWhenDue(t.Context())
+	w.wantBackups(1, "at the start, with none there")
+	name := w.backups()[0]
+	if want := "husk-" + w.Store.Now().UTC().Format("20060102T150405Z") + ".tar"; name != want {
+		t.Errorf("it is called %s, want %s", name, want)
+	}
+	path := filepath.Join(w.Backups.Dir, name)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+	if m := readBackupFile(t, path); m.Counts["tokens"] != 1 {
+		t.Errorf("it holds %v", m.Counts)
+	}
+	for range 23*60 + 58 {
+		w.lookAtBackups()
+	}
+	w.wantBackups(1, "before a day has passed")
+
+	// A restart makes none, however often; it is known from the names.
+	again := newBackedUp(t, func(c *Config) { c.Backups = w.Backups; c.Store = w.Store })
+	for range 3 {
+		again.beginBackups()
+		again.backUpWhenDue(t.Context())
+	}
+	w.wantBackups(1, "after restarts")
+	if newest := again.regular.newestBackup(); newest.Unix() != w.regular.newestBackup().Unix() || newest.IsZero() {
+		t.Errorf("the newest is of %v", newest)
+	}
+	for range 3 {
+		w.lookAtBackups()
+	}
+	w.wantBackups(2, "after a day")
+	if got := w.told(); got != nil || w.status() != "green" {
+		t.Errorf("told %v, health is %s", got, w.status())
+	}
+}
+
+// Only files of exactly the form are counted and removed.
+func TestOldRegularBackupsAreRemoved(t *testing.T) {
+	w := newBackedUp(t, nil)
+	old := []string{"husk-20200101T000000Z.tar", "husk-20200102T000000Z.tar.age", "husk-20200103T000000Z.tar"}
+	others := []string{
+		"husk.tar", "husk-20200101.tar", "husk-20200101T000000Z.tar.gz", "my-husk-20200101T000000Z.tar", "husk-20200101T000000Z.tar~",
+		"husk-20209901T000000Z.tar", "HUSK-20200101T000000Z.tar", "husk-20200101T000000Z.tar.age.part", "notes",
+	}
+	for _, name := range slices.Concat(old, others) {
+		if err := os.WriteFile(filepath.Join(w.Backups.Dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(w.Backups.Dir, "husk-20200104T000000Z.tar"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	outside := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.WriteFile(outside, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(w.Backups.Dir, "husk-20200105T000000Z.tar")); err != nil {
+		t.Fatal(err)
+	}
+	w.backUpWhenDue(t.Context())
+	got := w.backups()
+	for _, name := range append(others, "husk-20200103T000000Z.tar", "husk-20200104T000000Z.tar", "husk-20200105T000000Z.tar") {
+		if !slices.Contains(got, name) {
+			t.Errorf("%s is gone", name)
+		}
+	}
+	for _, name := range old[:2] {
+		if slices.Contains(got, name) {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	if len(got) != len(others)+4 || w.regular.kept != 2 {
+		t.Errorf("%d kept: %q", w.regular.kept, got)
+	}
+}
+
+// One that was made while the clock was ahead neither keeps the next from
+// being made nor is removed, nor takes the place of one that counts.
+func TestARegularBackupOfTheFuture(t *testing.T) {
+	w := newBackedUp(t, func(c *Config) { c.Backups.Keep = 1 })
+	future := "husk-20990101T000000Z.tar"
+	if err := os.WriteFile(filepath.Join(w.Backups.Dir, future), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.backUpWhenDue(t.Context())
+		w.pass(25 * time.Hour)
+	}
+	got := w.backups()
+	if len(got) != 2 || got[1] != future || got[0] != "husk-"+w.Store.Now().UTC().Add(-25*time.Hour).Format(backupTime)+".tar" {
+		t.Errorf("there are %q", got)
+	}
+	if n := w.log.count("is of the future"); n != 1 {
+		t.Errorf("it was told %d times", n)
+	}
+}
+
+func TestAFailedRegularBackup(t *testing.T) {
+	w := newBackedUp(t, nil)
+	w.backUpWhenDue(t.Context())
+	dir := w.Backups.Dir
+	if err := os.Rename(dir, dir+"-gone"); err != nil {
+		t.Fatal(err)
+	}
+	for range 90 { // minutes
+		w.lookAtBackups()
+		w.watch(t.Context())
+	}
+	if n := w.log.count("the regular backup failed"); n != 2 {
+		t.Errorf("%d tries in 90 minutes, want 2 (one an hour):\n%s", n, w.log)
+	}
+	if got := w.told(); !slices.Equal(got, []string{eventBackup}) {
+		t.Errorf("told %v", got)
+	}
+	a := ask(w, "GET", "/readyz", "")
+	if a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "the last regular backup failed, the newest is of 20") || strings.Contains(a.Body.String(), dir) {
+		t.Errorf("readyz is %d %s", a.Code, a.Body)
+	}
+	if s := w.status(); s != "yellow" {
+		t.Errorf("health is %s", s)
+	}
+	if err := os.Rename(dir+"-gone", dir); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(backupRetry)
+	w.backUpWhenDue(t.Context())
+	w.wantBackups(1, "nothing was due yet")
+	if s := w.status(); s != "green" {
+		t.Errorf("health stays %s", s)
+	}
+	w.watch(t.Context())
+	if got := w.told(); got != nil {
+		t.Errorf("told %v when all was well again", got)
+	}
+}
+
+// What does nothing for long is told too: a disk that hangs.
+func TestOverdueRegularBackups(t *testing.T) {
+	w := newBackedUp(t, nil)
+	w.pass(48 * time.Hour)
+	if s := w.status(); s != "green" {
+		t.Errorf("health is %s after twice the period", s)
+	}
+	w.pass(time.Second)
+	if a := ask(w, "GET", "/readyz", ""); !strings.Contains(a.Body.String(), "regular backups are overdue, none was made since the server started") {
+		t.Errorf("readyz says %s", a.Body)
+	}
+	w.watch(t.Context())
+	if got := w.told(); !slices.Equal(got, []string{eventBackup}) {
+		t.Errorf("told %v", got)
+	}
+}
+
+// A backup of a damaged store is none, and takes no good one's place.
+func TestNoRegularBackupOfADamagedStore(t *testing.T) {
+	w := newBackedUp(t, func(c *Config) { c.Backups.Keep = 1 })
+	w.backUpWhenDue(t.Context())
+	good := w.backups()
+	// A record under a key that is not its own.
+	err := w.engine.Engine.Update(t.Context(), func(tx db.Tx) error {
+		value, err := tx.Get("user", []byte(db.SingleUser))
+		if err != nil {
+			return err
+		}
+		return tx.Put("user", []byte("another"), value)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(25 * time.Hour)
+	w.backUpWhenDue(t.Context())
+	if got := w.backups(); !slices.Equal(got, good) {
+		t.Errorf("there are %q, and were %q", got, good)
+	}
+	if w.log.count("the store is damaged") == 0 && w.log.count("damaged") == 0 || w.status() != "yellow" {
+		t.Errorf("health is %s, the log:\n%s", w.status(), w.log)
+	}
+	w.Store.Close() // it is not to be looked at in the end
+}
+
+// reversing is a cipher of sorts.
+type reversing struct {
+	io.Writer
+	ended *bool
+}
+
+func (r reversing) Write(p []byte) (int, error) {
+	out := make([]byte, len(p))
+	for i, b := range p {
+		out[i] = ^b
+	}
+	return r.Writer.Write(out)
+}
+
+func (r reversing) Close() error { *r.ended = true; return nil }
+
+func TestRegularBackupsAreSealed(t *testing.T) {
+	ended := false
+	w := newBackedUp(t, func(c *Config) {
+		c.Backups.Seal = func(w io.Writer) (io.WriteCloser, error) { return reversing{w, &ended}, nil }
+	})
+	w.backUpWhenDue(t.Context())
+	w.wantBackups(1, "sealed")
+	name := w.backups()[0]
+	text, err := os.ReadFile(filepath.Join(w.Backups.Dir, name))
+	if err != nil || !ended || !strings.HasSuffix(name, "Z.tar.age") || bytes.Contains(text, []byte(api.BackupManifest)) || bytes.Contains(text, []byte(db.SingleUser)) {
+		t.Errorf("%s: ended %t, %v, %q…", name, ended, err, text[:64])
+	}
+	w.Backups.Seal = func(io.Writer) (io.WriteCloser, error) { return nil, errors.New("no such key") }
+	w.pass(25 * time.Hour)
+	w.backUpWhenDue(t.Context())
+	w.wantBackups(1, "could not be sealed")
+}
+
+// A try that was killed leaves one file, which the next one takes away; the end
+// of the server leaves none and is no failure.
+func TestRegularBackupsCutShort(t *testing.T) {
+	w := newBackedUp(t, nil)
+	f, err := w.newBackupFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.backUpWhenDue(ended)
+	if w.regular.failed != 0 || w.status() != "green" {
+		t.Errorf("%d failed", w.regular.failed)
+	}
+	w.backUpWhenDue(t.Context())
+	w.wantBackups(1, "after one that was killed")
+}
+
+// Another server in the same folder is no reason to keep half a file.
+func TestTwoServersInOneFolder(t *testing.T) {
+	w := newBackedUp(t, nil)
+	mine, err := w.newBackupFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mine.Close()
+	theirs, err := w.newBackupFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	if err := w.placeBackup(mine, "husk-20200101T000000Z.tar"); err == nil || !strings.Contains(err.Error(), "another husk") {
+		t.Errorf("it was put in place: %v", err)
+	}
+	if err := w.placeBackup(theirs, "husk-20200102T000000Z.tar"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Run makes them; New does not.
+func TestRunMakesRegularBackups(t *testing.T) {
+	w := newBackedUp(t, nil)
+	w.wantBackups(0, "New")
+	ctx, cancel := context.WithCancel(t.Context())
+	running := make(chan struct{})
+	go func() { defer close(running); w.Run(ctx) }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); w.log.count("regular backup") == 0; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("none was made; the log:\n%s", w.log)
+		}
+	}
+	cancel()
+	<-running
+	w.wantBackups(1, "Run")
+}
+
+func TestCheckBackups(t *testing.T) {
+	dir := t.TempDir()
+	if err := CheckBackups(Backups{}); err != nil {
+		t.Error(err)
+	}
+	if err := CheckBackups(Backups{Dir: dir}); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("it leaves %v", left)
+	}
+	if err := CheckBackups(Backups{Dir: filepath.Join(dir, "absent")}); err == nil {
+		t.Error("an absent folder is fine")
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckBackups(Backups{Dir: file}); err == nil {
+		t.Error("a file is a fine folder")
+	}
+}
+
+func TestMetricsOfRegularBackups(t *testing.T) {
+	m := newMeasured(t, func(c *Config) { c.Dir, c.OpenCopy = t.TempDir(), openCopy })
+	value := func(name string) float64 {
+		t.Helper()
+		f := m.families(t)["husk_"+name]
+		if f == nil {
+			t.Fatalf("there is no %s", name)
+		}
+		return f.GetMetric()[0].GetGauge().GetValue()
+	}
+	if value("backup_period_seconds") != 3600 || value("backup_last_success_timestamp_seconds") != 0 || value("backups_kept") != 0 {
+		t.Error("before the first one")
+	}
+	m.beginBackups()
+	now := m.Store.Now()
+	m.backUpWhenDue(t.Context())
+	if got := value("backup_last_success_timestamp_seconds"); got < float64(now.Unix()) || got > float64(now.Unix()+60) {
+		t.Errorf("the newest is of %v, it is %v", got, now.Unix())
+	}
+	if value("backups_kept") != 1 || value("backup_last_size_bytes") < 4096 || value("backup_last_duration_seconds") <= 0 {
+		t.Error("after the first one")
+	}
+	if err := os.RemoveAll(m.Backups.Dir); err != nil {
+		t.Fatal(err)
+	}
+	m.backUpWhenDue(t.Context())
+	results := map[string]float64{}
+	for _, r := range m.families(t)["husk_backup_runs_total"].GetMetric() {
+		results[r.GetLabel()[0].GetValue()] = r.GetCounter().GetValue()
+	}
+	if results["ok"] != 1 || results["failed"] != 1 {
+		t.Errorf("the results are %v", results)
+	}
+
+	none := newMeasured(t, func(c *Config) { c.Backups = Backups{} })
+	for name := range none.families(t) {
+		if strings.HasPrefix(name, "husk_backup") {
+			t.Errorf("a server without backups has %s", name)
+		}
+	}
+}
+
+func openCopy(path string) (db.Engine, error) {
+	e, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
