@@ -132,11 +132,12 @@ func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
 		page.Total++
 		if skip > 0 {
 			skip--
-		} else if len(page.Items) < l.size {
-			page.Items = append(page.Items, e)
-			return !pageOnly || len(page.Items) < l.size
+			return true
 		}
-		return !pageOnly && page.Total <= MaxWindow
+		if len(page.Items) < l.size {
+			page.Items = append(page.Items, e)
+		}
+		return len(page.Items) < l.size || !pageOnly && page.Total <= MaxWindow
 	})
 	if page.Total > MaxWindow {
 		page.Total, page.AtMost = MaxWindow, true
