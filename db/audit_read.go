@@ -75,7 +75,7 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 		return page, err
 	}
 	err = s.view(ctx, func(t *txn) error {
-		page, err = t.auditPage(q, l)
+		page, err = t.auditPage(q, l, &s.auditCounts)
 		return err
 	})
 	return page, err
@@ -83,13 +83,18 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 
 // auditPage returns the page and counts all that match, also what stands
 // before the cursor.
-func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
+func (t *txn) auditPage(q AuditQuery, l listing, counts *auditCounts) (page Page[Event], err error) {
 	if page, err = t.auditScan(q, l); err != nil {
 		return page, err
 	}
 	if q.unlimited() {
 		head, stub, err := t.auditEnds()
 		page.Total = int64(head.Seq-stub.Seq) - t.lostEntries(stub.Seq)
+		return page, err
+	}
+	if q.exact() {
+		n, err := t.countExact(q, counts)
+		page.Total, page.AtMost = min(n, MaxWindow), n > MaxWindow
 		return page, err
 	}
 	if l.after != nil {
@@ -114,15 +119,11 @@ func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
 	}
 	bucket, prefix := q.index()
 	skip, exact := l.from, q.exact()
-	pageOnly := q.unlimited() || l.after != nil
+	pageOnly := exact || q.unlimited() || l.after != nil
 	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, _ []byte) bool {
-		if exact && (skip > 0 || len(page.Items) == l.size) {
-			if pageOnly && skip <= 0 {
-				return false
-			}
-			page.Total++
+		if exact && skip > 0 {
 			skip--
-			return page.Total <= MaxWindow
+			return true
 		}
 		e := t.auditEntry(key[len(key)-8:])
 		if e == nil || !q.matches(e) {
@@ -131,12 +132,12 @@ func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
 		page.Total++
 		if skip > 0 {
 			skip--
-		} else if len(page.Items) < l.size {
-			page.Items = append(page.Items, e)
-		} else if pageOnly || page.Total > MaxWindow {
-			return false
+			return true
 		}
-		return true
+		if len(page.Items) < l.size {
+			page.Items = append(page.Items, e)
+		}
+		return len(page.Items) < l.size || !pageOnly && page.Total <= MaxWindow
 	})
 	if page.Total > MaxWindow {
 		page.Total, page.AtMost = MaxWindow, true

@@ -18,6 +18,7 @@ const cacheShards = 64
 // time is dropped.
 type cache[T any] struct {
 	seed       maphash.Seed
+	id         func(*T) string // of a record, for what it is kept under
 	generation atomic.Uint64
 	perShard   int
 	shards     [cacheShards]cacheShard[T]
@@ -32,8 +33,8 @@ type cacheShard[T any] struct {
 	hits atomic.Uint64
 }
 
-func newCache[T any](size int) *cache[T] {
-	c := &cache[T]{seed: maphash.MakeSeed(), perShard: max(1, size/cacheShards)}
+func newCache[T any](size int, id func(*T) string) *cache[T] {
+	c := &cache[T]{seed: maphash.MakeSeed(), id: id, perShard: max(1, size/cacheShards)}
 	for i := range c.shards {
 		c.shards[i].records = make(map[string]*T)
 	}
@@ -64,7 +65,9 @@ func (c *cache[T]) get(id string, load func() (*T, error)) (*T, error) {
 	defer s.Unlock()
 	if c.generation.Load() == generation {
 		c.makeRoom(s)
-		s.records[id] = r
+		// Not under the id that was asked for: that can be a part of a longer
+		// text, such as a whole token, which would stay in memory with it.
+		s.records[c.id(r)] = r
 	}
 	return r, nil
 }

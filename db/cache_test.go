@@ -1,12 +1,16 @@
 package db_test
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"husk/db"
 )
@@ -138,6 +142,23 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// The id that is asked for is a part of the whole secret, which must not stay
+// in memory with the record.
+func TestCacheKeepsNoSecret(t *testing.T) {
+	f := newStore(t)
+	id := f.mint(local, db.NewToken{}).ID
+	secret := id + "_and what nobody may see"
+	k, err := f.Token(f.ctx, secret[:len(id)])
+	must(t, err)
+	keys := f.TokenKeys()
+	if len(keys) != 1 || keys[0] != id {
+		t.Fatalf("%q are in memory", keys)
+	}
+	if unsafe.StringData(keys[0]) == unsafe.StringData(secret) || unsafe.StringData(keys[0]) != unsafe.StringData(k.ID) {
+		t.Error("the token is kept under a part of its secret")
+	}
+}
+
 // Made-up ids take no room.
 func TestCacheKeepsNothingAbsent(t *testing.T) {
 	f := newStore(t)
@@ -187,6 +208,60 @@ func TestUses(t *testing.T) {
 	}
 	if keys := f.keys("token.use"); len(keys) != 1 {
 		t.Errorf("uses of %q", keys)
+	}
+}
+
+// However uses are collected, given back and written in between, what is kept
+// in the end is as if each had been written by itself.
+func TestUsesInAnyOrder(t *testing.T) {
+	f := newStore(t)
+	random := rand.New(rand.NewPCG(5, 6))
+	for round := range 60 {
+		k := f.mint(local, db.NewToken{})
+		session := fmt.Sprint(round)
+		must(t, f.PutSession(f.ctx, session))
+		var token, own db.Use
+		giveBack := func() {}
+		for range 40 {
+			f.advance(1e9)
+			switch n := random.IntN(12); {
+			case n < 9:
+				address := []string{"", "192.0.2.1", "192.0.2.2", fmt.Sprint("192.0.2.", random.IntN(30))}[random.IntN(4)]
+				old := random.IntN(4) == 0
+				f.NoteTokenUse(k.ID, address, old)
+				f.NoteSessionUse(session, address)
+				token.Time, token.Address, own.Time, own.Address = f.now(), address, f.now(), address
+				if old {
+					token.Old = f.now()
+				}
+				if address != "" {
+					token.Seen = slices.DeleteFunc(token.Seen, func(s string) bool { return s == address })
+					token.Seen = append(token.Seen, address)
+					token.Seen = token.Seen[max(0, len(token.Seen)-16):]
+				}
+			case n == 9:
+				giveBack()
+				giveBack = f.TakeUses()
+			case n == 10:
+				giveBack()
+				giveBack = func() {}
+				must(t, f.FlushUse(f.ctx))
+			default:
+				ended, cancel := context.WithCancel(f.ctx)
+				cancel()
+				if f.PendingUses() > 0 && f.FlushUse(ended) == nil {
+					t.Fatal("written without a context")
+				}
+			}
+		}
+		giveBack()
+		must(t, f.FlushUse(f.ctx))
+		if u, err := f.TokenUse(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, token) {
+			t.Fatalf("round %d: token: %+v, %v; want %+v", round, u, err, token)
+		}
+		if u, err := f.SessionUse(f.ctx, session); err != nil || !reflect.DeepEqual(u, own) {
+			t.Fatalf("round %d: session: %+v, %v; want %+v", round, u, err, own)
+		}
 	}
 }
 

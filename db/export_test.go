@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 )
@@ -31,6 +32,7 @@ const (
 	MaxDescription = maxDescription
 	MaxEmail       = maxEmail
 	MaxUses        = maxUses
+	MaxAuditCounts = maxAuditCounts
 )
 
 // PutUsers writes users as they are, a few hundred in a transaction: an
@@ -96,7 +98,7 @@ func (s *Store) CacheMisses() (users, tokens uint64) {
 }
 
 // ShrinkUserCache makes room in memory for n users only.
-func (s *Store) ShrinkUserCache(n int) { s.users = newCache[User](n) }
+func (s *Store) ShrinkUserCache(n int) { s.users = newCache(n, userRecords.id) }
 
 // CachedUsers tells how many users are in memory, and how many may be.
 func (s *Store) CachedUsers() (n, most int) {
@@ -104,6 +106,14 @@ func (s *Store) CachedUsers() (n, most int) {
 		n += len(s.users.shards[i].records)
 	}
 	return n, s.users.perShard * cacheShards
+}
+
+// TokenKeys returns what the tokens in memory are kept under.
+func (s *Store) TokenKeys() (keys []string) {
+	for i := range s.tokens.shards {
+		keys = slices.AppendSeq(keys, maps.Keys(s.tokens.shards[i].records))
+	}
+	return keys
 }
 
 // PendingUses tells how many uses wait to be written.
@@ -114,6 +124,19 @@ func (s *Store) PendingUses() (n int) {
 		s.use.shards[i].Unlock()
 	}
 	return n
+}
+
+// TakeUses takes the uses as a flush does, and returns what gives them back.
+func (s *Store) TakeUses() (giveBack func()) {
+	taken := s.use.take()
+	return func() { s.use.giveBack(taken) }
+}
+
+// PutSession writes a session of the single user.
+func (s *Store) PutSession(ctx context.Context, id string) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		return sessionRecords.put(t, nil, &Session{ID: id, User: SingleUser, Created: t.now, Expires: t.now.Add(time.Hour)})
+	})
 }
 
 // Gadget is a record for tests of collections.
@@ -240,4 +263,55 @@ func decodeAll[T any](c *collection[T], key string, value []byte) error {
 		c.count(r)
 	}
 	return err
+}
+
+// RecountAudit counts the entries of an action, whatever is remembered.
+func (s *Store) RecountAudit(ctx context.Context, action string) (n int64) {
+	_ = s.view(ctx, func(t *txn) (err error) {
+		n, err = t.countExact(AuditQuery{Action: action}, &auditCounts{})
+		return err
+	})
+	return n
+}
+
+// keyCounter counts what a scan hands out.
+type keyCounter struct {
+	Tx
+	keys int
+}
+
+func (c *keyCounter) Scan(bucket string, prefix, from []byte, reverse bool, f func(key, value []byte) bool) error {
+	return c.Tx.Scan(bucket, prefix, from, reverse, func(key, value []byte) bool {
+		more := f(key, value)
+		if more {
+			c.keys++
+		}
+		return more
+	})
+}
+
+// KeysToCount tells how many keys are read to count the entries of an action.
+// What it finds is forgotten.
+func (s *Store) KeysToCount(ctx context.Context, action string) int {
+	q := AuditQuery{Action: action}
+	_, prefix := q.index()
+	before := s.auditCounts.get(prefix)
+	var c keyCounter
+	_ = s.view(ctx, func(t *txn) error {
+		c.Tx = t.Tx
+		t.Tx = &c
+		_, err := t.countExact(q, &s.auditCounts)
+		return err
+	})
+	s.auditCounts.put(prefix, before)
+	return c.keys
+}
+
+// FillAuditCounts remembers n counts and tells how many are kept.
+func FillAuditCounts(n int) int {
+	var c auditCounts
+	for i := range n {
+		c.put(seqKey(uint64(i)), auditCount{})
+	}
+	return len(c.of)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -62,10 +61,52 @@ type useLog struct {
 
 type useShard struct {
 	sync.Mutex
-	uses map[useKey]Use
+	uses map[useKey]*notedUse
 }
 
 type useKey struct{ bucket, id string }
+
+// remembers tells whether address is one to be remembered: of a token, and not
+// on the machine itself, where there is none.
+func (k useKey) remembers(address string) bool { return k.bucket == tokenUseBucket && address != "" }
+
+// notedUse is a Use in memory. There are tens of thousands, most of them from
+// one address: small things count.
+type notedUse struct {
+	time    int64    // Unix nanoseconds
+	old     int64    // as time; 0: none
+	address string   // the newest
+	others  []string // what Seen has besides
+}
+
+func (k useKey) noted(u Use) *notedUse {
+	others := u.Seen
+	if k.remembers(u.Address) {
+		others = others[:len(others)-1] // it is the last
+	}
+	n := &notedUse{address: u.Address, others: append([]string(nil), others...)}
+	n.at(u)
+	return n
+}
+
+// at sets the times to those of u, but for one that it does not have.
+func (n *notedUse) at(u Use) {
+	n.time = u.Time.UnixNano()
+	if !u.Old.IsZero() {
+		n.old = u.Old.UnixNano()
+	}
+}
+
+func (k useKey) use(n *notedUse) Use {
+	u := Use{Time: time.Unix(0, n.time).UTC(), Address: n.address, Seen: slices.Clone(n.others)}
+	if n.old != 0 {
+		u.Old = time.Unix(0, n.old).UTC()
+	}
+	if k.remembers(n.address) {
+		u.Seen = append(u.Seen, n.address)
+	}
+	return u
+}
 
 const maxUses = 1 << 15
 
@@ -78,11 +119,12 @@ func (l *useLog) note(bucket, id string, u Use) {
 	s.Lock()
 	defer s.Unlock()
 	if s.uses == nil {
-		s.uses = map[useKey]Use{}
+		s.uses = map[useKey]*notedUse{}
 	}
-	before, known := s.uses[useKey{bucket, id}]
+	k := useKey{bucket, id}
+	before := s.uses[k]
 	n := len(s.uses)
-	if n >= 2*maxUses/cacheShards && !known {
+	if n >= 2*maxUses/cacheShards && before == nil {
 		return
 	}
 	if n >= maxUses/cacheShards {
@@ -91,53 +133,93 @@ func (l *useLog) note(bucket, id string, u Use) {
 		default:
 		}
 	}
-	if u.Old.IsZero() {
-		u.Old = before.Old
+	if before != nil {
+		if before.address == u.Address {
+			before.at(u)
+			return
+		}
+		known := k.use(before)
+		u.Seen = known.Seen
+		if u.Old.IsZero() {
+			u.Old = known.Old
+		}
 	}
-	u.Seen = before.Seen
-	if bucket == tokenUseBucket && u.Address != "" { // which it has not on the machine itself
+	if k.remembers(u.Address) {
 		u.see(u.Address)
 	}
-	s.uses[useKey{bucket, id}] = u
+	s.uses[k] = k.noted(u)
 }
 
-func (l *useLog) take() map[useKey]Use {
-	all := map[useKey]Use{}
+// takenUses are the maps of all shards, as they were taken: a copy of all uses
+// would be a good part of what the process has in memory.
+type takenUses [cacheShards]map[useKey]*notedUse
+
+func (l *useLog) take() (taken *takenUses) {
+	taken = new(takenUses)
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.Lock()
-		for k, u := range s.uses {
-			all[k] = u
-		}
-		s.uses = nil
+		taken[i], s.uses = s.uses, nil
 		s.Unlock()
 	}
-	return all
+	return taken
+}
+
+// takenUse is where one of them stands.
+type takenUse struct {
+	useKey
+	shard int
+}
+
+// inOrder returns the places in the order of keys.
+func (t *takenUses) inOrder() []takenUse {
+	n := 0
+	for _, uses := range t {
+		n += len(uses)
+	}
+	places := make([]takenUse, 0, n)
+	for i, uses := range t {
+		for k := range uses {
+			places = append(places, takenUse{k, i})
+		}
+	}
+	slices.SortFunc(places, func(a, b takenUse) int {
+		return cmp.Or(strings.Compare(a.bucket, b.bucket), strings.Compare(a.id, b.id))
+	})
+	return places
 }
 
 // giveBack keeps uses that could not be written: of a credential that was used
 // again meanwhile, the addresses and when the replaced secret was used.
-func (l *useLog) giveBack(uses map[useKey]Use) {
-	for k, u := range uses {
-		s := &l.shards[maphash.String(l.seed, k.id)%cacheShards]
+func (l *useLog) giveBack(taken *takenUses) {
+	for i, uses := range taken {
+		s := &l.shards[i]
 		s.Lock()
-		later, again := s.uses[k]
-		for _, address := range later.Seen {
-			u.see(address)
-		}
-		if again {
-			later.Seen = u.Seen
-			if later.Old.IsZero() {
-				later.Old = u.Old
-			}
-			s.uses[k] = later
-		} else if len(s.uses) < 2*maxUses/cacheShards {
-			if s.uses == nil {
-				s.uses = map[useKey]Use{}
-			}
-			s.uses[k] = u
+		for k, u := range uses {
+			s.giveBack(k, u)
 		}
 		s.Unlock()
+	}
+}
+
+// giveBack keeps one use; the shard is locked.
+func (s *useShard) giveBack(k useKey, n *notedUse) {
+	if s.uses == nil {
+		s.uses = map[useKey]*notedUse{}
+	}
+	later := s.uses[k]
+	if later != nil {
+		u, now := k.use(n), k.use(later)
+		for _, address := range now.Seen {
+			u.see(address)
+		}
+		now.Seen = u.Seen
+		if now.Old.IsZero() {
+			now.Old = u.Old
+		}
+		s.uses[k] = k.noted(now)
+	} else if len(s.uses) < 2*maxUses/cacheShards {
+		s.uses[k] = n
 	}
 }
 
@@ -168,11 +250,9 @@ const flushStep = 1000
 // is gone is dropped.
 func (s *Store) FlushUse(ctx context.Context) error {
 	uses, refused := s.use.take(), s.refusals.take()
-	keys := slices.SortedFunc(maps.Keys(uses), func(a, b useKey) int {
-		return cmp.Or(strings.Compare(a.bucket, b.bucket), strings.Compare(a.id, b.id))
-	})
-	for owed := s.clock.owes(); owed || len(keys)+len(refused) > 0; owed = false {
-		step := keys[:min(len(keys), flushStep)]
+	places := uses.inOrder()
+	for owed := s.clock.owes(); owed || len(places)+len(refused) > 0; owed = false {
+		step := places[:min(len(places), flushStep)]
 		err := s.update(ctx, &Actor{}, func(t *txn) error { return t.putNoted(step, uses, refused) })
 		if err != nil {
 			// A full disk must not cost what an inquiry needs.
@@ -180,22 +260,22 @@ func (s *Store) FlushUse(ctx context.Context) error {
 			s.refusals.giveBack(refused)
 			return err
 		}
-		for _, k := range step {
-			delete(uses, k)
+		for _, at := range step {
+			delete(uses[at.shard], at.useKey)
 		}
-		keys, refused = keys[len(step):], nil
+		places, refused = places[len(step):], nil
 	}
 	return nil
 }
 
-func (t *txn) putNoted(keys []useKey, uses map[useKey]Use, refused []Event) error {
+func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event) error {
 	for _, e := range refused {
 		if err := t.append(e); err != nil {
 			return err
 		}
 	}
-	for _, k := range keys {
-		if err := t.putUse(k, uses[k]); err != nil {
+	for _, at := range places {
+		if err := t.putUse(at.useKey, at.use(uses[at.shard][at.useKey])); err != nil {
 			return err
 		}
 	}
@@ -264,7 +344,11 @@ func (s *Store) SessionUse(ctx context.Context, id string) (Use, error) {
 func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
 	shard := &s.use.shards[maphash.String(s.use.seed, k.id)%cacheShards]
 	shard.Lock()
-	noted, ok := shard.uses[k]
+	kept, ok := shard.uses[k]
+	var noted Use
+	if ok {
+		noted = k.use(kept)
+	}
 	shard.Unlock()
 	if ok && (!noted.Old.IsZero() || k.bucket != tokenUseBucket) {
 		return noted, nil

@@ -72,7 +72,7 @@ type scaleRig struct {
 
 func newScaleRig(b *testing.B, tokens int) *scaleRig {
 	store := large.Open(b, large.Shared(b, tokens))
-	touch(b, store)
+	touch(b, store, tokens/large.TokensOfUser)
 	hasher := password.New(password.Config{Params: password.InsecureTestParams()})
 	s, err := New(Config{Store: store, Passwords: hasher, Log: slog.New(slog.DiscardHandler), Version: "bench"})
 	if err != nil {
@@ -81,9 +81,10 @@ func newScaleRig(b *testing.B, tokens int) *scaleRig {
 	return &scaleRig{tokens: tokens, server: s, random: rand.New(rand.NewPCG(1, 2))}
 }
 
-// touch reads all of a store, as a server has that ran for long: the first
-// touch of a page costs several microseconds more, or a read of the disk.
-func touch(b *testing.B, store *db.Store) {
+// touch reads all of a store and asks for every user, as a server has that ran
+// for long: the first touch of a page costs several microseconds more, or a
+// read of the disk.
+func touch(b *testing.B, store *db.Store, users int) {
 	err := store.Engine().View(b.Context(), func(tx db.Tx) error {
 		for _, bucket := range []string{"token", "token.index", "token.use", "user", "user.index", "session", "session.index", "audit", "audit.index", "count"} {
 			if err := tx.Scan(bucket, nil, nil, false, func(_, _ []byte) bool { return true }); err != nil {
@@ -92,6 +93,9 @@ func touch(b *testing.B, store *db.Store) {
 		}
 		return nil
 	})
+	for i := 0; i < users && err == nil; i++ {
+		_, err = store.User(b.Context(), large.UserID(i))
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
