@@ -29,29 +29,30 @@ import (
 //
 //	go test ./web -run '^$' -bench Mint -benchtime 10x
 func BenchmarkMint(b *testing.B) {
-	s, apiToken, _ := benchServer(b)
 	ways := []struct {
 		name   string
-		mint   func(b *testing.B) func() error                  // what one client does
-		record func(b *testing.B, store *db.Store) func() error // the same, for the records of it
+		mint   func(b *testing.B, s *Server, apiToken string) func() error // what one client does
+		record func(b *testing.B, store *db.Store) func() error            // the same, for the records of it
 	}{
-		{"handler", func(b *testing.B) func() error {
+		{"handler", func(b *testing.B, s *Server, apiToken string) func() error {
 			c := dialBench(b, s.HTTPServer(), "")
 			c.request = []byte("POST /auth/access_token HTTP/1.1\r\nHost: localhost\r\nX-API-TOKEN: " + apiToken + "\r\nContent-Length: 0\r\n\r\n")
 			return c.once
 		}, mintByHandler},
 		{"store",
-			func(*testing.B) func() error { return func() error { return mintOne(s.Store) } },
+			func(_ *testing.B, s *Server, _ string) func() error { return func() error { return mintOne(s.Store) } },
 			func(_ *testing.B, store *db.Store) func() error { return func() error { return mintOne(store) } }},
 	}
 	for _, way := range ways {
+		// Both are new, so that both are as large at each turn.
+		s, apiToken, _ := benchServer(b)
 		plain := newPlainMint(b, way.record)
 		for _, clients := range []int{1, 32} {
 			b.Run(way.name+"/"+map[int]string{1: "one", 32: "many"}[clients], func(b *testing.B) {
 				var own, base []float64
 				var mints []func() error
 				for range clients {
-					mints = append(mints, way.mint(b))
+					mints = append(mints, way.mint(b, s, apiToken))
 				}
 				each := max(16, 64/clients)
 				commits := s.Store.Engine().(*bolt.Engine).Stats().Commits
