@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -241,13 +242,13 @@ func errNoBackup(why string, err error) error {
 func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
 	in := tar.NewReader(r)
 	h, err := in.Next()
-	if err != nil || h.Name != api.BackupManifest {
+	if err != nil || !isPlain(h, api.BackupManifest) {
 		return m, errNoBackup("it does not begin with "+api.BackupManifest, err)
 	}
 	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(&m); err != nil {
 		return m, errNoBackup("its manifest can't be read", err)
 	}
-	if h, err = in.Next(); err != nil || h.Name != api.BackupStore || h.Size != m.Size {
+	if h, err = in.Next(); err != nil || !isPlain(h, api.BackupStore) || h.Size != m.Size {
 		return m, errNoBackup("it holds no "+api.BackupStore+" of the size that its manifest says", err)
 	}
 	sum, out := sha256.New(), &ownError{w: w}
@@ -268,6 +269,17 @@ func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
 		return m, errNoBackup("it is cut short", err)
 	}
 	return m, nil
+}
+
+// isPlain tells whether h is of a regular file of that name, each byte of which is
+// there: the holes of a sparse one would fill the disk, however short the tar.
+func isPlain(h *tar.Header, name string) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return false
+		}
+	}
+	return h.Typeflag == tar.TypeReg && h.Name == name
 }
 
 // ownError keeps the error of a writer apart from that of who reads.

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +138,56 @@ func tarOf(manifest string, store []byte) []byte {
 	_, _ = w.Write(store)
 	_ = w.Close()
 	return out.Bytes()
+}
+
+// sparseTar is a tar of a manifest and a store of which only the first byte is
+// there: the rest is said to be a hole (GNU tar, sparse format 0.1).
+func sparseTar(manifest string, size int) []byte {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	_ = w.WriteHeader(&tar.Header{Name: api.BackupManifest, Mode: 0o600, Size: int64(len(manifest))})
+	_, _ = io.WriteString(w, manifest)
+	_ = w.Flush()
+	records := ""
+	for _, r := range []string{"GNU.sparse.major=0", "GNU.sparse.minor=1", "GNU.sparse.numblocks=1", "GNU.sparse.map=0,1", fmt.Sprint("GNU.sparse.size=", size)} {
+		records += fmt.Sprintf("%d %s\n", len(r)+4, r) // two digits, a space, a line end
+	}
+	for _, part := range []struct {
+		kind    byte
+		content string
+	}{{tar.TypeXHeader, records}, {tar.TypeReg, "a"}} {
+		at := out.Len()
+		_ = w.WriteHeader(&tar.Header{Name: api.BackupStore, Mode: 0o600, Size: int64(len(part.content))})
+		_, _ = io.WriteString(w, part.content)
+		_ = w.Flush()
+		header, sum := out.Bytes()[at:at+512], 0
+		header[156] = part.kind
+		copy(header[148:156], "        ")
+		for _, b := range header {
+			sum += int(b)
+		}
+		copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
+	}
+	_ = w.Close()
+	return out.Bytes()
+}
+
+// A short tar that says it holds much would fill the disk.
+func TestReadBackupOfAHole(t *testing.T) {
+	const size = 1 << 20
+	sum := sha256.Sum256(append([]byte("a"), make([]byte, size-1)...))
+	text := sparseTar(fmt.Sprintf(`{"size":%d,"sha256":"%x"}`, size, sum), size)
+	in := tar.NewReader(bytes.NewReader(text))
+	for range 2 {
+		h, err := in.Next()
+		if err != nil || h.Name == api.BackupStore && h.Size != size {
+			t.Fatalf("the tar is none: %v %v", h, err)
+		}
+	}
+	var out bytes.Buffer
+	if _, err := readBackup(bytes.NewReader(text), &out); exitCode(err) != exitInvalid || out.Len() > 0 {
+		t.Errorf("%v, and %d bytes of %d are taken", err, out.Len(), len(text))
+	}
 }
 
 // FuzzBackup: a backup that is taken holds what its manifest says, to the

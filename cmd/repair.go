@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"husk/db"
@@ -52,8 +53,13 @@ func (a *app) repair(ctx context.Context) error {
 		return &failure{code: exitInvalid, err: err, what: a.storePath() + " can't be repaired: " + err.Error(),
 			next: "nothing was changed; without its header nothing tells what is in the store and what was given up: restore a backup with 'husk restore'"}
 	}
-	job := &repairJob{app: a, file: file, fresh: filepath.Join(a.settings.Data, fmt.Sprintf(".husk-repair-%d", os.Getpid()))}
-	defer os.Remove(job.fresh) // gone after the rename
+	fresh, err := createPrivate(a.settings.Data, ".husk-repair-*")
+	if err != nil {
+		return a.explainRepair(err)
+	}
+	defer fresh.Close()
+	defer os.Remove(fresh.Name()) // gone after the rename
+	job := &repairJob{app: a, file: file, fresh: fresh}
 	r, err := job.run(ctx)
 	if err != nil {
 		return a.explainRepair(err)
@@ -97,7 +103,7 @@ func (a *app) explainRepair(err error) error {
 type repairJob struct {
 	*app
 	file  damagedFile
-	fresh string       // path of the new store
+	fresh *os.File     // the new store
 	aside bytes.Buffer // lines of what is set aside: what is damaged is little, or a backup is what helps
 }
 
@@ -107,11 +113,8 @@ const maxAside = 256 << 20
 func (j *repairJob) run(ctx context.Context) (r repaired, err error) {
 	p := j.progress("repairing", 0, countText)
 	defer p.end()
-	if err := os.Remove(j.fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return r, err
-	}
 	var done db.Repaired
-	err = embedded.fill(j.fresh, func(tx db.Tx) error {
+	err = embedded.fill(j.fresh.Name(), func(tx db.Tx) error {
 		walk := func(record func(bucket string, key, sealed []byte), report func(error)) error {
 			return j.file.Walk(ctx, func(bucket string, key, sealed []byte) { p.add(1); record(bucket, key, sealed) }, report)
 		}
@@ -152,17 +155,22 @@ func (j *repairJob) setAside(a db.Aside) error {
 	return nil
 }
 
-// prove walks the new store, records and pages.
+// prove walks the new store, records and pages. What is given to the owner of
+// the folder is the file that was made: root must not give away another one
+// that they put in its place.
 func (j *repairJob) prove(ctx context.Context) error {
-	f, err := os.OpenFile(j.fresh, os.O_RDWR, 0)
-	if err != nil {
+	made, err := j.fresh.Stat()
+	now, err2 := os.Lstat(j.fresh.Name())
+	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
-	err = errors.Join(f.Chmod(0o600), giveToOwner(f, j.settings.Data), f.Sync(), f.Close())
-	if err != nil {
+	if !os.SameFile(made, now) {
+		return errors.New("another file is in the place of the new store")
+	}
+	if err := errors.Join(giveToOwner(j.fresh, j.settings.Data), j.fresh.Sync()); err != nil {
 		return err
 	}
-	e, err := embedded.open(j.fresh, time.Second)
+	e, err := embedded.open(j.fresh.Name(), time.Second)
 	if err != nil {
 		return err
 	}
@@ -193,7 +201,7 @@ func (j *repairJob) keepAside(path string) (err error) {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone after the rename
-	earlier, err := os.Open(path)
+	earlier, err := openOwn(path)
 	if err == nil {
 		_, err = io.Copy(f, earlier)
 		earlier.Close()
@@ -212,6 +220,31 @@ func (j *repairJob) keepAside(path string) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
+// openOwn opens a file that husk made in the data folder. That may be the folder
+// of a user who is less than who runs this: what they lead elsewhere, by a link,
+// is not read, or they would be given it.
+func openOwn(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && links(info) == 1 {
+			return f, nil
+		}
+		f.Close()
+	}
+	return nil, &failure{code: exitFailure, err: err, what: path + " is not a file that husk made there", next: "nothing was changed; move it away"}
+}
+
+// links counts the names of a file.
+func links(info fs.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Nlink)
+	}
+	return 0
+}
+
 // swap puts the new store in the place of the old one, which gets a second
 // name first.
 func (j *repairJob) swap() error {
@@ -222,7 +255,7 @@ func (j *repairJob) swap() error {
 	if err := os.Link(j.storePath(), kept); err != nil {
 		return fmt.Errorf("keep the old store: %w", err)
 	}
-	if err := os.Rename(j.fresh, j.storePath()); err != nil {
+	if err := os.Rename(j.fresh.Name(), j.storePath()); err != nil {
 		return fmt.Errorf("put the store in place: %w", err)
 	}
 	return syncDir(j.settings.Data)

@@ -145,3 +145,93 @@ func TestKilledRepair(t *testing.T) {
 	}
 	t.Log(outcomes)
 }
+
+// Root repairs the store of another user, who may have put what they like into
+// their folder: what is not theirs is neither read for them nor given to them.
+func TestRepairInTheFolderOfAnother(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	const nobody = 65534
+	for name, lead := range map[string]func(secret, name string) error{
+		"a link":    os.Symlink,
+		"a name":    os.Link,
+		"a pipe":    func(_, name string) error { return syscall.Mkfifo(name, 0o600) },
+		"a folder":  func(_, name string) error { return os.Mkdir(name, 0o700) },
+		"to itself": func(_, name string) error { return os.Symlink(filepath.Base(name), name) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			p, text := damagedStore(t, filepath.Join(dir, "data"), 0)
+			for _, path := range []string{p.data, p.store()} {
+				if err := os.Chown(path, nobody, nobody); err != nil {
+					t.Fatal(err)
+				}
+			}
+			secret, aside := filepath.Join(dir, "secret"), p.store()+".damaged.ndjson"
+			if err := errors.Join(os.WriteFile(secret, []byte("of root\n"), 0o600), lead(secret, aside)); err != nil {
+				t.Fatal(err)
+			}
+			r := p.want(t, exitFailure, "check", "--repair")
+			if !strings.Contains(r.stderr, "is not a file that husk made there") {
+				t.Errorf("it says %q", r.stderr)
+			}
+			wantStore(t, p, text)
+			wantFiles(t, p.data, "husk.db", "husk.db.damaged.ndjson")
+			if owner := ownerOf(t, secret); owner != 0 {
+				t.Errorf("the file of root belongs to %d", owner)
+			}
+			if err := os.Remove(aside); err != nil {
+				t.Fatal(err)
+			}
+			p.ok(t, "check", "--repair")
+			for _, path := range []string{p.store(), aside} {
+				if owner := ownerOf(t, path); owner != nobody {
+					t.Errorf("%s belongs to %d", path, owner)
+				}
+			}
+		})
+	}
+}
+
+// Nor does root make a copy for them of a store that they may not read.
+func TestStoreOfAnotherFolder(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	const nobody = 65534
+	dir := t.TempDir()
+	roots, text := damagedStore(t, filepath.Join(dir, "roots"), 0)
+	theirs := program{data: filepath.Join(dir, "theirs")}
+	theirs.ok(t, "token", "create", "--name", "theirs")
+	elsewhere := filepath.Join(dir, "elsewhere.db")
+	if err := errors.Join(os.Rename(theirs.store(), elsewhere), os.Chown(elsewhere, nobody, nobody), os.Chown(theirs.data, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	lead := func(to string) {
+		t.Helper()
+		os.Remove(theirs.store())
+		if err := os.Symlink(to, theirs.store()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lead(roots.store())
+	for _, args := range [][]string{{"check", "--repair"}, {"compact"}, {"check"}, {"token", "list"}, {"backup", "--output", filepath.Join(dir, "backup.tar")}} {
+		if r := theirs.want(t, exitInvalid, args...); !strings.Contains(r.stdout+r.stderr, "not of the owner of its folder") {
+			t.Errorf("%v says %q", args, r.stdout+r.stderr)
+		}
+		wantFiles(t, theirs.data, "husk.db")
+	}
+	wantStore(t, roots, text)
+	lead(elsewhere)
+	if out := theirs.ok(t, "token", "list"); !strings.Contains(out, "theirs") {
+		t.Errorf("their own is not found: %q", out)
+	}
+}
+
+func ownerOf(t *testing.T, path string) uint32 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Sys().(*syscall.Stat_t).Uid
+}

@@ -183,7 +183,7 @@ func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*
 
 // setCookie sets the session cookie, or clears it with an empty value.
 func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
-	http.SetCookie(c.Response(), s.newCookie(s.cookieNamed(cookieName, secureCookieName), value, maxAge))
+	s.answerCookie(c, s.newCookie(s.sessionCookie(), value, maxAge))
 }
 
 // logout ends the session that was shown. It is 200 also when there was none:

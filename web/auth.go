@@ -63,10 +63,17 @@ func (s *Server) credentialOf(r *http.Request) (c credential, sent bool, err err
 
 // cookie returns the JWT of the session cookie, or "".
 func (s *Server) cookie(r *http.Request) string {
-	if c, err := r.Cookie(s.cookieNamed(cookieName, secureCookieName)); err == nil {
+	if c, err := r.Cookie(s.sessionCookie()); err == nil {
 		return c.Value
 	}
 	return ""
+}
+
+func (s *Server) sessionCookie() string {
+	if s.secure {
+		return secureCookieName
+	}
+	return cookieName
 }
 
 // authenticate returns who asks. Without a credential that is the owner of the

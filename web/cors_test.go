@@ -64,9 +64,32 @@ func TestCORS(t *testing.T) {
 		if a.header.Get("Access-Control-Allow-Credentials") != "" {
 			t.Errorf("%v", a.header)
 		}
+		old := s.do("POST", "/account/login", body, origin(app)).want(200) // of a browser that tells no more
+		out := s.do("POST", "/account/logout", "", origin(app), site, bearer(in.AccessToken)).want(200)
+		link := s.do("GET", "/account/logout", "", origin(app), site).want(200)
+		for _, a := range []answer{a, old, out, link} {
+			if set := a.header["Set-Cookie"]; len(set) > 0 {
+				t.Errorf("%s: who uses the browser is given %q", a.what, set)
+			}
+		}
+		// A form that the browser goes to is no script.
+		for _, form := range []edit{nobody, header("Accept", "text/html")} {
+			if a := s.do("POST", "/account/login", "password="+singlePassword, form, header("Content-Type", formType), origin(app), site, header("Sec-Fetch-Mode", "navigate")); a.status != 403 || len(a.header["Set-Cookie"]) > 0 {
+				t.Errorf("%s = %d %v", a.what, a.status, a.header)
+			}
+		}
 		s.do("POST", "/account/login", body, origin(app), site, cookie(in.AccessToken)).want(403, "cross_origin")
 		s.do("POST", "/account/login", body, origin("https://evil.example"), site).want(403, "cross_origin")
 		s.do("POST", "/account/login", body, site).want(403, "cross_origin")
+	})
+	t.Run("the server's own pages are none", func(t *testing.T) {
+		s := newServer(t, func(c *web.Config) { c.PublicURL, c.CORSOrigins = app, []string{app} })
+		for _, edits := range [][]edit{{header("Sec-Fetch-Site", "same-origin")}, {}} {
+			a := s.do("POST", "/account/login", `{"password":"`+singlePassword+`"}`, append(edits, origin(app))...).want(200)
+			if len(a.header["Set-Cookie"]) != 2 {
+				t.Errorf("%v", a.header)
+			}
+		}
 	})
 	t.Run("a cookie is of no use to it", func(t *testing.T) {
 		s.do("POST", "/auth/access_token", "{}", origin(app), cookie(s.single().jwt)).want(403, "cross_origin")

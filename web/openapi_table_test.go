@@ -95,7 +95,8 @@ var operations = map[string]operation{
 		streamed: "application/x-tar", also: []int{507}},
 
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
-		about: "Without an email it is the single user, `coco-default-user`, who signs in. The answer has the JWT of a new session and sets it as a cookie too. " +
+		about: "Without an email it is the single user, `coco-default-user`, who signs in. The answer has the JWT of a new session and sets it as a cookie too, " +
+			"beside `husk_device`, by which the throttle knows the browser again and which opens nothing; a script of another origin is set none. " +
 			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect.",
 		body: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
 		answer: api.LoggedIn{}, also: []int{403, 429, 503}},

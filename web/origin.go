@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-
 	"strings"
 
 	"github.com/labstack/echo/v4/middleware"
@@ -35,6 +34,18 @@ func ParseOrigin(text string) (string, error) {
 }
 
 var errOrigin = errors.New("it is the scheme and host under which browsers reach husk, such as https://id.example.com")
+
+// foreign tells whether a script of another origin that is let in sent r. It is
+// set no cookie: what it holds itself is all that it gets, and who uses the
+// browser is signed in to nothing by it, nor signed out.
+func (s *Server) foreign(r *http.Request) bool {
+	if !slices.Contains(s.CORSOrigins, r.Header.Get("Origin")) {
+		return false
+	}
+	asked := r.WithContext(r.Context())
+	asked.Method = http.MethodPost // or it would not be looked at
+	return s.csrf.Check(asked) != nil
+}
 
 // allowOrigins lets scripts of other origins call the API with a credential
 // that they hold themselves. Cookies are never theirs to use: the answer does

@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -243,7 +242,7 @@ func (s *Server) checkOrigin(r *http.Request) error {
 	if len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) > 0 {
 		return nil
 	}
-	if len(r.Header["Cookie"]) == 0 && slices.Contains(s.CORSOrigins, r.Header.Get("Origin")) {
+	if len(r.Header["Cookie"]) == 0 && s.foreign(r) && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
 		return nil // a script that is let in, and nothing that the browser added
 	}
 	if s.csrf.Check(r) != nil {

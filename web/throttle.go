@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,9 +23,8 @@ import (
 // This file is the one gate in front of every place where a password is taken.
 
 const (
-	deviceCookie       = "husk_device"
-	secureDeviceCookie = "__Host-husk_device"
-	deviceLife         = 180 * 24 * time.Hour
+	deviceCookie = "husk_device" // over TLS too
+	deviceLife   = 180 * 24 * time.Hour
 )
 
 // What an operator may set at most: the wrong passwords in a row for an account
@@ -109,12 +109,19 @@ func (s *Server) deviceValue(account string, ends time.Time) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac(s.deviceKey, []byte(text)))
 }
 
+// maxDevices bounds how many cookies of that name are looked at: another host of
+// the same domain may have set some, too.
+const maxDevices = 8
+
 func (s *Server) knownDevice(c echo.Context, account string) bool {
-	cookie, err := c.Cookie(s.cookieNamed(deviceCookie, secureDeviceCookie))
-	if err != nil {
-		return false
-	}
-	parts := strings.Split(cookie.Value, ".")
+	cookies := c.Request().CookiesNamed(deviceCookie)
+	return slices.ContainsFunc(cookies[:min(len(cookies), maxDevices)], func(cookie *http.Cookie) bool {
+		return s.knows(cookie.Value, account)
+	})
+}
+
+func (s *Server) knows(device, account string) bool {
+	parts := strings.Split(device, ".")
 	if len(parts) != 3 {
 		return false
 	}
@@ -122,19 +129,18 @@ func (s *Server) knownDevice(c echo.Context, account string) bool {
 	if err != nil || s.Store.Now().Unix() >= ends {
 		return false
 	}
-	return hmac.Equal([]byte(cookie.Value), []byte(s.deviceValue(account, time.Unix(ends, 0))))
+	return hmac.Equal([]byte(device), []byte(s.deviceValue(account, time.Unix(ends, 0))))
 }
 
 func (s *Server) setDeviceCookie(c echo.Context, account string) {
 	value := s.deviceValue(account, s.Store.Now().Add(deviceLife))
-	http.SetCookie(c.Response(), s.newCookie(s.cookieNamed(deviceCookie, secureDeviceCookie), value, int(deviceLife.Seconds())))
+	s.answerCookie(c, s.newCookie(deviceCookie, value, int(deviceLife.Seconds())))
 }
 
-func (s *Server) cookieNamed(plain, secure string) string {
-	if s.secure {
-		return secure
+func (s *Server) answerCookie(c echo.Context, cookie *http.Cookie) {
+	if !s.foreign(c.Request()) {
+		http.SetCookie(c.Response(), cookie)
 	}
-	return plain
 }
 
 // newCookie makes a cookie with the flags that all of Husk's have.

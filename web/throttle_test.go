@@ -401,6 +401,11 @@ func TestDeviceCookie(t *testing.T) {
 		})
 	}
 	s.login(ann, ann.password, header("Cookie", "__Host-husk_device="+value(anns))).throttled(firstDelay)
+	// What another host of the domain set beside it, too, is no hindrance; but
+	// not any number is looked at.
+	planted := "husk_device=" + value(bobs) + "; "
+	s.login(ann, ann.password, header("Cookie", planted+"husk_device="+value(anns))).want(200)
+	s.login(ann, ann.password, header("Cookie", strings.Repeat(planted, 8)+"husk_device="+value(anns))).throttled(firstDelay)
 
 	// Its own failures count in its own bucket, wherever they come from, and
 	// not for the address.
@@ -456,16 +461,17 @@ func TestThrottledDeviceIsTold(t *testing.T) {
 func TestDeviceCookieFlags(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name, cookie string
-		edit         func(*web.Config)
-		secure       bool
+		name   string
+		edit   func(*web.Config)
+		secure bool
 	}{
-		{"http", "husk_device", func(*web.Config) {}, false},
-		{"public URL of https", "__Host-husk_device", func(c *web.Config) { c.PublicURL = "https://id.example.com" }, true},
-		{"own https", "__Host-husk_device", func(c *web.Config) { c.TLS = true }, true},
+		{"http", func(*web.Config) {}, false},
+		{"public URL of https", func(c *web.Config) { c.PublicURL = "https://id.example.com" }, true},
+		{"own https", func(c *web.Config) { c.TLS = true }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t, limited, c.edit)
+			device := ""
 			for _, d := range doors[:4] {
 				var got *http.Cookie
 				for _, line := range d.try(s, &person{}, singlePassword).header["Set-Cookie"] {
@@ -473,14 +479,18 @@ func TestDeviceCookieFlags(t *testing.T) {
 						got = set
 					}
 				}
-				if got == nil || got.Name != c.cookie || !got.HttpOnly || got.Secure != c.secure || got.SameSite != http.SameSiteLaxMode || got.Path != "/" || got.Domain != "" || got.MaxAge != 180*24*3600 {
-					t.Errorf("%s: the cookie is %+v", d.name, got)
+				if got == nil || got.Name != "husk_device" || !got.HttpOnly || got.Secure != c.secure || got.SameSite != http.SameSiteLaxMode || got.Path != "/" || got.Domain != "" || got.MaxAge != 180*24*3600 {
+					t.Fatalf("%s: the cookie is %+v", d.name, got)
 				}
+				device = got.Name + "=" + got.Value
 			}
 			a := s.login(&person{}, wrong).want(403)
 			if len(a.header["Set-Cookie"]) != 0 {
 				t.Errorf("a refusal sets %v", a.header["Set-Cookie"])
 			}
+			s.fail(&person{}, free-1)
+			s.login(&person{}, singlePassword).throttled(firstDelay)
+			s.login(&person{}, singlePassword, header("Cookie", device)).want(200)
 		})
 	}
 }

@@ -103,7 +103,7 @@ type checker struct {
 	record   func(bucket string, key, value []byte) // nil, or what is called for each record that is met
 	lenient  bool                                   // what is wrong in a page does not end the look at it
 	damage   bool                                   // something was reported
-	listed   bool                                   // the list of free pages was read
+	listed   bool                                   // the list of free pages was read, and nothing speaks against it
 	astray   bool                                   // the page that is looked at is reached by no way, and its bucket not known
 	used     pageSet
 	free     pageSet
@@ -193,6 +193,7 @@ func (c *checker) page(id uint64) (page, error) {
 			return nil, fmt.Errorf("page %d is used twice", i)
 		}
 		if c.free.has(i) {
+			c.listed = false
 			return nil, fmt.Errorf("page %d is used and free", i)
 		}
 	}
@@ -224,13 +225,21 @@ func (c *checker) freelist() {
 		c.wrong(errors.New("the list of free pages is damaged"))
 		return
 	}
+	before := uint64(1)
 	for i := range n {
-		if id := order.Uint64(ids[8*i:]); id < 2 || id >= c.meta.pages || !c.free.add(id) {
+		id := order.Uint64(ids[8*i:])
+		if id <= before || id >= c.meta.pages {
 			c.wrong(fmt.Errorf("the list of free pages is damaged: page %d", id))
 			return
 		}
+		c.free.add(id)
+		before = id
 	}
-	c.listed = true
+	// It has no checksum. That it is in order and ends where it says is what can
+	// be told of it.
+	if c.listed = len(bytes.Trim(ids[8*n:], "\x00")) == 0; !c.listed {
+		c.wrong(errors.New("the list of free pages is damaged: it goes on behind its end"))
+	}
 }
 
 func (c *checker) subtree(s subtree) {

@@ -53,8 +53,12 @@ func openRegular(path string) (*os.File, error) {
 		return nil, damaged(nil, "%s is not a regular file", path)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, &db.Error{Kind: db.ErrAbsent, Code: "store_absent", Reason: fmt.Sprintf("there is no store at %s", path), Cause: err}
+	case err == nil && ledAway(f, path):
+		f.Close()
+		return nil, damaged(nil, "%s leads to a file that is not of the owner of its folder", path)
 	}
 	return f, err
 }

@@ -128,7 +128,7 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 // giveBackGrowth gives back what bbolt took for growth and has no page in: a small store
 // would else be larger after Compact than before.
 func giveBackGrowth(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := openDirectly(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}

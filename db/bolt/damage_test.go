@@ -339,9 +339,11 @@ func TestCheckFinds(t *testing.T) {
 		{"leak", func(b []byte) {
 			p := b[int(m.freelist)*size:]
 			n := page(p).count()
-			copy(p[pageHeader:], p[pageHeader+8:pageHeader+8*n])
+			copy(p[pageHeader:], p[pageHeader+8:pageHeader+8*n+8])
 			order.PutUint16(p[10:], uint16(n-1))
 		}, "1 pages are neither"},
+		{"free list cut", func(b []byte) { order.PutUint16(b[int(m.freelist)*size+10:], 0) }, "goes on behind its end"},
+		{"free list out of order", func(b []byte) { order.PutUint64(b[int(m.freelist)*size+pageHeader:], m.pages-1) }, "the list of free pages is damaged"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

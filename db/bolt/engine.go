@@ -45,10 +45,10 @@ type Engine struct {
 	queue  queue
 	writer chan struct{} // holds one token: that of the one who writes or closes
 
-	lastGroup int           // how many calls the last commit was for; with the token
-	lastTook  time.Duration // and how long it took
-	secured   bool          // what was found in the file is durable; with the token
-	lost      *loss         // how to come back, where the file could not be opened anew; with the token
+	callers  int           // how many calls the last commit was for, and how many had come meanwhile; with the token
+	lastTook time.Duration // how long it took
+	secured  bool          // what was found in the file is durable; with the token
+	lost     *loss         // how to come back, where the file could not be opened anew; with the token
 
 	mu       sync.RWMutex // held for reading by every transaction, for writing to change what follows
 	bolt     *bbolt.DB

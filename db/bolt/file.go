@@ -90,10 +90,12 @@ func (f *File) Walk(ctx context.Context, record func(bucket string, key, value [
 // behind a damaged page is among them. A page is in use where its own number,
 // which stands in it, is that of such a page; so a copy of a page that was
 // given up before is not taken for one. Without the list of free pages there
-// is no telling, and nothing is looked at.
+// is no telling, and nothing is looked at: what was revoked must not be back. Nor
+// where the list is in doubt, as a page that is in use shows that stands in it.
 func (c *checker) strays(ctx context.Context) error {
 	c.astray = true
 	if !c.listed {
+		c.report(errors.New("what lies behind a damaged page is not looked for: without a list of the free pages that holds, it can't be told from what was given up"))
 		return nil
 	}
 	missing := make(pageSet, len(c.used))

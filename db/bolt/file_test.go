@@ -187,6 +187,78 @@ func TestWalkTakesNoOldPage(t *testing.T) {
 	}
 }
 
+// Nor is it where the list of free pages is damaged, which has no checksum: then
+// a page that was given up is missed in it.
+func TestWalkTakesNoOldPageForALostOne(t *testing.T) {
+	const removed = 1500
+	path := create(t)
+	e, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	populate(t, e, 3000)
+	err = e.Update(t.Context(), func(tx db.Tx) error {
+		for i := range removed {
+			if err := tx.Delete("b", fmt.Appendf(nil, "key %06d", i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	store, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newest(bytes.NewReader(store), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(b []byte) page { return page(b[int64(m.freelist)*m.pageSize:]) }
+	ids := func(b []byte) []byte { return list(b)[pageHeader:] }
+	holds := func(id uint64) bool {
+		p := page(store[int64(id)*m.pageSize:][:m.pageSize])
+		return p.id() == id && p.flags() == flagLeaf && bytes.Contains(p, []byte("key 000"))
+	}
+	given := -1 // where in the list a page is that holds what was removed
+	for i := range list(store).count() {
+		if given < 0 && i > 0 && holds(order.Uint64(ids(store)[8*i:])) {
+			given = i
+		}
+	}
+	if given < 0 {
+		t.Fatal("no page that was given up holds what was removed")
+	}
+	for name, damage := range map[string]func(b []byte){
+		"nothing":      func([]byte) {},
+		"cut short":    func(b []byte) { order.PutUint16(list(b)[10:], uint16(given)) },
+		"emptied":      func(b []byte) { order.PutUint16(list(b)[10:], 0) },
+		"out of order": func(b []byte) { order.PutUint64(ids(b)[8*given:], order.Uint64(ids(b)[8*given-8:])-1) },
+		"a used one":   func(b []byte) { order.PutUint64(ids(b)[8*given:], m.root) },
+		"a lost one":   func(b []byte) { order.PutUint64(ids(b)[8*given:], branchOf(t, b).id()) },
+		"twice":        func(b []byte) { order.PutUint64(ids(b)[8*given:], order.Uint64(ids(b)[8*given-8:])) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bytes.Clone(store)
+			damage(b)
+			order.PutUint16(branchOf(t, b)[8:], 0) // so that pages are looked for
+			met, _, _ := walkFile(t, b)
+			for key := range met {
+				for i := range removed {
+					if strings.HasSuffix(key, fmt.Sprintf("key %06d", i)) {
+						t.Fatalf("%s was removed, and is back", key)
+					}
+				}
+			}
+			if name == "nothing" && len(met) < 1000 {
+				t.Errorf("only %d records are found", len(met))
+			}
+		})
+	}
+}
+
 // Where the header is lost nothing is guessed, and whatever is wrong with a
 // file is told and no panic.
 func TestWalkOfWhatIsNoStore(t *testing.T) {
@@ -232,5 +304,23 @@ func TestFileHoldsTheLock(t *testing.T) {
 	open(t, path)
 	if _, err := OpenFile(path+"x", 0); !errors.Is(err, db.ErrAbsent) {
 		t.Errorf("an absent file: %v", err)
+	}
+}
+
+// Who fills a store in the folder of another user is not led out of it.
+func TestFillFollowsNoLink(t *testing.T) {
+	if noFollow == 0 {
+		t.Skip("this system can't keep an open from following links")
+	}
+	dir := t.TempDir()
+	elsewhere, path := filepath.Join(dir, "elsewhere"), filepath.Join(dir, "husk.db")
+	if err := errors.Join(os.WriteFile(elsewhere, nil, 0o600), os.Symlink(elsewhere, path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fill(path, func(tx db.Tx) error { return tx.Put("b", []byte("k"), []byte("v")) }); err == nil {
+		t.Error("it is filled")
+	}
+	if b, err := os.ReadFile(elsewhere); err != nil || len(b) > 0 {
+		t.Errorf("%d bytes stand elsewhere, %v", len(b), err)
 	}
 }

@@ -20,7 +20,8 @@ const (
 // fails leaves a store of no use. Where there is no file, it makes one.
 func Fill(path string, write func(db.Tx) error) (err error) {
 	bolt, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout: defaultTimeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapReserve, NoSync: true, NoFreelistSync: true,
+		OpenFile: openDirectly,
+		Timeout:  defaultTimeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapReserve, NoSync: true, NoFreelistSync: true,
 	})
 	if err != nil {
 		return err
@@ -38,9 +39,15 @@ func Fill(path string, write func(db.Tx) error) (err error) {
 	return f.tx.Commit()
 }
 
+// openDirectly follows no link: in the folder of another user it could lead
+// anywhere.
+func openDirectly(path string, flag int, mode os.FileMode) (*os.File, error) {
+	return os.OpenFile(path, flag|noFollow, mode)
+}
+
 // trim cuts off what a file has grown by and no page needs, and syncs it.
 func trim(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := openDirectly(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package bolt
 import (
 	"context"
 	"errors"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -14,8 +13,8 @@ import (
 )
 
 const (
-	maxGroup  = 256                    // updates that share one commit
-	maxGather = 500 * time.Microsecond // for which a commit waits for more of them
+	maxGroup  = 256                  // updates that share one commit
+	maxGather = 2 * time.Millisecond // for which a commit waits for more of them
 )
 
 // call is one Update on its way. What stands behind the functions is read by
@@ -32,12 +31,29 @@ type call struct {
 type queue struct {
 	mu    sync.Mutex
 	calls []*call
+	want  int           // that many make it full
+	full  chan struct{} // closed then; nil where nobody waits for that
 }
 
 func (q *queue) add(c *call) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.calls = append(q.calls, c)
+	if q.full != nil && len(q.calls) >= q.want {
+		close(q.full)
+		q.full = nil
+	}
+}
+
+// fills returns what is closed once so many calls wait, or nil where they do.
+// It is for one at a time: the one who has the token.
+func (q *queue) fills(want int) <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.full = nil; len(q.calls) < want {
+		q.want, q.full = want, make(chan struct{})
+	}
+	return q.full
 }
 
 func (q *queue) len() int {
@@ -110,19 +126,30 @@ func (e *Engine) lead(c *call) {
 			began := time.Now()
 			group := e.queue.take()
 			e.settle(group)
-			e.lastGroup, e.lastTook = len(group), time.Since(began)
+			e.callers, e.lastTook = len(group)+e.queue.len(), time.Since(began)
 		}
 	}
 }
 
-// gather waits for as many calls as the last commit had, where those whom it
-// woke are likely to call again: taken as they trickle in, every other commit
-// would be for one or two of them. It takes at most half as long as that
-// commit, and never long; one who calls alone does not wait.
+// gather waits for as many calls as there were callers at the last commit, in
+// it and behind it, where those whom it woke are likely to call again: taken as
+// they come, they would fall apart into two halves that commit in turns, and
+// write twice the pages that both have in common. It takes at most half as long
+// as that commit, and never long; one who calls alone does not wait.
+//
+// It sleeps: one that looked again and again would keep its processor from
+// those whom it waits for, who may have to be told by the network first.
 func (e *Engine) gather() {
 	patience := min(e.lastTook/2, maxGather)
-	for began := time.Now(); e.queue.len() < e.lastGroup && time.Since(began) < patience; {
-		runtime.Gosched()
+	full := e.queue.fills(min(e.callers, maxGroup))
+	if full == nil || patience <= 0 {
+		return
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-full:
+	case <-late.C:
 	}
 }
 

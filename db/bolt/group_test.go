@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"husk/db"
 )
@@ -416,5 +417,76 @@ func TestStuckLock(t *testing.T) {
 	}
 	if err := set(open(t, path), "k", "v"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestACommitWaitsForThoseItKnows: no longer than until they are there, and no
+// longer than it is worth.
+func TestACommitWaitsForThoseItKnows(t *testing.T) {
+	const soon = 100 * time.Microsecond
+	tests := []struct {
+		name    string
+		callers int           // at the last commit
+		took    time.Duration // the last commit
+		come    int           // soon, beside the one who is there
+		want    time.Duration
+	}{
+		{"alone", 1, time.Second, 0, 0},
+		{"all come", 4, time.Second, 3, soon},
+		{"more come", 4, time.Second, 5, soon},
+		{"one stays away", 4, time.Second, 2, maxGather},
+		{"a short commit", 4, 2 * time.Millisecond, 0, time.Millisecond},
+		{"the first commit", 0, 0, 0, 0},
+		{"more than a commit takes", 2 * maxGroup, time.Second, maxGroup - 1, soon},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngine("", 0)
+				e.callers, e.lastTook = test.callers, test.took
+				e.queue.add(&call{})
+				for range test.come {
+					time.AfterFunc(soon, func() { e.queue.add(&call{}) })
+				}
+				began := time.Now()
+				e.gather()
+				if got := time.Since(began); got != test.want {
+					t.Errorf("it waited for %v, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// TestTheNextCommitExpectsBothHalves: those whom a commit wakes, and those who
+// came while it was written.
+func TestTheNextCommitExpectsBothHalves(t *testing.T) {
+	e := open(t, create(t))
+	var all sync.WaitGroup
+	update := func(n int) {
+		for range n {
+			all.Go(func() {
+				if err := set(e, "k", "v"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	var expected []int
+	e.commitHook = func(commit func() error) error {
+		expected = append(expected, e.callers)
+		if len(expected) == 1 {
+			update(3)
+			waiting(e, 3)
+		}
+		return commit()
+	}
+	release := hold(t, e)
+	update(2)
+	waiting(e, 2)
+	release()
+	all.Wait()
+	if len(expected) < 2 || expected[0] != 0 || expected[1] != 5 {
+		t.Errorf("the commits expected %v callers, want none, then 5", expected)
 	}
 }

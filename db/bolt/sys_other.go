@@ -7,6 +7,8 @@ import "os"
 // mapReserve is 0: some of these systems grow the file to what is mapped.
 const mapReserve = 0
 
+const noFollow = 0
+
 // tryLock leaves the lock to bbolt, which takes it right after.
 func tryLock(*os.File) (taken bool, err error) { return true, nil }
 
@@ -19,3 +21,5 @@ func unmapHeader([]byte) {}
 func syncDir(string) error { return nil }
 
 func giveToOwner(*os.File, string) error { return nil }
+
+func ledAway(*os.File, string) bool { return false }

@@ -4,6 +4,7 @@ package bolt
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -13,6 +14,9 @@ import (
 // is a long one. It costs no memory, but address space, which is scarce where
 // that has 32 bits.
 const mapReserve = 256 << 20 * (strconv.IntSize / 64)
+
+// noFollow keeps an open from following a link at the end of the path.
+const noFollow = syscall.O_NOFOLLOW
 
 // tryLock takes bbolt's own lock, on the descriptor that bbolt will be given.
 func tryLock(f *os.File) (taken bool, err error) {
@@ -68,4 +72,21 @@ func giveToOwner(f *os.File, dir string) error {
 		return nil
 	}
 	return f.Chown(int(owner.Uid), int(owner.Gid))
+}
+
+// ledAway tells whether f, which root opened at path, stands elsewhere and is
+// not of the owner of the folder: who may make links there could otherwise be
+// given, as a copy of their store, one that they may not read.
+func ledAway(f *os.File, path string) bool {
+	if os.Geteuid() != 0 {
+		return false
+	}
+	mine, err := f.Stat()
+	at, err2 := os.Lstat(path)
+	dir, err3 := os.Stat(filepath.Dir(path))
+	if err != nil || err2 != nil || err3 != nil || os.SameFile(mine, at) {
+		return false // what is not there any more is told later
+	}
+	owner, folder := mine.Sys().(*syscall.Stat_t).Uid, dir.Sys().(*syscall.Stat_t).Uid
+	return folder != 0 && owner != folder
 }

@@ -3,6 +3,10 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,4 +127,49 @@ func TestAwaitIsBounded(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// Of wrong tries at once none beyond the allowed ones is let through, whatever
+// others do not come to an end: for an account, and for an address over all
+// accounts.
+func TestAwaitLetsNoMoreWrongOnesThrough(t *testing.T) {
+	for name, c := range map[string]struct {
+		who  func(i int) (account, address string)
+		want int64
+	}{
+		"an account":  {func(i int) (string, string) { return "ann", fmt.Sprint("10.0.0.", i) }, 3},
+		"an address":  {func(i int) (string, string) { return fmt.Sprint("user", i), "192.0.2.1" }, 5},
+		"both at one": {func(i int) (string, string) { return fmt.Sprint("user", i%4), "192.0.2.1" }, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, _ := newTest(t, nil)
+			var wrong atomic.Int64
+			var all sync.WaitGroup
+			for i := range 60 {
+				account, address := c.who(i)
+				all.Go(func() {
+					for try := 0; ; try++ {
+						a, _, err := l.Await(t.Context(), account, address, false)
+						if err != nil {
+							t.Error(err)
+						}
+						if a == nil {
+							return
+						}
+						runtime.Gosched()
+						if (i+try)%3 == 0 {
+							a.Cancel()
+						} else {
+							wrong.Add(1)
+							a.End()
+						}
+					}
+				})
+			}
+			all.Wait()
+			if n := wrong.Load(); n != c.want {
+				t.Errorf("%d wrong tries were looked at, want %d", n, c.want)
+			}
+		})
+	}
 }
