@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +30,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bin := buildHusk(t)
 	for _, page := range append(append(pages, more...), tasks...) {
 		t.Run(strings.TrimPrefix(page, "../"), func(t *testing.T) {
 			t.Parallel()
@@ -39,7 +39,7 @@ func TestDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 			if steps := readSteps(string(text)); len(steps) > 0 {
-				runSteps(t, steps)
+				runSteps(t, bin, steps)
 			}
 		})
 	}
@@ -71,24 +71,20 @@ func readSteps(page string) (steps []step) {
 	return steps
 }
 
-// buildHusk builds the program once for all pages.
-var buildHusk = sync.OnceValues(func() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "husk-docs-*"); err != nil {
-		return "", err
-	}
+// buildHusk builds the program, once for all pages, and returns its folder.
+func buildHusk(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
 	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "husk"), "..")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+		t.Fatalf("%v: %s", err, out)
 	}
-	return dir, nil
-})
+	return dir
+}
 
-func runSteps(t *testing.T, steps []step) {
-	bin, err := buildHusk()
-	if err != nil {
-		t.Fatal(err)
-	}
+func runSteps(t *testing.T, bin string, steps []step) {
+	t.Helper()
 	port := freePort(t)
 	home := t.TempDir()
 	var script strings.Builder
