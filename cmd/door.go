@@ -42,6 +42,16 @@ type offline struct {
 	store    *db.Store
 	listener *control.Memory
 	server   *http.Server
+
+	handler http.Handler
+	asked   sync.RWMutex // held for reading by each request
+}
+
+// ServeHTTP implements http.Handler.
+func (o *offline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.asked.RLock()
+	defer o.asked.RUnlock()
+	o.handler.ServeHTTP(w, r)
 }
 
 func (d *door) dial(ctx context.Context) (net.Conn, error) {
@@ -94,7 +104,8 @@ func (d *door) open(ctx context.Context) error {
 		store.Close()
 		return err
 	}
-	d.offline = &offline{store: store, listener: control.NewMemory(), server: handler.HTTPServer()}
+	d.offline = &offline{store: store, listener: control.NewMemory(), server: handler.HTTPServer(), handler: handler}
+	d.offline.server.Handler = d.offline
 	// Should it panic, the listener is closed: the command fails.
 	go web.Guard(log, func() { _ = d.offline.server.Serve(d.offline.listener) })
 	return nil
@@ -123,6 +134,10 @@ func (d *door) close(ctx context.Context) error {
 		return nil
 	}
 	d.offline.server.Close()
+	// What was asked ends by itself now. The process must not end before: a
+	// backup that was interrupted would leave a copy of the store behind.
+	d.offline.asked.Lock()
+	defer d.offline.asked.Unlock()
 	// The end must not depend on whether the command was interrupted.
 	return errors.Join(d.offline.store.FlushUse(context.WithoutCancel(ctx)), d.offline.store.Close())
 }
