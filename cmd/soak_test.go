@@ -106,7 +106,7 @@ func (s *soak) phase(lasts time.Duration) {
 	if s.memory > mostMemory {
 		s.t.Errorf("%.0f MB of memory", s.memory)
 	}
-	if s.rand.IntN(2) == 0 {
+	if s.round%2 == 0 {
 		s.kills++
 		s.killUnderLoad()
 	} else {
@@ -170,10 +170,10 @@ func (s *soak) stopUnderLoad() {
 	working.Wait()
 }
 
-// offline is what is done while no server runs.
+// offline is what is done while no server runs: each thing in its turn.
 func (s *soak) offline() {
 	s.program.want(s.t, exitDone, "check")
-	switch s.rand.IntN(3) {
+	switch s.round % 3 {
 	case 0:
 		s.program.want(s.t, exitDone, "compact")
 		s.compactions++
