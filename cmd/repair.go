@@ -196,7 +196,7 @@ func (j *repairJob) prove(ctx context.Context) error {
 
 // keepAside adds what is set aside to that of earlier repairs.
 func (j *repairJob) keepAside(path string) (err error) {
-	f, err := os.CreateTemp(j.settings.Data, ".husk-repair-*") // 0600
+	f, err := createPrivate(j.settings.Data, ".husk-repair-*")
 	if err != nil {
 		return err
 	}

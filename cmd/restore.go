@@ -269,7 +269,7 @@ func duplicate(path string) (string, error) {
 		return "", err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-old-*")
+	out, err := createPrivate(filepath.Dir(path), filepath.Base(path)+"-old-*")
 	if err != nil {
 		return "", err
 	}

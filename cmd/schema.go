@@ -38,7 +38,7 @@ func (a *app) copyAside(ctx context.Context, e db.Engine, schema db.Schema) (pat
 	if !ok {
 		return "", errors.New("this engine makes no copies")
 	}
-	f, err := os.CreateTemp(a.settings.Data, ".husk-schema-*") // 0600
+	f, err := createPrivate(a.settings.Data, ".husk-schema-*")
 	if err != nil {
 		return "", err
 	}
