@@ -9,7 +9,7 @@ import (
 // store keeps. A change that an older husk could not read, or that leaves what
 // an older one wrote in another form, is a new schema: one more step below,
 // and one more file in cmd/testdata/schema.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // firstNeeds is the least husk that reads schema 1.
 const firstNeeds = "0.1.0"
@@ -26,6 +26,7 @@ type migration struct {
 // change has altered those of this package.
 var migrations = []migration{
 	{needs: "0.1.0", run: toSchema2},
+	{needs: "0.1.0", run: toSchema3},
 }
 
 func newestSchema() int { return 1 + len(migrations) }
