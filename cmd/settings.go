@@ -34,6 +34,7 @@ type settings struct {
 	TLSKey         string
 	TrustedProxies []netip.Prefix
 	SessionTTL     time.Duration
+	SessionIdle    time.Duration
 	MaxTokenTTL    time.Duration
 	CORSOrigins    []string
 	Tries          web.Tries
@@ -67,6 +68,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("tls-key", "", "PEM file with the private key of --tls-cert")
 	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newBounded(24*time.Hour, time.Second, 0), "session-ttl", "absolute life of a sign-in")
+	f.Var(newOptional(time.Minute), "session-idle", "how long a sign-in lives unused, a minute at least (0: as long as --session-ttl)")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
 	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API, without cookies; repeatable")
 	f.Var(&countValue{5, web.MaxAttempts}, "login-attempts", "wrong passwords in a row for an account before the next try waits, 100 at most")
@@ -229,7 +231,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		TLSCert: text(f, "tls-cert"), TLSKey: text(f, "tls-key"),
 		TrustedProxies: *f.Lookup("trusted-proxy").Value.(*prefixes),
-		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"),
+		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"), SessionIdle: duration(f, "session-idle"),
 	}
 	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
 	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")

@@ -190,6 +190,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		Log:         log,
 		Version:     version(),
 		SessionTTL:  a.settings.SessionTTL,
+		SessionIdle: a.settings.SessionIdle,
 		MaxTokenTTL: a.settings.MaxTokenTTL,
 		PublicURL:   a.settings.PublicURL,
 		TLS:         a.settings.TLSCert != "",

@@ -212,10 +212,16 @@ func (v *durationValue) Set(text string) error {
 type boundedDuration struct {
 	durationValue
 	least, most time.Duration
+	optional    bool // 0 is none
+}
+
+// newOptional is a duration of at least so long, or none.
+func newOptional(least time.Duration) *boundedDuration {
+	return &boundedDuration{least: least, optional: true}
 }
 
 func newBounded(d, least, most time.Duration) *boundedDuration {
-	return &boundedDuration{durationValue(d), least, most}
+	return &boundedDuration{durationValue: durationValue(d), least: least, most: most}
 }
 
 // Set implements pflag.Value.
@@ -223,6 +229,10 @@ func (v *boundedDuration) Set(text string) error {
 	var d durationValue
 	if err := d.Set(text); err != nil {
 		return err
+	}
+	if d == 0 && v.optional {
+		v.durationValue = 0
+		return nil
 	}
 	if d <= 0 {
 		return errors.New("it must be longer than 0")

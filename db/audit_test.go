@@ -43,9 +43,10 @@ func TestAudit(t *testing.T) {
 	k := f.mint(actor, db.NewToken{})
 	must(t, f.UpdateToken(f.ctx, actor, k.ID, db.TokenChange{Name: "x"}))
 	must(t, f.DeleteToken(f.ctx, actor, k.ID))
-	must(t, f.ChangePassword(f.ctx, actor, u.Password, "hash"))
+	_, _, err := f.ChangePassword(f.ctx, actor, db.PasswordChange{Verified: u.Password, Password: "hash"})
+	must(t, err)
 	must(t, f.Logout(f.ctx, actor))
-	_, err := f.UpdateUser(f.ctx, local, u.ID, db.UserChange{Name: ptr("Ann"), Password: ptr("hash 2"), Disabled: ptr(true)})
+	_, err = f.UpdateUser(f.ctx, local, u.ID, db.UserChange{Name: ptr("Ann"), Password: ptr("hash 2"), Disabled: ptr(true)})
 	must(t, err)
 	_, err = f.DeleteUser(f.ctx, local, u.ID)
 	must(t, err)
@@ -92,14 +93,17 @@ func TestAuditIsInTheSameTransaction(t *testing.T) {
 			_, err := f.CreateUser(f.ctx, actor, db.NewUser{Email: "b@example.com", Roles: []string{"admin"}})
 			return err
 		},
-		"the last one":         func() error { _, err := f.DeleteUser(f.ctx, local, db.SingleUser); return err },
-		"a long name":          func() error { return f.UpdateToken(f.ctx, actor, k.ID, db.TokenChange{Name: name}) },
-		"not theirs":           func() error { return f.DeleteToken(f.ctx, f.as(f.user("eve@example.com")), k.ID) },
-		"absent":               func() error { return f.DeleteToken(f.ctx, local, "absent") },
-		"a moved password":     func() error { return f.ChangePassword(f.ctx, actor, "another hash", "x") },
+		"the last one": func() error { _, err := f.DeleteUser(f.ctx, local, db.SingleUser); return err },
+		"a long name":  func() error { return f.UpdateToken(f.ctx, actor, k.ID, db.TokenChange{Name: name}) },
+		"not theirs":   func() error { return f.DeleteToken(f.ctx, f.as(f.user("eve@example.com")), k.ID) },
+		"absent":       func() error { return f.DeleteToken(f.ctx, local, "absent") },
+		"a moved password": func() error {
+			_, _, err := f.ChangePassword(f.ctx, actor, db.PasswordChange{Verified: "another hash", Password: "x"})
+			return err
+		},
 		"a session of another": func() error { return f.EndOwnSession(f.ctx, local, actor.Session.ID) },
 		"a sign-in that moved": func() error {
-			_, err := f.CreateSession(f.ctx, actor, db.SignIn{User: u.ID, Verified: "x"})
+			_, _, err := f.CreateSession(f.ctx, actor, db.SignIn{User: u.ID, Verified: "x"})
 			return err
 		},
 	} {

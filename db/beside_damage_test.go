@@ -25,7 +25,8 @@ func TestSessionsEndBesideADamagedOne(t *testing.T) {
 			return second1(f.UpdateUser(f.ctx, local, u.ID, db.UserChange{Password: &hash}))
 		},
 		"a password changed": func(f *fixture, u *db.User, own *db.Actor) error {
-			return f.ChangePassword(f.ctx, own, u.Password, "another hash")
+			_, _, err := f.ChangePassword(f.ctx, own, db.PasswordChange{Verified: u.Password, Password: "another hash"})
+			return err
 		},
 		"all others ended": func(f *fixture, _ *db.User, own *db.Actor) error {
 			return second1(f.EndOtherSessions(f.ctx, own))

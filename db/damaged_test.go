@@ -121,7 +121,7 @@ func makeWhole(t *testing.T, path string) {
 		u, err := s.CreateUser(ctx, local, db.NewUser{Email: fmt.Sprintf("user%02d@example.com", i), Name: fmt.Sprintf("User %d", i), Roles: []string{"user", "reader"}, Password: "hash"})
 		must(t, err)
 		signIn := db.SignIn{User: u.ID, Verified: "hash", TTL: 1000 * time.Hour, IP: "192.0.2.1", UserAgent: strings.Repeat("browser ", 8)}
-		r, err := s.CreateSession(ctx, &db.Actor{Transport: db.TransportHTTP}, signIn)
+		r, _, err := s.CreateSession(ctx, &db.Actor{Transport: db.TransportHTTP}, signIn)
 		must(t, err)
 		s.NoteSessionUse(r.ID, "192.0.2.1")
 		for range 3 {

@@ -110,7 +110,7 @@ func (f *fixture) as(u *db.User) *db.Actor {
 	f.t.Helper()
 	roles, err := f.Roles(f.ctx)
 	must(f.t, err)
-	r, err := f.CreateSession(f.ctx, &db.Actor{Transport: db.TransportHTTP, Address: "192.0.2.1"}, db.SignIn{User: u.ID, Verified: u.Password, TTL: time.Hour})
+	r, _, err := f.CreateSession(f.ctx, &db.Actor{Transport: db.TransportHTTP, Address: "192.0.2.1"}, db.SignIn{User: u.ID, Verified: u.Password, TTL: time.Hour})
 	must(f.t, err)
 	return &db.Actor{ID: u.ID, Name: u.Username(), User: u, Session: r, Permissions: roles.Permissions(u.Roles), Transport: db.TransportHTTP, Address: "192.0.2.1"}
 }

@@ -2,15 +2,21 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// Session is a sign-in with a password. Its JWT proves nothing without it.
+// Session is a sign-in with a password. Its JWT proves nothing without it, and
+// it is of no use to one who reads it: the secret that the JWT carries as its
+// jti is in no record, log or list, only its hash.
 type Session struct {
-	ID        string    `json:"id"` // the jti
+	ID        string    `json:"id"`   // names it in lists and in the audit log; made from the secret, see sessionID
+	Hash      []byte    `json:"hash"` // SHA-256 of the secret, 32 bytes
 	User      string    `json:"user"`
 	Created   time.Time `json:"created"`
 	Expires   time.Time `json:"expires"`
@@ -20,6 +26,7 @@ type Session struct {
 
 func (s *Session) readWritten(w *written) {
 	w.text("id", &s.ID)
+	w.bytes("hash", &s.Hash)
 	w.text("user", &s.User)
 	w.time("created", &s.Created)
 	w.time("expires", &s.Expires)
@@ -53,6 +60,34 @@ func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
 	})
 }
 
+// newSessionSecret makes what a session is found by: 130 random bits in 26
+// letters and digits.
+func newSessionSecret() string { return rand.Text() }
+
+// sessionID names the session of a secret, as a UUID whose random bits (RFC 9562,
+// 5.4) are those of a hash. It leads from the secret to the record without an
+// index, and from the name to the secret leads nothing. The record's Hash is of
+// the secret alone, so neither is a part of the other.
+func sessionID(secret string) string {
+	sum := sha256.Sum256([]byte("husk session id\n" + secret))
+	id := uuid.UUID(sum[:16])
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id.String()
+}
+
+// SessionBySecret returns the session that a JWT carries the secret of; shared,
+// read only.
+func (s *Store) SessionBySecret(ctx context.Context, secret string) (*Session, error) {
+	r, err := s.Session(ctx, sessionID(secret))
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256([]byte(secret)); subtle.ConstantTimeCompare(r.Hash, sum[:]) != 1 {
+		return nil, errAbsentRecord
+	}
+	return r, nil
+}
+
 // SignIn is what a session is made from once a password was found right.
 type SignIn struct {
 	User      string
@@ -66,10 +101,11 @@ type SignIn struct {
 // maxUserAgent bounds what of a browser's own words is kept, in bytes.
 const maxUserAgent = 256
 
-// CreateSession signs a user in. A user who was disabled or deleted meanwhile,
-// or whose password was changed, is ErrDenied.
-func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *Session, err error) {
-	id := uuid.NewString()
+// CreateSession signs a user in, and returns the session with its secret, which
+// is to be seen this once. A user who was disabled or deleted meanwhile, or whose
+// password was changed, is ErrDenied.
+func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *Session, secret string, err error) {
+	secret = newSessionSecret()
 	err = s.update(ctx, actor, func(t *txn) error {
 		old, err := userRecords.get(t, in.User)
 		if errors.Is(err, ErrNotFound) || (err == nil && (old.Disabled || old.Password != in.Verified)) {
@@ -80,8 +116,9 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		}
 		// RFC 7519 dates are whole seconds; so is the end, for both to agree.
 		now := t.now.Truncate(time.Second)
-		r = &Session{ID: id, User: in.User, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
+		r = &Session{User: in.User, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
 			UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
+		r.setSecret(secret)
 		if err := sessionRecords.put(t, nil, r); err != nil {
 			return err
 		}
@@ -96,7 +133,32 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
 		return t.audit("session.login", r.ID)
 	})
-	return r, err
+	if err != nil {
+		return nil, "", err
+	}
+	return r, secret, nil
+}
+
+func (s *Session) setSecret(secret string) {
+	sum := sha256.Sum256([]byte(secret))
+	s.ID, s.Hash = sessionID(secret), sum[:]
+}
+
+// renewSession puts another session in the place of one: the same sign-in,
+// with the same end, under a new secret.
+func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
+	r := *old
+	r.setSecret(secret)
+	if err := t.removeSession(old); err != nil {
+		return nil, err
+	}
+	if err := t.putJSON(sessionUseBucket, r.ID, Use{Time: t.now, Address: t.actor.Address}); err != nil {
+		return nil, err
+	}
+	if err := sessionRecords.put(t, nil, &r); err != nil {
+		return nil, err
+	}
+	return &r, t.audit("session.renew", r.ID)
 }
 
 var errSignInMoved = fail(ErrDenied, "login_failed", "the account was changed during the sign-in; try again")

@@ -90,7 +90,7 @@ func (f *timedStore) user(email string, roles ...string) *db.User {
 // session signs a user in.
 func (f *timedStore) session(u *db.User, ttl time.Duration) *db.Session {
 	f.t.Helper()
-	s, err := f.CreateSession(context.Background(), &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, TTL: ttl})
+	s, _, err := f.CreateSession(context.Background(), &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, TTL: ttl})
 	if err != nil {
 		f.t.Fatal(err)
 	}

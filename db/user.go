@@ -373,28 +373,48 @@ func (t *txn) mayDelete(u *User) error {
 	return t.mayTouch(u)
 }
 
-// ChangePassword sets the actor's own password. verified is the stored hash
-// that the old password was checked against: had it changed meanwhile, the
-// check would prove nothing. All other sessions of the user end.
-func (s *Store) ChangePassword(ctx context.Context, actor *Actor, verified, password string) error {
-	return s.update(ctx, actor, func(t *txn) error {
+// PasswordChange is what ChangePassword does.
+type PasswordChange struct {
+	Verified string // the stored hash that the old password was checked against
+	Password string // the hash of the new one
+	Renew    bool   // the session that was shown goes on under a new secret
+}
+
+// ChangePassword sets the actor's own password. Had the stored hash changed
+// since the old password was checked against it, the check would prove nothing:
+// that is ErrConflict. All other sessions of the user end. Where the one that
+// was shown is renewed, it is returned with its new secret.
+func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChange) (renewed *Session, secret string, err error) {
+	if c.Renew {
+		secret = newSessionSecret()
+	}
+	err = s.update(ctx, actor, func(t *txn) error {
 		old, err := userRecords.get(t, actor.ID)
 		if err != nil {
 			return err
 		}
-		if old.Password != verified {
+		if old.Password != c.Verified {
 			return errPasswordMoved
 		}
 		u := *old
-		u.Password, u.MustChange, u.Updated = password, false, t.now
+		u.Password, u.MustChange, u.Updated = c.Password, false, t.now
 		if err := userRecords.put(t, old, &u); err != nil {
 			return err
 		}
 		if _, err := t.endSessions(u.ID, actor.Session.ID); err != nil {
 			return err
 		}
+		if c.Renew {
+			if renewed, err = t.renewSession(t.actor.Session, secret); err != nil {
+				return err
+			}
+		}
 		return t.audit("user.password", u.ID)
 	})
+	if err != nil {
+		return nil, "", err
+	}
+	return renewed, secret, nil
 }
 
 var errPasswordMoved = fail(ErrConflict, "password_moved", "the password was changed meanwhile; sign in again")

@@ -53,7 +53,7 @@ func TestSignInOfAChangedAccount(t *testing.T) {
 	} {
 		u := f.user(name + "@example.com")
 		must(t, change(u))
-		_, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, Rehash: "weak", TTL: time.Hour})
+		_, _, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, Rehash: "weak", TTL: time.Hour})
 		wantErr(t, err, db.ErrDenied, "login_failed")
 		if now, err := f.User(f.ctx, u.ID); err == nil && now.Password == "weak" {
 			t.Errorf("%s: the rehash was written", name)
@@ -64,7 +64,7 @@ func TestSignInOfAChangedAccount(t *testing.T) {
 		t.Errorf("%v, %v", counts, err)
 	}
 	u := f.user("ann@example.com")
-	r, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, Rehash: "strong", TTL: time.Hour, IP: "192.0.2.1", UserAgent: string(make([]byte, 9999))})
+	r, _, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, Rehash: "strong", TTL: time.Hour, IP: "192.0.2.1", UserAgent: string(make([]byte, 9999))})
 	must(t, err)
 	now, err := f.User(f.ctx, u.ID)
 	must(t, err)
@@ -90,7 +90,7 @@ func TestUserAgentIsPlain(t *testing.T) {
 		strings.Repeat("ü", 300):          strings.Repeat("ü", 128),
 		"x" + strings.Repeat("ü", 300):    "x" + strings.Repeat("ü", 127),
 	} {
-		r, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, TTL: time.Hour, UserAgent: sent})
+		r, _, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, TTL: time.Hour, UserAgent: sent})
 		must(t, err)
 		if r.UserAgent != want {
 			t.Errorf("%q is kept as %q, want %q", sent, r.UserAgent, want)

@@ -26,7 +26,7 @@ func writtenRecords() (records []any, plainly []bool) {
 			MustChange: true, Disabled: true, Created: at, Updated: at, LastLogin: at.Truncate(time.Second)},
 		&db.Token{ID: "t", Owner: "u", Name: "deploy", Description: "d", Hash: []byte{0, 1, 254, 255}, Permissions: []string{"a", "b", "c"}, Expires: db.Never, Created: at, Issued: at, Updated: at},
 		&db.Token{Hash: []byte{}, Permissions: []string{}, Expires: 1<<63 - 1, Created: at.In(time.FixedZone("", 3600))},
-		&db.Session{ID: "s", User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},
+		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},
 		&db.Use{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
 		&db.Use{Time: at},
 		&db.Event{Seq: 1<<64 - 1, Time: at, Actor: "u", ActorName: "a@b", Transport: "http", Address: "::1", Action: "token.use", Target: "t", Result: "ok", RequestID: "r", Count: -7, Prev: "00ff"},

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 
@@ -164,21 +165,26 @@ func (s *Server) lookUp(c echo.Context, email string) (user *db.User, err error)
 // returns.
 func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*db.Session, string, error) {
 	ctx := c.Request().Context()
-	r, err := s.Store.CreateSession(ctx, actor, db.SignIn{
+	r, secret, err := s.Store.CreateSession(ctx, actor, db.SignIn{
 		User: user.ID, Verified: user.Password, Rehash: user.rehash, TTL: s.SessionTTL,
 		IP: actor.Address, UserAgent: c.Request().UserAgent(),
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	// Now, not before: a key that is retired meanwhile verifies as long as the
-	// sessions last that were there.
+	jwt, err := s.sign(ctx, r, secret)
+	return r, jwt, err
+}
+
+// sign returns the JWT of a session that was just made. With the key of now, not
+// of before: one that is retired meanwhile verifies as long as the sessions last
+// that were there.
+func (s *Server) sign(ctx context.Context, r *db.Session, secret string) (string, error) {
 	keys, err := s.Store.Keys(ctx)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
-	jwt, err := session.Sign(keys.Signing, r)
-	return r, jwt, err
+	return session.Sign(keys.Signing, r, secret)
 }
 
 // setCookie sets the session cookie, or clears it with an empty value.
@@ -276,9 +282,34 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 	if err != nil {
 		return err
 	}
-	if err := s.Store.ChangePassword(ctx, actor, actor.User.Password, hash); err != nil {
+	change := db.PasswordChange{Verified: actor.User.Password, Password: hash, Renew: s.shownByCookie(c.Request())}
+	renewed, secret, err := s.Store.ChangePassword(ctx, actor, change)
+	if err != nil {
 		return err
 	}
 	s.did(actor, "password changed")
+	return s.giveRenewed(c, renewed, secret)
+}
+
+// shownByCookie tells whether the cookie alone says who asks. What a cookie
+// holds may be of another's choosing, and is exchanged where it gains in worth;
+// who sends a header knows what it holds, and has no other place to get a new
+// one from.
+func (s *Server) shownByCookie(r *http.Request) bool {
+	cred, _, err := s.credentialOf(r)
+	return err == nil && cred.cookie
+}
+
+// giveRenewed sets the cookie of a session that goes on under a new secret; nil
+// where it does not.
+func (s *Server) giveRenewed(c echo.Context, renewed *db.Session, secret string) error {
+	if renewed == nil {
+		return nil
+	}
+	jwt, err := s.sign(c.Request().Context(), renewed, secret)
+	if err != nil {
+		return err
+	}
+	s.setCookie(c, jwt, int(renewed.Expires.Sub(s.Store.Now()).Seconds()))
 	return nil
 }

@@ -201,11 +201,11 @@ func (s *Server) current(r *http.Request, who *identity, sum [32]byte) (bool, er
 		return t == who.token, nil
 	}
 	session, err := s.Store.Session(ctx, who.session.ID)
-	if err != nil || session.Expired(now) {
-		if err == nil {
-			s.Store.KeepTime(session.Expires)
-		}
+	if err != nil {
 		return false, credentialError(err)
+	}
+	if err := s.sessionEnded(session, who.noted.Load(), now); err != nil {
+		return false, err
 	}
 	keys, err := s.Store.Keys(ctx)
 	if err != nil {
@@ -317,17 +317,43 @@ func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (own
 		return "", errBadCredential
 	}
 	who.key = key
-	if who.session, err = s.Store.Session(r.Context(), claims.Jti); err != nil {
+	if who.session, err = s.Store.SessionBySecret(r.Context(), claims.Jti); err != nil {
 		return "", credentialError(err)
 	}
 	if who.session.User != claims.Sub {
 		return "", errBadCredential
 	}
-	if who.session.Expired(s.Store.Now()) {
-		s.Store.KeepTime(who.session.Expires)
-		return "", errSessionExpired
+	return who.session.User, s.sessionNow(r.Context(), who)
+}
+
+// sessionNow tells why a session that was found is good no more. It reads when
+// the session was last used only where that matters.
+func (s *Server) sessionNow(ctx context.Context, who *identity) error {
+	if s.SessionIdle > 0 {
+		seen, err := s.Store.LastSeen(ctx, who.session)
+		if err != nil {
+			return err
+		}
+		who.noted.Store(seen.Unix())
 	}
-	return who.session.User, nil
+	return s.sessionEnded(who.session, who.noted.Load(), s.Store.Now())
+}
+
+// sessionEnded tells why a session has ended at now, where it has; used is the
+// Unix second of its last use. It stays so, whatever the clock shows after a
+// restart.
+func (s *Server) sessionEnded(r *db.Session, used int64, now time.Time) error {
+	if r.Expired(now) {
+		s.Store.KeepTime(r.Expires)
+		return errSessionExpired
+	}
+	if s.SessionIdle > 0 {
+		if idle := time.Unix(used, 0).Add(s.SessionIdle); !now.Before(idle) {
+			s.Store.KeepTime(idle)
+			return errSessionIdle
+		}
+	}
+	return nil
 }
 
 // noteUse remembers the use of a credential, at most once a second from one

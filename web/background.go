@@ -59,11 +59,26 @@ func (s *Server) sweep(ctx context.Context, always bool) {
 	if err != nil {
 		s.log.Warn("what has ended could not be removed", "error", withCause(err))
 	}
+	if always && s.SessionIdle > 0 {
+		s.endIdle(ctx)
+	}
 	if always {
 		s.prune(ctx)
 	}
 	if fault := s.Store.ClockFault(); fault > 0 {
 		s.log.Warn(clockText(fault, s.Store.Now()))
+	}
+}
+
+// endIdle ends the sessions that were not used for too long. They are refused
+// already; ended, they stay so under another setting, too.
+func (s *Server) endIdle(ctx context.Context) {
+	n, err := s.Store.EndIdleSessions(ctx, s.SessionIdle)
+	if err != nil {
+		s.log.Warn("sessions that were not used could not be ended", "error", withCause(err))
+	}
+	if n > 0 {
+		s.log.Info("sessions ended that were not used", "count", n)
 	}
 }
 

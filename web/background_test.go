@@ -74,7 +74,7 @@ func (r *running) there(bucket, id string) (found bool) {
 
 func (r *running) session(user *db.User, ttl time.Duration) string {
 	r.t.Helper()
-	made, err := r.Store.CreateSession(r.t.Context(), &db.Actor{}, db.SignIn{User: user.ID, Verified: user.Password, TTL: ttl})
+	made, _, err := r.Store.CreateSession(r.t.Context(), &db.Actor{}, db.SignIn{User: user.ID, Verified: user.Password, TTL: ttl})
 	must(r.t, err)
 	return made.ID
 }

@@ -162,7 +162,7 @@ func checksDuringCopies(b *testing.B, store *db.Store, dir string, client *bench
 
 // benchSession signs the single user in and returns the JWT.
 func benchSession(b *testing.B, store *db.Store) string {
-	r, err := store.CreateSession(b.Context(), benchActor, db.SignIn{User: db.SingleUser, TTL: time.Hour})
+	r, secret, err := store.CreateSession(b.Context(), benchActor, db.SignIn{User: db.SingleUser, TTL: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func benchSession(b *testing.B, store *db.Store) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	jwt, err := session.Sign(keys.Signing, r)
+	jwt, err := session.Sign(keys.Signing, r, secret)
 	if err != nil {
 		b.Fatal(err)
 	}

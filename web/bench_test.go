@@ -106,7 +106,7 @@ func benchServer(b testing.TB) (s *Server, apiToken, jwt string) {
 	if _, err := store.CreateToken(ctx, actor, db.NewToken{ID: id, Hash: sum[:], Name: "bench"}); err != nil {
 		b.Fatal(err)
 	}
-	r, err := store.CreateSession(ctx, actor, db.SignIn{User: db.SingleUser, TTL: time.Hour})
+	r, secret, err := store.CreateSession(ctx, actor, db.SignIn{User: db.SingleUser, TTL: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func benchServer(b testing.TB) (s *Server, apiToken, jwt string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if jwt, err = session.Sign(keys.Signing, r); err != nil {
+	if jwt, err = session.Sign(keys.Signing, r, secret); err != nil {
 		b.Fatal(err)
 	}
 	return s, apiToken, jwt

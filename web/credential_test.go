@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
@@ -407,23 +408,28 @@ func TestJWTNeedsItsSession(t *testing.T) {
 	must(t, err)
 	claims, _, err := session.NewParser(s.clock.now).Parse(ann.jwt, keys)
 	must(t, err)
-	live, err := s.store.Session(t.Context(), claims.Jti)
+	live, err := s.store.SessionBySecret(t.Context(), claims.Jti)
 	must(t, err)
-	sign := func(change func(*db.Session)) string {
+	signWith := func(secret string, change func(*db.Session)) string {
 		r := *live
 		change(&r)
-		jwt, err := session.Sign(keys.Signing, &r)
+		jwt, err := session.Sign(keys.Signing, &r, secret)
 		must(t, err)
 		return jwt
 	}
-	s.do("GET", "/account/profile", "", bearer(sign(func(*db.Session) {}))).want(200)
+	same := func(*db.Session) {}
+	sign := func(change func(*db.Session)) string { return signWith(claims.Jti, change) }
+	s.do("GET", "/account/profile", "", bearer(sign(same))).want(200)
 	for name, jwt := range map[string]string{
 		"another user":          sign(func(r *db.Session) { r.User = bob.id }),
 		"the single user":       sign(func(r *db.Session) { r.User = db.SingleUser }),
 		"nobody":                sign(func(r *db.Session) { r.User = absentID }),
-		"no session":            sign(func(r *db.Session) { r.ID = absentID }),
-		"a token for a session": sign(func(r *db.Session) { r.ID = s.mint(ann.session(), api.NewToken{}).ID }),
-		"the user's id":         sign(func(r *db.Session) { r.ID = r.User }),
+		"no session":            signWith(absentID, same),
+		"a token for a session": signWith(s.mint(ann.session(), api.NewToken{}).ID, same),
+		"the user's id":         signWith(live.User, same),
+		"the session's id":      signWith(live.ID, same),
+		"the secret's hash":     signWith(string(live.Hash), same),
+		"the hash in hex":       signWith(hex.EncodeToString(live.Hash), same),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.do("GET", "/account/profile", "", bearer(jwt)).want(401, "invalid_token").challenge(challengeInvalid)

@@ -64,6 +64,7 @@ var (
 	errTokenReplaced  = refusedFor("replaced", "its secret was replaced, or was never this token's")
 	errFromElsewhere  = refusedFor("address", "it may not be used from here")
 	errSessionExpired = refusedFor("expired", "it has expired")
+	errSessionIdle    = refusedFor("idle", "it was not used for too long")
 	errOwnerGone      = refusedFor("owner_deleted", "its owner was deleted")
 	errOwnerDisabled  = refusedFor("owner_disabled", "its owner is disabled")
 )

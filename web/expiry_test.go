@@ -40,7 +40,7 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 		return "X-API-TOKEN", secret, err
 	}
 	aSession := func(w *watched) (string, string, error) {
-		r, err := w.Store.CreateSession(w.t.Context(), &db.Actor{}, db.SignIn{User: db.SingleUser, TTL: life})
+		r, secret, err := w.Store.CreateSession(w.t.Context(), &db.Actor{}, db.SignIn{User: db.SingleUser, TTL: life})
 		if err != nil {
 			return "", "", err
 		}
@@ -48,7 +48,7 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 		if err != nil {
 			return "", "", err
 		}
-		jwt, err := session.Sign(keys.Signing, r)
+		jwt, err := session.Sign(keys.Signing, r, secret)
 		return "Authorization", "Bearer " + jwt, err
 	}
 	for _, c := range []struct {

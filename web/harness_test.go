@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -397,9 +398,20 @@ func (s *server) signIn(p *person) *person {
 	in, err := s.client().Login(s.t.Context(), api.Login{Email: p.email, Password: p.password})
 	must(s.t, err)
 	s.secret(in.AccessToken)
+	s.secret(jtiOf(in.AccessToken))
 	again := *p
 	again.jwt = in.AccessToken
 	return &again
+}
+
+// jtiOf is the secret of a session, from its JWT.
+func jtiOf(jwt string) string {
+	_, rest, _ := strings.Cut(jwt, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, _ := base64.RawURLEncoding.DecodeString(payload)
+	var claims struct{ Jti string }
+	_ = json.Unmarshal(text, &claims)
+	return claims.Jti
 }
 
 // mint makes an API token with a credential.

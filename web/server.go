@@ -30,6 +30,7 @@ type Config struct {
 
 	Version      string        // of this program
 	SessionTTL   time.Duration // absolute life of a session; 0: 24 h
+	SessionIdle  time.Duration // how long a session lives unused; 0: as long as its absolute life
 	CORSOrigins  []string      // whose scripts may call the API, without cookies
 	AuditKeep    time.Duration // how long audit entries are kept; 0: for ever
 	AuditEntries int64         // how many are kept at most; 0: all

@@ -65,7 +65,7 @@ func (s *Server) readSession(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	out := api.SessionDetails{Session: shown}
-	who, err := s.sessionNow(ctx, r)
+	who, err := s.sessionWorth(ctx, r)
 	out.MustChange = err == nil && who.user.MustChange
 	if out.Worth, err = worthOf(who, err); err != nil {
 		return err
@@ -73,11 +73,11 @@ func (s *Server) readSession(c echo.Context, actor *db.Actor) error {
 	return write(c, api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: out})
 }
 
-// sessionNow is resolve for a session without its JWT.
-func (s *Server) sessionNow(ctx context.Context, r *db.Session) (*identity, error) {
+// sessionWorth is resolve for a session without its JWT.
+func (s *Server) sessionWorth(ctx context.Context, r *db.Session) (*identity, error) {
 	who := &identity{session: r}
-	if r.Expired(s.Store.Now()) {
-		return who, errSessionExpired
+	if err := s.sessionNow(ctx, who); err != nil {
+		return who, err
 	}
 	return who, s.resolveOwner(ctx, who, r.User)
 }

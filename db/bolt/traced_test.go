@@ -232,7 +232,7 @@ func (a *acts) oneByOne() {
 	sessions := make([]*db.Session, 2)
 	for i := range sessions {
 		if !a.do("login", u.ID, func() error {
-			sessions[i], err = store.CreateSession(ctx, traceActor, db.SignIn{User: u.ID, Verified: "first", TTL: time.Hour})
+			sessions[i], _, err = store.CreateSession(ctx, traceActor, db.SignIn{User: u.ID, Verified: "first", TTL: time.Hour})
 			return err
 		}) {
 			sessions[i] = nil
@@ -244,7 +244,10 @@ func (a *acts) oneByOne() {
 	}
 	if s := sessions[1]; s != nil {
 		actor := &db.Actor{ID: u.ID, Name: u.Email, Session: s, Transport: db.TransportOffline}
-		a.do("password", u.ID, func() error { return store.ChangePassword(ctx, actor, "first", "second") })
+		a.do("password", u.ID, func() error {
+			_, _, err := store.ChangePassword(ctx, actor, db.PasswordChange{Verified: "first", Password: "second", Renew: true})
+			return err
+		})
 	}
 	a.do("disable", u.ID, func() error {
 		disabled := true

@@ -1,7 +1,7 @@
 // Package session makes and checks the JWTs of sessions.
 //
-// A JWT names a session and proves that this server named it; it carries no
-// rights. Whether the session lives, and what its user may do now, is looked
+// A JWT carries the secret of a session and proves that this server made it; it
+// carries no rights. Whether the session lives, and what its user may do now, is looked
 // up in the store at each request. So a logout takes effect at once, and what
 // the JWT says of the user can't be out of date.
 package session
@@ -31,7 +31,7 @@ type Claims struct {
 	Iss string `json:"iss"`
 	Aud string `json:"aud"`
 	Sub string `json:"sub"` // user id
-	Jti string `json:"jti"` // session id
+	Jti string `json:"jti"` // the session's secret
 	Iat int64  `json:"iat"`
 	Nbf int64  `json:"nbf"`
 	Exp int64  `json:"exp"`
@@ -52,10 +52,12 @@ func (c *Claims) GetIssuer() (string, error)                   { return c.Iss, n
 func (c *Claims) GetSubject() (string, error)                  { return c.Sub, nil }
 func (c *Claims) GetAudience() (jwt.ClaimStrings, error)       { return jwt.ClaimStrings{c.Aud}, nil }
 
-// Sign returns the JWT of a session, signed with HS256 by key.
-func Sign(key *db.Key, s *db.Session) (string, error) {
+// Sign returns the JWT of a session, signed with HS256 by key. It carries the
+// session's secret, which the store knows only the hash of: a key alone makes
+// no session.
+func Sign(key *db.Key, s *db.Session, secret string) (string, error) {
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, &Claims{
-		Iss: Issuer, Aud: Audience, Sub: s.User, Jti: s.ID,
+		Iss: Issuer, Aud: Audience, Sub: s.User, Jti: secret,
 		Iat: s.Created.Unix(), Nbf: s.Created.Unix(), Exp: s.Expires.Unix(),
 	})
 	t.Header["kid"] = key.ID

@@ -64,12 +64,12 @@ func craft(header, claims object) string {
 }
 
 func TestSignAndParse(t *testing.T) {
-	text, err := Sign(keySet().Signing, one)
+	text, err := Sign(keySet().Signing, one, "the secret")
 	if err != nil {
 		t.Fatal(err)
 	}
 	claims, key, err := parser().Parse(text, keySet())
-	want := Claims{Iss: "husk", Aud: "husk", Sub: one.User, Jti: one.ID, Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(24 * time.Hour).Unix()}
+	want := Claims{Iss: "husk", Aud: "husk", Sub: one.User, Jti: "the secret", Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(24 * time.Hour).Unix()}
 	if err != nil || *claims != want || key.ID != "k1" {
 		t.Errorf("%+v by %v, %v; want %+v", claims, key, err, want)
 	}

@@ -1,0 +1,74 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+)
+
+// EndIdleSessions ends the sessions that were not used for so long, in small
+// steps, and tells how many. While the clock is in doubt it ends none.
+func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended int, err error) {
+	if _, certain := s.clock.settledMark(); !certain {
+		return 0, nil
+	}
+	for from, more := []byte(nil), true; more && err == nil; {
+		var old []indexed
+		if old, err = s.sessionsBefore(ctx, s.Now().Add(-idle), from); err != nil || len(old) == 0 {
+			return ended, err
+		}
+		more, from = len(old) == sweepStep, append(bytes.Clone(old[len(old)-1].key), 0)
+		if old, err = s.unusedSince(ctx, s.Now().Add(-idle), old); err != nil || len(old) == 0 {
+			continue
+		}
+		err = s.update(ctx, &Actor{}, func(t *txn) error { return t.removeSessions(old) })
+		ended += len(old)
+	}
+	return ended, err
+}
+
+// sessionsBefore returns a step of those that were made before, the oldest
+// first, beginning at a key of the index.
+func (s *Store) sessionsBefore(ctx context.Context, before time.Time, from []byte) (entries []indexed, err error) {
+	prefix := indexPrefix(everything, byCreated)
+	end := append(bytes.Clone(prefix), timeKey(before)...)
+	err = s.view(ctx, func(t *txn) error {
+		return t.scan(sessionRecords.indexBucket(), prefix, from, false, func(key, id []byte) bool {
+			if bytes.Compare(key, end) >= 0 {
+				return false
+			}
+			entries = append(entries, indexed{bytes.Clone(key), string(id)})
+			return len(entries) < sweepStep
+		})
+	})
+	return entries, err
+}
+
+// unusedSince returns those that were not used since. What can't be read of a use
+// is none, as for LastSeen.
+func (s *Store) unusedSince(ctx context.Context, since time.Time, entries []indexed) (unused []indexed, err error) {
+	for _, e := range entries {
+		use, err := s.SessionUse(ctx, e.id)
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return nil, err
+		}
+		if use.Time.Before(since) {
+			unused = append(unused, e)
+		}
+	}
+	return unused, nil
+}
+
+// LastSeen returns when a session was last used: when it was made, where it was
+// not, or where the record of its use is damaged.
+func (s *Store) LastSeen(ctx context.Context, r *Session) (time.Time, error) {
+	use, err := s.SessionUse(ctx, r.ID)
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return time.Time{}, err
+	}
+	if use.Time.Before(r.Created) {
+		return r.Created, nil
+	}
+	return use.Time, nil
+}
