@@ -71,6 +71,9 @@ func atLine(line int, err error) error {
 }
 
 func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, err error) {
+	if err := t.mayOutlive(); err != nil {
+		return done, err // of the whole, and of no line of it
+	}
 	roles, err := t.roleSet()
 	if err != nil {
 		return done, err
@@ -124,7 +127,7 @@ func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, er
 		now := t.now.Add(time.Duration(i) * time.Microsecond)
 		u := &User{ID: uuid.NewString(), Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.Password,
 			Disabled: in.Disabled, Created: now, Updated: now}
-		if err := userRecords.put(t, nil, u); err != nil {
+		if err := t.putUser(nil, u); err != nil {
 			return done, atLine(in.Line, err)
 		}
 		if err := t.audit("user.create", u.ID); err != nil {
