@@ -71,9 +71,6 @@ func atLine(line int, err error) error {
 }
 
 func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, err error) {
-	if err := t.mayOutlive(); err != nil {
-		return done, err // of the whole, and of no line of it
-	}
 	roles, err := t.roleSet()
 	if err != nil {
 		return done, err
@@ -103,7 +100,7 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 			return done, atLine(u.Line, userRecords.taken)
 		}
 	}
-	return done, nil
+	return done, t.mayOutlive() // also where nothing is written, for that to tell what would be
 }
 
 func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, err error) {

@@ -188,10 +188,9 @@ type RoleChange struct {
 // maxRolePermissions bounds a role.
 const maxRolePermissions = 1000
 
-// CreateRole makes a role. A name that is taken, in any case, is ErrConflict;
-// permissions that the
-// actor does not have are ErrDenied. Keys of valid form that nobody named
-// before exist from then on.
+// CreateRole makes a role. A name that is taken, whatever its case, is
+// ErrConflict; permissions that the actor does not have are ErrDenied. Keys of
+// valid form that nobody named before exist from then on.
 func (s *Store) CreateRole(ctx context.Context, actor *Actor, name string, c RoleChange) error {
 	if !roleForm.MatchString(name) {
 		return errRoleForm
