@@ -100,7 +100,7 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 			return done, atLine(u.Line, userRecords.taken)
 		}
 	}
-	return done, nil
+	return done, t.mayOutlive() // also where nothing is written, for that to tell what would be
 }
 
 func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, err error) {
@@ -124,7 +124,7 @@ func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, er
 		now := t.now.Add(time.Duration(i) * time.Microsecond)
 		u := &User{ID: uuid.NewString(), Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.Password,
 			Disabled: in.Disabled, Created: now, Updated: now}
-		if err := userRecords.put(t, nil, u); err != nil {
+		if err := t.putUser(nil, u); err != nil {
 			return done, atLine(in.Line, err)
 		}
 		if err := t.audit("user.create", u.ID); err != nil {

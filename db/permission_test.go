@@ -1,8 +1,11 @@
 package db_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"husk/db"
@@ -125,5 +128,57 @@ func TestRoles(t *testing.T) {
 	must(t, err)
 	if p := roles.Permissions(u.Roles); !p.Empty() || slices.Contains(roles.Known(), "app#wiki/edit") {
 		t.Errorf("the emptied role grants %v", p.Keys())
+	}
+}
+
+// Names of roles that differ in case alone are one: who reads a list of them
+// can't be led to grant another one than they mean.
+func TestRoleNamesAreUniqueFolded(t *testing.T) {
+	f := newStore(t)
+	create := func(name string) error { return f.CreateRole(f.ctx, local, name, db.RoleChange{}) }
+	must(t, create("wiki-Editor"))
+	for name, taken := range map[string]string{
+		"wiki-Editor": "wiki-Editor", "wiki-editor": "wiki-Editor", "WIKI-EDITOR": "wiki-Editor",
+		"Admin": db.RoleAdmin, "ADMIN": db.RoleAdmin, "User": db.RoleUser,
+	} {
+		err := create(name)
+		wantErr(t, err, db.ErrConflict, "role_exists")
+		if !strings.Contains(err.Error(), "named "+taken+" ") {
+			t.Errorf("%s is refused without telling what takes the name: %v", name, err)
+		}
+	}
+	// Look-ups stay exact, and so do grants.
+	_, err := f.Role(f.ctx, "wiki-editor")
+	wantErr(t, err, db.ErrNotFound, "not_found")
+	wantErr(t, f.UpdateRole(f.ctx, local, "wiki-editor", db.RoleChange{}), db.ErrNotFound, "not_found")
+	wantErr(t, f.DeleteRole(f.ctx, local, "wiki-editor"), db.ErrNotFound, "not_found")
+	_, err = f.CreateUser(f.ctx, local, db.NewUser{Email: "ann@example.com", Roles: []string{"wiki-editor"}})
+	wantErr(t, err, db.ErrInvalid, "unknown_role")
+	must(t, f.DeleteRole(f.ctx, local, "wiki-Editor"))
+	must(t, create("wiki-editor"))
+
+	// What an older store has of one name goes on, each as it is.
+	must(t, f.PutRole(f.ctx, "Keeper", db.PermUserRead))
+	must(t, f.PutRole(f.ctx, "keeper", db.PermBackup))
+	wantErr(t, create("KEEPER"), db.ErrConflict, "role_exists")
+	must(t, f.UpdateRole(f.ctx, local, "Keeper", db.RoleChange{Description: ptr("one")}))
+	must(t, f.DeleteRole(f.ctx, local, "Keeper"))
+	wantErr(t, create("Keeper"), db.ErrConflict, "role_exists")
+}
+
+func TestRoleNamesAreUniqueFoldedAtOnce(t *testing.T) {
+	f := newStore(t)
+	names := []string{"reader", "Reader", "READER", "readeR", "rEader", "reAder"}
+	var made atomic.Int64
+	together(len(names), func(i int) {
+		switch err := f.CreateRole(f.ctx, local, names[i], db.RoleChange{}); {
+		case err == nil:
+			made.Add(1)
+		case !errors.Is(err, db.ErrConflict):
+			t.Error(err)
+		}
+	})
+	if made.Load() != 1 {
+		t.Errorf("%d roles of one name are made", made.Load())
 	}
 }

@@ -101,6 +101,20 @@ func (r *RoleSet) Permissions(names []string) Permissions {
 	return NewPermissions(keys...)
 }
 
+// alike returns the name of a role that differs from name in its case at most,
+// or "". A file of an older Husk may hold several of one name.
+func (r *RoleSet) alike(name string) string {
+	if r.roles[name] != nil {
+		return name
+	}
+	for taken := range r.roles {
+		if strings.EqualFold(taken, name) {
+			return taken
+		}
+	}
+	return ""
+}
+
 // checkNames refuses a name that no role has.
 func (r *RoleSet) checkNames(names []string) error {
 	for _, name := range names {
@@ -174,9 +188,9 @@ type RoleChange struct {
 // maxRolePermissions bounds a role.
 const maxRolePermissions = 1000
 
-// CreateRole makes a role. A taken name is ErrConflict; permissions that the
-// actor does not have are ErrDenied. Keys of valid form that nobody named
-// before exist from then on.
+// CreateRole makes a role. A name that is taken, whatever its case, is
+// ErrConflict; permissions that the actor does not have are ErrDenied. Keys of
+// valid form that nobody named before exist from then on.
 func (s *Store) CreateRole(ctx context.Context, actor *Actor, name string, c RoleChange) error {
 	if !roleForm.MatchString(name) {
 		return errRoleForm
@@ -186,8 +200,8 @@ func (s *Store) CreateRole(ctx context.Context, actor *Actor, name string, c Rol
 		if err != nil {
 			return err
 		}
-		if set.roles[name] != nil {
-			return fail(ErrConflict, "role_exists", "there is a role named "+name+" already")
+		if taken := set.alike(name); taken != "" {
+			return fail(ErrConflict, "role_exists", "there is a role named "+taken+" already; upper and lower case make no other name")
 		}
 		r := &Role{Name: name, Permissions: []string{}, Created: t.now}
 		return t.saveRole(nil, r, c, "role.create")
@@ -238,7 +252,7 @@ func (t *txn) saveRole(old, r *Role, c RoleChange, action string) error {
 		r.Permissions = NewPermissions(c.Permissions).Keys()
 	}
 	return t.guarded(func() error {
-		if err := roleRecords.put(t, old, r); err != nil {
+		if err := t.putRole(old, r); err != nil {
 			return err
 		}
 		return t.audit(action, r.Name)
@@ -279,24 +293,12 @@ func (s *Store) DeleteRole(ctx context.Context, actor *Actor, name string) error
 	})
 }
 
-// refuseUsed answers who has a role, where somebody does.
+// refuseUsed refuses to remove a role that somebody has. It names nobody: who
+// may delete roles need not know who there is.
 func (t *txn) refuseUsed(name string) error {
-	const named = 5
-	holders, err := t.owned(userRecords.indexBucket(), roleScope(name), named+1)
+	holders, err := t.owned(userRecords.indexBucket(), roleScope(name), 1)
 	if err != nil || len(holders) == 0 {
 		return err
 	}
-	var users []string
-	for _, holder := range holders[:min(len(holders), named)] {
-		u, err := userRecords.get(t, holder.id)
-		if err != nil {
-			return err
-		}
-		users = append(users, u.Username())
-	}
-	who := strings.Join(users, ", ")
-	if len(holders) > named {
-		who += " and others"
-	}
-	return fail(ErrConflict, "role_in_use", "the role is in use by "+who+"; take it from them first")
+	return fail(ErrConflict, "role_in_use", "somebody has the role; take it from everybody first: 'husk user list' shows who has which")
 }

@@ -127,7 +127,7 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		if in.Rehash != "" {
 			u.Password = in.Rehash
 		}
-		if err := userRecords.put(t, old, &u); err != nil {
+		if err := t.putUser(old, &u); err != nil {
 			return err
 		}
 		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}

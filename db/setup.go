@@ -56,7 +56,7 @@ func (s *Store) Initialize(ctx context.Context, actor *Actor, in Setup) (u *User
 func (t *txn) putFirstAdministrator(id string, n NewUser) (*User, error) {
 	if n.Email != "" {
 		u := &User{ID: id, Email: n.Email, Name: n.Name, Roles: n.Roles, Password: n.Password, Created: t.now, Updated: t.now}
-		return u, userRecords.put(t, nil, u)
+		return u, t.putUser(nil, u)
 	}
 	old, err := userRecords.get(t, SingleUser)
 	if err != nil {
@@ -67,5 +67,5 @@ func (t *txn) putFirstAdministrator(id string, n NewUser) (*User, error) {
 	if _, err := t.endSessions(u.ID, ""); err != nil {
 		return nil, err
 	}
-	return &u, userRecords.put(t, old, &u)
+	return &u, t.putUser(old, &u)
 }

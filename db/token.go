@@ -391,8 +391,7 @@ func (t *txn) notAbove(k *Token) error {
 	if by == nil {
 		return nil
 	}
-	limits := NewPermissions(by.Permissions)
-	more := !limits.Empty() && !limits.All() && (len(k.Permissions) == 0 || limits.Missing(NewPermissions(k.Permissions)) != "")
+	more := by.narrow() && (len(k.Permissions) == 0 || NewPermissions(by.Permissions).Missing(NewPermissions(k.Permissions)) != "")
 	if more || later(k.Expires, by.Expires) || !within(k.AllowedIPs, by.AllowedIPs) {
 		return fail(ErrDenied, "above_token", "a token can't change one that has more rights, more addresses or a later expiry than itself")
 	}

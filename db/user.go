@@ -161,7 +161,7 @@ func (s *Store) CreateUser(ctx context.Context, actor *Actor, n NewUser) (u *Use
 		if err := t.mayGrant(roles, u.Roles); err != nil {
 			return err
 		}
-		if err := userRecords.put(t, nil, u); err != nil {
+		if err := t.putUser(nil, u); err != nil {
 			return err
 		}
 		return t.audit("user.create", u.ID)
@@ -318,7 +318,7 @@ func (t *txn) replaceUser(old, u *User) error {
 			return err
 		}
 	}
-	return t.guarded(func() error { return userRecords.put(t, old, u) })
+	return t.guarded(func() error { return t.putUser(old, u) })
 }
 
 func (t *txn) auditUserChange(old, u *User, c UserChange) error {
@@ -398,7 +398,7 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChan
 		}
 		u := *old
 		u.Password, u.MustChange, u.Updated = c.Password, false, t.now
-		if err := userRecords.put(t, old, &u); err != nil {
+		if err := t.putUser(old, &u); err != nil {
 			return err
 		}
 		if _, err := t.endSessions(u.ID, actor.Session.ID); err != nil {

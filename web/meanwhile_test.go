@@ -78,7 +78,7 @@ func TestCutMeanwhile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := s.newUser(strings.ReplaceAll(name, " ", ".")+"@example.com", db.RoleAdmin)
-			k := s.mintFor(p, api.NewToken{})
+			k := s.mintFor(p, api.NewToken{ExpireIn: db.Never})
 			line := `{"email":"late.` + p.email + `","roles":["admin"]}` + "\n"
 			s.slowly("POST", "/security/user/_import", "application/x-ndjson", line, "X-API-TOKEN: "+k.AccessToken, func() {
 				must(t, cut(p, k))

@@ -98,6 +98,9 @@ func TestRoleRoutes(t *testing.T) {
 		{"no name", "POST", roles, `{}`, 400, "bad_role_name"},
 		{"taken", "POST", roles, `{"name":"editor"}`, 409, "role_exists"},
 		{"built-in again", "POST", roles, `{"name":"admin"}`, 409, "role_exists"},
+		{"taken in another case", "POST", roles, `{"name":"EDITOR"}`, 409, "role_exists"},
+		{"built-in in another case", "POST", roles, `{"name":"Admin"}`, 409, "role_exists"},
+		{"the other built-in", "POST", roles, `{"name":"USER"}`, 409, "role_exists"},
 		{"long name", "POST", roles, `{"name":"` + strings.Repeat("r", 65) + `"}`, 400, "bad_role_name"},
 		{"many permissions", "POST", roles, roleBody("x", slices.Repeat([]string{ownKey}, 1001)...), 400, "too_many_permissions"},
 		{"wrong type", "POST", roles, `{"name":"x","grants":["*"]}`, 400, "bad_type"},
@@ -163,27 +166,26 @@ func TestNamesAreTold(t *testing.T) {
 	}
 }
 
-// A role that somebody has stays, and the answer names who has it.
+// A role that somebody has stays. Who has it is told to nobody: the permission
+// to delete roles is none to see users.
 func TestRoleInUse(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.makeRole("editor", ownKey)
 	path := roles + "/editor"
 	var ids []string
+	told := ""
 	for i := range 7 {
 		made, err := s.local.CreateUser(t.Context(), api.NewUser{Email: fmt.Sprintf("user%d@example.com", i), Roles: []string{"editor"}, NoPassword: true})
 		must(t, err)
 		ids = append(ids, made.User.ID)
 		s.clock.advance(time.Second)
-		a := s.do("DELETE", path, "", local).want(409, "role_in_use")
-		for n := range i + 1 {
-			if named := strings.Contains(a.body, fmt.Sprintf("user%d@example.com", n)); named != (n < 5) {
-				t.Errorf("of %d users user %d is named: %t in %s", i+1, n, named, a.body)
-			}
+		a := s.do("DELETE", path, "", local).want(409, "role_in_use").quiet(fmt.Sprintf("user%d", i)).quiet("example.com")
+		a.quiet(made.User.ID)
+		if i > 0 && a.body != told {
+			t.Errorf("%d users: %s, one: %s", i+1, a.body, told)
 		}
-		if strings.Contains(a.body, "and others") != (i >= 5) {
-			t.Errorf("%d users: %s", i+1, a.body)
-		}
+		told = a.body
 	}
 	for i, id := range ids {
 		s.do("DELETE", path, "", local).want(409, "role_in_use")
@@ -202,9 +204,7 @@ func TestRoleInUse(t *testing.T) {
 	// The single user has no email.
 	s.makeRole("second", ownKey)
 	s.do("PUT", "/security/user/"+db.SingleUser, `{"roles":["admin","second"]}`, local).want(200)
-	if a := s.do("DELETE", roles+"/second", "", local).want(409, "role_in_use"); !strings.Contains(a.body, db.SingleUser) {
-		t.Error(a.body)
-	}
+	s.do("DELETE", roles+"/second", "", local).want(409, "role_in_use").quiet(db.SingleUser)
 }
 
 // An operator's own keys exist from when a role names them to when none does.
@@ -273,7 +273,7 @@ func TestRolesDoNotEscalate(t *testing.T) {
 	s.makeRole("above", db.PermBackup, ownKey)
 	s.makeRole("root", db.PermAll)
 	clerk := s.newUser("clerk@example.com", "clerk")
-	token := s.mint(clerk.session(), api.NewToken{})
+	token := s.mint(clerk.session(), api.NewToken{ExpireIn: db.Never})
 	narrow := s.mint(clerk.session(), api.NewToken{Permissions: []string{db.PermRoleUpdate, db.PermRoleCreate, db.PermRoleDelete}})
 	before := func() string {
 		page, err := s.local.SearchRoles(t.Context(), api.ListOptions{Sort: "name"})
@@ -464,7 +464,7 @@ func TestWhoMayChangeWhom(t *testing.T) {
 	s.secret(fresh)
 	for a, actorRole := range order[:3] {
 		by := actors[actorRole]
-		token := s.mint(by.session(), api.NewToken{})
+		token := s.mint(by.session(), api.NewToken{ExpireIn: db.Never})
 		for g, role := range order {
 			target, err := s.local.CreateUser(t.Context(), api.NewUser{Email: "target@example.com", Roles: []string{role}, NoPassword: true})
 			must(t, err)
