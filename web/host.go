@@ -84,10 +84,11 @@ func knownHost(host, public string) bool {
 	if !ok {
 		return false
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
+	if isLocalhost(name) || (public != "" && strings.EqualFold(name, public)) {
 		return true
 	}
-	return isLocalhost(name) || (public != "" && strings.EqualFold(name, public))
+	_, err := netip.ParseAddr(name) // last: its errors are made anew
+	return err == nil
 }
 
 // hostName is a Host without port, brackets and final dot.
