@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -116,6 +117,9 @@ func (a *app) checkConfig(name string) error {
 	if c.exposed {
 		a.say("warning: %s", c.exposedText())
 	}
+	for _, text := range c.warnings(a.getenv) {
+		a.say("warning: %s", text)
+	}
 	if a.settings.JSON {
 		err = a.printJSON(append([]problem{}, c.problems...))
 	} else {
@@ -131,6 +135,17 @@ func (a *app) checkConfig(name string) error {
 	}
 	a.say("%s is fine.", printable(name))
 	return nil
+}
+
+// warnings are those of a file in which nothing is wrong. The certificate may
+// be named outside of it.
+func (c *configFile) warnings(getenv func(string) string) []string {
+	var s settings
+	if len(c.problems) > 0 || s.take(c.set) != nil {
+		return nil
+	}
+	s.TLSCert = cmp.Or(s.TLSCert, getenv(envName("tls-cert")))
+	return s.warnings()
 }
 
 func problemCount(n int) string {

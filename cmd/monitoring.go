@@ -67,7 +67,9 @@ func (s *service) monitoring() (m monitoring, err error) {
 		return m, err
 	}
 	m.server = m.metrics.HTTPServer(s.log.Logger)
-	if addr := m.listener.Addr().(*net.TCPAddr); !addr.IP.IsLoopback() {
+	if addr := m.listener.Addr().(*net.TCPAddr); addr.IP.IsLoopback() {
+		m.server.Handler = web.LoopbackOnly(m.server.Handler, s.settings.PublicURL)
+	} else {
 		s.log.Warn("whoever reaches this address may read the metrics: they name nobody, and they are not encrypted; let only Prometheus reach it", "metrics_addr", addr.String())
 	}
 	return m, nil

@@ -75,6 +75,9 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	if a.resolved.file != nil && a.resolved.file.exposed {
 		s.log.Warn(a.resolved.file.exposedText())
 	}
+	for _, text := range a.settings.warnings() {
+		s.log.Warn(text)
+	}
 	var err error
 	if s.tls, err = a.tlsPair(s.log.Logger); err != nil {
 		return err

@@ -78,6 +78,9 @@ func (a *app) connectRemote() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if token != "" && inTheOpen(a.settings.Server) {
+		a.say("warning: the token travels unencrypted to another machine, and whoever is on the way can read it: give --server a URL of https")
+	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	return &session{
 		Client: &api.Client{Base: a.settings.Server, Token: token, HTTP: &http.Client{Transport: t, CheckRedirect: noRedirect}},

@@ -192,35 +192,69 @@ func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
 	s.answerCookie(c, s.newCookie(s.sessionCookie(), value, maxAge))
 }
 
-// logout ends the session that was shown. It is 200 also when there was none:
-// who wants to be signed out is.
+// errForeignLogout also names what a person can do: where a browser does not
+// tell what led it here, on plain http, a typed address looks like a trap.
+var errForeignLogout = forbidden("cross_origin", "nothing shows that a page of this server asked to sign you out: do it on its own page, at /, or send a POST")
+
+// logout ends the session of each credential that was shown. It is 200 also
+// when there was none: who wants to be signed out is.
 func (s *Server) logout(c echo.Context, _ *db.Actor) error {
-	r := c.Request()
-	actor, err := s.authenticate(r, requestID(c))
-	if err == nil && actor.Session != nil {
-		if r.Method == http.MethodGet && s.crossSite(r) {
-			return forbidden("cross_origin", "another site asked to sign you out")
-		}
+	r, id := c.Request(), requestID(c)
+	last, more := cookies(r, s.sessionCookie())
+	byCookie, err := s.signedInBy(r, id, append(more, last))
+	if err != nil {
+		return err
+	}
+	own := s.ownLogout(r)
+	if len(byCookie) > 0 && !own {
+		return errForeignLogout
+	}
+	byHeader, err := s.signedInBy(r, id, bearers(r))
+	if err != nil {
+		return err
+	}
+	for _, actor := range append(byHeader, byCookie...) {
 		err := s.Store.Logout(r.Context(), actor)
 		if err != nil && !errors.Is(err, db.ErrNotFound) && !errors.Is(err, db.ErrEnded) {
 			return err
 		}
 		s.did(actor, "sign-out", "session", actor.Session.ID)
-	} else if f := explain(err); err != nil && f.status >= http.StatusInternalServerError {
-		return err
 	}
-	s.setCookie(c, "", -1)
+	if own {
+		s.setCookie(c, "", -1)
+	}
 	if r.Method == http.MethodPost && wantsPage(c) {
 		return seeOther(c, "/login")
 	}
 	return write(c, api.Status{Status: "ok"})
 }
 
-// crossSite tells whether a browser was led here with its cookie by another
-// site. A header with the JWT is nothing a site can add.
-func (s *Server) crossSite(r *http.Request) bool {
-	site := r.Header.Get("Sec-Fetch-Site")
-	return len(r.Header["Authorization"]) == 0 && site != "" && site != "same-origin" && site != "none"
+// signedInBy returns who showed the JWTs that are good.
+func (s *Server) signedInBy(r *http.Request, requestID string, jwts []string) (actors []*db.Actor, err error) {
+	for _, jwt := range jwts {
+		who, err := s.identify(r, credential{jwt: jwt})
+		switch {
+		case isRefused(err):
+		case err != nil:
+			return nil, err
+		default:
+			actor := s.nobody(r, requestID)
+			who.become(actor)
+			actors = append(actors, actor)
+		}
+	}
+	return actors, nil
+}
+
+// ownLogout tells whether a page of this server, the person or a program asked
+// for the sign-out, and not a link of another site. A POST was looked at when
+// it came in. A header with a credential is nothing a site can add, unless its
+// scripts are let in: then cookies are not theirs to use.
+func (s *Server) ownLogout(r *http.Request) bool {
+	if decides(r.Header) {
+		return !s.foreign(r)
+	}
+	return r.Method != http.MethodGet || s.fromOwnPage(r)
 }
 
 // profile tells who asks. For a credential the answer was made when it was

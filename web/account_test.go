@@ -273,14 +273,18 @@ func TestSessionLife(t *testing.T) {
 func TestLogout(t *testing.T) {
 	s := newServer(t)
 	const ok = `{"status":"ok"}`
+	own := header("Referer", "http://"+host+"/")
 	for _, method := range []string{"GET", "POST"} {
 		for name, with := range map[string]func(jwt string) edit{"header": bearer, "cookie": cookie} {
 			one, other := s.single(), s.single()
-			s.do(method, "/account/logout", "", with(one.jwt)).want(200).like(ok)
+			a := s.do(method, "/account/logout", "", with(one.jwt), own).want(200).like(ok)
+			if set := a.header.Get("Set-Cookie"); set != "husk_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax" {
+				t.Errorf("%s by %s sets %q", method, name, set)
+			}
 			s.do("GET", "/account/profile", "", bearer(one.jwt)).want(401, "invalid_token")
 			s.do("GET", "/account/profile", "", cookie(one.jwt)).want(401, "invalid_token")
 			s.do("GET", "/account/profile", "", bearer(other.jwt)).want(200)
-			s.do(method, "/account/logout", "", with(one.jwt)).want(200).like(ok)
+			s.do(method, "/account/logout", "", with(one.jwt), own).want(200).like(ok)
 			if e := s.lastEvent(); e.Action != "session.logout" {
 				t.Errorf("%s by %s: the audit ends with %s", method, name, e.Action)
 			}
@@ -298,28 +302,103 @@ func TestLogout(t *testing.T) {
 	s.do("POST", "/account/logout", `{"any":"thing"}`).want(200)
 }
 
-// An API token is no session: a logout by it ends nothing.
-func TestLogoutByToken(t *testing.T) {
+// Whoever shows several credentials is signed out of all: one that lived on
+// would be used by the next who sits there.
+func TestLogoutOfEachCredential(t *testing.T) {
 	s := newServer(t)
-	single := s.single()
-	made := s.mint(single.session(), api.NewToken{})
-	s.do("POST", "/account/logout", "", apiToken(made.AccessToken), cookie(single.jwt)).want(200)
-	s.do("GET", "/account/profile", "", single.session()).want(200)
-	s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(200)
+	ann := s.newUser(annEmail)
+	made := s.mint(ann.session(), api.NewToken{})
+	for name, c := range map[string]struct {
+		by     func(one, other *person) []edit
+		method string
+	}{
+		"token and cookie":  {func(one, _ *person) []edit { return []edit{apiToken(made.AccessToken), cookie(one.jwt)} }, "POST"},
+		"header and cookie": {func(one, other *person) []edit { return []edit{one.session(), cookie(other.jwt)} }, "POST"},
+		"by a link":         {func(one, other *person) []edit { return []edit{one.session(), cookie(other.jwt)} }, "GET"},
+		"bad header":        {func(one, _ *person) []edit { return []edit{bearer("x"), cookie(one.jwt)} }, "POST"},
+		"of another scheme": {func(one, _ *person) []edit { return []edit{header("Authorization", "Basic YTpi"), cookie(one.jwt)} }, "POST"},
+		"two cookies":       {func(one, other *person) []edit { return []edit{cookie(one.jwt), cookie(other.jwt)} }, "POST"},
+		"a bad one first":   {func(one, other *person) []edit { return []edit{cookie("x"), cookie(one.jwt)} }, "POST"},
+		"two headers": {func(one, other *person) []edit {
+			return []edit{one.session(), another("Authorization", "Bearer "+other.jwt)}
+		}, "POST"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			one, other, bystander := s.single(), s.signIn(ann), s.single()
+			edits := c.by(one, other)
+			shown := func(p *person) bool {
+				r := &http.Request{Header: http.Header{}, URL: &url.URL{}}
+				for _, e := range edits {
+					e(r)
+				}
+				return strings.Contains(fmt.Sprint(r.Header), p.jwt)
+			}
+			s.do(c.method, "/account/logout", "", edits...).want(200)
+			for _, p := range []*person{one, other, bystander} {
+				s.do("GET", "/account/profile", "", p.session()).want(map[bool]int{true: 401, false: 200}[shown(p)])
+			}
+			s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(200)
+		})
+	}
 }
 
+// A link of another site signs nobody out, told by the browser or not: on plain
+// http it sends no Sec-Fetch-Site, and a page can keep Referer back.
 func TestLogoutFromAnotherSite(t *testing.T) {
-	s := newServer(t)
-	single := s.single()
-	for _, site := range []string{"cross-site", "same-site", "odd"} {
-		s.do("GET", "/account/logout", "", cookie(single.jwt), header("Sec-Fetch-Site", site)).want(403, "cross_origin")
-		s.do("POST", "/account/logout", "", cookie(single.jwt), header("Sec-Fetch-Site", site)).want(403, "cross_origin")
-		s.do("GET", "/account/profile", "", single.session()).want(200)
+	s := newServer(t, func(c *web.Config) { c.PublicURL = "http://id.example.com" })
+	site := func(v string) edit { return header("Sec-Fetch-Site", v) }
+	referer := func(v string) edit { return header("Referer", v) }
+	for name, c := range map[string]struct {
+		edits   []edit
+		refused bool
+	}{
+		"cross-site":                          {[]edit{site("cross-site")}, true},
+		"sibling":                             {[]edit{site("same-site")}, true},
+		"odd":                                 {[]edit{site("odd")}, true},
+		"cross-site that names the own page":  {[]edit{site("cross-site"), referer("http://" + host + "/")}, true},
+		"own page":                            {[]edit{site("same-origin")}, false},
+		"typed in":                            {[]edit{site("none")}, false},
+		"silent":                              {nil, true},
+		"empty Referer":                       {[]edit{referer("")}, true},
+		"page that keeps its address back":    {[]edit{referer("about:blank")}, true},
+		"other page":                          {[]edit{referer("http://evil.example/" + host + "/")}, true},
+		"own host as prefix":                  {[]edit{referer("http://" + host + ".evil.example/")}, true},
+		"own host as user":                    {[]edit{referer("http://" + host + "@evil.example/")}, true},
+		"own host, other port":                {[]edit{referer("http://" + host + ":8080/")}, true},
+		"own host as path":                    {[]edit{referer("/" + host)}, true},
+		"own page by Referer":                 {[]edit{referer("http://" + host + "/password?x=y")}, false},
+		"public page by Referer":              {[]edit{referer("http://id.example.com/")}, false},
+		"public page, other scheme":           {[]edit{referer("https://id.example.com/")}, true},
+		"own origin":                          {[]edit{header("Origin", "http://"+host)}, false},
+		"null origin":                         {[]edit{header("Origin", "null"), referer("http://" + host + "/")}, true},
+		"other origin and own page":           {[]edit{header("Origin", "http://evil.example"), referer("http://" + host + "/")}, true},
+		"what the browser sends to all sites": {[]edit{header("Authorization", "Basic YTpi")}, true},
+		"empty token":                         {[]edit{header("X-API-TOKEN", "")}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.single()
+			a := s.do("GET", "/account/logout", "", append([]edit{cookie(p.jwt)}, c.edits...)...)
+			after := s.do("GET", "/account/profile", "", p.session())
+			if !c.refused {
+				a.want(200)
+				after.want(401)
+				return
+			}
+			a.want(403, "cross_origin")
+			after.want(200)
+			if a.header.Get("Set-Cookie") != "" {
+				t.Errorf("the cookie is cleared all the same: %v", a.header)
+			}
+			// Nor does a link that the browser sends no cookie with.
+			if a := s.do("GET", "/account/logout", "", c.edits...).want(200); a.header.Get("Set-Cookie") != "" {
+				t.Errorf("without a cookie: %v", a.header)
+			}
+		})
 	}
-	for _, site := range []string{"same-origin", "none", ""} {
+	for _, site := range []string{"cross-site", "same-site", "odd"} {
 		p := s.single()
-		s.do("GET", "/account/logout", "", cookie(p.jwt), header("Sec-Fetch-Site", site)).want(200)
-		s.do("GET", "/account/profile", "", p.session()).want(401)
+		s.do("POST", "/account/logout", "", cookie(p.jwt), header("Sec-Fetch-Site", site)).want(403, "cross_origin")
+		s.do("GET", "/account/profile", "", p.session()).want(200)
 	}
 	// A header with the JWT is nothing that a site can add.
 	p := s.single()
@@ -383,6 +462,43 @@ func TestCrossOrigin(t *testing.T) {
 				t.Errorf("local: %d %s", a.status, a.body)
 			}
 		})
+	}
+}
+
+// Only a credential of Husk's own is one that a page can't have the browser
+// send: any other Authorization may be what it sends by itself.
+func TestCrossOriginBesideOtherCredentials(t *testing.T) {
+	s := newServer(t)
+	single := s.single()
+	for name, with := range map[string]edit{
+		"Basic":               header("Authorization", "Basic YTpi"),
+		"Negotiate":           header("Authorization", "Negotiate YTpi"),
+		"Digest":              header("Authorization", `Digest username="a"`),
+		"empty Authorization": header("Authorization", ""),
+		"empty token":         header("X-API-TOKEN", ""),
+		"begins like ours":    header("Authorization", "Bearers x"),
+	} {
+		for _, from := range []edit{header("Origin", "https://evil.example"), header("Sec-Fetch-Site", "cross-site"), header("Sec-Fetch-Site", "same-site")} {
+			for _, r := range []struct{ method, path, body string }{
+				{"POST", "/auth/access_token", `{}`}, {"POST", "/account/login", `{"password":"` + singlePassword + `"}`},
+				{"POST", "/account/logout", ""}, {"POST", "/setup/_initialize", `{}`}, {"DELETE", "/account/sessions", ""},
+			} {
+				s.do(r.method, r.path, r.body, cookie(single.jwt), with, from).want(403, "cross_origin")
+			}
+		}
+		t.Run(name, func(t *testing.T) {
+			s.do("POST", "/auth/access_token", `{}`, cookie(single.jwt), with).want(200)
+			s.do("GET", "/account/profile", "", cookie(single.jwt), with).want(200)
+		})
+	}
+	// The pages are a browser's, whatever it sends to all of this host.
+	a := s.do("GET", "/login", "", header("Accept", "text/html"), header("Authorization", "Basic YTpi"))
+	if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		t.Errorf("the page is %d %v", a.status, a.header)
+	}
+	a = s.do("GET", "/", "", header("Accept", "text/html"), header("Authorization", "Basic YTpi"))
+	if a.status != 303 || a.header.Get("Location") != "/login" {
+		t.Errorf("a page that needs a sign-in leads to %d %v", a.status, a.header)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,41 +33,95 @@ const (
 
 // credential is what a request shows, of at most one kind.
 type credential struct {
-	token  string // an API token
-	jwt    string // a JWT, from the Authorization header or the cookie
-	cookie bool   // it came by cookie
+	token string   // an API token
+	jwt   string   // a JWT, from the Authorization header or the cookie
+	more  []string // JWTs of further cookies of the same name
 }
 
-var errManyCredentials = malformed("many_credentials", "send one credential: either X-API-TOKEN or Authorization, once")
+var (
+	errManyCredentials = malformed("many_credentials", "send one credential: either X-API-TOKEN or Authorization, once")
+	errManyUsers       = malformed("many_credentials", "the browser sends session cookies of several users, which another host of the same domain can make it do: sign out, and remove the cookies of this site and of its domain")
+)
 
 // credentialOf reads the one credential of a request. Headers decide where
-// they are present; the query and the body are never looked at.
+// they are present; the query and the body are never looked at. An empty
+// header, and an Authorization of another scheme, is for somebody else.
 func (s *Server) credentialOf(r *http.Request) (c credential, sent bool, err error) {
-	tokens, bearers := r.Header["X-Api-Token"], r.Header["Authorization"]
-	switch {
-	case len(tokens)+len(bearers) > 1:
+	tokens, authorizations := r.Header["X-Api-Token"], r.Header["Authorization"]
+	if len(tokens) > 1 || len(authorizations) > 1 {
 		return c, true, errManyCredentials
-	case len(tokens) == 1:
-		return credential{token: tokens[0]}, true, nil
-	case len(bearers) == 1:
-		scheme, rest, _ := strings.Cut(bearers[0], " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return c, true, errBadCredential
-		}
-		return credential{jwt: strings.TrimLeft(rest, " ")}, true, nil
 	}
-	if jwt := s.cookie(r); jwt != "" {
-		return credential{jwt: jwt, cookie: true}, true, nil
+	if len(tokens) == 1 {
+		c.token = tokens[0]
 	}
-	return c, false, nil
+	if len(authorizations) == 1 {
+		c.jwt, sent = bearer(authorizations[0])
+	}
+	switch {
+	case sent && c.token != "":
+		return c, true, errManyCredentials
+	case sent || c.token != "":
+		return c, true, nil
+	}
+	c.jwt, c.more = cookies(r, s.sessionCookie())
+	return c, c.jwt != "", nil
 }
 
-// cookie returns the JWT of the session cookie, or "".
-func (s *Server) cookie(r *http.Request) string {
-	if c, err := r.Cookie(s.sessionCookie()); err == nil {
-		return c.Value
+// bearer returns the JWT of an Authorization header. The scheme ends at a tab
+// too: what begins like ours is held against it, and not passed over.
+func bearer(authorization string) (jwt string, ok bool) {
+	end := strings.IndexAny(authorization, " \t")
+	if end < 0 {
+		end = len(authorization)
 	}
-	return ""
+	if !strings.EqualFold(authorization[:end], "Bearer") {
+		return "", false
+	}
+	return strings.TrimLeft(authorization[end:], " "), true
+}
+
+// bearers returns the JWTs of all Authorization headers, a few at most.
+func bearers(r *http.Request) (jwts []string) {
+	lines := r.Header["Authorization"]
+	for _, line := range lines[:min(len(lines), maxCookies)] {
+		if jwt, ok := bearer(line); ok {
+			jwts = append(jwts, jwt)
+		}
+	}
+	return jwts
+}
+
+// decides tells whether a header has a credential for Husk: only a program that
+// knows it adds one. Any other Authorization may be what a browser sends by
+// itself, to whatever site it was led to (RFC 7617, 2.2).
+func decides(h http.Header) bool {
+	isBearer := func(text string) bool { _, ok := bearer(text); return ok }
+	isToken := func(text string) bool { return text != "" }
+	return slices.ContainsFunc(h["X-Api-Token"], isToken) || slices.ContainsFunc(h["Authorization"], isBearer)
+}
+
+// maxCookies bounds how many cookies of one name are looked at.
+const maxCookies = 8
+
+// cookies returns the values of the cookies of a name: the last, and at most
+// maxCookies-1 of those before it. Another host of the same domain may have set
+// some, too. It can have many of them sent, but before Husk's own: browsers
+// send those of longer paths first (RFC 6265, 5.4), and Husk's is of the
+// shortest.
+func cookies(r *http.Request, name string) (last string, before []string) {
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			key, value, _ := strings.Cut(pair, "=")
+			if value = strings.Trim(value, " \t\""); value == "" || strings.Trim(key, " \t") != name {
+				continue
+			}
+			if last != "" {
+				before = append(before, last)
+			}
+			last = value
+		}
+	}
+	return last, before[max(0, len(before)-maxCookies+1):]
 }
 
 func (s *Server) sessionCookie() string {
@@ -95,20 +150,50 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 	case !sent:
 		return actor, nil
 	}
-	who, err := s.identify(r, cred)
+	who, err := s.identifyAny(r, cred)
 	if err != nil {
 		return actor, err
 	}
 	if who.token != nil && !who.token.Allows(parseAddress(actor.Address)) {
 		return actor, errFromElsewhere
 	}
+	who.become(actor)
+	s.noteUse(who, actor.Address)
+	return actor, nil
+}
+
+// identifyAny is identify of a credential that may be several cookies: the good
+// one decides. Two good ones of different users can't be told apart: one of
+// them is somebody's who wants to have this browser act as them.
+func (s *Server) identifyAny(r *http.Request, cred credential) (*identity, error) {
+	who, err := s.identify(r, cred)
+	for _, jwt := range cred.more {
+		other, failed := s.identify(r, credential{jwt: jwt})
+		switch {
+		case isRefused(failed):
+		case failed != nil:
+			return nil, failed
+		case isRefused(err):
+			who, err = other, nil
+		case err == nil && other.user.ID != who.user.ID:
+			return nil, errManyUsers
+		}
+	}
+	return who, err
+}
+
+// isRefused tells a credential that is not good from a store that failed.
+func isRefused(err error) bool {
+	return err != nil && explain(err).status == http.StatusUnauthorized
+}
+
+// become makes actor who showed the credential.
+func (who *identity) become(actor *db.Actor) {
 	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
 	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
 	if who.old {
 		actor.Token = who.token.Replaced()
 	}
-	s.noteUse(who, actor.Address)
-	return actor, nil
 }
 
 // identity is what a credential was found to mean. It holds as long as the

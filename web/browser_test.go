@@ -65,7 +65,7 @@ func TestBrowserSingleUser(t *testing.T) {
 // On plain http to another name than the machine's own a browser sends no
 // Sec-Fetch-Site: then the forms hang on the Origin that it sends.
 func TestBrowserPlainHTTP(t *testing.T) {
-	h := newTestHouse(t, nil)
+	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://husk.test" })
 	h.user("", testPassword, false)
 	h.user("ann@example.com", "generated-for-ann", true)
 	p := startChromium(t).open(strings.Replace(h.base, "127.0.0.1", "husk.test", 1))
@@ -154,7 +154,7 @@ func foreignPage(w http.ResponseWriter, r *http.Request) {
 // A page of a sibling is of the same site: the browser sends our cookie with
 // what it makes people click, and only the origin tells it from our own.
 func TestBrowserSiblingSite(t *testing.T) {
-	h := newTestHouse(t, nil)
+	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
 	h.user("eve@example.com", "a phrase of her own", false)
 	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))

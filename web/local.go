@@ -46,9 +46,11 @@ func localOf(ctx context.Context) (local, bool) {
 
 // forwarded tells whether somebody else speaks through the local connection: a
 // proxy that was pointed at the control socket, or a browser behind one. The
-// kernel vouches for the proxy alone, and what it passes on is from anybody.
+// kernel vouches for the proxy alone, and what it passes on is from anybody. A
+// header for credentials, though it decides nothing, is nothing that the command
+// line sends without one.
 func forwarded(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Sec-Fetch-Site", "Origin"} {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Sec-Fetch-Site", "Origin", "Authorization", "X-Api-Token", "Cookie"} {
 		if len(r.Header[name]) > 0 {
 			return true
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"mime"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -53,6 +54,7 @@ func newDescribed(t *testing.T) *described {
 	s.OpenCopy = func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{Timeout: time.Second}) }
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
+	s.loopback = onLoopback([]net.Listener{server.Listener})
 	d := &described{T: t, base: server.URL, jwt: jwt, document: readOpenAPI(t), schemas: jsonschema.NewCompiler()}
 	strict(d.document["paths"])
 	strict(d.document["components"])
@@ -249,6 +251,7 @@ func (d *described) send(method, path, body string, header http.Header) int {
 		d.Fatal(err)
 	}
 	r.Header = header
+	r.Host = header.Get("Host")
 	answer, err := (&http.Client{Transport: d}).Do(r)
 	if err != nil {
 		d.Fatal(err)
@@ -295,7 +298,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	},
 	"logoutByLink": func(ctx context.Context, d *described) error {
 		_, jwt := d.session()
-		if status := d.send("GET", "/account/logout", "", http.Header{"Cookie": {cookieName + "=" + jwt}}); status != 200 {
+		if status := d.send("GET", "/account/logout", "", http.Header{"Cookie": {cookieName + "=" + jwt}, "Referer": {d.base + "/"}}); status != 200 {
 			return fmt.Errorf("status %d", status)
 		}
 		return nil
@@ -393,7 +396,16 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"AuditHead":   func(ctx context.Context, d *described) error { return only(d.c.AuditHead(ctx)) },
 }
 
-// neverFail are the operations that nothing sent can make fail.
+// misdirect asks for another host, which every operation refuses.
+func (d *described) misdirect(r route) {
+	path := strings.Replace(r.path, ":id", "00000000-0000-4000-8000-000000000000", 1)
+	if status := d.send(r.method, path, "", http.Header{"Host": {"evil.example"}}); status != 421 {
+		d.Errorf("%s for another host: %d", d.key, status)
+	}
+}
+
+// neverFail are the operations that nothing sent can make fail, but for another
+// host.
 var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "application": true, "provider": true}
 
 // TestOpenAPIAnswers calls every operation so that it succeeds, and in every
@@ -419,7 +431,12 @@ func TestOpenAPIAnswers(t *testing.T) {
 	d.refusing = true
 	for _, r := range (&Server{}).routes() {
 		d.key = r.method + " " + r.path
-		if o, ok := operations[d.key]; ok && d.refuse(r, o) == 0 && !neverFail[o.id] {
+		o, ok := operations[d.key]
+		if !ok {
+			continue
+		}
+		d.misdirect(r)
+		if d.refuse(r, o) == 0 && !neverFail[o.id] {
 			t.Errorf("%s was never refused: add to refuse in openapi_answers_test.go how it fails, or to neverFail", d.key)
 		}
 	}

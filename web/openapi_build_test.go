@@ -267,7 +267,7 @@ func (b *builder) answers(r route, o operation) object {
 }
 
 func statusesOf(r route, o operation) []int {
-	all := slices.Clone(o.also)
+	all := append(slices.Clone(o.also), 421)
 	if r.need.kind != public {
 		all = append(all, 400, 401, 403)
 	}

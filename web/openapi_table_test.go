@@ -101,9 +101,9 @@ var operations = map[string]operation{
 		body: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
 		answer: api.LoggedIn{}, also: []int{403, 429, 503}},
 	"GET /account/logout": {id: "logoutByLink", tag: tagAccount, summary: "Sign out, by a link",
-		about: "Like the POST. Refused where another site led the browser here.", answer: api.Status{}, also: []int{403}, ends: true},
+		about: "Like the POST. With a cookie it is refused unless the browser tells, by `Sec-Fetch-Site`, `Origin` or `Referer`, that a page of this server or the person asked.", answer: api.Status{}, also: []int{403}, ends: true},
 	"POST /account/logout": {id: "Logout", tag: tagAccount, summary: "Sign out",
-		about: "The session ends at once, everywhere, and the cookie is cleared. 200 also where nobody was signed in.", answer: api.Status{}, ends: true},
+		about: "The session of each credential that is shown ends at once, everywhere, the cookie's too, and the cookie is cleared. 200 also where nobody was signed in.", answer: api.Status{}, ends: true},
 	"GET /account/profile": {id: "Profile", tag: tagAccount, summary: "Who asks, and what they may do",
 		about: "`permissions` are those of this credential, as they are now.", answer: api.Profile{}},
 	"PUT /account/password": {id: "ChangePassword", tag: tagAccount, summary: "Change one's own password",
@@ -261,6 +261,7 @@ var refusals = map[int]struct{ about, code, reason string }{
 	409: {"That conflicts with what is there.", "email_taken", "another user has that email"},
 	413: {"The body is too large: over 64 KiB, or 64 MiB of an import.", "body_too_large", "the body is over 64 KiB"},
 	415: {"The body is of another type than is read here.", "content_type", "send the body as application/json, and say so in Content-Type"},
+	421: {"The server listens on its own machine alone, and the `Host` that was asked for is not its own: neither an address, nor localhost, nor that of `--public-url`.", errMisdirected.code, errMisdirected.reason},
 	429: {"Too many wrong passwords for this account or from this address. Wait as long as Retry-After says.", "throttled", "too many wrong passwords; wait before the next try"},
 	503: {"The server is busy. Try again as Retry-After says.", "busy", "too many passwords are being checked at once; try again in a moment"},
 	507: {"The disk is full; nothing was changed.", "disk_full", "the disk is full: nothing was changed; free some space and try again"},
@@ -268,7 +269,7 @@ var refusals = map[int]struct{ about, code, reason string }{
 
 const aboutAPI = `Husk answers one question: who is asking, and may they?
 
-**Credentials.** Send an API token as ` + "`X-API-TOKEN`" + `, or the JWT of a session as ` + "`Authorization: Bearer`" + `; a browser sends its session cookie by itself. A header decides where there is one; more than one is 400. Nothing is read from the query or the body.
+**Credentials.** Send an API token as ` + "`X-API-TOKEN`" + `, or the JWT of a session as ` + "`Authorization: Bearer`" + `; a browser sends its session cookie by itself. A header decides where there is one; more than one is 400. An empty header and an ` + "`Authorization`" + ` of another scheme decide nothing. Of several session cookies the good one decides. Nothing is read from the query or the body.
 
 **Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. HEAD is GET without the body. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
 

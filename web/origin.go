@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -45,6 +46,32 @@ func (s *Server) foreign(r *http.Request) bool {
 	asked := r.WithContext(r.Context())
 	asked.Method = http.MethodPost // or it would not be looked at
 	return s.csrf.Check(asked) != nil
+}
+
+// fromOwnPage tells whether a browser says that a page of this server, or the
+// person, made it send r. Silence is no proof: on plain http browsers send no
+// Sec-Fetch-Site, and a page can keep its own address out of Referer, but never
+// put another's into it.
+func (s *Server) fromOwnPage(r *http.Request) bool {
+	asked := r.WithContext(r.Context())
+	asked.Method = http.MethodPost // or it would not be looked at
+	if r.Header.Get("Sec-Fetch-Site") == "" {
+		origin := cmp.Or(r.Header.Get("Origin"), originOf(r.Header.Get("Referer")))
+		if origin == "" {
+			return false
+		}
+		asked.Header = http.Header{"Origin": {origin}}
+	}
+	return s.csrf.Check(asked) == nil
+}
+
+// originOf is the origin of a page's address; "" where there is none.
+func originOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // allowOrigins lets scripts of other origins call the API with a credential

@@ -38,7 +38,7 @@ func looks(r *http.Request) bool { return r.Method == http.MethodGet || r.Method
 // no credential in a header, which only programs send.
 func fromBrowser(c echo.Context) bool {
 	r := c.Request()
-	return (looks(r) || mediaType(c) == formType) && len(r.Header["Authorization"])+len(r.Header["X-Api-Token"]) == 0
+	return (looks(r) || mediaType(c) == formType) && !decides(r.Header)
 }
 
 // wantsPage tells whether a person reads the answer: a browser asks, and it

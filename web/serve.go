@@ -59,6 +59,7 @@ func (s *Server) HTTPServer() *http.Server {
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	s.loopback = onLoopback(listeners)
 	hs := s.HTTPServer()
 	var conns connections
 	hs.ConnState = conns.note

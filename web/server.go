@@ -77,6 +77,8 @@ type Server struct {
 	beginStop context.CancelFunc
 
 	listening  string // URL of the listening address; see Endpoint
+	loopback   bool   // only this machine can connect; see misdirected
+	publicHost string // of PublicURL
 	setupCode  string
 	setupTries *ratelimit.Limiter
 	tries      *ratelimit.Limiter // at passwords
@@ -123,6 +125,7 @@ func (s *Server) takePublicURL() error {
 	}
 	origin, err := ParseOrigin(s.PublicURL)
 	if err == nil {
+		s.publicHost = hostOf(origin)
 		s.secure = s.secure || strings.HasPrefix(origin, "https:")
 		err = s.csrf.AddTrustedOrigin(origin)
 	}
@@ -147,8 +150,10 @@ func (s *Server) buildRouter() error {
 		s.fail(c, err)
 		s.Metrics.countUnmatched(c.Response().Status)
 	}
-	// echo would believe X-Forwarded-For and X-Real-IP from anybody.
-	s.echo.IPExtractor = echo.ExtractIPDirect()
+	// Nothing here asks echo who calls and by which scheme; where something did,
+	// it would believe no header. By default it takes the scheme from those of
+	// every peer in a private network.
+	s.echo.IPExtractor, s.echo.SchemeExtractor = echo.ExtractIPDirect(), echo.ExtractSchemeDirect()
 	s.allowOrigins(s.CORSOrigins)
 	for _, r := range s.routes() {
 		if err := s.add(r); err != nil {
@@ -191,6 +196,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.panicked(w, r, id, p)
 		}
 	}()
+	if s.misdirected(r) {
+		s.misdirect(w, r, id)
+		return
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		var b *body
 		r, b = s.followBody(w, r, id)

@@ -109,15 +109,9 @@ func (s *Server) deviceValue(account string, ends time.Time) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac(s.deviceKey, []byte(text)))
 }
 
-// maxDevices bounds how many cookies of that name are looked at: another host of
-// the same domain may have set some, too.
-const maxDevices = 8
-
 func (s *Server) knownDevice(c echo.Context, account string) bool {
-	cookies := c.Request().CookiesNamed(deviceCookie)
-	return slices.ContainsFunc(cookies[:min(len(cookies), maxDevices)], func(cookie *http.Cookie) bool {
-		return s.knows(cookie.Value, account)
-	})
+	last, before := cookies(c.Request(), deviceCookie)
+	return s.knows(last, account) || slices.ContainsFunc(before, func(device string) bool { return s.knows(device, account) })
 }
 
 func (s *Server) knows(device, account string) bool {

@@ -401,11 +401,14 @@ func TestDeviceCookie(t *testing.T) {
 		})
 	}
 	s.login(ann, ann.password, header("Cookie", "__Host-husk_device="+value(anns))).throttled(firstDelay)
-	// What another host of the domain set beside it, too, is no hindrance; but
-	// not any number is looked at.
+	// What another host of the domain set beside it, too, is no hindrance, and
+	// browsers send what it sets for longer paths first; but not any number is
+	// looked at.
 	planted := "husk_device=" + value(bobs) + "; "
 	s.login(ann, ann.password, header("Cookie", planted+"husk_device="+value(anns))).want(200)
-	s.login(ann, ann.password, header("Cookie", strings.Repeat(planted, 8)+"husk_device="+value(anns))).throttled(firstDelay)
+	s.login(ann, ann.password, header("Cookie", strings.Repeat(planted, 50)+"husk_device="+value(anns))).want(200)
+	s.login(ann, ann.password, header("Cookie", "husk_device="+value(anns)+"; "+strings.Repeat(planted, 7)+"x=y")).want(200)
+	s.login(ann, ann.password, header("Cookie", "husk_device="+value(anns)+"; "+strings.Repeat(planted, 8)+"x=y")).throttled(firstDelay)
 
 	// Its own failures count in its own bucket, wherever they come from, and
 	// not for the address.
