@@ -316,22 +316,16 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 	if err != nil {
 		return err
 	}
-	change := db.PasswordChange{Verified: actor.User.Password, Password: hash, Renew: s.shownByCookie(c.Request())}
+	// What a cookie holds may be of another's choosing, and is exchanged where it
+	// gains in worth. Who sends a header knows what it holds, and would not look
+	// for another one.
+	change := db.PasswordChange{Verified: actor.User.Password, Password: hash, Renew: !decides(c.Request().Header)}
 	renewed, secret, err := s.Store.ChangePassword(ctx, actor, change)
 	if err != nil {
 		return err
 	}
 	s.did(actor, "password changed")
 	return s.giveRenewed(c, renewed, secret)
-}
-
-// shownByCookie tells whether the cookie alone says who asks. What a cookie
-// holds may be of another's choosing, and is exchanged where it gains in worth;
-// who sends a header knows what it holds, and has no other place to get a new
-// one from.
-func (s *Server) shownByCookie(r *http.Request) bool {
-	cred, _, err := s.credentialOf(r)
-	return err == nil && cred.cookie
 }
 
 // giveRenewed sets the cookie of a session that goes on under a new secret; nil
