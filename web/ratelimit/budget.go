@@ -57,8 +57,7 @@ func (b *Budget) Spend(key string) (wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now().Sub(b.start)
-	// One who was free to go beyond, and is not any more, has a minute to wait.
-	spent := min(b.spent(key, now), time.Minute)
+	spent := b.spent(key, now)
 	if over := spent + b.cost - time.Minute; over > 0 {
 		return wholeSeconds(over)
 	}
@@ -66,7 +65,8 @@ func (b *Budget) Spend(key string) (wait time.Duration) {
 	return 0
 }
 
-// Count counts an act of one who may go beyond the budget; see Excess.
+// Count counts an act of one who may go beyond the budget; see Excess. It takes
+// nothing off the budget of the same key, which a lesser credential may need.
 func (b *Budget) Count(key string) {
 	if b == nil {
 		return
@@ -75,8 +75,9 @@ func (b *Budget) Count(key string) {
 	defer b.mu.Unlock()
 	at := b.now()
 	now := at.Sub(b.start)
-	spent := min(b.spent(key, now)+b.cost, Far+time.Minute)
-	b.full[key] = now + spent
+	free := "*" + key
+	spent := min(b.spent(free, now)+b.cost, Far+time.Minute)
+	b.full[free] = now + spent
 	if spent > Far {
 		b.excess = Excess{key, at}
 	}

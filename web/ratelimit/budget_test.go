@@ -113,9 +113,8 @@ func TestBudgetExcess(t *testing.T) {
 	if e := b.Excess(); e.Key != "root" || !e.At.Equal(clock.at) {
 		t.Errorf("the excess is %+v", e)
 	}
-	// One who may not any more is held like others, not for what was before.
-	if wait := b.Spend("root"); wait != time.Second {
-		t.Errorf("the wait is %v", wait)
+	if n, _ := spend(b, "root", 600); n != 60 {
+		t.Errorf("with a lesser credential %d passed", n)
 	}
 }
 
