@@ -85,12 +85,12 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, handle: s.changePassword, early: true},
 
-		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.searchOwnSessions},
+		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.inTurn(s.searchOwnSessions)},
 		{method: "DELETE", path: "/account/sessions", need: isOwnSession, effect: ends, handle: s.endOtherSessions},
 		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, handle: s.endOwnSession},
 
 		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, handle: s.createToken},
-		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.searchTokens},
+		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.inTurn(s.searchTokens)},
 		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), handle: s.readToken},
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, handle: s.updateToken},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, handle: s.deleteToken},
@@ -100,16 +100,16 @@ func (s *Server) routes() []route {
 
 		// As older clients call them.
 		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), effect: changes, handle: s.createToken},
-		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.catTokens},
+		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.takeTurn(s.catTokens)},
 		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, handle: s.renameToken},
 
-		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.inTurn(s.searchSessions)},
 		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), handle: s.readSession},
 		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, handle: s.endSession},
-		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
+		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.inTurn(s.searchKeys)},
 		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, handle: s.rotateKey},
 
-		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.searchUsers},
+		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.inTurn(s.searchUsers)},
 		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, handle: s.createUser},
 		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), handle: s.readUser},
 		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, handle: s.updateUser},
@@ -118,15 +118,15 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), effect: changes, handle: s.unlockUser},
 		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), effect: changes, handle: s.importUsers},
 
-		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.searchRoles},
+		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.inTurn(s.searchRoles)},
 		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), effect: changes, handle: s.createRole},
 		{method: "GET", path: "/security/role/:id", need: permission(db.PermRoleRead), handle: s.readRole},
 		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), effect: changes, handle: s.updateRole},
 		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), effect: changes, handle: s.deleteRole},
-		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.listPermissions},
-		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.searchPrincipals},
+		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.takeTurn(s.listPermissions)},
+		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.inTurn(s.searchPrincipals)},
 
-		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.searchAudit},
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.inTurn(s.searchAudit)},
 		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, handle: s.exportAudit},
 		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.verifyAudit},
 		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},

@@ -83,6 +83,7 @@ type Server struct {
 
 	changes, proofs quota // how much each user may do; see quota.go
 	hoards          atomic.Pointer[db.Hoards]
+	turns           turns // at large answers
 
 	running atomic.Bool // Run works: only then anything is written that nobody asked for
 	proof   proof
