@@ -36,6 +36,7 @@ type settings struct {
 	SessionTTL     time.Duration
 	SessionIdle    time.Duration
 	MaxTokenTTL    time.Duration
+	Quotas         web.Quotas
 	CORSOrigins    []string
 	Tries          web.Tries
 	AuditKeep      time.Duration
@@ -70,9 +71,12 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(newBounded(24*time.Hour, time.Second, 0), "session-ttl", "absolute life of a sign-in")
 	f.Var(newOptional(time.Minute), "session-idle", "how long a sign-in lives unused, a minute at least (0: as long as --session-ttl)")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
+	f.Var(&countValue{1000, 0, math.MaxInt32}, "max-tokens-per-user", "API tokens that a user may have (0: no bound)")
+	f.Var(&countValue{100, 0, web.MaxSessions}, "max-sessions-per-user", "sessions that a user may have: the longest unused ends (0: no bound)")
+	f.Var(&countValue{600, 0, web.MaxChanges}, "changes-per-minute", "changes that a user may make in a minute, and as many at once (0: no bound)")
 	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API, without cookies; repeatable")
-	f.Var(&countValue{5, web.MaxAttempts}, "login-attempts", "wrong passwords in a row for an account before the next try waits, 100 at most")
-	f.Var(&countValue{20, math.MaxInt32}, "login-address-attempts", "wrong passwords from an address before the next try waits")
+	f.Var(&countValue{5, 1, web.MaxAttempts}, "login-attempts", "wrong passwords in a row for an account before the next try waits, 100 at most")
+	f.Var(&countValue{20, 1, math.MaxInt32}, "login-address-attempts", "wrong passwords from an address before the next try waits")
 	f.Var(newBounded(15*time.Second, 0, web.MaxDelay), "login-delay", "the first wait; it doubles with each wrong password")
 	f.Var(newBounded(time.Hour, 0, web.MaxDelay), "login-max-delay", "the longest wait, an hour at most")
 	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
@@ -81,7 +85,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
 	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest regular backup may become, a minute at least")
-	f.Var(&countValue{14, 100_000}, "backup-keep", "how many regular backups are kept")
+	f.Var(&countValue{14, 1, 100_000}, "backup-keep", "how many regular backups are kept")
 	f.Var(&recipients{}, "backup-recipient", "age recipient (age1…) to which regular backups are encrypted; repeatable")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
@@ -233,6 +237,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 		TrustedProxies: *f.Lookup("trusted-proxy").Value.(*prefixes),
 		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"), SessionIdle: duration(f, "session-idle"),
 	}
+	s.Quotas = web.Quotas{Tokens: count(f, "max-tokens-per-user"), Sessions: count(f, "max-sessions-per-user"), Changes: count(f, "changes-per-minute")}
 	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
 	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
 	s.Tries.Account, s.Tries.Address = count(f, "login-attempts"), count(f, "login-address-attempts")

@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"husk/db"
 	"husk/web"
@@ -83,11 +85,26 @@ func (a *app) connectRemote() (*session, error) {
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	return &session{
-		Client: &api.Client{Base: a.settings.Server, Token: token, HTTP: &http.Client{Transport: t, CheckRedirect: noRedirect}},
+		Client: &api.Client{Base: a.settings.Server, Token: token, HTTP: &http.Client{Transport: t, CheckRedirect: noRedirect},
+			Patience: changesPatience, Waiting: a.tellWait()},
 		remote: true,
 		name:   a.settings.Server,
 		end:    func() error { t.CloseIdleConnections(); return nil },
 	}, nil
+}
+
+// changesPatience is how long a command waits for one change that was refused
+// because its user makes too many in a minute.
+const changesPatience = 2 * time.Minute
+
+// tellWait tells a person, once, why a command takes so long.
+func (a *app) tellWait() func(time.Duration, *api.Error) {
+	var once sync.Once
+	return func(wait time.Duration, why *api.Error) {
+		if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			once.Do(func() { a.say("waiting %s, and again where needed: %s", wait, why.Detail.Reason) })
+		}
+	}
 }
 
 // noRedirect keeps the token from being sent to where a redirect leads.
@@ -195,6 +212,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		SessionTTL:  a.settings.SessionTTL,
 		SessionIdle: a.settings.SessionIdle,
 		MaxTokenTTL: a.settings.MaxTokenTTL,
+		Quotas:      a.settings.Quotas,
 		PublicURL:   a.settings.PublicURL,
 		TLS:         a.settings.TLSCert != "",
 		AccessLog:   a.settings.AccessLog,

@@ -247,8 +247,8 @@ func (v *boundedDuration) Set(text string) error {
 	return nil
 }
 
-// countValue is a flag for a whole number from 1 to most.
-type countValue struct{ n, most int }
+// countValue is a flag for a whole number from least to most.
+type countValue struct{ n, least, most int }
 
 func (v *countValue) String() string { return strconv.Itoa(v.n) }
 func (v *countValue) Type() string   { return "number" }
@@ -256,8 +256,8 @@ func (v *countValue) Type() string   { return "number" }
 // Set implements pflag.Value.
 func (v *countValue) Set(text string) error {
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > v.most {
-		return fmt.Errorf("it is a whole number from 1 to %d", v.most)
+	if err != nil || n < v.least || n > v.most {
+		return fmt.Errorf("it is a whole number from %d to %d", v.least, v.most)
 	}
 	v.n = n
 	return nil

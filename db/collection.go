@@ -236,9 +236,13 @@ func (t *txn) count(name string) (int64, error) {
 	if err != nil || value == nil {
 		return 0, err
 	}
+	return countOf([]byte(name), value)
+}
+
+func countOf(name, value []byte) (int64, error) {
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	if err != nil {
-		return 0, damagedRecord(countBucket, []byte(name))
+		return 0, damagedRecord(countBucket, name)
 	}
 	return n, nil
 }

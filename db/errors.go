@@ -1,6 +1,9 @@
 package db
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // The kinds of failure that callers branch on. An error of this package or of
 // an engine wraps at most one of them.
@@ -10,6 +13,7 @@ var (
 	ErrEnded    = errors.New("credential ended")    // what the actor showed is worth less than when it was looked at
 	ErrNotFound = errors.New("not found")           // no such record, or not the actor's
 	ErrConflict = errors.New("conflict")            // a state of the store forbids it: a duplicate, the last administrator
+	ErrQuota    = errors.New("quota spent")         // the user has, or did, as much as one may
 	ErrAbsent   = errors.New("no store")            // there is no file
 	ErrLocked   = errors.New("store locked")        // another process holds the file
 	ErrDamaged  = errors.New("store damaged")       // empty, foreign, truncated or damaged file or record
@@ -26,6 +30,8 @@ type Error struct {
 	Code   string // a stable word such as "email_taken"
 	Reason string // what went wrong and what to do, in Husk's own words
 	Cause  error  // for the log; may be nil
+
+	Wait time.Duration // of ErrQuota: when it is worth another try
 }
 
 func (e *Error) Error() string { return e.Reason }

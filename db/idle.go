@@ -19,7 +19,7 @@ func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended 
 			return ended, err
 		}
 		more, from = len(old) == sweepStep, append(bytes.Clone(old[len(old)-1].key), 0)
-		if old, err = s.unusedSince(ctx, s.Now().Add(-idle), old); err != nil || len(old) == 0 {
+		if old, err = s.notUsedSince(ctx, s.Now().Add(-idle), old); err != nil || len(old) == 0 {
 			continue
 		}
 		err = s.update(ctx, &Actor{}, func(t *txn) error { return t.removeSessions(old) })
@@ -45,9 +45,9 @@ func (s *Store) sessionsBefore(ctx context.Context, before time.Time, from []byt
 	return entries, err
 }
 
-// unusedSince returns those that were not used since. What can't be read of a use
+// notUsedSince returns those that were not used since. What can't be read of a use
 // is none, as for LastSeen.
-func (s *Store) unusedSince(ctx context.Context, since time.Time, entries []indexed) (unused []indexed, err error) {
+func (s *Store) notUsedSince(ctx context.Context, since time.Time, entries []indexed) (unused []indexed, err error) {
 	for _, e := range entries {
 		use, err := s.SessionUse(ctx, e.id)
 		if err != nil && !errors.Is(err, ErrDamaged) {

@@ -185,8 +185,14 @@ type RoleChange struct {
 	Permissions []string // nil: as they are; empty: none
 }
 
-// maxRolePermissions bounds a role.
-const maxRolePermissions = 1000
+// maxRolePermissions bounds a role, and maxRoles how many can be made: all are
+// in memory, and each change of a right reads them. maxUserRoles is how many of
+// them one user may have.
+const (
+	maxRolePermissions = 1000
+	maxRoles           = 1000
+	maxUserRoles       = 100
+)
 
 // CreateRole makes a role. A name that is taken, whatever its case, is
 // ErrConflict; permissions that the actor does not have are ErrDenied. Keys of
@@ -202,6 +208,9 @@ func (s *Store) CreateRole(ctx context.Context, actor *Actor, name string, c Rol
 		}
 		if taken := set.alike(name); taken != "" {
 			return fail(ErrConflict, "role_exists", "there is a role named "+taken+" already; upper and lower case make no other name")
+		}
+		if len(set.roles) >= maxRoles {
+			return fail(ErrConflict, "too_many_roles", "there are 1000 roles, as many as there may be; delete those that nobody has")
 		}
 		r := &Role{Name: name, Permissions: []string{}, Created: t.now}
 		return t.saveRole(nil, r, c, "role.create")

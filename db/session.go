@@ -96,6 +96,8 @@ type SignIn struct {
 	TTL       time.Duration
 	IP        string
 	UserAgent string
+
+	MaxPerUser int // how many sessions one may have: the longest unused ends; 0: no bound
 }
 
 // maxUserAgent bounds what of a browser's own words is kept, in bytes.
@@ -131,6 +133,9 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 			return err
 		}
 		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
+		if err := s.endUnused(t, r, in.MaxPerUser); err != nil {
+			return err
+		}
 		return t.audit("session.login", r.ID)
 	})
 	if err != nil {

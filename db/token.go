@@ -3,6 +3,7 @@ package db
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -162,14 +163,15 @@ type NewToken struct {
 	AllowedIPs  []netip.Prefix
 	Expires     int64         // Unix seconds, Never, or 0 for the default
 	MaxTTL      time.Duration // 0: none
+	MaxPerUser  int           // how many the owner may have; 0: no bound
 	Owner       string        // id or email; empty: the actor, or the single user for the local actor
 }
 
 // CreateToken keeps a new token. More rights than the actor has, or than the
 // owner has, are ErrDenied, and so is another owner for one who is no
-// administrator.
+// administrator; more tokens than one may have are ErrQuota.
 func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *Token, err error) {
-	if err := checkTokenTexts(&n.Name, &n.Description); err != nil {
+	if err := errors.Join(checkTokenTexts(&n.Name, &n.Description), checkAddresses(n.AllowedIPs)); err != nil {
 		return nil, err
 	}
 	err = s.update(ctx, actor, func(t *txn) error {
@@ -189,6 +191,9 @@ func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *T
 		if k.AllowedIPs, err = t.tokenAddresses(k.AllowedIPs); err != nil {
 			return err
 		}
+		if err := s.roomForToken(t, k.Owner, n.MaxPerUser); err != nil {
+			return err
+		}
 		if err := tokenRecords.put(t, nil, k); err != nil {
 			return err
 		}
@@ -203,6 +208,17 @@ func checkTokenTexts(name, description *string) error {
 		return err
 	}
 	return checkText("the description", *description, maxDescription)
+}
+
+// maxTokenAddresses bounds the addresses and networks that a token is limited
+// to: a page of a list has up to a thousand tokens.
+const maxTokenAddresses = 100
+
+func checkAddresses(prefixes []netip.Prefix) error {
+	if len(prefixes) > maxTokenAddresses {
+		return fail(ErrInvalid, "too_many_addresses", "a token names at most 100 addresses and networks; name larger networks")
+	}
+	return nil
 }
 
 // tokenOwner returns the user for whom the actor mints.
@@ -366,6 +382,9 @@ func (t *txn) applyTokenChange(k *Token, c TokenChange) error {
 		k.Description = *c.Description
 	}
 	if err := checkTokenTexts(&k.Name, &k.Description); err != nil {
+		return err
+	}
+	if err := checkAddresses(c.AllowedIPs); err != nil {
 		return err
 	}
 	if c.AllowedIPs != nil {

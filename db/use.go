@@ -25,7 +25,8 @@ type Use struct {
 	Old     time.Time `json:"old,omitzero"` // when the replaced secret of a rotated token was last used
 
 	// Seen are the addresses that a token was used from, the newest last, at
-	// most maxAddresses. A use from another one is audited.
+	// most maxAddresses, of an IPv6 network the newest alone. A use from another
+	// one is audited.
 	Seen []string `json:"seen,omitempty"`
 }
 
@@ -41,7 +42,7 @@ const maxAddresses = 16
 
 // see remembers an address; new tells that it was not known.
 func (u *Use) see(address string) (new bool) {
-	if i := slices.Index(u.Seen, address); i >= 0 {
+	if i := slices.IndexFunc(u.Seen, func(known string) bool { return sameNetwork(known, address) }); i >= 0 {
 		u.Seen = append(slices.Delete(u.Seen, i, i+1), address)
 		return false
 	}
@@ -251,9 +252,14 @@ const flushStep = 1000
 func (s *Store) FlushUse(ctx context.Context) error {
 	uses, refused := s.use.take(), s.refusals.take()
 	places := uses.inOrder()
+	var told newAddresses
 	for owed := s.clock.owes(); owed || len(places)+len(refused) > 0; owed = false {
 		step := places[:min(len(places), flushStep)]
-		err := s.update(ctx, &Actor{}, func(t *txn) error { return t.putNoted(step, uses, refused) })
+		var now newAddresses
+		err := s.update(ctx, &Actor{}, func(t *txn) error {
+			now = told.step()
+			return t.putNoted(step, uses, refused, now)
+		})
 		if err != nil {
 			// A full disk must not cost what an inquiry needs.
 			s.use.giveBack(uses)
@@ -263,26 +269,26 @@ func (s *Store) FlushUse(ctx context.Context) error {
 		for _, at := range step {
 			delete(uses[at.shard], at.useKey)
 		}
-		places, refused = places[len(step):], nil
+		places, refused, told = places[len(step):], nil, now
 	}
 	return nil
 }
 
-func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event) error {
+func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event, told newAddresses) error {
 	for _, e := range refused {
 		if err := t.append(e); err != nil {
 			return err
 		}
 	}
 	for _, at := range places {
-		if err := t.putUse(at.useKey, at.use(uses[at.shard][at.useKey])); err != nil {
+		if err := t.putUse(at.useKey, at.use(uses[at.shard][at.useKey]), told); err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.auditMoreAddresses(told)
 }
 
-func (t *txn) putUse(k useKey, u Use) error {
+func (t *txn) putUse(k useKey, u Use, told newAddresses) error {
 	owner := tokenRecords.bucket
 	if k.bucket == sessionUseBucket {
 		owner = sessionRecords.bucket
@@ -306,29 +312,13 @@ func (t *txn) putUse(k useKey, u Use) error {
 	u.Seen = before.Seen
 	for _, address := range seen {
 		if u.see(address) {
-			if err := t.auditNewAddress(k.id, address, u.Time); err != nil {
+			e := Event{Time: u.Time, Transport: TransportHTTP, Address: address, Action: "token.use", Target: k.id}
+			if err := t.auditNewAddress(told, e); err != nil {
 				return err
 			}
 		}
 	}
 	return t.putJSON(k.bucket, k.id, u)
-}
-
-// auditNewAddress tells that a token was used from an address that it was not
-// used from lately.
-func (t *txn) auditNewAddress(id, address string, at time.Time) error {
-	e := Event{Time: at, Transport: TransportHTTP, Address: address, Action: "token.use", Target: id}
-	k, err := tokenRecords.get(t, id)
-	switch {
-	case err == nil:
-		e.Actor = k.Owner
-	case !errors.Is(err, ErrDamaged): // of a damaged one nobody knows whose it was
-		return err
-	}
-	if owner, err := userRecords.get(t, e.Actor); err == nil {
-		e.ActorName = owner.Username()
-	}
-	return t.append(e)
 }
 
 // TokenUse returns the last use of a token; zero where it was never used.
@@ -341,15 +331,20 @@ func (s *Store) SessionUse(ctx context.Context, id string) (Use, error) {
 	return s.lastUse(ctx, useKey{sessionUseBucket, id})
 }
 
-func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
-	shard := &s.use.shards[maphash.String(s.use.seed, k.id)%cacheShards]
+// noted returns the use of a credential that is not written yet.
+func (l *useLog) noted(k useKey) (u Use, ok bool) {
+	shard := &l.shards[maphash.String(l.seed, k.id)%cacheShards]
 	shard.Lock()
+	defer shard.Unlock()
 	kept, ok := shard.uses[k]
-	var noted Use
 	if ok {
-		noted = k.use(kept)
+		u = k.use(kept)
 	}
-	shard.Unlock()
+	return u, ok
+}
+
+func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
+	noted, ok := s.use.noted(k)
 	if ok && (!noted.Old.IsZero() || k.bucket != tokenUseBucket) {
 		return noted, nil
 	}

@@ -191,6 +191,9 @@ func unique(names []string) []string {
 // mayGrant refuses roles that do not exist or that grant more than the actor
 // has.
 func (t *txn) mayGrant(roles *RoleSet, names []string) error {
+	if len(names) > maxUserRoles {
+		return fail(ErrInvalid, "too_many_roles", "a user has at most 100 roles; make one that grants what several do")
+	}
 	if err := roles.checkNames(names); err != nil {
 		return err
 	}

@@ -85,6 +85,9 @@ func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified
 		}
 		return nil, "", err
 	}
+	if err := s.spendProof(c.Request().Context(), user.User); err != nil {
+		return nil, "", err
+	}
 	r, jwt, err := s.openSession(c, actor, user)
 	if err != nil {
 		return nil, "", err
@@ -167,7 +170,7 @@ func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*
 	ctx := c.Request().Context()
 	r, secret, err := s.Store.CreateSession(ctx, actor, db.SignIn{
 		User: user.ID, Verified: user.Password, Rehash: user.rehash, TTL: s.SessionTTL,
-		IP: actor.Address, UserAgent: c.Request().UserAgent(),
+		IP: actor.Address, UserAgent: c.Request().UserAgent(), MaxPerUser: s.Quotas.Sessions,
 	})
 	if err != nil {
 		return nil, "", err
@@ -312,6 +315,9 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 		return errWrongPassword
 	}
 	try.Success()
+	if err := s.spendProof(ctx, actor.User); err != nil {
+		return err
+	}
 	hash, err := s.Passwords.Hash(ctx, in.NewPassword)
 	if err != nil {
 		return err

@@ -85,6 +85,7 @@ var kinds = []struct {
 	{db.ErrDenied, http.StatusForbidden, "not_permitted", "that is not permitted"},
 	{db.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing, or it is not yours"},
 	{db.ErrConflict, http.StatusConflict, "conflict", "that conflicts with what is there"},
+	{db.ErrQuota, http.StatusTooManyRequests, "quota", "that is more than one user may have"},
 	{db.ErrFull, http.StatusInsufficientStorage, "disk_full", "the disk is full: nothing was changed; free some space and try again"},
 	{db.ErrDisk, http.StatusInternalServerError, "disk_failed", "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again"},
 	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
@@ -115,7 +116,7 @@ func explain(err error) *failure {
 			f := &failure{status: k.status, code: k.code, reason: k.reason}
 			var e *db.Error
 			if errors.As(err, &e) {
-				f.code, f.reason = e.Code, e.Reason
+				f.code, f.reason, f.retryAfter = e.Code, e.Reason, e.Wait
 			}
 			if f.status == http.StatusServiceUnavailable {
 				f.retryAfter = time.Second

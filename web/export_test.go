@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -17,6 +18,7 @@ type RouteInfo struct {
 	Need         string // "public", "signed-in", "session", "undeclared", or the permission
 	Early        bool
 	Page         bool // for browsers; see pages_test.go
+	Effect       string
 }
 
 // Table returns the routes of s.
@@ -24,7 +26,8 @@ func (s *Server) Table() []RouteInfo {
 	var infos []RouteInfo
 	for _, r := range s.routes() {
 		kinds := map[needKind]string{undeclared: "undeclared", public: "public", signedIn: "signed-in", ownSession: "session", permitted: r.need.permission}
-		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early, r.page})
+		effects := map[effect]string{onlyAsks: "asks", changes: "changes", ends: "ends", proves: "proves"}
+		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early, r.page, effects[r.effect]})
 	}
 	return infos
 }
@@ -35,9 +38,23 @@ func (s *Server) AddUndeclared() (nothing, noKey error) {
 	return s.add(route{method: "GET", path: "/undeclared"}), s.add(route{method: "GET", path: "/no-key", need: permission("")})
 }
 
+// AddUnsaid adds a public route that does not say whether it changes something;
+// a GET acts.
+func (s *Server) AddUnsaid(method, path string) error {
+	return s.add(route{method: method, path: path, need: isPublic, acts: method == http.MethodGet})
+}
+
+// Watch looks at everything once, as Run does every minute.
+func (s *Server) Watch(ctx context.Context) {
+	if s.watcher.told == nil {
+		s.watcher.told = map[string]told{}
+	}
+	s.watch(ctx)
+}
+
 // AddPublic adds a public route.
 func (s *Server) AddPublic(method, path string, f func(w http.ResponseWriter, r *http.Request)) error {
-	return s.add(route{method: method, path: path, need: isPublic, handle: func(c echo.Context, _ *db.Actor) error {
+	return s.add(route{method: method, path: path, need: isPublic, effect: onlyAsks, handle: func(c echo.Context, _ *db.Actor) error {
 		f(c.Response(), c.Request())
 		return nil
 	}})

@@ -231,7 +231,7 @@ func TestPanicInASharedCommit(t *testing.T) {
 	s, log := testServer(t, func(*Config) {})
 	l := control.NewMemory()
 	for _, name := range []string{"first", "second", "third"} {
-		err := s.add(route{method: "POST", path: "/panics/" + name, need: isPublic, handle: func(c echo.Context, _ *db.Actor) error {
+		err := s.add(route{method: "POST", path: "/panics/" + name, need: isPublic, effect: changes, handle: func(c echo.Context, _ *db.Actor) error {
 			return s.Store.Engine().Update(c.Request().Context(), func(tx db.Tx) error {
 				if err := tx.Put("b", []byte(name), []byte("v")); err != nil || name == "second" {
 					return err

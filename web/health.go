@@ -95,7 +95,7 @@ func (s *Server) warnings(proved error) []api.Warning {
 	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
 		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})
 	}
-	return all
+	return append(all, s.quotaWarnings()...)
 }
 
 // clockText tells what the machine's clock shows and what time it is held to be.

@@ -277,6 +277,9 @@ func statusesOf(r route, o operation) []int {
 	if o.body != nil {
 		all = append(all, 400, 413, 415)
 	}
+	if r.effect == changes {
+		all = append(all, 429)
+	}
 	if strings.Contains(r.path, ":id") {
 		all = append(all, 404)
 	}

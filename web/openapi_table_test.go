@@ -115,7 +115,7 @@ var operations = map[string]operation{
 	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id.", answer: api.Result{}},
 
 	"POST /auth/access_token": {id: "CreateToken", tag: tagTokens, summary: "Make an API token",
-		about: "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights and no later expiry than itself.",
+		about: "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights and no later expiry than itself. 429 with the code `too_many_tokens` where the owner has as many as one may.",
 		body:  api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, absent: true,
 		answer: api.TokenCreated{}, also: []int{404}},
 	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens", list: true,
@@ -135,7 +135,8 @@ var operations = map[string]operation{
 		body:  api.Rotate{Grace: "24h"}, absent: true, answer: api.TokenCreated{}},
 	"POST /auth/request_access_token": {id: "requestToken", tag: tagTokens, summary: "Make an API token, as older clients ask",
 		about: "Like `POST /auth/access_token`.", body: api.NewToken{Name: "backup"}, absent: true, answer: api.TokenCreated{}, also: []int{404}},
-	"GET /auth/access_token/_cat": {id: "catTokens", tag: tagTokens, summary: "One's own API tokens, as older clients ask", answer: []api.Token{}},
+	"GET /auth/access_token/_cat": {id: "catTokens", tag: tagTokens, summary: "One's own API tokens, as older clients ask",
+		about: "The newest thousand, as a bare array; the others are listed by `_search`.", answer: []api.Token{}},
 	"POST /auth/access_token/:id/_rename": {id: "renameToken", tag: tagTokens, summary: "Rename an API token, as older clients ask", named: tokenID,
 		about: "Like the PUT, of the name alone.", body: api.TokenUpdate{Name: "nightly backup"}, answer: api.Result{}},
 
@@ -262,7 +263,7 @@ var refusals = map[int]struct{ about, code, reason string }{
 	413: {"The body is too large: over 64 KiB, or 64 MiB of an import.", "body_too_large", "the body is over 64 KiB"},
 	415: {"The body is of another type than is read here.", "content_type", "send the body as application/json, and say so in Content-Type"},
 	421: {"The server listens on its own machine alone, and the `Host` that was asked for is not its own: neither an address, nor localhost, nor that of `--public-url`.", errMisdirected.code, errMisdirected.reason},
-	429: {"Too many wrong passwords for this account or from this address. Wait as long as Retry-After says.", "throttled", "too many wrong passwords; wait before the next try"},
+	429: {"Too many wrong passwords for this account or from this address (`throttled`), more changes in a minute than one user may make (`too_many_changes`), or more API tokens than one may have (`too_many_tokens`). Wait as long as Retry-After says.", "throttled", "too many wrong passwords; wait before the next try"},
 	503: {"The server is busy. Try again as Retry-After says.", "busy", "too many passwords are being checked at once; try again in a moment"},
 	507: {"The disk is full; nothing was changed.", "disk_full", "the disk is full: nothing was changed; free some space and try again"},
 }

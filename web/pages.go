@@ -118,7 +118,7 @@ var failureTitles = map[int]string{
 	http.StatusBadRequest:      "That can't be used",
 	http.StatusForbidden:       "Not permitted",
 	http.StatusConflict:        "That is not possible any more",
-	http.StatusTooManyRequests: "Too many tries",
+	http.StatusTooManyRequests: "Too much",
 }
 
 // sentence makes a reason one: an upper-case letter, a full stop.
@@ -342,6 +342,7 @@ func (s *Server) connect(c echo.Context, actor *db.Actor) error {
 	sum := token.Hash(secret)
 	k, err := s.Store.CreateToken(c.Request().Context(), actor, db.NewToken{
 		ID: id, Hash: sum[:], Name: d.tokenName(s.Store.Now()), Description: "asked for by request " + d.requestID, MaxTTL: s.MaxTokenTTL,
+		MaxPerUser: s.Quotas.Tokens,
 	})
 	if err != nil {
 		return err

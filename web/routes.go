@@ -36,6 +36,19 @@ var (
 
 func permission(key string) need { return need{kind: permitted, permission: key} }
 
+// effect is what a request does to what is kept, and so what bounds how often
+// one user may ask. Every route of another method than GET says it; what is not
+// said of a GET is that it only looks.
+type effect int
+
+const (
+	unsaid   effect = iota
+	onlyAsks        // changes nothing, whatever its method is
+	changes         // counts towards changes-per-minute before it is handled
+	ends            // ends what was made, which counted: never refused, since a thief must not use up what ends him
+	proves          // takes a secret first: its handler counts, once that was right
+)
+
 // handler answers a request of an actor who has what the route needs. On a
 // public route actor is nobody.
 type handler func(c echo.Context, actor *db.Actor) error
@@ -45,6 +58,7 @@ type route struct {
 	method string
 	path   string
 	need   need
+	effect effect
 	handle handler
 	// early routes answer also while a generated password waits to be changed.
 	early bool
@@ -65,55 +79,55 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/docs", need: isPublic, handle: s.docs},
 		{method: "GET", path: "/docs/:name", need: isPublic, handle: s.docsFile},
 
-		{method: "POST", path: "/account/login", need: isPublic, handle: s.login, page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, handle: s.logout, acts: true},
-		{method: "POST", path: "/account/logout", need: isPublic, handle: s.logout, page: true},
+		{method: "POST", path: "/account/login", need: isPublic, effect: proves, handle: s.login, page: true},
+		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, handle: s.logout, acts: true},
+		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, handle: s.logout, page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
-		{method: "PUT", path: "/account/password", need: isOwnSession, handle: s.changePassword, early: true},
+		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, handle: s.changePassword, early: true},
 
-		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.searchOwnSessions},
-		{method: "DELETE", path: "/account/sessions", need: isOwnSession, handle: s.endOtherSessions},
-		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, handle: s.endOwnSession},
+		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.inTurn(s.searchOwnSessions)},
+		{method: "DELETE", path: "/account/sessions", need: isOwnSession, effect: ends, handle: s.endOtherSessions},
+		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, handle: s.endOwnSession},
 
-		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
-		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.searchTokens},
+		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, handle: s.createToken},
+		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.inTurn(s.searchTokens)},
 		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), handle: s.readToken},
-		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), handle: s.updateToken},
-		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), handle: s.deleteToken},
+		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, handle: s.updateToken},
+		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, handle: s.deleteToken},
 
-		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), handle: s.checkToken},
-		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), handle: s.rotateToken},
+		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), effect: onlyAsks, handle: s.checkToken},
+		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), effect: changes, handle: s.rotateToken},
 
 		// As older clients call them.
-		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), handle: s.createToken},
-		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.catTokens},
-		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), handle: s.renameToken},
+		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), effect: changes, handle: s.createToken},
+		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.takeTurn(s.catTokens)},
+		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, handle: s.renameToken},
 
-		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.searchSessions},
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.inTurn(s.searchSessions)},
 		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), handle: s.readSession},
-		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), handle: s.endSession},
-		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.searchKeys},
-		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), handle: s.rotateKey},
+		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, handle: s.endSession},
+		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.inTurn(s.searchKeys)},
+		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, handle: s.rotateKey},
 
-		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.searchUsers},
-		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), handle: s.createUser},
+		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.inTurn(s.searchUsers)},
+		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, handle: s.createUser},
 		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), handle: s.readUser},
-		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), handle: s.updateUser},
-		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), handle: s.deleteUser},
+		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, handle: s.updateUser},
+		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), effect: changes, handle: s.deleteUser},
 
-		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), handle: s.unlockUser},
-		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), handle: s.importUsers},
+		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), effect: changes, handle: s.unlockUser},
+		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), effect: changes, handle: s.importUsers},
 
-		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.searchRoles},
-		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), handle: s.createRole},
+		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.inTurn(s.searchRoles)},
+		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), effect: changes, handle: s.createRole},
 		{method: "GET", path: "/security/role/:id", need: permission(db.PermRoleRead), handle: s.readRole},
-		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), handle: s.updateRole},
-		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), handle: s.deleteRole},
-		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.listPermissions},
-		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.searchPrincipals},
+		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), effect: changes, handle: s.updateRole},
+		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), effect: changes, handle: s.deleteRole},
+		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.takeTurn(s.listPermissions)},
+		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.inTurn(s.searchPrincipals)},
 
-		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.searchAudit},
-		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), handle: s.exportAudit},
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.inTurn(s.searchAudit)},
+		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, handle: s.exportAudit},
 		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.verifyAudit},
 		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},
 
@@ -124,18 +138,18 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/provider/_info", need: isPublic, handle: s.provider},
 		{method: "GET", path: "/_info", need: isSignedIn, handle: s.info},
 		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), handle: s.applicationSettings},
-		{method: "POST", path: "/setup/_initialize", need: isPublic, handle: s.initialize, page: true},
+		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, handle: s.initialize, page: true},
 
 		{method: "GET", path: "/", need: isOwnSession, handle: s.home, page: true},
 		{method: "GET", path: "/setup", need: isPublic, handle: s.setupPage, page: true},
 		{method: "GET", path: "/login", need: isPublic, handle: s.loginPage, page: true},
 		{method: "GET", path: "/password", need: isOwnSession, handle: s.passwordPage, early: true, page: true},
-		{method: "POST", path: "/password", need: isOwnSession, handle: s.changePasswordByForm, early: true, page: true},
+		{method: "POST", path: "/password", need: isOwnSession, effect: proves, handle: s.changePasswordByForm, early: true, page: true},
 		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connectPage, page: true},
-		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connect, page: true},
+		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: changes, handle: s.connect, page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, handle: s.asset},
 
-		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), handle: s.backup},
+		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, handle: s.backup},
 	}
 }
 
@@ -143,6 +157,9 @@ func (s *Server) routes() []route {
 func (s *Server) add(r route) error {
 	if r.need.kind == undeclared || (r.need.kind == permitted && r.need.permission == "") {
 		return fmt.Errorf("route %s %s does not declare what it needs", r.method, r.path)
+	}
+	if r.effect == unsaid && (r.method != http.MethodGet || r.acts) {
+		return fmt.Errorf("route %s %s does not declare whether it changes something", r.method, r.path)
 	}
 	metrics := s.Metrics.route(r.method, r.path)
 	serve := func(c echo.Context) error { return s.measure(c, r, metrics) }
@@ -205,7 +222,13 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 	if err != nil {
 		return actor, err
 	}
-	return actor, allow(actor, r)
+	if err := allow(actor, r); err != nil {
+		return actor, err
+	}
+	if r.effect == changes {
+		return actor, s.changes.spend(actor)
+	}
+	return actor, nil
 }
 
 const codeMustChange = "password_change_required"

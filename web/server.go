@@ -35,6 +35,7 @@ type Config struct {
 	AuditKeep    time.Duration // how long audit entries are kept; 0: for ever
 	AuditEntries int64         // how many are kept at most; 0: all
 	MaxTokenTTL  time.Duration // longest life of a new API token; 0: no bound
+	Quotas       Quotas        // of each user
 	PublicURL    string        // under which browsers reach this server; "": only the listening address is known
 	TLS          bool          // the own listener is https
 	AccessLog    bool          // log successful requests too
@@ -83,6 +84,10 @@ type Server struct {
 	setupTries *ratelimit.Limiter
 	tries      *ratelimit.Limiter // at passwords
 
+	changes, proofs quota // how much each user may do; see quota.go
+	hoards          atomic.Pointer[db.Hoards]
+	turns           turns // at large answers
+
 	running atomic.Bool // Run works: only then anything is written that nobody asked for
 	proof   proof
 	watcher watcher
@@ -107,6 +112,7 @@ func New(c Config) (*Server, error) {
 		s.Passwords = password.New(password.Config{Params: password.DefaultParams()})
 	}
 	s.tries = newTries(c.Tries)
+	s.changes, s.proofs = newQuota(c.Quotas, c.Store.Now), newQuota(c.Quotas, c.Store.Now)
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)

@@ -26,6 +26,7 @@ func (s *Server) createToken(c echo.Context, actor *db.Actor) error {
 	k, err := s.Store.CreateToken(c.Request().Context(), actor, db.NewToken{
 		ID: id, Hash: sum[:], Name: in.Name, Description: in.Description, Permissions: in.Permissions,
 		AllowedIPs: addresses, Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL, Owner: in.Owner,
+		MaxPerUser: s.Quotas.Tokens,
 	})
 	if err != nil {
 		return err
@@ -93,31 +94,27 @@ func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string)
 	return user.ID, nil
 }
 
-// catTokens lists all of one's own tokens as a bare array, as older clients
-// ask for them.
+// catTokens lists one's own tokens as a bare array, as older clients ask for
+// them: the newest of them, as many as a page has at most.
 func (s *Server) catTokens(c echo.Context, actor *db.Actor) error {
 	ctx := c.Request().Context()
 	owner, err := s.listedOwner(ctx, actor, "")
 	if err != nil {
 		return err
 	}
-	tokens := []api.Token{}
-	for q := (db.ListQuery{Owner: owner, Size: db.MaxPageSize}); ; {
-		page, err := s.Store.Tokens(ctx, q)
+	page, err := s.Store.Tokens(ctx, db.ListQuery{Owner: owner, Size: db.MaxPageSize})
+	if err != nil {
+		return err
+	}
+	tokens := make([]api.Token, 0, len(page.Items))
+	for _, k := range page.Items {
+		shown, err := s.showToken(ctx, k)
 		if err != nil {
 			return err
 		}
-		for _, k := range page.Items {
-			shown, err := s.showToken(ctx, k)
-			if err != nil {
-				return err
-			}
-			tokens = append(tokens, shown)
-		}
-		if q.After = page.After; q.After == "" {
-			return write(c, tokens)
-		}
+		tokens = append(tokens, shown)
 	}
+	return write(c, tokens)
 }
 
 // renameToken changes the name alone, as older clients ask for it.

@@ -52,6 +52,7 @@ type watcher struct {
 	told   map[string]told
 
 	tokensSeen time.Time // when the tokens were last looked at
+	hoardsSeen time.Time // when they were last counted by user
 	failures   db.Stats  // of the store at the last look
 }
 
@@ -109,6 +110,8 @@ func (s *Server) watch(ctx context.Context) {
 	s.watchClock(now)
 	s.watchStore(now)
 	s.watchBackups(now)
+	s.watchHoards(ctx, now)
+	s.watchExcess(now)
 }
 
 // tell passes an event to the program, where there is one.

@@ -24,6 +24,12 @@ type Client struct {
 	HTTP  *http.Client // nil: http.DefaultClient
 	Token string       // an API token; sent as X-API-TOKEN where not empty
 	JWT   string       // a session's JWT; sent as a Bearer where not empty
+
+	// Patience is how long a request that was refused for too many changes by
+	// the same user is tried again, in all; 0: it is not. Waiting, where it is
+	// set, is told before each wait.
+	Patience time.Duration
+	Waiting  func(wait time.Duration, why *Error)
 }
 
 // maxAnswer bounds an answer that is held in memory, in bytes.
@@ -67,7 +73,8 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	return c.sendBody(ctx, method, path, "application/json", bytes.NewReader(text))
 }
 
-// sendBody is send with a body of any kind.
+// sendBody is send with a body of any kind. One that can't be sent twice is
+// sent once, however patient the client is.
 func (c *Client) sendBody(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, body)
 	if err != nil {
@@ -82,6 +89,11 @@ func (c *Client) sendBody(ctx context.Context, method, path, contentType string,
 	if c.JWT != "" {
 		r.Header.Set("Authorization", "Bearer "+c.JWT)
 	}
+	return c.try(r)
+}
+
+// once sends a request and returns the answer where it succeeded.
+func (c *Client) once(r *http.Request) (*http.Response, error) {
 	h := c.HTTP
 	if h == nil {
 		h = http.DefaultClient

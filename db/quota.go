@@ -1,0 +1,194 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// This file bounds what one user may have. Who may do everything, as the owner
+// of the file may, is bound by none of it but the number of sessions.
+
+// roomForToken refuses one more token to an owner who has most of them; 0 is no
+// bound. What has ended makes room, the longest ended first.
+func (s *Store) roomForToken(t *txn, owner string, most int) error {
+	if most <= 0 || t.actor.Administrator() {
+		return nil
+	}
+	n, err := t.count(tokensOf(owner))
+	over := int(n) + 1 - most
+	if err != nil || over <= 0 {
+		return err
+	}
+	ended, next, err := s.endedTokens(t, owner, min(over, sweepStep))
+	if err != nil {
+		return err
+	}
+	if len(ended) < over { // before anything is written: see Engine
+		return tooManyTokens(n, next.Sub(t.now))
+	}
+	if err := t.removeTokens(ended); err != nil {
+		return err
+	}
+	for _, k := range ended {
+		if err := t.audit("token.evict", k.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// longestWait is how long one who has too much is told to wait at most.
+const longestWait = time.Hour
+
+func tooManyTokens(n int64, wait time.Duration) error {
+	return &Error{Kind: ErrQuota, Code: "too_many_tokens", Wait: min(max(wait, time.Second), longestWait),
+		Reason: fmt.Sprintf("there are %d API tokens of that user, and max-tokens-per-user allows no more: delete those that are not needed", n)}
+}
+
+// endedTokens returns up to most tokens of an owner that have ended, the
+// longest ended first, and where there are fewer, when the next one ends. While
+// the clock is in doubt none has.
+func (s *Store) endedTokens(t *txn, owner string, most int) (ended []indexed, next time.Time, err error) {
+	prefix := indexPrefix(owner, byExpiry)
+	next = t.now.Add(longestWait)
+	_, certain := s.clock.settledMark()
+	if !certain {
+		return nil, next, nil
+	}
+	err = t.scan(tokenRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
+		ends := key[len(prefix):]
+		if bytes.Compare(ends[:8], expiryKey(t.now.Unix()+1)) >= 0 {
+			if ends[0] != 0xff { // what never ends; see expiryKey
+				next = time.Unix(0, int64(binary.BigEndian.Uint64(ends)))
+			}
+			return false
+		}
+		ended = append(ended, indexed{key, string(id)})
+		return len(ended) < most
+	})
+	return ended, next, err
+}
+
+// unused is a session and when it was used last; zero where it has ended.
+type unused struct {
+	indexed
+	since time.Time
+}
+
+// endUnused ends those sessions of a user that were unused the longest, where
+// there are more than most with the one that was just made; 0 is no bound. It
+// reads no more than there may be, and as many as a sweep removes.
+func (s *Store) endUnused(t *txn, made *Session, most int) error {
+	if most <= 0 {
+		return nil
+	}
+	n, err := t.count(sessionsOf(made.User))
+	over := min(int(n)-most, sweepStep)
+	if err != nil || over <= 0 {
+		return err
+	}
+	entries, err := t.owned(sessionRecords.indexBucket(), made.User, most+sweepStep)
+	if err != nil {
+		return err
+	}
+	all := make([]unused, 0, len(entries))
+	for _, e := range entries {
+		if e.id == made.ID {
+			continue
+		}
+		since, err := s.unusedSince(t, e.id)
+		if err != nil {
+			return err
+		}
+		all = append(all, unused{e, since})
+	}
+	slices.SortStableFunc(all, func(a, b unused) int { return a.since.Compare(b.since) })
+	for _, u := range all[:min(over, len(all))] {
+		if err := t.evictSession(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evictSession removes a session; one that has ended by itself was not ended.
+func (t *txn) evictSession(u unused) error {
+	if err := t.removeSessions([]indexed{u.indexed}); err != nil || u.since.IsZero() {
+		return err
+	}
+	return t.audit("session.evict", u.id)
+}
+
+// unusedSince tells when a session was used last, zero where it is of no use
+// any more. A use that a flush is just writing is not seen: then it is the one
+// before that counts, half a minute older.
+func (s *Store) unusedSince(t *txn, id string) (since time.Time, err error) {
+	r, err := sessionRecords.get(t, id)
+	switch {
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound), err == nil && r.Expired(t.now):
+		return time.Time{}, nil
+	case err != nil:
+		return since, err
+	}
+	k := useKey{sessionUseBucket, id}
+	u, noted := s.use.noted(k)
+	if !noted {
+		if _, err = t.getJSON(k.bucket, k.id, &u); err != nil && !errors.Is(err, ErrDamaged) {
+			return since, err
+		}
+	}
+	if u.Time.After(r.Created) {
+		return u.Time, nil
+	}
+	return r.Created, nil
+}
+
+// Hoards are the owners of more than so many tokens.
+type Hoards struct {
+	Owners int    // how many there are
+	Most   int64  // tokens of the one who has the most
+	Owner  string // the id of that one
+}
+
+// hoardStep is how many counters a transaction of TokenHoards reads.
+const hoardStep = 1000
+
+// TokenHoards looks at how many tokens each user has. It goes in small steps,
+// and reads the counters alone.
+func (s *Store) TokenHoards(ctx context.Context, more int64) (h Hoards, err error) {
+	prefix := []byte(tokensOf(""))
+	for from, left := prefix, true; left && err == nil; {
+		err = s.view(ctx, func(t *txn) error { from, left, err = t.hoards(&h, prefix, from, more); return err })
+	}
+	return h, err
+}
+
+// hoards takes one step, and returns from where to take the next one.
+func (t *txn) hoards(h *Hoards, prefix, from []byte, more int64) (next []byte, left bool, err error) {
+	seen := 0
+	var damage error
+	err = t.scan(countBucket, prefix, from, false, func(key, value []byte) bool {
+		if seen++; seen > hoardStep {
+			next, left = key, true
+			return false
+		}
+		n, err := countOf(key, value)
+		if err != nil {
+			damage = err
+			return false
+		}
+		if n > more {
+			h.Owners++
+			if n > h.Most {
+				h.Most, h.Owner = n, string(key[len(prefix):])
+			}
+		}
+		return true
+	})
+	return next, left, errors.Join(err, damage)
+}

@@ -1,0 +1,125 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"husk/db"
+	"husk/web/api"
+	"husk/web/ratelimit"
+)
+
+// Quotas are what one user may have and do. 0 is no bound. Who may do
+// everything, as the owner of the data file may, is bound by none of it but the
+// number of sessions: of those who are far beyond, health warns.
+type Quotas struct {
+	Tokens   int // API tokens that a user may have
+	Sessions int // of a user; the longest unused ends
+	Changes  int // in a minute, and as many at once
+}
+
+// The most that an operator may set. A sign-in at the bound reads all sessions
+// of its user, and more changes than that in a minute no disk takes.
+const (
+	MaxSessions = 10_000
+	MaxChanges  = 1_000_000
+)
+
+// quota counts what users do, each user's credentials together. There are two:
+// what a credential does is one, what a password does another, so that a thief
+// of the one can't keep the owner from signing in and ending it.
+type quota struct{ *ratelimit.Budget }
+
+func newQuota(q Quotas, now func() time.Time) quota {
+	return quota{ratelimit.NewBudget(q.Changes, now)}
+}
+
+// spend counts a change of the actor's user, or refuses it.
+func (q quota) spend(actor *db.Actor) error { return q.spendAs(actor.ID, actor.Administrator()) }
+
+func (q quota) spendAs(id string, free bool) error {
+	if free {
+		q.Count(id)
+		return nil
+	}
+	if wait := q.Spend(id); wait > 0 {
+		return &failure{status: http.StatusTooManyRequests, code: api.CodeTooManyChanges, retryAfter: wait,
+			reason: "that are more changes in a minute than this server takes from one user (changes-per-minute): go on more slowly"}
+	}
+	return nil
+}
+
+// spendProof counts what a user proved to be entitled to by a password.
+func (s *Server) spendProof(ctx context.Context, u *db.User) error {
+	if s.Quotas.Changes == 0 {
+		return nil
+	}
+	roles, err := s.Store.Roles(ctx)
+	if err != nil {
+		return err
+	}
+	return s.proofs.spendAs(u.ID, roles.Permissions(u.Roles).All())
+}
+
+// far is how many times what others may have is too much for one who may.
+const far = 10
+
+// watchHoards looks for those who have far too many tokens. Nobody is refused
+// for it.
+func (s *Server) watchHoards(ctx context.Context, now time.Time) {
+	w := &s.watcher
+	if since := now.Sub(w.hoardsSeen); s.Quotas.Tokens == 0 || (!w.hoardsSeen.IsZero() && since >= 0 && since < hoardsEvery) {
+		return
+	}
+	h, err := s.Store.TokenHoards(ctx, far*int64(s.Quotas.Tokens))
+	if err != nil {
+		s.log.Warn("the tokens of each user could not be counted", "error", withCause(err))
+		return
+	}
+	w.hoardsSeen = now
+	s.hoards.Store(&h)
+	if w.due("many_tokens", h.Owners > 0, now) {
+		s.log.Warn(hoardText(h), "user", h.Owner)
+	}
+}
+
+// watchExcess looks for those who do far too much.
+func (s *Server) watchExcess(now time.Time) {
+	excess := s.excess(now)
+	if s.watcher.due("many_changes", excess.Key != "", now) {
+		s.log.Warn(excessText, "user", excess.Key)
+	}
+}
+
+// hoardsEvery is how often tokens are counted by user: it reads a counter of
+// each of them.
+const hoardsEvery = 10 * time.Minute
+
+func hoardText(h db.Hoards) string {
+	return fmt.Sprintf("users with more than %d times the API tokens that max-tokens-per-user allows: %d; the one with the most, whom the log names, has %d", far, h.Owners, h.Most)
+}
+
+const excessText = "one who is not held to changes-per-minute made far more changes than that; the log names who"
+
+// excess is who was far beyond lately; the key is empty where nobody was.
+func (s *Server) excess(now time.Time) ratelimit.Excess {
+	for _, q := range []quota{s.changes, s.proofs} {
+		if e := q.Excess(); !e.At.IsZero() && now.Sub(e.At) < ratelimit.Far {
+			return e
+		}
+	}
+	return ratelimit.Excess{}
+}
+
+// quotaWarnings tells of those who are far beyond, and names nobody.
+func (s *Server) quotaWarnings() (all []api.Warning) {
+	if h := s.hoards.Load(); h != nil && h.Owners > 0 {
+		all = append(all, api.Warning{Code: "many_tokens", Text: hoardText(*h)})
+	}
+	if s.excess(s.Store.Now()).Key != "" {
+		all = append(all, api.Warning{Code: "many_changes", Text: excessText})
+	}
+	return all
+}
