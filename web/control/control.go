@@ -52,7 +52,7 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	}
 	err = checkServer(c, at)
 	if err == nil {
-		err = greet(ctx, c)
+		err = greet(ctx, c, prefaceTimeout)
 	}
 	if err != nil {
 		_ = c.Close()

@@ -18,8 +18,10 @@ import (
 // for, to everybody.
 const preface = "HUSK-CONTROL 1\n"
 
-// refusal is all that anything else gets. It is one line, and no HTTP.
-const refusal = "husk: this is the control socket, for a husk command of this version; HTTP is served at the TCP address\n"
+// refusal is all that anything else gets. It is one line, and no HTTP. A husk of
+// before the preface shows the first word of it, and only where a number of
+// three digits is the second: net/http takes the line for that of an answer.
+const refusal = "this-control-socket-is-for-the-husk-command-of-the-same-version 400 it is no HTTP server: use husk, or the TCP address of the server\n"
 
 // prefaceTimeout is how long a client waits for the answer. It comes when the
 // connection is accepted.
@@ -86,8 +88,8 @@ func readPreface(r io.Reader) (ok bool, err error) {
 // greet sends the preface and waits for the answer. A server that ends the
 // connection before it answers has taken nothing: it is about to stop, which is
 // ErrNoServer.
-func greet(ctx context.Context, c net.Conn) error {
-	r := &wantedReader{ctx: ctx, c: c, until: time.Now().Add(prefaceTimeout)}
+func greet(ctx context.Context, c net.Conn, patience time.Duration) error {
+	r := &wantedReader{ctx: ctx, c: c, until: time.Now().Add(patience)}
 	_, err := io.WriteString(c, preface)
 	ok := false
 	if err == nil {
