@@ -3,15 +3,16 @@ package cmd
 import (
 	"archive/tar"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -134,7 +135,7 @@ func openOutput(path string) (*outputFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &outputFile{path: path, folder: folder, temp: outputPrefix + rand.Text()}
+	o := &outputFile{path: path, folder: folder, temp: outputPrefix + strconv.FormatUint(rand.Uint64(), 10)}
 	if o.File, err = folder.OpenFile(o.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		folder.Close()
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -26,7 +25,7 @@ func Open(path string) (*Folder, error) {
 	if os.Geteuid() != 0 {
 		return &Folder{path: path}, nil
 	}
-	w := &walk{todo: strings.Split(filepath.Clean(path), "/")}
+	w := &walk{todo: strings.Split(path, "/")}
 	defer func() { unix.Close(w.at) }()
 	if err := w.run(); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
