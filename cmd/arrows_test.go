@@ -16,13 +16,14 @@ import (
 // has no place yet.
 var arrows = map[string][]string{
 	"husk":     {"husk/cmd"},
-	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/token", "husk/db", "husk/db/bolt"},
+	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/token", "husk/db", "husk/db/bolt"},
 	"husk/web": {
-		"husk/db", "husk/web/api", "husk/web/control", "husk/web/password", "husk/web/token", "husk/web/session",
+		"husk/db", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
 		"husk/web/ratelimit", "husk/web/gate", "husk/web/console",
 	},
 	"husk/web/api":            nil,
 	"husk/web/control":        nil,
+	"husk/web/folder":         nil,
 	"husk/web/password":       nil,
 	"husk/web/token":          nil,
 	"husk/web/session":        {"husk/db"},

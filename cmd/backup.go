@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -63,25 +65,25 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 	if err := a.checkOutput(o.output); err != nil {
 		return err
 	}
-	return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
-		if o.output == "-" {
+	if o.output == "-" {
+		return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
 			_, err := a.fetch(ctx, s, a.stdout, encrypt)
 			return writeFailure("stdout", err)
-		}
-		manifest, err := a.backupTo(ctx, s, o.output, encrypt)
-		if err != nil {
-			return err
-		}
-		if a.settings.JSON {
-			return a.printJSON(manifest)
-		}
-		form := ""
-		if encrypt != nil {
-			form = ", encrypted"
-		}
-		a.say("%s holds %d users and %d tokens, %d bytes%s.", printable(o.output), manifest.Counts["users"], manifest.Counts["tokens"], manifest.Size, form)
-		return nil
-	}))
+		}))
+	}
+	manifest, err := a.backupTo(ctx, o.output, encrypt)
+	if err != nil {
+		return orInterrupted(ctx, err)
+	}
+	if a.settings.JSON {
+		return a.printJSON(manifest)
+	}
+	form := ""
+	if encrypt != nil {
+		form = ", encrypted"
+	}
+	a.say("%s holds %d users and %d tokens, %d bytes%s.", printable(o.output), manifest.Counts["users"], manifest.Counts["tokens"], manifest.Size, form)
+	return nil
 }
 
 // sealOf returns how to encrypt; nil: not at all.
@@ -115,34 +117,81 @@ func (a *app) checkOutput(output string) error {
 // outputPrefix is how a file that is being written is called, beside its place.
 const outputPrefix = ".husk-output-"
 
-// backupTo writes the backup beside its place, reads it back, and renames it.
-func (a *app) backupTo(ctx context.Context, s *session, output string, encrypt seal) (m api.Manifest, err error) {
-	dir := filepath.Dir(output)
+// outputFile is where a backup is going to stand, whole or not at all. It is
+// the caller's, as is its folder, and is opened before the store is: root may
+// be another user then. The folder is held, so that all of it happens in the
+// same one, whatever its path leads to by then.
+type outputFile struct {
+	*os.File
+	path   string
+	folder *os.Root
+	temp   string // its name, until it is in place
+}
+
+func openOutput(path string) (*outputFile, error) {
+	dir := filepath.Dir(path)
 	removeOld(dir, outputPrefix, time.Hour) // of one that was killed
-	f, err := createPrivate(dir, outputPrefix+"*")
+	folder, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	o := &outputFile{path: path, folder: folder, temp: outputPrefix + strconv.FormatUint(rand.Uint64(), 10)}
+	if o.File, err = folder.OpenFile(o.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		folder.Close()
+		return nil, err
+	}
+	if err := o.Chmod(0o600); err != nil { // whatever the umask
+		o.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// place gives the file its name, durably.
+func (o *outputFile) place() error {
+	if err := o.folder.Rename(o.temp, filepath.Base(o.path)); err != nil {
+		return err
+	}
+	o.temp = ""
+	d, err := o.folder.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return syncOpen(d)
+}
+
+// close removes what is not in place.
+func (o *outputFile) close() {
+	o.Close()
+	if o.temp != "" {
+		_ = o.folder.Remove(o.temp)
+	}
+	o.folder.Close()
+}
+
+// backupTo writes the backup beside its place, reads it back, and renames it.
+func (a *app) backupTo(ctx context.Context, output string, encrypt seal) (m api.Manifest, err error) {
+	f, err := openOutput(output)
 	if err != nil {
 		return m, writeFailure(output, err)
 	}
-	defer func() {
-		f.Close()
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
+	defer f.close()
 	written := sha256.New()
-	if m, err = a.fetch(ctx, s, io.MultiWriter(f, written), encrypt); err != nil {
-		return m, writeFailure(output, err)
+	err = a.use(ctx, false, func(s *session) (err error) {
+		m, err = a.fetch(ctx, s, io.MultiWriter(f, written), encrypt)
+		return writeFailure(output, err)
+	})
+	if err != nil {
+		return m, err
 	}
-	if err := f.Sync(); err != nil {
-		return m, writeFailure(output, err)
+	if err = f.Sync(); err == nil {
+		err = readBack(f.File, written.Sum(nil))
 	}
-	if err := readBack(f, written.Sum(nil)); err != nil {
-		return m, writeFailure(output, err)
+	if err == nil {
+		err = f.place()
 	}
-	if err := os.Rename(f.Name(), output); err != nil {
-		return m, writeFailure(output, err)
-	}
-	return m, syncDir(dir)
+	return m, writeFailure(output, err)
 }
 
 // readBack compares a file with the SHA-256 of what was written to it.
@@ -315,6 +364,10 @@ func syncDir(dir string) error {
 		return err
 	}
 	defer d.Close()
+	return syncOpen(d)
+}
+
+func syncOpen(d *os.File) error {
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("sync the folder: %w", err)
 	}

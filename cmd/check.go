@@ -95,7 +95,12 @@ func (a *app) examine(ctx context.Context, refused error, p *progress) (r api.Ch
 			r.Problems = append(r.Problems, err.Error())
 		}
 	}
-	file, err := embedded.look(a.storePath(), time.Second)
+	leave, err := a.enter(false)
+	if err != nil {
+		return r, err
+	}
+	defer leave()
+	file, err := embedded.look(a.storeFile(), time.Second)
 	if errors.Is(err, db.ErrDamaged) { // no file at all
 		note(err)
 		return r, nil

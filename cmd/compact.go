@@ -40,6 +40,11 @@ type compacted struct {
 
 func (a *app) compact(ctx context.Context) error {
 	// The lock of the old file is held until the new one is in its place.
+	leave, err := a.enter(false)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	store, err := a.openStore(ctx, time.Second, false)
 	if err != nil {
 		return orInterrupted(ctx, err)
@@ -47,10 +52,10 @@ func (a *app) compact(ctx context.Context) error {
 	defer store.Close()
 	a.removeLeftovers()
 	var r compacted
-	if r.Before, err = fileSize(a.storePath()); err != nil {
+	if r.Before, err = fileSize(a.storeFile()); err != nil {
 		return err
 	}
-	copied := filepath.Join(a.settings.Data, fmt.Sprintf(".husk-compact-%d", os.Getpid()))
+	copied := filepath.Join(a.dir(), fmt.Sprintf(".husk-compact-%d", os.Getpid()))
 	defer os.Remove(copied) // gone after the rename
 	if err := a.copyCompact(ctx, store, copied); err != nil {
 		return orInterrupted(ctx, err)
@@ -58,10 +63,10 @@ func (a *app) compact(ctx context.Context) error {
 	if r.After, err = fileSize(copied); err != nil {
 		return err
 	}
-	if err := os.Rename(copied, a.storePath()); err != nil {
+	if err := os.Rename(copied, a.storeFile()); err != nil {
 		return a.explainCopy(err)
 	}
-	if err := syncDir(a.settings.Data); err != nil {
+	if err := syncDir(a.dir()); err != nil {
 		return err
 	}
 	if a.settings.JSON {

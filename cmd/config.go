@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"husk/web/folder"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -204,7 +206,11 @@ const maxConfig = 1 << 20
 // readConfig reads a configuration file. The error is one of reading; what is
 // wrong in the file is among its problems.
 func readConfig(name string) (*configFile, error) {
-	f, err := os.Open(name)
+	var f *os.File
+	err := folder.AsCaller(func() (err error) {
+		f, err = os.Open(name)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

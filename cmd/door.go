@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -40,6 +41,7 @@ type door struct {
 // locked.
 type offline struct {
 	store    *db.Store
+	leave    func() error // the data folder; see enter
 	listener *control.Memory
 	server   *http.Server
 
@@ -72,20 +74,24 @@ func (d *door) dial(ctx context.Context) (net.Conn, error) {
 
 // dialSocket answers control.ErrNoServer where nobody listens.
 func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
-	path, err := control.Path(d.settings.Data)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, control.ErrNoServer
+	f, err := d.findFolder()
+	if err != nil {
+		return nil, err
 	}
-	var c net.Conn
-	if err == nil {
-		c, err = control.Dial(ctx, path)
-	}
+	defer f.Close()
+	c, err := control.Dial(ctx, f.Path())
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &failure{code: exitDenied, err: err, what: "no access to the control socket in " + d.settings.Data + ": permission denied",
 			next: "run the command as the user of the server, or as root"}
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, d.explainStore(err)
+	case errors.Is(err, control.ErrOlder):
+		return nil, &failure{code: exitBusy, err: err, what: "the server in " + d.settings.Data + " is of another version, with which this husk does not speak",
+			next: "the running server is an older husk: restart it"}
+	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+		return nil, &failure{code: exitBusy, err: err, what: "the server in " + d.settings.Data + " does not answer on its control socket",
+			next: "look at its log, or restart it"}
 	case err != nil:
 		return nil, err
 	}
@@ -93,7 +99,17 @@ func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 }
 
 // open opens the data file and serves the handler in this process.
-func (d *door) open(ctx context.Context) error {
+func (d *door) open(ctx context.Context) (err error) {
+	listener := control.NewMemory() // its peer is the caller, not the owner of the folder
+	leave, err := d.enter(d.creates)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, leave())
+		}
+	}()
 	store, err := d.openStore(ctx, lockRound, d.creates)
 	if err != nil {
 		return err
@@ -104,7 +120,7 @@ func (d *door) open(ctx context.Context) error {
 		store.Close()
 		return err
 	}
-	d.offline = &offline{store: store, listener: control.NewMemory(), server: handler.HTTPServer(), handler: handler}
+	d.offline = &offline{store: store, leave: leave, listener: listener, server: handler.HTTPServer(), handler: handler}
 	d.offline.server.Handler = d.offline
 	// Should it panic, the listener is closed: the command fails.
 	go web.Guard(log, func() { _ = d.offline.server.Serve(d.offline.listener) })
@@ -139,7 +155,7 @@ func (d *door) close(ctx context.Context) error {
 	d.offline.asked.Lock()
 	defer d.offline.asked.Unlock()
 	// The end must not depend on whether the command was interrupted.
-	return errors.Join(d.offline.store.FlushUse(context.WithoutCancel(ctx)), d.offline.store.Close())
+	return errors.Join(d.offline.store.FlushUse(context.WithoutCancel(ctx)), d.offline.store.Close(), d.offline.leave())
 }
 
 // errUndelivered says that no handler has seen the request.

@@ -44,7 +44,12 @@ func (a *app) repair(ctx context.Context) error {
 		return err
 	}
 	// The lock of the old file is held until the new one is in its place.
-	file, err := embedded.look(a.storePath(), time.Second)
+	leave, err := a.enter(false)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	file, err := embedded.look(a.storeFile(), time.Second)
 	if err != nil {
 		return a.explainRepair(err)
 	}
@@ -53,7 +58,7 @@ func (a *app) repair(ctx context.Context) error {
 		return &failure{code: exitInvalid, err: err, what: a.storePath() + " can't be repaired: " + err.Error(),
 			next: "nothing was changed; without its header nothing tells what is in the store and what was given up: restore a backup with 'husk restore'"}
 	}
-	fresh, err := createPrivate(a.settings.Data, ".husk-repair-*")
+	fresh, err := createPrivate(a.dir(), ".husk-repair-*")
 	if err != nil {
 		return a.explainRepair(err)
 	}
@@ -67,7 +72,13 @@ func (a *app) repair(ctx context.Context) error {
 	return a.tellRepaired(r)
 }
 
-func (a *app) beforeRepair() string { return a.storePath() + ".before-repair" }
+// What a repair keeps stands beside the store, and is called like it.
+const (
+	beforeSuffix  = ".before-repair"
+	damagedSuffix = ".damaged.ndjson"
+)
+
+func (a *app) beforeRepair() string { return a.storePath() + beforeSuffix }
 
 // refuseServer ends with what a command says beside a server, before a person
 // is asked.
@@ -135,8 +146,8 @@ func (j *repairJob) run(ctx context.Context) (r repaired, err error) {
 	}
 	r.Before = j.beforeRepair()
 	if r.Aside > 0 {
-		r.Damaged = j.storePath() + ".damaged.ndjson"
-		if err := j.keepAside(r.Damaged); err != nil {
+		r.Damaged = j.storePath() + damagedSuffix
+		if err := j.keepAside(j.storeFile() + damagedSuffix); err != nil {
 			return r, err
 		}
 	}
@@ -155,9 +166,8 @@ func (j *repairJob) setAside(a db.Aside) error {
 	return nil
 }
 
-// prove walks the new store, records and pages. What is given to the owner of
-// the folder is the file that was made: root must not give away another one
-// that they put in its place.
+// prove walks the new store, records and pages, and sees to it that it is the
+// file that was made.
 func (j *repairJob) prove(ctx context.Context) error {
 	made, err := j.fresh.Stat()
 	now, err2 := os.Lstat(j.fresh.Name())
@@ -167,7 +177,7 @@ func (j *repairJob) prove(ctx context.Context) error {
 	if !os.SameFile(made, now) {
 		return errors.New("another file is in the place of the new store")
 	}
-	if err := errors.Join(giveToOwner(j.fresh, j.settings.Data), j.fresh.Sync()); err != nil {
+	if err := j.fresh.Sync(); err != nil {
 		return err
 	}
 	e, err := embedded.open(j.fresh.Name(), time.Second)
@@ -196,7 +206,7 @@ func (j *repairJob) prove(ctx context.Context) error {
 
 // keepAside adds what is set aside to that of earlier repairs.
 func (j *repairJob) keepAside(path string) (err error) {
-	f, err := createPrivate(j.settings.Data, ".husk-repair-*")
+	f, err := createPrivate(j.dir(), ".husk-repair-*")
 	if err != nil {
 		return err
 	}
@@ -212,7 +222,7 @@ func (j *repairJob) keepAside(path string) (err error) {
 		_, err = f.Write(j.aside.Bytes())
 	}
 	if err == nil {
-		err = errors.Join(f.Sync(), giveToOwner(f, j.settings.Data))
+		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
@@ -248,17 +258,17 @@ func links(info fs.FileInfo) uint64 {
 // swap puts the new store in the place of the old one, which gets a second
 // name first.
 func (j *repairJob) swap() error {
-	kept := j.beforeRepair()
+	kept := j.storeFile() + beforeSuffix
 	if err := os.Remove(kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace the store kept before: %w", err)
 	}
-	if err := os.Link(j.storePath(), kept); err != nil {
+	if err := os.Link(j.storeFile(), kept); err != nil {
 		return fmt.Errorf("keep the old store: %w", err)
 	}
-	if err := os.Rename(j.fresh.Name(), j.storePath()); err != nil {
+	if err := os.Rename(j.fresh.Name(), j.storeFile()); err != nil {
 		return fmt.Errorf("put the store in place: %w", err)
 	}
-	return syncDir(j.settings.Data)
+	return syncDir(j.dir())
 }
 
 func (a *app) tellRepaired(r repaired) error {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,23 +55,28 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 		return &failure{code: exitFailure, err: err, what: "the backup can't be read: " + plainPathError(err)}
 	}
 	defer in.Close()
-	forget, err := a.makeDataFolder()
+	_, absent := os.Lstat(a.settings.Data)
+	leave, err := a.enter(true)
 	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := makeFolder(a.dir()); err != nil {
 		return a.explainStore(err)
 	}
 	defer func() {
-		if err != nil {
-			forget()
+		if err != nil && absent != nil {
+			os.Remove(a.settings.Data) // it was made, and holds nothing
 		}
 	}()
 	// The lock of the old store is held until the new one is in its place: no
 	// server can start in between.
-	release, absent, err := a.holdStore()
+	release, empty, err := a.holdStore()
 	if err != nil {
 		return err
 	}
 	defer release()
-	manifest, err := a.replaceStore(ctx, in, keys, absent)
+	manifest, err := a.replaceStore(ctx, in, keys, empty)
 	if err != nil {
 		return err
 	}
@@ -83,19 +87,10 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 	return nil
 }
 
-// makeDataFolder makes the data folder where there is none. forget takes it
-// away again, if nothing was put in.
-func (a *app) makeDataFolder() (forget func(), err error) {
-	if _, err := os.Stat(a.settings.Data); err == nil {
-		return func() {}, nil
-	}
-	return func() { os.Remove(a.settings.Data) }, makeFolder(a.settings.Data)
-}
-
 // holdStore locks the present store, where there is one, whatever is in it: a
 // damaged one is what a restore is for, and a server may serve it yet.
 func (a *app) holdStore() (release func(), absent bool, err error) {
-	unlock, err := embedded.lock(a.storePath(), time.Second)
+	unlock, err := embedded.lock(a.storeFile(), time.Second)
 	switch {
 	case err == nil:
 		return func() { unlock() }, false, nil
@@ -116,14 +111,14 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, ab
 	if !absent { // else nothing is held
 		a.removeLeftovers()
 	}
-	f, err := createPrivate(a.settings.Data, ".husk-restore-*")
+	f, err := createPrivate(a.dir(), ".husk-restore-*")
 	if err != nil {
 		return m, a.explainCopy(err)
 	}
 	defer os.Remove(f.Name()) // gone after the rename
 	m, err = a.unpack(ctx, in, f, keys)
 	if err == nil {
-		err = errors.Join(giveToOwner(f, a.settings.Data), f.Sync())
+		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return m, a.explainCopy(err)
@@ -280,24 +275,11 @@ func duplicate(path string) (string, error) {
 	return out.Name(), err
 }
 
-// giveToOwner gives a file that root made to the owner of its folder, so that
-// the service can open it.
-func giveToOwner(f *os.File, dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil || os.Geteuid() != 0 {
-		return err
-	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
-		return f.Chown(int(owner.Uid), int(owner.Gid))
-	}
-	return nil
-}
-
 // swap puts the copy in the place of the store. The old store gets its second
 // name first, durably, so that at every moment, also after the power was cut,
 // the first one leads to a whole file and the old one is not lost.
 func (a *app) swap(copied string, absent bool) error {
-	path, dir := a.storePath(), filepath.Dir(a.storePath())
+	path, dir := a.storeFile(), a.dir()
 	if absent {
 		// No lock kept others away: a rename would replace what a server made
 		// meanwhile.

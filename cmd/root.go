@@ -24,6 +24,9 @@ type app struct {
 	interrupted <-chan struct{} // closed by a signal
 	settings    settings
 	resolved    *resolution // where the settings came from
+
+	entered string   // see dir
+	held    []string // paths by descriptor that were entered, each followed by its name
 }
 
 // Main runs the command line of the process and returns its exit code.
@@ -41,7 +44,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.interrupted = ctx.Done()
 	err := a.execute(ctx, args)
 	if err != nil {
-		printError(a.stderr, err)
+		printError(a.named(a.stderr), err)
 	}
 	return exitCode(err)
 }

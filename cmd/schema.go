@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -16,19 +15,19 @@ import (
 // before it is upgraded. The copy has its name once it is whole, proved and
 // durable. One of an earlier try is replaced: it is the same, or older.
 func (a *app) keepSchema(ctx context.Context, e db.Engine, schema db.Schema) error {
-	kept := fmt.Sprintf("%s.schema-%d", a.storePath(), schema.Version)
+	suffix := fmt.Sprintf(".schema-%d", schema.Version)
 	copied, err := a.copyAside(ctx, e, schema)
 	if err != nil {
 		return fullDisk(err)
 	}
-	if err := os.Rename(copied, kept); err != nil {
+	if err := os.Rename(copied, a.storeFile()+suffix); err != nil {
 		os.Remove(copied)
 		return fullDisk(err)
 	}
-	if err := syncDir(a.settings.Data); err != nil {
+	if err := syncDir(a.dir()); err != nil {
 		return fullDisk(err)
 	}
-	a.say("The store is of schema %d, and is upgraded to %d. As it was it stays in %s.", schema.Version, db.SchemaVersion, kept)
+	a.say("The store is of schema %d, and is upgraded to %d. As it was it stays in %s.", schema.Version, db.SchemaVersion, a.storePath()+suffix)
 	return nil
 }
 
@@ -38,7 +37,7 @@ func (a *app) copyAside(ctx context.Context, e db.Engine, schema db.Schema) (pat
 	if !ok {
 		return "", errors.New("this engine makes no copies")
 	}
-	f, err := createPrivate(a.settings.Data, ".husk-schema-*")
+	f, err := createPrivate(a.dir(), ".husk-schema-*")
 	if err != nil {
 		return "", err
 	}
@@ -50,7 +49,7 @@ func (a *app) copyAside(ctx context.Context, e db.Engine, schema db.Schema) (pat
 	}()
 	err = backuper.Backup(ctx, f)
 	if err == nil {
-		err = errors.Join(f.Sync(), giveToOwner(f, filepath.Dir(f.Name())))
+		err = f.Sync()
 	}
 	if err == nil {
 		err = proveSchema(ctx, f.Name(), schema)

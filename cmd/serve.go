@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/control"
+	"husk/web/folder"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -91,6 +93,11 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	if len(inherited) > 0 {
 		patience = handoverPatience
 	}
+	leave, err := a.enter(true)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	store, err := a.openWhenFree(ctx, s.log.Logger, patience)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -316,20 +323,16 @@ func (h *liveHandler) with(add func(slog.Handler) slog.Handler) slog.Handler {
 // warnOfWideFolder says so where others may look into the data folder. What is
 // in it stays 0600; the folder is the operator's to choose.
 func (a *app) warnOfWideFolder(log *slog.Logger) {
-	info, err := os.Stat(a.settings.Data)
+	info, err := os.Stat(a.dir())
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("others may enter the data folder; 'chmod 700' it", "data", a.settings.Data, "mode", info.Mode().Perm().String())
 	}
 }
 
 func (a *app) listenControl() (net.Listener, error) {
-	path, err := control.Path(a.settings.Data)
-	if err != nil {
-		return nil, err
-	}
-	l, err := control.Listen(path)
+	l, err := control.Listen(a.dir())
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + path + " can't be made: " + fs.ErrPermission.Error(),
+		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + fs.ErrPermission.Error(),
 			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}
 	return l, err
@@ -341,7 +344,11 @@ func (a *app) listenTCP() (net.Listener, error) {
 
 // listen listens on an address that a setting named.
 func listen(addr, flag string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	var l net.Listener
+	err := folder.AsCaller(func() (err error) {
+		l, err = net.Listen("tcp", addr)
+		return err
+	})
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {

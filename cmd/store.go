@@ -13,6 +13,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/web/folder"
 )
 
 // engine is the one table of the engine in use: all that a command may know of
@@ -74,7 +75,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 			return nil, err
 		}
 	}
-	e, err := embedded.open(a.storePath(), wait)
+	e, err := embedded.open(a.storeFile(), wait)
 	if err != nil {
 		return nil, a.explainStore(err)
 	}
@@ -89,14 +90,14 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 // makeStore makes folder and store where they are absent. Of several processes
 // at once one makes the store and the others find it.
 func (a *app) makeStore() error {
-	if err := makeFolder(a.settings.Data); err != nil {
+	if err := makeFolder(a.dir()); err != nil {
 		return a.explainStore(err)
 	}
-	_, err := os.Lstat(a.storePath())
+	_, err := os.Lstat(a.storeFile())
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil // there; what it is, opening it will tell
 	}
-	err = embedded.create(a.storePath(), db.Init)
+	err = embedded.create(a.storeFile(), db.Init)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return a.explainStore(err)
 	}
@@ -153,7 +154,7 @@ func keepName(path string) error {
 // held: whoever makes such a file holds it, so none of them is in use.
 func (a *app) removeLeftovers() {
 	for _, kind := range []string{"backup", "compact", "repair", "restore", "schema"} {
-		removeOld(a.settings.Data, ".husk-"+kind+"-", 0)
+		removeOld(a.dir(), ".husk-"+kind+"-", 0)
 	}
 }
 
@@ -161,13 +162,18 @@ func (a *app) removeLeftovers() {
 // that nobody wrote to for so long. A failure is of no matter: the next one
 // tries again.
 func removeOld(dir, prefix string, age time.Duration) {
-	entries, _ := os.ReadDir(dir)
+	in, err := os.OpenRoot(dir)
+	if err != nil {
+		return
+	}
+	defer in.Close()
+	entries, _ := fs.ReadDir(in.FS(), ".")
 	for _, entry := range entries {
 		if !entry.Type().IsRegular() || !strings.HasPrefix(entry.Name(), prefix) {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && (age == 0 || time.Since(info.ModTime()) > age) {
-			os.Remove(filepath.Join(dir, entry.Name()))
+			in.Remove(entry.Name())
 		}
 	}
 }
@@ -175,10 +181,13 @@ func removeOld(dir, prefix string, age time.Duration) {
 // explainStore tells what kept the store from being opened, and the next step.
 func (a *app) explainStore(err error) error {
 	var own *failure
+	var led *folder.LedError
 	path := a.storePath()
 	switch {
 	case errors.As(err, &own):
 		return err
+	case errors.As(err, &led):
+		return &failure{code: exitDenied, err: err, what: "root does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
 	case errors.Is(err, db.ErrAbsent):
 		return &failure{code: exitNotFound, err: err, what: "there is no store in " + a.settings.Data,
 			next: "'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}
@@ -215,7 +224,7 @@ func withPath(path string, err error) string {
 }
 
 func (a *app) holderText() string {
-	if pid, name, ok := embedded.holder(a.storePath()); ok {
+	if pid, name, ok := embedded.holder(a.storeFile()); ok {
 		return fmt.Sprintf(" by process %d (%s)", pid, printable(name))
 	}
 	return " by another process"

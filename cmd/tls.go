@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"husk/web"
+	"husk/web/folder"
 )
 
 // certificateCheck is how often the files are looked at. A look is two calls
@@ -56,7 +57,7 @@ func (k *keyPair) config() *tls.Config {
 func (k *keyPair) serve(c *tls.Certificate) {
 	k.served.Store(c)
 	k.log.Info("TLS certificate", "names", c.Leaf.DNSNames, "expires", c.Leaf.NotAfter.UTC().Format(time.RFC3339), "file", k.certFile)
-	if info, err := os.Stat(k.keyFile); err == nil && info.Mode()&0o007 != 0 {
+	if info := k.stat()[1]; info != nil && info.Mode()&0o007 != 0 {
 		k.log.Warn("others may use the TLS key; 'chmod o-rwx' it", "file", k.keyFile, "mode", info.Mode().Perm().String())
 	}
 }
@@ -65,7 +66,11 @@ func (k *keyPair) serve(c *tls.Certificate) {
 func (k *keyPair) read(now time.Time) (*tls.Certificate, error) {
 	var texts [2][]byte
 	for i, name := range []string{k.certFile, k.keyFile} {
-		text, err := os.ReadFile(name)
+		var text []byte
+		err := folder.AsCaller(func() (err error) {
+			text, err = os.ReadFile(name)
+			return err
+		})
 		if err != nil {
 			return nil, &failure{code: exitCode(err), err: err, what: "the TLS certificate or its key can't be read: " + plainPathError(err)}
 		}
@@ -151,9 +156,10 @@ func (k *keyPair) complain() {
 // stat tells the state of both files; nil for one that is not there.
 func (k *keyPair) stat() (infos [2]os.FileInfo) {
 	for i, name := range []string{k.certFile, k.keyFile} {
-		if info, err := os.Stat(name); err == nil {
-			infos[i] = info
-		}
+		_ = folder.AsCaller(func() (err error) {
+			infos[i], err = os.Stat(name) // nil with an error
+			return err
+		})
 	}
 	return infos
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"husk/web/api"
+	"husk/web/folder"
 )
 
 func (a *app) tokenCommand() *cobra.Command {
@@ -142,7 +143,7 @@ func (s *secretFile) write(text string) error {
 	_, err := s.f.WriteString(text)
 	err = errors.Join(err, s.f.Sync(), s.f.Close())
 	if err == nil {
-		err = os.Rename(s.f.Name(), s.path)
+		err = folder.AsCaller(func() error { return os.Rename(s.f.Name(), s.path) })
 	}
 	return err
 }

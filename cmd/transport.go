@@ -216,7 +216,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		PublicURL:   a.settings.PublicURL,
 		TLS:         a.settings.TLSCert != "",
 		AccessLog:   a.settings.AccessLog,
-		Dir:         a.settings.Data,
+		Dir:         a.dir(),
 
 		TrustedProxies: a.settings.TrustedProxies,
 		Tries:          a.settings.Tries,

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -401,7 +400,7 @@ func TestControlSocket(t *testing.T) {
 	dir, err := os.MkdirTemp("", "husk") // t.TempDir may be too long for a socket
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket, err := control.Listen(filepath.Join(dir, "husk.sock"))
+	socket, err := control.Listen(dir)
 	must(t, err)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -410,7 +409,7 @@ func TestControlSocket(t *testing.T) {
 	go func() { done <- s.Serve(ctx, socket, tcp) }()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		if strings.HasPrefix(address, "socket") {
-			return control.Dial(ctx, filepath.Join(dir, "husk.sock"))
+			return control.Dial(ctx, dir)
 		}
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}

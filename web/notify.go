@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os/exec"
 	"time"
+
+	"husk/web/folder"
 )
 
 const (
@@ -56,7 +58,7 @@ func (n *notifier) run(ctx context.Context) {
 // exec runs the program with the event on its standard input: no shell, no
 // arguments. It returns the beginning of its output. A program that hangs is
 // killed with what it started; what it leaves behind with its output open is
-// waited for no longer than a second.
+// waited for no longer than a second. It runs as whoever named it.
 func (n *notifier) exec(ctx context.Context, e notice) (output string, err error) {
 	body, err := json.Marshal(&e)
 	if err != nil {
@@ -70,7 +72,9 @@ func (n *notifier) exec(ctx context.Context, e notice) (output string, err error
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = time.Second
 	killGroup(cmd)
-	err = cmd.Run()
+	if err = folder.AsCaller(cmd.Start); err == nil {
+		err = cmd.Wait()
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = errors.New("it took longer than " + n.timeout.String() + " and was killed")
 	}

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"husk/web/folder"
 )
 
 // Backups are the regular backups of a running server; the zero value makes
@@ -56,10 +58,14 @@ type regular struct {
 	future string // the name of one that is of the future, which the log was told
 }
 
-// CheckBackups tells whether backups can be written to the folder.
+// CheckBackups tells whether backups can be written to the folder, and whether
+// what root writes goes there and nowhere else.
 func CheckBackups(b Backups) error {
 	if b.Dir == "" {
 		return nil
+	}
+	if err := folder.Check(b.Dir); err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(b.Dir, ".husk-try-*")
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -505,13 +504,12 @@ func TestLocalLoginIsFree(t *testing.T) {
 	dir, err := os.MkdirTemp("", "husk")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "husk.sock")
-	l, err := control.Listen(path)
+	l, err := control.Listen(dir)
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return control.Dial(ctx, path) }}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return control.Dial(ctx, dir) }}
 	bySocket := &api.Client{Base: "http://socket", HTTP: &http.Client{Transport: transport}}
 	s.fail(&person{}, free)
 	for range 3 * addressFree {

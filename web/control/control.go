@@ -2,11 +2,12 @@
 // through which the command line talks to a running server, and the in-memory
 // listener that stands in for it when no server runs.
 //
-// The flow. A server takes the lock of the data file, calls Path and Listen,
-// and serves HTTP there as on TCP. A command calls Path and Dial. ErrNoServer
-// sends it on to the data file, which it opens itself and serves on a Memory;
-// every other error is the answer. On either way the handler asks PeerOf who
-// is there: the kernel vouches for the peer's uid, so that no secret is needed.
+// The flow. A server takes the lock of the data file, calls Listen, and serves
+// HTTP there as on TCP, after a line that says that a husk command speaks
+// (preface.go). A command calls Dial. ErrNoServer sends it on to the data file,
+// which it opens itself and serves on a Memory; every other error is the answer.
+// On either way the handler asks PeerOf who is there: the kernel vouches for the
+// peer's uid, so that no secret is needed.
 //
 // The lock of the data file is the truth and the socket a signpost: a socket
 // may be stale, and nothing here may be taken as proof that no server runs.
@@ -14,8 +15,6 @@ package control
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,74 +27,44 @@ import (
 // Name is the control socket's file name in the data folder.
 const Name = "husk.sock"
 
-// maxPath is the longest path given to bind and connect. The kernels' limits
-// are 108 bytes (Linux) and 104 (BSD, macOS), the closing zero included.
-const maxPath = 100
-
 // ErrNoServer says that nobody listens on the socket: it is absent, or it is
 // stale and refuses. A socket that may not be opened is another error, for
 // which errors.Is(err, fs.ErrPermission) holds.
 var ErrNoServer = errors.New("no server listens on the control socket")
 
-// Path returns the control socket's path for the data folder dir: Name in that
-// folder or, where this is longer than a socket address may be, a name in the
-// run folder of the data folder's owner, /tmp/husk-run-UID.
-//
-// Both sides must arrive at the same path, also when root asks the server of
-// another user. So it depends on the data folder alone, with symbolic links
-// resolved (a short link may lead to a long folder), and on nothing that
-// differs between callers: not on their uid, nor on TMPDIR or XDG_RUNTIME_DIR.
-// For the same reason it is not /run, which only root may write.
-//
-// The data folder must exist, else errors.Is(err, fs.ErrNotExist) holds.
-func Path(dir string) (string, error) {
-	folder, err := resolve(dir)
+// Dial connects to the server of the data folder dir, and sees to it that it is
+// one. Without a server, or a folder, the error is ErrNoServer. Where the socket
+// may not be opened, or belongs to a stranger, errors.Is(err, fs.ErrPermission)
+// holds: that is an answer, not a reason to go on to the data file.
+func Dial(ctx context.Context, dir string) (net.Conn, error) {
+	at, err := openPlace(dir)
 	if err != nil {
-		return "", fmt.Errorf("finding the control socket: %w", err)
+		return nil, dialError(dir, err)
 	}
-	path := filepath.Join(folder, Name)
-	if len(path) <= maxPath {
-		return path, nil
-	}
-	info, err := os.Stat(folder)
-	if err != nil {
-		return "", fmt.Errorf("finding the control socket: %w", err)
-	}
-	uid, _ := ownerOf(info)
-	sum := sha256.Sum256([]byte(folder))
-	return filepath.Join(runDir(uid), hex.EncodeToString(sum[:16])+".sock"), nil
-}
-
-func resolve(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	return filepath.EvalSymlinks(abs)
-}
-
-// Dial connects to the server that listens on path, which Path gave. Without a
-// server the error is ErrNoServer. Where the socket may not be opened, or
-// belongs to a stranger, errors.Is(err, fs.ErrPermission) holds: that is an
-// answer, not a reason to go on to the data file.
-func Dial(ctx context.Context, path string) (net.Conn, error) {
-	if err := checkRunDirOf(path); err != nil {
-		return nil, dialError(path, err)
+	defer at.close()
+	if err := at.check(); err != nil {
+		return nil, dialError(dir, err)
 	}
 	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", path)
+	c, err := d.DialContext(ctx, "unix", at.socket)
 	if err != nil {
-		return nil, dialError(path, err)
+		return nil, dialError(dir, err)
 	}
-	if err := checkServer(c, path); err != nil {
+	err = checkServer(c, at)
+	if err == nil {
+		err = greet(ctx, c, prefaceTimeout)
+	}
+	if err != nil {
 		_ = c.Close()
-		return nil, dialError(path, err)
+		return nil, dialError(dir, err)
 	}
 	return c, nil
 }
 
-func dialError(path string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+func dialError(dir string, err error) error {
+	path := filepath.Join(dir, Name)
+	switch {
+	case errors.Is(err, ErrNoServer) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
 		// The cause is told, not wrapped: an absent socket must not pass for
 		// an absent record or store.
 		return fmt.Errorf("%w %s: %v", ErrNoServer, path, err)
@@ -103,21 +72,22 @@ func dialError(path string, err error) error {
 	return fmt.Errorf("connecting to the control socket %s: %w", path, err)
 }
 
-// checkServer refuses a server that is neither root, nor the caller, nor the
-// owner of the socket's folder: passwords and tokens go through this
-// connection. The folder was looked at before, by name; this looks at the
-// process that was reached.
-func checkServer(c net.Conn, path string) error {
+// checkServer refuses a server that is not the folder's owner: passwords and
+// tokens go through this connection. Root is led by nobody to another server,
+// not to one of its own either, by what is called husk.sock in the folder of
+// another user. Others take also what root or they themselves run.
+func checkServer(c net.Conn, at *place) error {
 	peer, ok := lookup(c)
-	if !ok || peer.UID == 0 || peer.UID == os.Geteuid() {
+	if !ok {
 		return nil
 	}
-	info, err := os.Stat(filepath.Dir(path))
+	info, err := at.dir.Stat()
 	if err != nil {
 		return err
 	}
-	if uid, _ := ownerOf(info); uid != peer.UID {
-		return fmt.Errorf("its server runs as uid %d, the folder belongs to uid %d: %w", peer.UID, uid, fs.ErrPermission)
+	uid, me := ownerOf(info), os.Geteuid()
+	if peer.UID == uid || me != 0 && (peer.UID == 0 || peer.UID == me) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("its server runs as uid %d, the folder belongs to uid %d: %w", peer.UID, uid, fs.ErrPermission)
 }

@@ -13,15 +13,20 @@ import (
 // goroutine of its own.
 type Memory struct {
 	conns  chan net.Conn
+	peer   Peer
 	closed chan struct{}
 	once   sync.Once
 }
 
 var _ net.Listener = (*Memory)(nil)
 
-// NewMemory returns an open Memory.
+// NewMemory returns an open Memory. Its peer is this process with the user that
+// it has now.
 func NewMemory() *Memory {
-	return &Memory{conns: make(chan net.Conn), closed: make(chan struct{})}
+	return &Memory{
+		conns: make(chan net.Conn), closed: make(chan struct{}),
+		peer: Peer{UID: os.Geteuid(), PID: os.Getpid(), Offline: true},
+	}
 }
 
 // Accept waits for a DialContext and returns its other end, a *Conn whose peer
@@ -50,7 +55,7 @@ func (m *Memory) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 	}
 	client, server := net.Pipe()
 	select {
-	case m.conns <- &Conn{Conn: server, peer: self(), known: true}:
+	case m.conns <- &Conn{Conn: server, peer: m.peer, known: true}:
 		return client, nil
 	case <-m.closed:
 		return nil, m.error("dial", net.ErrClosed)
@@ -82,8 +87,6 @@ func (m *Memory) isClosed() bool {
 func (m *Memory) error(op string, err error) error {
 	return &net.OpError{Op: op, Net: "memory", Addr: m.Addr(), Err: err}
 }
-
-func self() Peer { return Peer{UID: os.Geteuid(), PID: os.Getpid(), Offline: true} }
 
 type memoryAddr struct{}
 

@@ -1,3 +1,5 @@
+//go:build !linux
+
 package control
 
 import (
@@ -45,17 +47,13 @@ func checkRunDirOf(path string) error {
 }
 
 func makeRunDir(dir string, uid int) error {
-	if me := os.Geteuid(); me > 0 && me != uid {
+	if me := os.Geteuid(); me >= 0 && me != uid {
 		// Making it would leave a folder that keeps its rightful owner out.
 		return fmt.Errorf("the run folder %s is for uid %d, not %d: %w", dir, uid, me, fs.ErrPermission)
 	}
 	err := os.Mkdir(dir, 0o700)
 	if err == nil {
 		err = os.Chmod(dir, 0o700) // whatever the umask
-	}
-	if err == nil && os.Geteuid() == 0 && uid != 0 {
-		// Safe by name: in a sticky folder nobody else can replace what root made.
-		err = os.Lchown(dir, uid, -1)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("making the run folder: %w", err)
@@ -71,7 +69,7 @@ func checkRunDir(dir string, uid int) error {
 	if err != nil {
 		return err
 	}
-	owner, _ := ownerOf(info)
+	owner := ownerOf(info)
 	switch {
 	case !info.IsDir():
 		return fmt.Errorf("the run folder %s is not a folder: %w", dir, fs.ErrPermission)

@@ -9,17 +9,12 @@ import (
 	"syscall"
 )
 
-// runBase is fixed: os.TempDir follows TMPDIR, which differs between callers.
-func runBase() string { return "/tmp" }
-
-func ownerOf(info fs.FileInfo) (uid, gid int) {
+func ownerOf(info fs.FileInfo) (uid int) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(st.Uid), int(st.Gid)
+		return int(st.Uid)
 	}
-	return -1, -1
+	return -1
 }
-
-func openToOthers(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 
 var umaskMu sync.Mutex
 
