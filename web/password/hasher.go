@@ -153,6 +153,12 @@ func (h *Hasher) Verify(ctx context.Context, c Caller, encoded, password string)
 	return ok, ok && rec.stale(h.params), nil
 }
 
+// Makes tells whether a stored hash is just like those that Hash makes.
+func (h *Hasher) Makes(encoded string) bool {
+	p, err := parsePHC(encoded)
+	return err == nil && p.Params == h.params && len(p.salt) == saltLen && len(p.tag) == tagLen
+}
+
 // VerifyNobody does the work of a Verify that fails, for a user who does not
 // exist or has no password: the time of the answer must not tell who has an
 // account (ASVS 6.3.8). It costs what a hash does that begins with like (all
