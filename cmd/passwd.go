@@ -20,7 +20,8 @@ func (a *app) passwdCommand() *cobra.Command {
 		Use:   "passwd [EMAIL]",
 		Short: "Set a password: the single user's, or that of EMAIL",
 		Long: `Set a password: the single user's, or that of EMAIL. All sessions of that user
-end; API tokens stay ('husk token revoke' ends them).
+end, and the device cookies by which Husk knows the user's browsers; API tokens
+stay ('husk token revoke' ends them).
 
 The password is asked for twice on a terminal, or read from one line of stdin.
 It is never an argument: other users of the machine could see it.`,

@@ -121,6 +121,11 @@ func (a *app) sessionRevokeCommand() *cobra.Command {
 		Use:     "revoke ID | --user EMAIL --all",
 		Aliases: []string{"delete", "remove", "rm"},
 		Short:   "End a sign-in, or all of a user's, from the next request on",
+		Long: `End a sign-in, or all of a user's, from the next request on.
+
+With --all the user's device cookies end, too, by which Husk knows a browser from
+which somebody signed in before, and does not let strangers' wrong passwords
+delay it.`,
 		Example: `  husk session revoke 0f5c…
   husk session revoke --user ann@example.com --all`,
 		Args: atMostOne("the id"),
@@ -137,10 +142,11 @@ func (a *app) sessionRevokeCommand() *cobra.Command {
 					}
 					return a.done(out, "Session %s has ended.", o.id)
 				}
-				return absentUser(revokeAll(a, sessionsOf(ctx, s, o.user), "session", func(id string) error {
-					_, err := s.EndSession(ctx, id)
-					return err
-				}), o.user)
+				ended, err := s.EndSessions(ctx, o.user)
+				if err != nil {
+					return absentUser(err, o.user)
+				}
+				return a.revoked(ended, "session")
 			})
 		},
 	}
@@ -192,6 +198,10 @@ func revokeAll[T any](a *app, hits iter.Seq2[api.Hit[T], error], what string, re
 			return err
 		}
 	}
+	return a.revoked(ended, what)
+}
+
+func (a *app) revoked(ended api.Ended, what string) error {
 	if a.settings.JSON {
 		return a.printJSON(ended)
 	}

@@ -77,7 +77,12 @@ func (a *app) userUnlockCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "unlock EMAIL",
 		Short: "Let a user who is throttled after wrong passwords try again at once",
-		Args:  one("the EMAIL or id"),
+		Long: `Let a user who is throttled after wrong passwords try again at once.
+
+The user's device cookies end, too, by which Husk knows a browser from which
+somebody signed in before: one of them may have been where the wrong passwords
+came from. The next sign-in sets a new one.`,
+		Args: one("the EMAIL or id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.use(cmd.Context(), false, func(s *session) error {
 				out, err := s.UnlockUser(cmd.Context(), args[0])

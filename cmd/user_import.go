@@ -34,8 +34,11 @@ func (a *app) userImportCommand() *cobra.Command {
 		Long: `Make many users from a file (- for stdin), all or, where one line is faulty, none.
 
 --htpasswd takes NAME:HASH lines with bcrypt or argon2id hashes; other kinds are
-reported and skipped. A NAME that is no email gets --domain behind it. A bcrypt
-hash is replaced by argon2id at the next sign-in.
+reported and skipped. A NAME that is no email gets --domain behind it.
+
+A hash may cost as much as bcrypt with cost 13, or argon2id with m times t of
+311296 (such as m=65536,t=3,p=4): checking one is work that strangers can ask for.
+Each is replaced by one like Husk's own at the first sign-in.
 
 --ndjson takes one JSON object a line:
   {"email":"ann@example.com","name":"Ann","roles":["user"],"password_hash":"$2y$…","disabled":false}

@@ -2,7 +2,6 @@ package db
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -117,22 +116,4 @@ func auditIndexKeys(e *Event) [][]byte {
 		}
 	}
 	return keys
-}
-
-// AuditUnlock writes down that the throttle of a user's sign-ins is cleared,
-// which changes no record. That of a user who may do more than the actor is
-// ErrDenied: it guards their password against the actor too.
-func (s *Store) AuditUnlock(ctx context.Context, actor *Actor, user string) error {
-	return s.update(ctx, actor, func(t *txn) error {
-		if !t.actor.Local() {
-			u, err := userRecords.get(t, user)
-			if err == nil {
-				err = t.mayTouch(u)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return t.audit("user.unlock", user)
-	})
 }

@@ -18,7 +18,7 @@ func (f *timedStore) unlocks(n int) {
 	f.t.Helper()
 	for i := range n {
 		f.clock.pass(time.Second)
-		must(f.t, f.AuditUnlock(context.Background(), local, fmt.Sprintf("user-%d", i%10)))
+		must(f.t, f.UnlockUser(context.Background(), local, fmt.Sprintf("user-%d", i%10)))
 	}
 }
 

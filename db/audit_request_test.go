@@ -14,7 +14,7 @@ func (f *fixture) ask(request string) {
 	f.t.Helper()
 	actor := *local
 	actor.RequestID = request
-	must(f.t, f.AuditUnlock(f.ctx, &actor, "user-1"))
+	must(f.t, f.UnlockUser(f.ctx, &actor, "user-1"))
 }
 
 func (f *fixture) ofRequest(id string) (seqs []uint64, total int64) {
@@ -149,7 +149,7 @@ func TestAuditUntilWithAWrongClock(t *testing.T) {
 	write := func(n int, each time.Duration) {
 		for range n {
 			f.clock.pass(each)
-			must(t, f.AuditUnlock(t.Context(), local, "user-1"))
+			must(t, f.UnlockUser(t.Context(), local, "user-1"))
 		}
 	}
 	write(20, time.Second)

@@ -11,7 +11,7 @@ import (
 // write makes any change, with which the store keeps its mark of time.
 func (f *timedStore) write() {
 	f.t.Helper()
-	must(f.t, f.AuditUnlock(context.Background(), local, db.SingleUser))
+	must(f.t, f.UnlockUser(context.Background(), local, db.SingleUser))
 }
 
 func TestClockSetBackKeepsExpiry(t *testing.T) {

@@ -123,7 +123,7 @@ func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, er
 		// A moment apart, so that lists keep the order of the file.
 		now := t.now.Add(time.Duration(i) * time.Microsecond)
 		u := &User{ID: uuid.NewString(), Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.Password,
-			Disabled: in.Disabled, Created: now, Updated: now}
+			Imported: in.Password != "", Disabled: in.Disabled, Created: now, Updated: now}
 		if err := t.putUser(nil, u); err != nil {
 			return done, atLine(in.Line, err)
 		}

@@ -92,7 +92,7 @@ func (s *Store) SessionBySecret(ctx context.Context, secret string) (*Session, e
 type SignIn struct {
 	User      string
 	Verified  string // the stored hash that the password was checked against
-	Rehash    string // the same password in a stronger hash; empty: keep
+	Rehash    string // the same password in a hash of Husk's own; empty: keep
 	TTL       time.Duration
 	IP        string
 	UserAgent string
@@ -127,7 +127,7 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		u := *old
 		u.LastLogin = t.now
 		if in.Rehash != "" {
-			u.Password = in.Rehash
+			u.Password, u.Imported = in.Rehash, false
 		}
 		if err := t.putUser(old, &u); err != nil {
 			return err
@@ -225,6 +225,29 @@ func (s *Store) EndOtherSessions(ctx context.Context, actor *Actor) (n int, err 
 		return t.audit("session.revoke", actor.ID)
 	})
 	return n, err
+}
+
+// EndUserSessions ends all sessions of a user, by id or email, and the device
+// cookies with them, and tells how many sessions. Those of a user who may do
+// more than the actor are ErrDenied.
+func (s *Store) EndUserSessions(ctx context.Context, actor *Actor, idOrEmail string) (u *User, n int, err error) {
+	err = s.update(ctx, actor, func(t *txn) error {
+		old, err := t.findUser(idOrEmail)
+		if err != nil {
+			return err
+		}
+		if err := t.mayTouch(old); err != nil {
+			return err
+		}
+		if n, err = t.endSessions(old.ID, ""); err != nil {
+			return err
+		}
+		if u, err = t.endDevices(old); err != nil {
+			return err
+		}
+		return t.audit("session.revoke", u.ID)
+	})
+	return u, n, err
 }
 
 // Sessions returns a page of the sessions of q.Owner, or of everybody, by

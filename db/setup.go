@@ -63,7 +63,8 @@ func (t *txn) putFirstAdministrator(id string, n NewUser) (*User, error) {
 		return nil, err
 	}
 	u := *old
-	u.Name, u.Password, u.MustChange, u.Updated = cmp.Or(n.Name, old.Name), n.Password, false, t.now
+	u.Name, u.Updated = cmp.Or(n.Name, old.Name), t.now
+	u.setPassword(n.Password, false)
 	if _, err := t.endSessions(u.ID, ""); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,9 @@ type User struct {
 	Roles      []string  `json:"roles"`
 	Password   string    `json:"password,omitempty"` // a PHC string; empty: can't sign in
 	MustChange bool      `json:"must_change,omitempty"`
+	Imported   bool      `json:"imported,omitempty"` // the password's hash was made elsewhere, with parameters of its own
 	Disabled   bool      `json:"disabled,omitempty"`
+	Devices    uint64    `json:"devices,omitempty"` // the generation of device cookies; those of an earlier one are worth nothing
 	Created    time.Time `json:"created"`
 	Updated    time.Time `json:"updated"`
 	LastLogin  time.Time `json:"last_login,omitzero"`
@@ -36,7 +38,9 @@ func (u *User) readWritten(w *written) {
 	w.texts("roles", &u.Roles)
 	w.text("password", &u.Password)
 	w.flag("must_change", &u.MustChange)
+	w.flag("imported", &u.Imported)
 	w.flag("disabled", &u.Disabled)
+	w.natural("devices", &u.Devices)
 	w.time("created", &u.Created)
 	w.time("updated", &u.Updated)
 	w.time("last_login", &u.LastLogin)
@@ -73,7 +77,12 @@ var userRecords = collection[User]{
 		}
 		return keys
 	},
-	count: func(*User) []string { return []string{"user"} },
+	count: func(u *User) []string {
+		if u.Password == "" {
+			return []string{"user"}
+		}
+		return []string{"user", hashCounter(u.Password)}
+	},
 	taken: fail(ErrConflict, "email_taken", "another user has that email"),
 }
 
@@ -214,7 +223,7 @@ type UserChange struct {
 }
 
 // UpdateUser changes a user, by id or email. A new password and disabling end
-// all of the user's sessions. Only the local actor changes a user who may do
+// all of the user's sessions, and a new password the device cookies. Only the local actor changes a user who may do
 // more than the actor, or the actor's own roles; a password is set for others
 // only, and never by an API token.
 func (s *Store) UpdateUser(ctx context.Context, actor *Actor, idOrEmail string, c UserChange) (u *User, err error) {
@@ -301,7 +310,7 @@ func (c *UserChange) apply(u *User, now time.Time) error {
 		u.Roles = unique(c.Roles)
 	}
 	if c.Password != nil {
-		u.Password, u.MustChange = *c.Password, c.MustChange
+		u.setPassword(*c.Password, c.MustChange)
 	}
 	if c.Disabled != nil {
 		u.Disabled = *c.Disabled
@@ -385,8 +394,9 @@ type PasswordChange struct {
 
 // ChangePassword sets the actor's own password. Had the stored hash changed
 // since the old password was checked against it, the check would prove nothing:
-// that is ErrConflict. All other sessions of the user end. Where the one that
-// was shown is renewed, it is returned with its new secret.
+// that is ErrConflict. All other sessions of the user end; device cookies stay,
+// which are the owner's own. Where the session that was shown is renewed, it is
+// returned with its new secret.
 func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChange) (renewed *Session, secret string, err error) {
 	if c.Renew {
 		secret = newSessionSecret()
@@ -400,7 +410,7 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChan
 			return errPasswordMoved
 		}
 		u := *old
-		u.Password, u.MustChange, u.Updated = c.Password, false, t.now
+		u.Password, u.MustChange, u.Imported, u.Updated = c.Password, false, false, t.now
 		if err := t.putUser(old, &u); err != nil {
 			return err
 		}

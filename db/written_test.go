@@ -23,7 +23,7 @@ func writtenRecords() (records []any, plainly []bool) {
 	add(true,
 		&db.User{ID: "u", Roles: []string{}, Created: at, Updated: at},
 		&db.User{ID: "u", Email: "jürgen@bücher.example", Name: "山田 太郎", Roles: []string{"admin", "user"}, Password: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA",
-			MustChange: true, Disabled: true, Created: at, Updated: at, LastLogin: at.Truncate(time.Second)},
+			MustChange: true, Imported: true, Disabled: true, Devices: 1<<64 - 1, Created: at, Updated: at, LastLogin: at.Truncate(time.Second)},
 		&db.Token{ID: "t", Owner: "u", Name: "deploy", Description: "d", Hash: []byte{0, 1, 254, 255}, Permissions: []string{"a", "b", "c"}, Expires: db.Never, Created: at, Issued: at, Updated: at},
 		&db.Token{Hash: []byte{}, Permissions: []string{}, Expires: 1<<63 - 1, Created: at.In(time.FixedZone("", 3600))},
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},

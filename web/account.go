@@ -94,14 +94,14 @@ func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified
 	}
 	s.did(actor, "sign-in", "user", user.ID, "session", r.ID)
 	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
-	s.setDeviceCookie(c, account(user.Email))
+	s.setDeviceCookie(c, user.User)
 	return user, jwt, nil
 }
 
 // verified is a user whose password was found right.
 type verified struct {
 	*db.User
-	rehash string // the password in a stronger hash, where the stored one ages
+	rehash string // the password in a hash of Husk's own, where the stored one ages or was imported
 }
 
 // signIn checks a password. Every refusal costs the same work, whether the
@@ -139,7 +139,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	v = &verified{User: user}
 	if stale {
 		// The sign-in is good either way: a busy server hashes next time.
-		v.rehash, _ = s.Passwords.Hash(ctx, pass)
+		v.rehash, _ = s.Passwords.Hash(ctx, password.Caller{Known: "user " + user.ID}, pass)
 	}
 	return v, nil
 }
@@ -318,7 +318,7 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 	if err := s.spendProof(ctx, actor.User); err != nil {
 		return err
 	}
-	hash, err := s.Passwords.Hash(ctx, in.NewPassword)
+	hash, err := s.Passwords.Hash(ctx, callerOf(actor), in.NewPassword)
 	if err != nil {
 		return err
 	}

@@ -665,7 +665,7 @@ func TestRehash(t *testing.T) {
 		c.Passwords = password.New(password.Config{Params: password.Params{Memory: 7168, Time: 5, Threads: 1}})
 	})
 	ann := s.newUser(annEmail)
-	hash, err := weak.Hash(t.Context(), ann.password)
+	hash, err := weak.Hash(t.Context(), password.Caller{}, ann.password)
 	must(t, err)
 	_, err = s.store.UpdateUser(t.Context(), &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}, ann.id, db.UserChange{Password: &hash})
 	must(t, err)

@@ -34,7 +34,7 @@ func BenchmarkFlood(b *testing.B) {
 	s, apiToken, _ := benchServer(b)
 	s.Passwords = password.New(password.Config{})
 	s.tries = newTries(Tries{Account: 1 << 30, Address: 1 << 30})
-	hash, err := s.Passwords.Hash(b.Context(), "seven crates of apricots")
+	hash, err := s.Passwords.Hash(b.Context(), password.Caller{}, "seven crates of apricots")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func floodFloor(hasher *password.Hasher) *echo.Echo {
 	body := []byte(`{"floor":"` + strings.Repeat("0", 139) + `"}`)
 	floor.GET("/account/profile", func(c echo.Context) error { return c.JSONBlob(http.StatusOK, body) })
 	floor.POST("/account/login", func(c echo.Context) error {
-		if err := hasher.VerifyNobody(c.Request().Context(), "wrong"); errors.Is(err, password.ErrBusy) {
+		if err := hasher.VerifyNobody(c.Request().Context(), password.Caller{}, "", "wrong"); errors.Is(err, password.ErrBusy) {
 			return c.JSONBlob(http.StatusServiceUnavailable, body)
 		}
 		return c.JSONBlob(http.StatusForbidden, body)

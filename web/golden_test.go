@@ -199,6 +199,7 @@ func TestGoldenSessions(t *testing.T) {
 	s.do("DELETE", "/account/sessions", "", with).golden("own_sessions_end")
 	s.do("GET", "/security/session/_search?user="+annEmail, "", admin.session()).golden("session_search")
 	s.do("DELETE", "/security/session/"+page.Hits.Hits[1].ID, "", admin.session()).golden("session_end")
+	s.do("DELETE", "/security/session?user="+annEmail, "", admin.session()).golden("sessions_end")
 
 	s.do("POST", "/security/key/_rotate", "", admin.session()).golden("key_rotate")
 	s.do("GET", "/security/key/_search?sort=created:asc", "", admin.session()).golden("key_search")

@@ -139,7 +139,7 @@ var localActor = &db.Actor{ID: db.LocalActor, Name: "local", Permissions: db.All
 // user makes a user; "" is the single one, who gets the password.
 func (h *testHouse) user(email, pass string, mustChange bool, roles ...string) *db.User {
 	h.Helper()
-	hash, err := h.Passwords.Hash(h.Context(), pass)
+	hash, err := h.Passwords.Hash(h.Context(), password.Caller{}, pass)
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -101,7 +102,8 @@ func readImportLine(text []byte, line int) (u db.ImportUser, err error) {
 	}
 	if in.PasswordHash != "" {
 		if err := password.Valid(in.PasswordHash); err != nil {
-			return u, malformed("bad_password_hash", "the hash is malformed: it is no argon2id PHC string and no bcrypt hash within bounds")
+			_, why, _ := strings.Cut(err.Error(), ": ")
+			return u, malformed("bad_password_hash", "the password hash can't be used: "+why+"; leave it out, and give that user a new password afterwards")
 		}
 	}
 	return db.ImportUser{

@@ -202,7 +202,7 @@ func TestImportedPasswords(t *testing.T) {
 	}
 	const pass = "ten crates of figs"
 	long := strings.Repeat("x", 72)
-	argon, err := password.New(password.Config{Params: password.InsecureTestParams()}).Hash(t.Context(), pass)
+	argon, err := password.New(password.Config{Params: password.InsecureTestParams()}).Hash(t.Context(), password.Caller{}, pass)
 	must(t, err)
 	two := blowfish(pass)
 	hashes := map[string]string{

@@ -18,6 +18,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"husk/db"
+	"husk/web/password"
 )
 
 // measured is a server with metrics, and all that there is to measure.
@@ -176,7 +177,7 @@ func TestLoginsAreCountedByResult(t *testing.T) {
 	m := newMeasured(t, func(c *Config) { c.Tries = Tries{Account: 1} })
 	login := func(password string) { ask(m, "POST", "/account/login", `{"password":"`+password+`"}`) }
 	login("right password")
-	hash, err := m.Passwords.Hash(t.Context(), "right password")
+	hash, err := m.Passwords.Hash(t.Context(), password.Caller{}, "right password")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -387,6 +387,10 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 		id, _ := d.session()
 		return only(d.c.EndSession(ctx, id))
 	},
+	"EndSessions": func(ctx context.Context, d *described) error {
+		id, _ := d.user()
+		return only(d.c.EndSessions(ctx, id))
+	},
 	"SearchKeys": func(ctx context.Context, d *described) error { return only(d.c.SearchKeys(ctx, api.ListOptions{})) },
 	"RotateKey":  func(ctx context.Context, d *described) error { return only(d.c.RotateKey(ctx, api.RotateKey{})) },
 

@@ -61,6 +61,7 @@ var contract = map[string]string{
 	"POST /security/user/:id/_unlock":     "generic#security:user/update",
 	"POST /auth/access_token/_check":      "generic#security:auth:api-token/search",
 	"GET /security/session/:id":           "generic#security:session/search",
+	"DELETE /security/session":            "generic#security:session/delete",
 	"GET /":                               "session",
 	"GET /setup":                          "public",
 	"GET /login":                          "public",

@@ -105,6 +105,7 @@ func (s *Server) routes() []route {
 
 		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.inTurn(s.searchSessions)},
 		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), handle: s.readSession},
+		{method: "DELETE", path: "/security/session", need: permission(db.PermSessionDelete), effect: changes, handle: s.endUserSessions},
 		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, handle: s.endSession},
 		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.inTurn(s.searchKeys)},
 		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, handle: s.rotateKey},

@@ -89,3 +89,19 @@ func (s *Server) endOtherSessions(c echo.Context, actor *db.Actor) error {
 	s.did(actor, "other sessions ended", "count", n)
 	return write(c, api.Ended{Result: "deleted", Count: n})
 }
+
+// endUserSessions ends all of one user's, and what else is left of their
+// sign-ins: the device cookies and the familiar addresses.
+func (s *Server) endUserSessions(c echo.Context, actor *db.Actor) error {
+	owner := c.QueryParam("user")
+	if owner == "" {
+		return malformed("user_missing", "say whose sessions end: ?user= with an email or an id")
+	}
+	u, n, err := s.Store.EndUserSessions(c.Request().Context(), actor, owner)
+	if err != nil {
+		return err
+	}
+	s.tries.Estrange(account(u.Email))
+	s.did(actor, "all sessions of a user ended", "user", u.ID, "count", n)
+	return write(c, api.Ended{Result: "deleted", Count: n})
+}

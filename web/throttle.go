@@ -57,17 +57,31 @@ func account(email string) string { return cmp.Or(db.FoldEmail(email), db.Single
 // account or from the same address, to be decided.
 const triesPatience = 5 * time.Second
 
+// try is one try at a password: what the throttle booked for it, and who waits
+// for its hash.
+type try struct {
+	*ratelimit.Attempt // nil where nothing counts
+	caller             password.Caller
+}
+
 // attempt asks for a try at an account's password; call its End. While the account or the
 // address is throttled it is refused before anything is looked at, so that
-// right and wrong passwords get the same answer. The control socket is free:
-// who may open it owns the file.
-func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*ratelimit.Attempt, error) {
-	if actor.Transport != db.TransportHTTP {
-		return nil, nil
+// right and wrong passwords get the same answer. The owner of the file is free
+// on the local connection; whoever else came that way counts like others.
+func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*try, error) {
+	t := &try{caller: callerOf(actor)}
+	address, free := tryFrom(c.Request(), actor)
+	if free {
+		t.caller = password.Caller{Known: "the owner of the file"}
+		return t, nil
+	}
+	device := s.knownDevice(c, account)
+	if device && t.caller.Known == "" {
+		t.caller.Known = "device of " + account
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), triesPatience)
 	defer cancel()
-	a, wait, err := s.tries.Await(ctx, account, actor.Address, s.knownDevice(c, account))
+	a, wait, err := s.tries.Await(ctx, account, address, device)
 	if err != nil {
 		return nil, password.ErrBusy
 	}
@@ -76,58 +90,121 @@ func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*rate
 		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
 			reason: "too many wrong passwords; wait before the next try, or set a new one with 'husk passwd' on the machine"}
 	}
-	return a, nil
+	t.Attempt, t.caller.Fresh = a, a.Fresh()
+	return t, nil
+}
+
+// callerOf is who waits for a hash: who is signed in is known.
+func callerOf(actor *db.Actor) password.Caller {
+	if actor.ID != "" {
+		return password.Caller{Known: "user " + actor.ID}
+	}
+	return password.Caller{Address: parseAddress(actor.Address)}
+}
+
+// tryFrom is the address that a try counts for, or tells that none does. On the
+// local connection that is the peer, or all for whom somebody there speaks.
+func tryFrom(r *http.Request, actor *db.Actor) (address string, free bool) {
+	l, isLocal := localOf(r.Context())
+	switch {
+	case !isLocal:
+		return actor.Address, false
+	case forwarded(r):
+		return "forwarded to the control socket", false
+	case l.owner:
+		return "", true
+	}
+	return cmp.Or(l.name, "the control socket"), false
 }
 
 // verify checks a password against a user's, or does the same work for nobody.
-// A try that was never finished is given back.
-func (s *Server) verify(ctx context.Context, a *ratelimit.Attempt, u *db.User, pass string) (ok, stale bool, err error) {
-	if u == nil || u.Password == "" {
-		err = s.Passwords.VerifyNobody(ctx, pass)
-	} else {
-		ok, stale, err = s.Passwords.Verify(ctx, u.Password, pass)
+// A try that was never finished is given back, but for the address of a client
+// that has left: else tries that nobody waits for would be free.
+func (s *Server) verify(ctx context.Context, t *try, u *db.User, pass string) (ok, stale bool, err error) {
+	ok, stale, err = s.compare(ctx, t, u, pass)
+	switch {
+	case errors.Is(err, context.Canceled):
+		t.Abandon()
+	case err != nil:
+		t.Cancel()
 	}
-	if errors.Is(err, password.ErrDamaged) {
-		// The work was done: to the one who asks it is a wrong password.
-		s.log.Error("a stored password hash is damaged; set the password anew", "user", u.ID)
-		return false, false, nil
+	return ok, stale, err
+}
+
+// compare does the work of verify. A stored hash that can't be used is a wrong
+// password to the one who asks.
+func (s *Server) compare(ctx context.Context, t *try, u *db.User, pass string) (ok, stale bool, err error) {
+	like, _ := s.Store.CommonHash(ctx) // whoever asks; a damaged counter keeps nobody out
+	if u != nil && u.Password != "" {
+		ok, stale, err = s.Passwords.Verify(ctx, t.caller, u.Password, pass)
+		if !errors.Is(err, password.ErrDamaged) {
+			return ok, stale || u.Imported && !s.Passwords.Makes(u.Password), err
+		}
+		s.log.Error("a stored password hash is damaged or costs too much: set a new password with 'husk passwd EMAIL'", "user", u.ID, "cause", err.Error())
 	}
-	if err != nil {
-		a.Cancel()
-		return false, false, err
-	}
-	return ok, stale, nil
+	return false, false, s.Passwords.VerifyNobody(ctx, t.caller, like, pass)
 }
 
 // A device cookie tells that a sign-in to an account succeeded from this
 // browser: its tries have a count of their own, so that strangers' failures do
 // not delay the owner. It opens nothing. It is base64url of the account's
-// SHA-256, the Unix second of its end, and an HMAC-SHA-256 over both.
-func (s *Server) deviceValue(account string, ends time.Time) string {
+// SHA-256, the Unix second of its end, the generation of the user's devices, and
+// an HMAC-SHA-256 over all three. Cookies from before there were generations
+// are worth nothing.
+func (s *Server) deviceValue(account string, ends time.Time, generation string) string {
 	sum := sha256.Sum256([]byte(account))
-	text := base64.RawURLEncoding.EncodeToString(sum[:16]) + "." + strconv.FormatInt(ends.Unix(), 10)
+	text := base64.RawURLEncoding.EncodeToString(sum[:16]) + "." + strconv.FormatInt(ends.Unix(), 10) + "." + generation
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac(s.deviceKey, []byte(text)))
 }
 
-func (s *Server) knownDevice(c echo.Context, account string) bool {
-	last, before := cookies(c.Request(), deviceCookie)
-	return s.knows(last, account) || slices.ContainsFunc(before, func(device string) bool { return s.knows(device, account) })
+// deviceGeneration names the user too: another one who gets the email later
+// knows none of the devices.
+func deviceGeneration(u *db.User) string {
+	sum := sha256.Sum256([]byte(u.ID + " " + strconv.FormatUint(u.Devices, 10)))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-func (s *Server) knows(device, account string) bool {
+// knownDevice looks the user up only for a cookie that this server made for the
+// account: for others that would tell, by its time, whether there is one.
+func (s *Server) knownDevice(c echo.Context, account string) bool {
+	known := func(device string) bool {
+		generation, ok := s.knows(device, account)
+		return ok && generation == s.currentDevices(c, account)
+	}
+	last, before := cookies(c.Request(), deviceCookie)
+	return known(last) || slices.ContainsFunc(before, known)
+}
+
+// knows tells whether the server made a device cookie for the account that has
+// not ended, and of which generation.
+func (s *Server) knows(device, account string) (generation string, ok bool) {
 	parts := strings.Split(device, ".")
-	if len(parts) != 3 {
-		return false
+	if len(parts) != 4 {
+		return "", false
 	}
 	ends, err := strconv.ParseInt(parts[1], 10, 64)
 	if err != nil || s.Store.Now().Unix() >= ends {
-		return false
+		return "", false
 	}
-	return hmac.Equal([]byte(device), []byte(s.deviceValue(account, time.Unix(ends, 0))))
+	return parts[2], hmac.Equal([]byte(device), []byte(s.deviceValue(account, time.Unix(ends, 0), parts[2])))
 }
 
-func (s *Server) setDeviceCookie(c echo.Context, account string) {
-	value := s.deviceValue(account, s.Store.Now().Add(deviceLife))
+// currentDevices is the generation of an account's devices now, "" where there
+// is none.
+func (s *Server) currentDevices(c echo.Context, account string) string {
+	email := account
+	if account == db.SingleUser {
+		email = ""
+	}
+	u, err := s.lookUp(c, email)
+	if err != nil || u == nil {
+		return ""
+	}
+	return deviceGeneration(u)
+}
+
+func (s *Server) setDeviceCookie(c echo.Context, u *db.User) {
+	value := s.deviceValue(account(u.Email), s.Store.Now().Add(deviceLife), deviceGeneration(u))
 	s.answerCookie(c, s.newCookie(deviceCookie, value, int(deviceLife.Seconds())))
 }
 

@@ -63,7 +63,7 @@ func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
 	}
 	if in.Password != "" {
 		var err error
-		if n.Password, err = s.Passwords.Hash(c.Request().Context(), in.Password); err != nil {
+		if n.Password, err = s.Passwords.Hash(c.Request().Context(), callerOf(actor), in.Password); err != nil {
 			return err
 		}
 	}
@@ -93,7 +93,7 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 		change.Roles = append([]string{}, *in.Roles...)
 	}
 	if in.Password != nil {
-		hash, err := s.newPassword(c, in)
+		hash, err := s.newPassword(c, actor, in)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 
 // newPassword checks and hashes a password that is set for another user: it is
 // made from nothing that the user is called, before the change or after it.
-func (s *Server) newPassword(c echo.Context, in api.UserUpdate) (hash string, err error) {
+func (s *Server) newPassword(c echo.Context, actor *db.Actor, in api.UserUpdate) (hash string, err error) {
 	if *in.Password == "" {
 		return "", errPasswordMissing
 	}
@@ -129,7 +129,7 @@ func (s *Server) newPassword(c echo.Context, in api.UserUpdate) (hash string, er
 	if err := password.Check(*in.Password, personal...); err != nil {
 		return "", err
 	}
-	return s.Passwords.Hash(c.Request().Context(), *in.Password)
+	return s.Passwords.Hash(c.Request().Context(), callerOf(actor), *in.Password)
 }
 
 func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
@@ -141,13 +141,13 @@ func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
 	return write(c, api.Result{ID: id, Result: "deleted"})
 }
 
-// unlockUser clears the throttle of an account.
+// unlockUser clears the throttle of an account and ends its device cookies.
 func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
 	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
 	if err != nil {
 		return err
 	}
-	if err := s.Store.AuditUnlock(c.Request().Context(), actor, u.ID); err != nil {
+	if err := s.Store.UnlockUser(c.Request().Context(), actor, u.ID); err != nil {
 		return err
 	}
 	s.tries.Clear(account(u.Email))

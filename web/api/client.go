@@ -249,6 +249,13 @@ func (c *Client) EndSession(ctx context.Context, id string) (out Result, err err
 	return out, err
 }
 
+// EndSessions ends all sessions of a user, by id or email, and the device
+// cookies by which the throttle knows their browsers.
+func (c *Client) EndSessions(ctx context.Context, user string) (out Ended, err error) {
+	err = c.do(ctx, "DELETE", "/security/session?user="+url.QueryEscape(user), nil, &out)
+	return out, err
+}
+
 // SearchKeys returns a page of the signing keys, without their secrets.
 func (c *Client) SearchKeys(ctx context.Context, o ListOptions) (out Search[Key], err error) {
 	err = c.do(ctx, "GET", "/security/key/_search"+o.query(), nil, &out)

@@ -514,6 +514,22 @@ func ExampleClient_EndSession() {
 	// true
 }
 
+func ExampleClient_EndSessions() {
+	c, ctx, end := inMemory()
+	defer end()
+	session := signIn(ctx, c)
+
+	page, err := c.SearchSessions(ctx, api.ListOptions{})
+	check(err)
+	done, err := c.EndSessions(ctx, page.Hits.Hits[0].Source.User)
+	fmt.Println(done.Result, done.Count, err)
+	_, err = session.Profile(ctx)
+	fmt.Println(err != nil)
+	// Output:
+	// deleted 1 <nil>
+	// true
+}
+
 func ExampleClient_SearchKeys() {
 	c, ctx, end := inMemory()
 	defer end()

@@ -12,7 +12,7 @@ const (
 	bcryptLen     = 60 // $2b$, cost, $, 22 characters of salt, 31 of tag
 	bcryptSaltAt  = 7
 	bcryptTagAt   = 29
-	bcryptMaxCost = 16 // several seconds: more is a way to stop the server
+	bcryptMaxCost = 13 // more than half a second: more is a way to stop the server
 
 	// bcryptMaxPassword is how many bytes of a password bcrypt looks at.
 	bcryptMaxPassword = 72
@@ -33,8 +33,11 @@ func parseBcrypt(encoded string) (bcryptHash, error) {
 		return "", damaged("bcrypt: not 60 characters of the form $2b$10$...")
 	}
 	cost, ok := bcryptCost(encoded[4:6])
-	if !ok || cost < bcrypt.MinCost || cost > bcryptMaxCost {
-		return "", damaged(fmt.Sprintf("bcrypt: the cost is not between %02d and %d", bcrypt.MinCost, bcryptMaxCost))
+	if !ok {
+		return "", damaged("bcrypt: the cost is no number")
+	}
+	if cost < bcrypt.MinCost || cost > bcryptMaxCost {
+		return "", damaged(fmt.Sprintf("bcrypt: the cost %d is not between %d and %d", cost, bcrypt.MinCost, bcryptMaxCost))
 	}
 	_, saltErr := bcrypt64.DecodeString(encoded[bcryptSaltAt:bcryptTagAt])
 	_, tagErr := bcrypt64.Strict().DecodeString(encoded[bcryptTagAt:])
@@ -60,3 +63,6 @@ func (h bcryptHash) verify(_ deriveFunc, password string) bool {
 
 // stale is always true: the next sign-in turns the hash into argon2id.
 func (h bcryptHash) stale(Params) bool { return true }
+
+// slots is one: bcrypt takes 4 KiB and one processor.
+func (h bcryptHash) slots(Params) int { return 1 }

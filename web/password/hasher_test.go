@@ -17,11 +17,11 @@ func TestHashAndVerify(t *testing.T) {
 	h := cheap()
 	shape := regexp.MustCompile(`^\$argon2id\$v=19\$m=64,t=1,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$`)
 	for _, password := range []string{"correct horse", " with spaces ", "pässword 🐚", "a\x00b", strings.Repeat("x", MaxLength)} {
-		encoded, err := h.Hash(t.Context(), password)
+		encoded, err := h.Hash(t.Context(), Caller{}, password)
 		if err != nil || !shape.MatchString(encoded) {
 			t.Fatalf("Hash(%q) = %s, %v", password, encoded, err)
 		}
-		again, _ := h.Hash(t.Context(), password)
+		again, _ := h.Hash(t.Context(), Caller{}, password)
 		if again == encoded {
 			t.Errorf("%q: the same salt twice", password)
 		}
@@ -33,14 +33,14 @@ func TestHashAndVerify(t *testing.T) {
 
 func verify(t *testing.T, h *Hasher, encoded, password string, wantOK, wantStale bool) {
 	t.Helper()
-	ok, stale, err := h.Verify(t.Context(), encoded, password)
+	ok, stale, err := h.Verify(t.Context(), Caller{}, encoded, password)
 	if ok != wantOK || stale != wantStale || err != nil {
 		t.Errorf("Verify(%s, %q) = %t, %t, %v", encoded, password, ok, stale, err)
 	}
 }
 
 func TestDefaultHash(t *testing.T) {
-	encoded, err := New(Config{}).Hash(t.Context(), "correct horse")
+	encoded, err := New(Config{}).Hash(t.Context(), Caller{}, "correct horse")
 	if err != nil || !strings.HasPrefix(encoded, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("%s, %v", encoded, err)
 	}
@@ -48,7 +48,7 @@ func TestDefaultHash(t *testing.T) {
 }
 
 func TestVerifyTellsStaleOnlyToTheOwner(t *testing.T) {
-	old, _ := cheap().Hash(t.Context(), "correct horse")
+	old, _ := cheap().Hash(t.Context(), Caller{}, "correct horse")
 	h := New(Config{})
 	verify(t, h, old, "correct horse", true, true)
 	verify(t, h, old, "wrong horse", false, false)
@@ -59,7 +59,7 @@ func TestVerifyTellsStaleOnlyToTheOwner(t *testing.T) {
 
 func TestPasswordsDifferAfterByte72(t *testing.T) {
 	h, long := cheap(), strings.Repeat("x", 72)
-	encoded, _ := h.Hash(t.Context(), long+"1")
+	encoded, _ := h.Hash(t.Context(), Caller{}, long+"1")
 	verify(t, h, encoded, long+"1", true, false)
 	verify(t, h, encoded, long+"2", false, false)
 	verify(t, h, encoded, long, false, false)
@@ -68,7 +68,7 @@ func TestPasswordsDifferAfterByte72(t *testing.T) {
 func TestHashRefusesWhatNobodyCanHave(t *testing.T) {
 	for _, password := range []string{"", "abcdefg\xff", strings.Repeat("x", MaxLength+1)} {
 		var refused *PolicyError
-		if encoded, err := cheap().Hash(t.Context(), password); encoded != "" || !errors.As(err, &refused) {
+		if encoded, err := cheap().Hash(t.Context(), Caller{}, password); encoded != "" || !errors.As(err, &refused) {
 			t.Errorf("Hash(%.20q) = %s, %v", password, encoded, err)
 		}
 	}
@@ -120,7 +120,7 @@ func gated(t *testing.T, c Config) (*Hasher, *gate) {
 // start begins a VerifyNobody and returns where its error will be.
 func start(ctx context.Context, h *Hasher, password string) <-chan error {
 	result := make(chan error, 1)
-	go func() { result <- h.VerifyNobody(ctx, password) }()
+	go func() { result <- h.VerifyNobody(ctx, Caller{}, "", password) }()
 	synctest.Wait()
 	return result
 }
@@ -195,21 +195,18 @@ func TestBusyWhenTheQueueIsFull(t *testing.T) {
 		h, g := gated(t, Config{MaxConcurrent: 1, MaxQueue: 1})
 		running, queued := start(t.Context(), h, "a"), start(t.Context(), h, "b")
 		want(t, start(t.Context(), h, "c"), ErrBusy)
-		if _, err := h.Hash(t.Context(), "correct horse"); !errors.Is(err, ErrBusy) {
+		if _, err := h.Hash(t.Context(), Caller{}, "correct horse"); !errors.Is(err, ErrBusy) {
 			t.Errorf("Hash: %v", err)
 		}
-		if _, _, err := h.Verify(t.Context(), "$2a"+openwall[0].rest, "U*U"); !errors.Is(err, ErrBusy) {
+		if _, _, err := h.Verify(t.Context(), Caller{}, "$2a"+openwall[0].rest, "U*U"); !errors.Is(err, ErrBusy) {
 			t.Errorf("Verify: %v", err)
-		}
-		if _, _, err := h.Verify(t.Context(), "damaged", "U*U"); !errors.Is(err, ErrBusy) {
-			t.Errorf("Verify of a damaged hash: %v", err)
 		}
 		wantGauges(t, h, 1, 1)
 		g.end <- struct{}{}
 		g.end <- struct{}{}
 		want(t, running, nil)
 		want(t, queued, nil)
-		if s := h.Stats(); s.Busy != 4 || s.Total != 2 {
+		if s := h.Stats(); s.Busy != 3 || s.Total != 2 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -279,8 +276,8 @@ func TestGoneBeforeItBegan(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
 		want(t, start(ctx, h, "a"), context.Canceled)
-		h.permits <- struct{}{}
-		if err := h.stillThere(ctx); !errors.Is(err, context.Canceled) {
+		h.take(1)
+		if err := h.stillThere(ctx, &waiter{slots: 1}, nil); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		wantGauges(t, h, 0, 0)
@@ -295,28 +292,41 @@ func TestPanicGivesThePermitBack(t *testing.T) {
 	h.derive = func([]byte, []byte, uint32, uint32, uint8, uint32) []byte { panic("out of order") }
 	func() {
 		defer func() { _ = recover() }()
-		_ = h.VerifyNobody(t.Context(), "a")
+		_ = h.VerifyNobody(t.Context(), Caller{}, "", "a")
 	}()
 	if s := h.Stats(); s.Running != 0 {
 		t.Errorf("%+v", s)
 	}
 }
 
-// TestNobodyCostsTheSame: an unknown user and a damaged hash cost one hash
-// with the configured parameters.
+// TestNobodyCostsTheSame: an unknown user costs one hash with the configured
+// parameters, or with those of most stored ones. A damaged hash costs nothing
+// by itself: its caller has nobody verified.
 func TestNobodyCostsTheSame(t *testing.T) {
 	for _, p := range []Params{DefaultParams(), {47104, 1, 4}, {7168, 5, 2}} {
 		synctest.Test(t, func(t *testing.T) {
 			h, g := gated(t, Config{Params: p})
 			close(g.end)
-			if err := h.VerifyNobody(t.Context(), "correct horse"); err != nil || g.last != p {
-				t.Errorf("nobody: %+v, %v", g.last, err)
+			for like, cost := range map[string]Params{
+				"": p, "$argon2id$v=19$m=65536,t=3,p=4": {65536, 3, 4}, "$argon2id$v=19$m=1048576,t=32,p=1": p, "$2b$31": p, "nonsense": p, "$2b$10$": p,
+			} {
+				g.last = Params{}
+				if err := h.VerifyNobody(t.Context(), Caller{}, like, "correct horse"); err != nil || g.last != cost {
+					t.Errorf("nobody like %q: %+v, %v", like, g.last, err)
+				}
 			}
-			ok, stale, err := h.Verify(t.Context(), "damaged", "correct horse")
-			if ok || stale || !errors.Is(err, ErrDamaged) || g.done.Load() != 2 || g.last != p {
-				t.Errorf("damaged: %t, %t, %v after %d hashes", ok, stale, err, g.done.Load())
+			before := g.done.Load()
+			if err := h.VerifyNobody(t.Context(), Caller{}, "$2b$04", "correct horse"); err != nil || g.done.Load() != before || h.Stats().Total != uint64(before)+1 {
+				t.Errorf("nobody like bcrypt: %v, %d more by argon2id", err, g.done.Load()-before)
+			}
+			ok, stale, err := h.Verify(t.Context(), Caller{}, "damaged", "correct horse")
+			if ok || stale || !errors.Is(err, ErrDamaged) || g.done.Load() != before {
+				t.Errorf("damaged: %t, %t, %v after %d hashes", ok, stale, err, g.done.Load()-before)
 			}
 		})
+	}
+	if rec, ok := cheap().nobody("$2y$05").(bcryptHash); !ok || rec[:7] != "$2y$05$" {
+		t.Errorf("like bcrypt it is %v", rec)
 	}
 }
 
@@ -364,7 +374,7 @@ func BenchmarkHash(b *testing.B) {
 	h := New(Config{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := h.Hash(b.Context(), "correct horse"); err != nil {
+		if _, err := h.Hash(b.Context(), Caller{}, "correct horse"); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -376,7 +386,7 @@ func BenchmarkVerifyAfterIdle(b *testing.B) {
 		b.StopTimer()
 		h.tidy()
 		b.StartTimer()
-		if err := h.VerifyNobody(b.Context(), "correct horse"); err != nil {
+		if err := h.VerifyNobody(b.Context(), Caller{}, "", "correct horse"); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -386,7 +396,7 @@ func BenchmarkTidy(b *testing.B) {
 	h := New(Config{})
 	for b.Loop() {
 		b.StopTimer()
-		_ = h.VerifyNobody(b.Context(), "correct horse")
+		_ = h.VerifyNobody(b.Context(), Caller{}, "", "correct horse")
 		b.StartTimer()
 		h.tidy()
 	}

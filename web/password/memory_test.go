@@ -47,7 +47,7 @@ func TestMemory(t *testing.T) {
 	var clients sync.WaitGroup
 	for range 100 {
 		clients.Go(func() {
-			if err := h.VerifyNobody(t.Context(), "correct horse"); err != nil {
+			if err := h.VerifyNobody(t.Context(), Caller{}, "", "correct horse"); err != nil {
 				t.Error(err)
 			}
 		})

@@ -9,7 +9,7 @@ type Params struct {
 
 // DefaultParams are 19 MiB, two passes, one lane: the first choice of the
 // OWASP Password Storage Cheat Sheet.
-func DefaultParams() Params { return Params{Memory: 19456, Time: 2, Threads: 1} }
+func DefaultParams() Params { return Params{Memory: defaultMemory, Time: defaultTime, Threads: 1} }
 
 // InsecureTestParams cost next to nothing and protect nothing. They are for
 // tests of other packages, where hundreds of users are made; a hash made with
@@ -18,11 +18,20 @@ func InsecureTestParams() Params { return Params{Memory: 64, Time: 1, Threads: 1
 
 // Ceilings of what a stored hash may ask for. The hash is read on a path that
 // anybody can reach without signing in: a damaged or planted record must not
-// allocate gigabytes or compute for minutes.
+// allocate gigabytes or compute for seconds. What it costs is the product of
+// memory and time; eight times the default still takes what others commonly
+// make (64 MiB, 3 passes, 4 lanes).
 const (
 	maxMemory  = 1 << 20 // KiB
 	maxTime    = 32
 	maxThreads = 16
+
+	maxBlocks = 8 * defaultMemory * defaultTime
+)
+
+const (
+	defaultMemory = 19456
+	defaultTime   = 2
 )
 
 // floor lists the weakest settings that count as equal in protection (OWASP
@@ -39,7 +48,7 @@ func (p Params) inRange() bool {
 
 // allowed tells whether p may be configured for new hashes.
 func (p Params) allowed() bool {
-	if !p.inRange() {
+	if !p.inRange() || p.blocks() > maxBlocks {
 		return false
 	}
 	for _, f := range floor {

@@ -35,6 +35,9 @@ type record interface {
 	verify(derive deriveFunc, password string) bool
 	// stale tells whether a hash made with p would be stronger.
 	stale(p Params) bool
+	// slots is how many hashes with p take as much memory, or as many
+	// processors; at least 1.
+	slots(p Params) int
 }
 
 // phc is an argon2id hash in the PHC string format:
@@ -79,6 +82,9 @@ func parsePHC(encoded string) (*phc, error) {
 	params, ok := parseParams(fields[1])
 	if !ok {
 		return nil, damaged(fmt.Sprintf("argon2id: parameters unreadable or out of range (m to %d, t to %d, p to %d)", maxMemory, maxTime, maxThreads))
+	}
+	if params.blocks() > maxBlocks {
+		return nil, damaged(fmt.Sprintf("argon2id: m=%d,t=%d is too much work (m times t at most %d)", params.Memory, params.Time, maxBlocks))
 	}
 	salt, ok := decode(fields[2], minSalt, maxSalt)
 	if !ok {
@@ -144,6 +150,11 @@ func (h *phc) verify(derive deriveFunc, password string) bool {
 func (h *phc) stale(p Params) bool {
 	short := len(h.salt) < saltLen || len(h.tag) < tagLen
 	return h.weakerThan(p) || short && p.atLeast(h.Params)
+}
+
+func (h *phc) slots(p Params) int {
+	memory := (h.Memory + p.Memory - 1) / p.Memory
+	return max(int(memory), int(h.Threads))
 }
 
 func damaged(reason string) error { return fmt.Errorf("%w: %s", ErrDamaged, reason) }

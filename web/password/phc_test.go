@@ -98,11 +98,16 @@ func TestValid(t *testing.T) {
 	bcryptRest := openwall[0].rest[3:]
 	cases := []struct{ name, encoded, reason string }{
 		{"argon2id", phc("m=19456,t=2,p=1", goodSalt, goodTag), ""},
-		{"all ceilings", phc("m=1048576,t=32,p=16", b64.EncodeToString(make([]byte, 64)), b64.EncodeToString(make([]byte, 64))), ""},
+		{"as peers write it", phc("m=65536,t=3,p=4", goodSalt, goodTag), ""},
+		{"all ceilings", phc("m=9728,t=32,p=16", b64.EncodeToString(make([]byte, 64)), b64.EncodeToString(make([]byte, 64))), ""},
 		{"all floors", phc("m=8,t=1,p=1", b64.EncodeToString(make([]byte, 8)), b64.EncodeToString(make([]byte, 16))), ""},
-		{"bcrypt, cost 16", "$2b$16" + bcryptRest, ""},
+		{"the most memory", phc("m=311296,t=1,p=1", goodSalt, goodTag), ""},
+		{"bcrypt, cost 13", "$2b$13" + bcryptRest, ""},
 		{"bcrypt, cost 4", "$2y$04" + bcryptRest, ""},
 
+		{"work above", phc("m=311297,t=1,p=1", goodSalt, goodTag), "m=311297,t=1 is too much work"},
+		{"work above by time", phc("m=9729,t=32,p=1", goodSalt, goodTag), "m=9729,t=32 is too much work"},
+		{"all ceilings but the product's", phc("m=1048576,t=32,p=16", goodSalt, goodTag), "m=1048576,t=32 is too much work"},
 		{"memory above", phc("m=1048577,t=2,p=1", goodSalt, goodTag), "out of range"},
 		{"memory of 4 TiB", phc("m=4294967295,t=2,p=1", goodSalt, goodTag), "out of range"},
 		{"memory overflows", phc("m=4294967304,t=2,p=1", goodSalt, goodTag), "out of range"},
@@ -132,10 +137,10 @@ func TestValid(t *testing.T) {
 		{"version 16", "$argon2id$v=16$m=64,t=1,p=1$" + goodSalt + "$" + goodTag, "version 19"},
 		{"no version", "$argon2id$m=64,t=1,p=1$" + goodSalt + "$" + goodTag, "form"},
 
-		{"bcrypt, cost 17", "$2b$17" + bcryptRest, "cost"},
-		{"bcrypt, cost 31", "$2b$31" + bcryptRest, "cost"},
-		{"bcrypt, cost 3", "$2b$03" + bcryptRest, "cost"},
-		{"bcrypt, cost unreadable", "$2b$1x" + bcryptRest, "cost"},
+		{"bcrypt, cost 14", "$2b$14" + bcryptRest, "the cost 14 is not between 4 and 13"},
+		{"bcrypt, cost 31", "$2b$31" + bcryptRest, "cost 31"},
+		{"bcrypt, cost 3", "$2b$03" + bcryptRest, "cost 3"},
+		{"bcrypt, cost unreadable", "$2b$1x" + bcryptRest, "cost is no number"},
 		{"bcrypt, cut", ("$2b$10" + bcryptRest)[:59], "60 characters"},
 		{"bcrypt, longer", "$2b$10" + bcryptRest + "x", "60 characters"},
 		{"bcrypt, another alphabet", ("$2b$10" + bcryptRest)[:59] + "+", "characters"},
@@ -220,7 +225,7 @@ func TestStale(t *testing.T) {
 		{"for tests only", argon(64, 1, 1, 16, 32), current, true},
 		{"configuration raised", argon(19456, 2, 1, 16, 32), Params{65536, 3, 4}, true},
 		{"configuration lowered", argon(65536, 3, 4, 16, 32), Params{12288, 3, 1}, false},
-		{"bcrypt", bcryptHash("$2b$16" + openwall[0].rest[3:]), current, true},
+		{"bcrypt", bcryptHash("$2b$13" + openwall[0].rest[3:]), current, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -267,7 +272,7 @@ func FuzzParsePHC(f *testing.F) {
 		if again := rec.String(); again != s {
 			t.Fatalf("%q was written again as %q", s, again)
 		}
-		if !rec.inRange() || len(rec.salt) > maxSalt || len(rec.tag) > maxTag {
+		if !rec.inRange() || rec.blocks() > maxBlocks || len(rec.salt) > maxSalt || len(rec.tag) > maxTag {
 			t.Fatalf("%q is above the ceilings: %+v", s, rec.Params)
 		}
 	})

@@ -116,8 +116,8 @@ func TestAwaitIsBounded(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		if l.waiting != 0 {
-			t.Errorf("%d wait", l.waiting)
+		if len(l.waiting) != 0 {
+			t.Errorf("%d wait", len(l.waiting))
 		}
 		// Clear lets those in who wait.
 		r := await(t.Context(), l, "ann", "")

@@ -15,21 +15,42 @@ func newHasher() hasher { return hasher{maphash.MakeSeed()} }
 
 func (h hasher) account(name string) uint64 { return maphash.String(h.seed, name) }
 
-// address makes one key of all addresses that one subscriber has for the
-// asking: IPv6 counts by /64. An IPv4 address written as IPv6 is that IPv4
-// address. A port is left out, should one come along: with it each connection
-// would have a bucket of its own.
-func (h hasher) address(s string) uint64 {
+// network is a kind of network that an address belongs to. A wide one may have
+// factor times as many failures as an address, and is forgiven them as much
+// faster.
+type network struct {
+	v4, v6 int // the length of its prefix; 0: there is none of the kind
+	factor int
+}
+
+// networks are those that count. What one subscriber has for the asking is one
+// address: IPv6 counts by /64. Providers hand out /56 and /48 as well, and a /24
+// of IPv4 costs little: without a count for these an attacker with a /48 had
+// 65,536 times the allowance of an address.
+var networks = [...]network{{32, 64, 1}, {0, 56, 4}, {24, 48, 16}}
+
+// address makes a key of each of the networks that an address is in, in their
+// order; 0 where there is none of the kind. An IPv4 address written as IPv6 is
+// that IPv4 address. A port is left out, should one come along: with it each
+// connection would have a bucket of its own. What is no address is one by
+// itself, in no wider network.
+func (h hasher) address(s string) (keys [len(networks)]uint64) {
 	addr, ok := parseAddress(s)
 	if !ok {
-		return maphash.String(h.seed, s)
+		keys[0] = maphash.String(h.seed, s)
+		return keys
 	}
-	if addr.Is4() {
-		b := addr.As4()
-		return maphash.Bytes(h.seed, b[:])
+	for i, n := range networks {
+		bits := n.v6
+		if addr.Is4() {
+			bits = n.v4
+		}
+		if bits > 0 {
+			b := addr.AsSlice()
+			keys[i] = maphash.Bytes(h.seed, b[:bits/8])
+		}
 	}
-	b := addr.As16()
-	return maphash.Bytes(h.seed, b[:8])
+	return keys
 }
 
 func parseAddress(s string) (netip.Addr, bool) {

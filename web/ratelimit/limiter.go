@@ -13,7 +13,7 @@
 // is Allow for those who come while as many are under way: it waits until these
 // are decided, so that sign-ins which are right do not refuse each other.
 //
-// There are three kinds of bucket:
+// There are these kinds of bucket:
 //
 //   - Account: Free failures in a row pass, whatever address they come from.
 //     Each one from then on delays the next attempt: Base, twice that, up to
@@ -24,23 +24,36 @@
 //     for the account, and are no concern of the address's bucket either.
 //     Whoever has the cookie signed in to this very account before; strangers
 //     delay neither them nor the others behind one proxy who have a cookie.
+//   - Familiar: attempts without a cookie from an address from which somebody
+//     signed in to this very account lately have one bucket for the account,
+//     too. It is the owner's way in from another browser at home while
+//     strangers elsewhere try the account all the time.
 //   - Address: AddressFree failures over all accounts, then delays as above.
 //     One failure is forgiven each AddressForgive, since people who share an
 //     address never make a quiet time together. A success gives back only its
 //     own attempt: else a sprayer would sign in to an account of their own
-//     between two guesses.
+//     between two guesses. The networks around it (see networks) count alike,
+//     with more allowance.
+//
+// So one account is guessed at three times as often at most as its own bucket
+// says. With the defaults, that is Free, 8 while the delay grows to an hour, and
+// then one an hour: at most 108 guesses in the first day and 72 in each later
+// one, and all but 36 and 24 of them only by those who have a device cookie of
+// the account or share an address with its owner.
+//
+// An attempt that ends before its password was verified because its client is
+// gone counts for the address alone (Abandon): else tries that nobody waits for
+// would fill the queues for nothing.
 //
 // What this can't do: someone who tries all the time without a cookie also
 // takes the one attempt at the end of a delay. The owner's ways past that are
-// the device cookie and Clear.
+// the device cookie, a familiar address and Clear.
 //
 // Nothing is written to disk. A restart forgets the counts; memory is bounded
 // (see table).
 package ratelimit
 
 import (
-	"context"
-	"errors"
 	"sync"
 	"time"
 )
@@ -54,7 +67,8 @@ type Config struct {
 	// Free is the number of failures in a row that an account may have before
 	// the first delay. Default 5.
 	Free int
-	// AddressFree is the same for an address, over all accounts. Default 20.
+	// AddressFree is the same for an address, over all accounts; for a network
+	// around it that times its factor. Default 20.
 	AddressFree int
 	// Base is the first delay, doubled by each further failure. Default 15 s.
 	Base time.Duration
@@ -65,9 +79,10 @@ type Config struct {
 	// so it is long. Default 24 h.
 	Forget time.Duration
 	// AddressForgive is the time in which an address is forgiven one failure,
-	// and so the pace to which a steady sprayer is held. Default 5 min.
+	// and so the pace to which a steady sprayer is held; for a network around it
+	// that divided by its factor. Default 5 min.
 	AddressForgive time.Duration
-	// MaxKeys bounds the number of buckets of each of the three kinds, at
+	// MaxKeys bounds the number of buckets of each kind, at
 	// about 120 bytes each. Default 100,000; at least 4.
 	MaxKeys int
 	// Now is the clock. Default time.Now. It must not go backwards, nor call
@@ -108,26 +123,33 @@ type Limiter struct {
 	mu        sync.Mutex
 	accounts  *table
 	devices   *table
-	addresses *table
+	familiars *table
+	networks  [len(networks)]*table
+	familiar  *familiar
 	decided   chan struct{} // closed and made anew when an attempt is decided
-	waiting   int           // in Await
+	waiting   []*waiter     // in Await, as they came
 }
 
 // New returns a Limiter without counts.
 func New(c Config) *Limiter {
 	c = c.withDefaults()
 	account := rule{free: c.Free, base: c.Base, max: c.Max, forget: c.Forget}
-	address := account
-	address.free, address.forgive = c.AddressFree, c.AddressForgive
-	return &Limiter{
+	l := &Limiter{
 		now:       c.Now,
 		start:     c.Now(),
 		hash:      newHasher(),
 		accounts:  newTable(account, c.MaxKeys),
 		devices:   newTable(account, c.MaxKeys),
-		addresses: newTable(address, c.MaxKeys),
+		familiars: newTable(account, c.MaxKeys),
+		familiar:  newFamiliar(c.MaxKeys),
 		decided:   make(chan struct{}),
 	}
+	for i, n := range networks {
+		wide := account
+		wide.free, wide.forgive = c.AddressFree*n.factor, c.AddressForgive/time.Duration(n.factor)
+		l.networks[i] = newTable(wide, c.MaxKeys)
+	}
+	return l
 }
 
 // Allow asks for one attempt at account's password from address, and books it
@@ -139,61 +161,18 @@ func New(c Config) *Limiter {
 // account counts. Device says that a valid device cookie for this account came
 // with the attempt.
 func (l *Limiter) Allow(account, address string, device bool) (a *Attempt, retryAfter time.Duration) {
-	buckets := l.bucketsFor(account, address, device)
+	s := l.subjectOf(account, address, device)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a, retryAfter, _ = l.allow(buckets)
+	a, retryAfter, _ = l.allow(s)
 	return a, retryAfter
-}
-
-// ErrCrowded says that too many wait for attempts that are under way.
-var ErrCrowded = errors.New("too many sign-ins at once")
-
-// maxWaiting bounds how many wait at once, over all accounts.
-const maxWaiting = 64
-
-// Await is Allow, but for attempts that are refused only because others are
-// not decided yet: it waits for these, until ctx ends. It answers at once where
-// what was decided already is reason enough.
-func (l *Limiter) Await(ctx context.Context, account, address string, device bool) (a *Attempt, retryAfter time.Duration, err error) {
-	buckets := l.bucketsFor(account, address, device)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		a, wait, undecided := l.allow(buckets)
-		switch {
-		case a != nil || !undecided:
-			return a, wait, nil
-		case l.waiting >= maxWaiting:
-			return nil, 0, ErrCrowded
-		}
-		if err := l.waitUnlocked(ctx); err != nil {
-			return nil, 0, err
-		}
-	}
-}
-
-// waitUnlocked gives up the lock until an attempt is decided or ctx ends.
-func (l *Limiter) waitUnlocked(ctx context.Context) error {
-	decided := l.decided
-	l.waiting++
-	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		l.waiting--
-	}()
-	select {
-	case <-decided:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // allow books an attempt, or tells how long to wait, and whether that is only
 // for attempts that are not decided yet.
-func (l *Limiter) allow(buckets []bucket) (a *Attempt, retryAfter time.Duration, undecided bool) {
+func (l *Limiter) allow(s subject) (a *Attempt, retryAfter time.Duration, undecided bool) {
 	now := l.elapsed()
+	buckets := l.bucketsOf(s)
 	undecided = true
 	for _, b := range buckets {
 		if wait := b.table.wait(b.key, now); wait > 0 {
@@ -204,23 +183,38 @@ func (l *Limiter) allow(buckets []bucket) (a *Attempt, retryAfter time.Duration,
 	if retryAfter > 0 {
 		return nil, wholeSeconds(retryAfter), undecided
 	}
-	a = &Attempt{limiter: l}
-	for _, b := range buckets {
+	a = &Attempt{limiter: l, subject: s, fresh: true}
+	for i, b := range buckets {
+		a.fresh = a.fresh && (i == 0 || b.table.get(b.key, now) == nil)
 		a.bookings = append(a.bookings, b.table.book(b.key, now))
 	}
+	a.fresh = a.fresh || buckets[0].table == l.familiars
 	return a, 0, false
 }
 
-// Clear forgets what was counted for account, with and without a device
-// cookie: after an unlock and when the password was set anew.
+// Clear forgets what was counted for account, and what Estrange does: after an
+// unlock and when the password was set anew.
 func (l *Limiter) Clear(account string) {
 	key := l.hash.account(account)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.accounts.reset(key)
-	l.devices.reset(key)
+	for _, t := range l.own() {
+		t.reset(key)
+	}
+	l.familiar.forget(key)
 	l.announce()
 }
+
+// Estrange forgets from which addresses somebody signed in to account.
+func (l *Limiter) Estrange(account string) {
+	key := l.hash.account(account)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.familiar.forget(key)
+}
+
+// own are the tables of what counts for one account.
+func (l *Limiter) own() []*table { return []*table{l.accounts, l.devices, l.familiars} }
 
 // announce wakes those who wait for a decision.
 func (l *Limiter) announce() {
@@ -236,15 +230,39 @@ func (l *Limiter) State(account string, device bool) (failures int, until time.T
 	key := l.hash.account(account)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	tables := []*table{l.accounts, l.familiars}
+	if device {
+		tables = []*table{l.devices}
+	}
 	now := l.elapsed()
-	e := l.accountTable(device).get(key, now)
-	if e == nil {
-		return 0, time.Time{}
+	for _, t := range tables {
+		e := t.get(key, now)
+		if e == nil {
+			continue
+		}
+		failures = max(failures, e.failures)
+		if end := l.start.Add(e.until); e.until > now && end.After(until) {
+			until = end
+		}
 	}
-	if e.until > now {
-		until = l.start.Add(e.until)
+	return failures, until
+}
+
+// subject is whose attempt it is, in keys.
+type subject struct {
+	account  uint64
+	device   bool
+	address  bool // it is known, and counts
+	networks [len(networks)]uint64
+}
+
+// subjectOf hashes outside the lock: an account may be as long as a request.
+func (l *Limiter) subjectOf(account, address string, device bool) subject {
+	s := subject{account: l.hash.account(account), device: device, address: address != ""}
+	if s.address {
+		s.networks = l.hash.address(address)
 	}
-	return e.failures, until
+	return s
 }
 
 type bucket struct {
@@ -252,20 +270,26 @@ type bucket struct {
 	key   uint64
 }
 
-// bucketsFor hashes outside the lock: an account may be as long as a request.
-func (l *Limiter) bucketsFor(account, address string, device bool) []bucket {
-	own := bucket{l.accountTable(device), l.hash.account(account)}
-	if device || address == "" {
-		return []bucket{own}
+// bucketsOf returns that of the account, and those of the address and the
+// networks around it where they count.
+func (l *Limiter) bucketsOf(s subject) []bucket {
+	switch {
+	case s.device:
+		return []bucket{{l.devices, s.account}}
+	case !s.address:
+		return []bucket{{l.accounts, s.account}}
 	}
-	return []bucket{own, {l.addresses, l.hash.address(address)}}
-}
-
-func (l *Limiter) accountTable(device bool) *table {
-	if device {
-		return l.devices
+	all := make([]bucket, 1, 1+len(networks))
+	all[0] = bucket{l.accounts, s.account}
+	if l.familiar.has(s.account, s.networks[0]) {
+		all[0].table = l.familiars
 	}
-	return l.accounts
+	for i, key := range s.networks {
+		if key != 0 {
+			all = append(all, bucket{l.networks[i], key})
+		}
+	}
+	return all
 }
 
 // elapsed is the time since New. With time.Now it is read off the monotonic
@@ -277,34 +301,46 @@ func wholeSeconds(d time.Duration) time.Duration {
 }
 
 // Attempt is one attempt that Allow let pass, booked as failed. Success and
-// Cancel take that back, End leaves it so; only the first call to any of them
-// counts. All may be called on a nil Attempt, for callers who don't limit.
+// Cancel take that back, Abandon for the account alone, End leaves it so; only
+// the first call to any of them counts. All may be called on a nil Attempt, for
+// callers who don't limit.
 type Attempt struct {
 	limiter *Limiter
-	// bookings are those of the account and, where it counts, the address.
+	subject subject
+	fresh   bool
+	// bookings are those of the account and, where they count, of the address
+	// and the networks around it.
 	bookings []booking
 }
 
+// Fresh tells whether the address and the networks around it had no failure
+// that is not forgiven yet, or the address is familiar to the account.
+func (a *Attempt) Fresh() bool { return a != nil && a.fresh }
+
 // Success says that the password was right: the account's count, of the kind
 // that the attempt belonged to, begins anew. The address only gets this one
-// attempt back.
+// attempt back, and is familiar to the account from now on.
 func (a *Attempt) Success() {
-	a.settle(func(account booking) { account.table.reset(account.key) })
+	a.decide(func(account booking) {
+		account.table.reset(account.key)
+		if a.subject.networks[0] != 0 {
+			a.limiter.familiar.add(a.subject.account, a.subject.networks[0])
+		}
+	}, booking.giveBack)
 }
 
 // Cancel says that the password was not verified: the attempt counts nowhere.
-func (a *Attempt) Cancel() {
-	a.settle(booking.giveBack)
-}
+func (a *Attempt) Cancel() { a.decide(booking.giveBack, booking.giveBack) }
+
+// Abandon says that the client was gone before the password was verified: the
+// address pays for that, and the account, whose owner may be another, does not.
+func (a *Attempt) Abandon() { a.decide(booking.giveBack, booking.decide) }
 
 // End says that nothing more is going to be learned: an attempt that was
-// neither right nor cancelled was wrong.
-func (a *Attempt) End() {
-	a.decide(booking.decide, booking.decide)
-}
+// neither right nor given up was wrong.
+func (a *Attempt) End() { a.decide(booking.decide, booking.decide) }
 
-func (a *Attempt) settle(account func(booking)) { a.decide(account, booking.giveBack) }
-
+// decide calls address for the address and each network around it.
 func (a *Attempt) decide(account, address func(booking)) {
 	if a == nil {
 		return

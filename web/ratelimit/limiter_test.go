@@ -32,7 +32,7 @@ func newTest(t testing.TB, change func(*Config)) (*Limiter, *clock) {
 	}
 	l := New(cfg)
 	t.Cleanup(func() {
-		for _, tb := range []*table{l.accounts, l.devices, l.addresses} {
+		for _, tb := range append(l.own(), l.networks[:]...) {
 			checkTable(t, tb)
 		}
 	})
@@ -109,7 +109,7 @@ func TestAttemptsDuringADelayChangeNothing(t *testing.T) {
 	if n, u := l.State("a", false); n != before || !u.Equal(until) {
 		t.Errorf("State = %d, %v, want %d, %v", n, u, before, until)
 	}
-	if len(l.addresses.entries) != 0 {
+	if len(l.networks[0].entries) != 0 {
 		t.Error("a refused attempt was counted for the address")
 	}
 }
@@ -273,7 +273,7 @@ func TestDeviceBucketIsApart(t *testing.T) {
 	if n, _ := l.State("a", true); n != 3 {
 		t.Errorf("State of the device bucket = %d", n)
 	}
-	if n := l.addresses.entries[l.hash.address("192.0.2.1")].failures; n != 5 {
+	if n := l.networks[0].entries[l.hash.address("192.0.2.1")[0]].failures; n != 5 {
 		t.Errorf("attempts with a cookie changed the address's count to %d", n)
 	}
 }
@@ -338,7 +338,7 @@ func TestCancelCountsNowhere(t *testing.T) {
 	for range 20 {
 		fail(t, l, "a", "192.0.2.1", false).Cancel()
 	}
-	if len(l.accounts.entries)+len(l.addresses.entries) != 0 {
+	if len(l.accounts.entries)+len(l.networks[0].entries) != 0 {
 		t.Error("cancelled attempts left a count")
 	}
 	failTimes(t, l, 2, "a", "192.0.2.1")
@@ -428,24 +428,35 @@ func TestAddressKeys(t *testing.T) {
 	h := newHasher()
 	cases := []struct {
 		a, b string
-		same bool
+		same [3]bool // the address, /56, /48 or /24
 	}{
-		{"2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true},
-		{"2001:db8::1", "2001:db8:0:1::1", false},
-		{"fe80::1%eth0", "fe80::2", true},
-		{"192.0.2.1", "192.0.2.2", false},
-		{"::ffff:192.0.2.1", "192.0.2.1", true},
-		{"::ffff:192.0.2.1", "::ffff:192.0.2.2", false},
-		{"192.0.2.1:1234", "192.0.2.1:5678", true},
-		{"192.0.2.1:1234", "192.0.2.1", true},
-		{"[2001:db8::1]:1234", "2001:db8::2", true},
-		{"nonsense", "nonsense", true},
-		{"nonsense", "other", false},
+		{"2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", [3]bool{true, true, true}},
+		{"2001:db8::1", "2001:db8:0:1::1", [3]bool{false, true, true}},
+		{"2001:db8::1", "2001:db8:0:ff::1", [3]bool{false, true, true}},
+		{"2001:db8::1", "2001:db8:0:100::1", [3]bool{false, false, true}},
+		{"2001:db8::1", "2001:db8:1::1", [3]bool{}},
+		{"fe80::1%eth0", "fe80::2", [3]bool{true, true, true}},
+		{"192.0.2.1", "192.0.2.2", [3]bool{false, true, true}},
+		{"192.0.2.1", "192.0.3.1", [3]bool{false, true, false}},
+		{"::ffff:192.0.2.1", "192.0.2.1", [3]bool{true, true, true}},
+		{"::ffff:192.0.2.1", "::ffff:192.0.2.2", [3]bool{false, true, true}},
+		{"192.0.2.1:1234", "192.0.2.1:5678", [3]bool{true, true, true}},
+		{"192.0.2.1:1234", "192.0.2.1", [3]bool{true, true, true}},
+		{"[2001:db8::1]:1234", "2001:db8::2", [3]bool{true, true, true}},
+		{"nonsense", "nonsense", [3]bool{true, true, true}},
+		{"nonsense", "other", [3]bool{false, true, true}},
 	}
 	for _, c := range cases {
-		if same := h.address(c.a) == h.address(c.b); same != c.same {
-			t.Errorf("%s and %s share a bucket: %v, want %v", c.a, c.b, same, c.same)
+		a, b := h.address(c.a), h.address(c.b)
+		for i := range a {
+			if same := a[i] == b[i]; same != c.same[i] {
+				t.Errorf("%s and %s share network %d: %v, want %v", c.a, c.b, i, same, c.same[i])
+			}
 		}
+	}
+	// Of IPv4 there is no /56, and around what is no address nothing.
+	if four, none := h.address("192.0.2.1"), h.address("nonsense"); four[1] != 0 || none[1] != 0 || none[2] != 0 {
+		t.Errorf("there is a count of %v and %v", four, none)
 	}
 }
 
@@ -473,10 +484,12 @@ func TestFloodNeitherGrowsNorFrees(t *testing.T) {
 func TestAddressFloodIsBounded(t *testing.T) {
 	l, _ := newTest(t, nil)
 	for i := range 20_000 {
-		fail(t, l, fmt.Sprint("user", i), fmt.Sprintf("2001:db8:%x:%x::1", i>>16, i&0xffff), false)
+		fail(t, l, fmt.Sprint("user", i), fmt.Sprintf("2001:db8:%x::1", i), false)
 	}
-	if n := len(l.addresses.entries); n != 1000 {
-		t.Errorf("%d addresses are held, the limit is 1000", n)
+	for i, tb := range l.networks {
+		if n := len(tb.entries); n != 1000 {
+			t.Errorf("%d networks of kind %d are held, the limit is 1000", n, i)
+		}
 	}
 }
 
