@@ -121,7 +121,7 @@ func TestImportedHash(t *testing.T) {
 		"unlock":           {func(f *fixture, u *db.User) error { return f.UnlockUser(f.ctx, local, u.ID) }, true},
 		"sign-in as it is": {func(f *fixture, u *db.User) error { f.as(u); return nil }, true},
 		"sign-in": {func(f *fixture, u *db.User) error {
-			_, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, Rehash: ownHash, TTL: time.Hour})
+			_, _, err := f.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: u.ID, Verified: u.Password, Rehash: ownHash, TTL: time.Hour})
 			return err
 		}, false},
 		"new password": {func(f *fixture, u *db.User) error {
