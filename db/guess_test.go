@@ -129,7 +129,10 @@ func TestImportedHash(t *testing.T) {
 			_, err := f.UpdateUser(f.ctx, local, u.ID, db.UserChange{Password: &hash})
 			return err
 		}, false},
-		"own change": {func(f *fixture, u *db.User) error { return f.ChangePassword(f.ctx, f.as(u), u.Password, ownHash) }, false},
+		"own change": {func(f *fixture, u *db.User) error {
+			_, _, err := f.ChangePassword(f.ctx, f.as(u), db.PasswordChange{Verified: u.Password, Password: ownHash})
+			return err
+		}, false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			f := newStore(t)

@@ -109,7 +109,7 @@ var acts = []act{
 	{name: "unlock a user", do: func(f *fixture, by *db.Actor, email, _ string) error {
 		u, err := f.UserByEmail(f.ctx, email)
 		must(f.t, err)
-		return f.AuditUnlock(f.ctx, by, u.ID)
+		return f.UnlockUser(f.ctx, by, u.ID)
 	}},
 	{name: "delete a user", do: func(f *fixture, by *db.Actor, email, _ string) error {
 		_, err := f.DeleteUser(f.ctx, by, email)
