@@ -34,6 +34,3 @@ func (t *txn) endEverySession() error {
 		}
 	}
 }
-
-// toSchema3Audit brings the audit log to schema 3.
-func toSchema3Audit(*txn) error { return nil }

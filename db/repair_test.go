@@ -275,7 +275,7 @@ func TestRepairedAuditLog(t *testing.T) {
 	}
 	// Retention goes over a gap.
 	f.advance(48 * time.Hour)
-	if _, err := s.PruneAudit(f.ctx, f.now().Add(-time.Hour), 0); err != nil {
+	if _, err := s.PruneAudit(f.ctx, db.Retention{Since: f.now().Add(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if v, err := s.VerifyAudit(f.ctx, ""); err != nil || !v.OK {
