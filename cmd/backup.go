@@ -65,7 +65,7 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 	}
 	return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
 		if o.output == "-" {
-			_, err := a.fetch(ctx, s, a.stdout, encrypt)
+			_, err := a.fetch(ctx, s, a.stdout, "stdout", encrypt)
 			return writeFailure("stdout", err)
 		}
 		manifest, err := a.backupTo(ctx, s, o.output, encrypt)
@@ -130,7 +130,7 @@ func (a *app) backupTo(ctx context.Context, s *session, output string, encrypt s
 		}
 	}()
 	written := sha256.New()
-	if m, err = a.fetch(ctx, s, io.MultiWriter(f, written), encrypt); err != nil {
+	if m, err = a.fetch(ctx, s, io.MultiWriter(f, written), absolute(output), encrypt); err != nil {
 		return m, writeFailure(output, err)
 	}
 	if err := f.Sync(); err != nil {
@@ -143,6 +143,14 @@ func (a *app) backupTo(ctx context.Context, s *session, output string, encrypt s
 		return m, writeFailure(output, err)
 	}
 	return m, syncDir(dir)
+}
+
+// absolute is where a file is, whatever folder one is in.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 // readBack compares a file with the SHA-256 of what was written to it.
@@ -162,7 +170,8 @@ func readBack(f *os.File, want []byte) error {
 
 // fetch writes a backup to w as it comes, encrypted where that is asked for,
 // and proves it on its way: so what is encrypted is never on a disk in clear.
-func (a *app) fetch(ctx context.Context, s *session, w io.Writer, encrypt seal) (m api.Manifest, err error) {
+// to is what the audit log is told of its place.
+func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, encrypt seal) (m api.Manifest, err error) {
 	p := a.progress("backup", 0, byteText)
 	defer p.end()
 	out := io.WriteCloser(unsealed{w})
@@ -182,7 +191,7 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, encrypt seal) 
 		unread.Close()
 		proved <- err
 	}()
-	err = s.Backup(ctx, p.writer(io.MultiWriter(out, read)))
+	err = s.BackupTo(ctx, p.writer(io.MultiWriter(out, read)), to)
 	read.Close()
 	if bad := <-proved; err == nil {
 		err = bad
