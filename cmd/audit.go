@@ -211,9 +211,9 @@ and no fault of the rest.`,
 
 // keptTexts tell what became of the entry whose hash was kept.
 var keptTexts = map[string]string{
-	"present":   "present: nothing before it was changed or removed but by retention",
-	"pruned":    "pruned by retention, as the store signed: it can't be compared any more, keep a newer one",
-	"forgotten": "an entry of its number was pruned by retention, too long ago to compare the hash: keep a newer one",
+	"present":   "present",
+	"pruned":    "pruned by retention, as the store signed; keep a newer one",
+	"forgotten": "pruned by retention, too long ago to compare it; keep a newer one",
 	"lost":      "lost to damage, before a repair",
 	"absent":    "absent",
 }
@@ -231,7 +231,7 @@ func (a *app) printVerdict(v api.AuditVerdict) error {
 		}
 		pairs := []string{"entries", fmt.Sprintf("%d (%d to %d)", v.Entries, v.First, v.Last), "head", v.Head}
 		if v.Pruned > 0 {
-			pairs = append(pairs, "pruned", fmt.Sprintf("%d refusals of strangers among them, by retention", v.Pruned))
+			pairs = append(pairs, "pruned", fmt.Sprintf("%d refusals of strangers, by retention", v.Pruned))
 		}
 		if v.Kept != "" {
 			pairs = append(pairs, "kept head", cmp.Or(keptTexts[v.Kept], v.Kept))

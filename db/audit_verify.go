@@ -240,6 +240,8 @@ func (v *auditVerifier) crossRange(t *txn, seq uint64) (crossed bool) {
 	switch {
 	case !t.rangeSigned(r):
 		v.problem("the record of what retention removed, entries %d to %d, is not signed by this store", r.From, r.To)
+	case v.next == v.First: // nothing tells what change stood before, and retention would have made it one with the stub
+		v.problem("what retention removed from entry %d on, at the beginning, is told as if something stood before", r.From)
 	case r.From == v.next && v.sum != r.Prev && v.sum != "":
 		v.problem("what retention removed from entry %d on does not follow entry %d: one of them was changed", r.From, r.From-1)
 	}
