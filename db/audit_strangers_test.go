@@ -89,6 +89,7 @@ func TestStrangersPushNoChangeOut(t *testing.T) {
 	f.unlocks(2)
 	f.mixed(30, 100)
 	changes := f.listed(db.AuditQuery{Action: "user.unlock"})
+	f.listed(db.AuditQuery{Action: "session.login"}) // whose number is remembered
 	head := f.verdict("").Head
 	if n := f.prune(db.Retention{Changes: 1000, Refusals: 600}); n != 2400 {
 		t.Errorf("%d are pruned of 3000 to 600", n)
@@ -147,7 +148,8 @@ func TestRangesAtTheBeginning(t *testing.T) {
 	}
 }
 
-// A time is found also where retention took entries out.
+// A time is found also where retention took entries out, and without reading
+// what is newer.
 func TestTimeOverPrunedEntries(t *testing.T) {
 	f := newTimedStore(t)
 	began := f.Now()
@@ -164,6 +166,16 @@ func TestTimeOverPrunedEntries(t *testing.T) {
 		if day > 0 && (len(page.Items) != 1 || page.Items[0].Time.After(until)) {
 			t.Errorf("until day %d: %+v", day, page.Items)
 		}
+	}
+	f.unlocks(3000)
+	counted := &countingEngine{Engine: f.Engine()}
+	store, err := db.Open(t.Context(), counted, db.Options{Now: f.clock.now, Monotonic: f.clock.monotonic})
+	must(t, err)
+	counted.gets, counted.scanned = 0, 0
+	_, err = store.Audit(t.Context(), db.AuditQuery{Action: "user.unlock", Until: began.Add(5 * 24 * time.Hour), Size: 1000})
+	must(t, err)
+	if counted.gets > 100 || counted.scanned > 100 {
+		t.Errorf("%d reads and %d steps to find a time", counted.gets, counted.scanned)
 	}
 }
 
