@@ -67,7 +67,7 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 	}
 	if o.output == "-" {
 		return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
-			_, err := a.fetch(ctx, s, a.stdout, encrypt)
+			_, err := a.fetch(ctx, s, a.stdout, "stdout", encrypt)
 			return writeFailure("stdout", err)
 		}))
 	}
@@ -179,7 +179,7 @@ func (a *app) backupTo(ctx context.Context, output string, encrypt seal) (m api.
 	defer f.close()
 	written := sha256.New()
 	err = a.use(ctx, false, func(s *session) (err error) {
-		m, err = a.fetch(ctx, s, io.MultiWriter(f, written), encrypt)
+		m, err = a.fetch(ctx, s, io.MultiWriter(f, written), absolute(output), encrypt)
 		return writeFailure(output, err)
 	})
 	if err != nil {
@@ -192,6 +192,14 @@ func (a *app) backupTo(ctx context.Context, output string, encrypt seal) (m api.
 		err = f.place()
 	}
 	return m, writeFailure(output, err)
+}
+
+// absolute is where a file is, whatever folder one is in.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 // readBack compares a file with the SHA-256 of what was written to it.
@@ -211,7 +219,8 @@ func readBack(f *os.File, want []byte) error {
 
 // fetch writes a backup to w as it comes, encrypted where that is asked for,
 // and proves it on its way: so what is encrypted is never on a disk in clear.
-func (a *app) fetch(ctx context.Context, s *session, w io.Writer, encrypt seal) (m api.Manifest, err error) {
+// to is what the audit log is told of its place.
+func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, encrypt seal) (m api.Manifest, err error) {
 	p := a.progress("backup", 0, byteText)
 	defer p.end()
 	out := io.WriteCloser(unsealed{w})
@@ -231,7 +240,7 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, encrypt seal) 
 		unread.Close()
 		proved <- err
 	}()
-	err = s.Backup(ctx, p.writer(io.MultiWriter(out, read)))
+	err = s.BackupTo(ctx, p.writer(io.MultiWriter(out, read)), to)
 	read.Close()
 	if bad := <-proved; err == nil {
 		err = bad

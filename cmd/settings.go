@@ -41,6 +41,7 @@ type settings struct {
 	Tries          web.Tries
 	AuditKeep      time.Duration
 	AuditEntries   int64
+	AuditRefusals  int64
 	AccessLog      bool
 	LogLevel       string
 	LogFormat      string
@@ -80,7 +81,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(newBounded(15*time.Second, 0, web.MaxDelay), "login-delay", "the first wait; it doubles with each wrong password")
 	f.Var(newBounded(time.Hour, 0, web.MaxDelay), "login-max-delay", "the longest wait, an hour at most")
 	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
-	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
+	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most, of changes and of what known people did (0: all)")
+	f.Int64("audit-refusals", 10_000, "how many more are kept of what strangers were refused (0: all)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
@@ -228,7 +230,7 @@ func envName(flag string) string {
 // take copies the values of the flags, whose names and types are those of
 // addGlobalFlags and addServeFlags.
 func (s *settings) take(f *pflag.FlagSet) error {
-	var errs [4]error
+	var errs [5]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
@@ -244,6 +246,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
 	s.BackupKeep = count(f, "backup-keep")
 	s.AuditEntries, errs[3] = f.GetInt64("audit-entries")
+	s.AuditRefusals, errs[4] = f.GetInt64("audit-refusals")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")
 	s.AccessLog, errs[2] = f.GetBool("access-log")

@@ -223,6 +223,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		CORSOrigins:    a.settings.CORSOrigins,
 		AuditKeep:      a.settings.AuditKeep,
 		AuditEntries:   a.settings.AuditEntries,
+		AuditRefusals:  a.settings.AuditRefusals,
 
 		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
 	}

@@ -2,10 +2,12 @@ package db
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -19,20 +21,27 @@ const (
 // Event is one entry of the audit log. Entries are chained: Prev is the
 // SHA-256 of the stored JSON of the entry before, so that one who keeps the
 // newest hash elsewhere can tell a removed, changed or reordered entry.
+// PrevChange goes over what strangers were refused: retention takes that out
+// of the middle, and the rest must still prove itself.
 type Event struct {
-	Seq       uint64    `json:"seq"`
-	Time      time.Time `json:"time"`
-	Actor     string    `json:"actor"`
-	ActorName string    `json:"actor_name"`
-	Transport string    `json:"transport"`
-	Address   string    `json:"address"`
-	Action    string    `json:"action"`
-	Target    string    `json:"target"`
-	Result    string    `json:"result"`
-	RequestID string    `json:"request_id"`
-	Count     int       `json:"count"`
-	Prev      string    `json:"prev"` // hex; empty for the first entry
+	Seq        uint64    `json:"seq"`
+	Time       time.Time `json:"time"`
+	Actor      string    `json:"actor"`
+	ActorName  string    `json:"actor_name"`
+	Transport  string    `json:"transport"`
+	Address    string    `json:"address"`
+	Action     string    `json:"action"`
+	Target     string    `json:"target"`
+	Result     string    `json:"result"`
+	RequestID  string    `json:"request_id"`
+	Count      int       `json:"count"`
+	PrevChange string    `json:"prev_change"` // hex; of the newest entry before that is no stranger's; empty for the first, and for those of schema 2
+	Prev       string    `json:"prev"`        // hex; empty for the first entry
 }
+
+// stranger tells whether the entry is of a refusal of nobody known: what
+// anybody can have written down, and so has a budget of its own.
+func (e *Event) stranger() bool { return e.Actor == "" && e.Result == ResultRefused }
 
 func (e *Event) readWritten(w *written) {
 	var count int64
@@ -47,6 +56,7 @@ func (e *Event) readWritten(w *written) {
 	w.text("result", &e.Result)
 	w.text("request_id", &e.RequestID)
 	w.integer("count", &count)
+	w.text("prev_change", &e.PrevChange)
 	w.text("prev", &e.Prev)
 	e.Count = int(count)
 	w.other = w.other || int64(e.Count) != count
@@ -57,28 +67,37 @@ const (
 	auditIndex  = "audit.index"
 	metaHead    = "audit"
 
-	byRequest = "request"
+	byRequest  = "request"
+	byStranger = "stranger"
 )
 
 // auditHead is the end of the chain, kept so that an entry is appended without
 // reading the one before.
 type auditHead struct {
-	Seq  uint64 `json:"seq"`
-	Hash string `json:"hash"` // hex SHA-256 of the newest entry's JSON
+	Seq    uint64 `json:"seq"`
+	Hash   string `json:"hash"`             // hex SHA-256 of the newest entry's JSON
+	Change string `json:"change,omitempty"` // of the newest that is no stranger's
 }
 
-// next is the head once an entry of the hash is appended.
-func (h auditHead) next(sum [sha256.Size]byte) auditHead {
-	return auditHead{Seq: h.Seq + 1, Hash: hex.EncodeToString(sum[:])}
+// chain gives an entry its place behind the head.
+func (h auditHead) chain(e *Event) { e.Seq, e.PrevChange, e.Prev = h.Seq+1, h.Change, h.Hash }
+
+// next is the head once the entry is appended, whose JSON is value.
+func (h auditHead) next(e *Event, value []byte) auditHead {
+	sum := sha256.Sum256(value)
+	n := auditHead{Seq: h.Seq + 1, Hash: hex.EncodeToString(sum[:]), Change: h.Change}
+	if !e.stranger() {
+		n.Change = n.Hash
+	}
+	return n
 }
 
 // audit appends an entry about the transaction's actor to the log, in the same
 // transaction as the change that it tells of.
 func (t *txn) audit(action, target string) error {
-	return t.append(Event{
-		Time: t.now, Actor: t.actor.ID, ActorName: t.actor.Name, Transport: t.actor.Transport,
-		Address: t.actor.Address, RequestID: t.actor.RequestID, Action: action, Target: target,
-	})
+	e := eventOf(t.actor, action, target)
+	e.Time = t.now
+	return t.append(e)
 }
 
 // append chains e to the log.
@@ -87,7 +106,7 @@ func (t *txn) append(e Event) error {
 	if _, err := t.getJSON(metaBucket, metaHead, &head); err != nil {
 		return err
 	}
-	e.Seq, e.Prev = head.Seq+1, head.Hash
+	head.chain(&e)
 	e.Result, e.Count = cmp.Or(e.Result, ResultOK), cmp.Or(e.Count, 1)
 	value, err := json.Marshal(&e)
 	if err != nil {
@@ -102,12 +121,13 @@ func (t *txn) append(e Event) error {
 			return err
 		}
 	}
-	return t.putJSON(metaBucket, metaHead, head.next(sha256.Sum256(value)))
+	return t.putJSON(metaBucket, metaHead, head.next(&e, value))
 }
 
 func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
-// auditIndexKeys are what an entry is found by: actor, action, target, request.
+// auditIndexKeys are what an entry is found by: actor, action, target, request,
+// and that it is a stranger's.
 func auditIndexKeys(e *Event) [][]byte {
 	var keys [][]byte
 	for kind, value := range map[string]string{"actor": e.Actor, "action": e.Action, "target": e.Target, byRequest: e.RequestID} {
@@ -115,5 +135,24 @@ func auditIndexKeys(e *Event) [][]byte {
 			keys = append(keys, append(indexPrefix(kind, value), seqKey(e.Seq)...))
 		}
 	}
+	if e.stranger() {
+		keys = append(keys, append(indexPrefix(byStranger, everything), seqKey(e.Seq)...))
+	}
 	return keys
+}
+
+// AuditRead writes down that an actor reads what matters, before it is handed
+// out: a backup, the log itself. That must not depend on room on the disk, since
+// a backup is what a full or failing one calls for: then later tells why the
+// entry waits in memory, to be written with the refusals. err is reason to hand
+// out nothing.
+func (s *Store) AuditRead(ctx context.Context, actor *Actor, action, target string) (later, err error) {
+	err = s.update(ctx, actor, func(t *txn) error { return t.audit(action, target) })
+	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil || s.older {
+		return nil, err
+	}
+	e := eventOf(actor, action, target)
+	e.Time, e.Result = s.Now(), ResultOK
+	s.refusals.note(e)
+	return err, nil
 }

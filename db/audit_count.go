@@ -8,16 +8,16 @@ import (
 
 // auditCounts remembers how many entries filters were found to have, so that
 // each page of a filter that very many have does not count them anew. The log
-// grows at one end and loses at the other, so a count holds for what it was
-// taken of: with the same beginning, and with the entry that was the newest
-// still at its place.
+// grows at one end and loses to retention alone, so a count holds for what it
+// was taken of: with as many gone, and with the entry that was the newest still
+// at its place.
 type auditCounts struct {
 	sync.Mutex
 	of map[string]auditCount // by the prefix of the index
 }
 
 type auditCount struct {
-	cut  uint64 // newest number that retention had removed
+	cut  uint64 // how many retention had removed
 	upto uint64 // newest number that was counted
 	hash string // of that entry
 	n    int64  // at most MaxWindow + 1
@@ -74,17 +74,30 @@ func (t *txn) countExact(q AuditQuery, counts *auditCounts) (int64, error) {
 			return n <= MaxWindow
 		})
 	}
-	if err == nil && n >= minAuditCount {
-		counts.put(prefix, auditCount{cut: stub.Seq, upto: head.Seq, hash: head.Hash, n: n})
+	if err != nil || n < minAuditCount {
+		return n, err
+	}
+	cut, err := t.auditCut(stub)
+	if err == nil {
+		counts.put(prefix, auditCount{cut: cut, upto: head.Seq, hash: head.Hash, n: n})
 	}
 	return n, err
+}
+
+// auditCut tells how many entries retention removed: each time it grows.
+func (t *txn) auditCut(stub auditStub) (uint64, error) {
+	b, err := t.strangersBudget()
+	return stub.Seq + uint64(b.Pruned), err
 }
 
 // holds tells whether a count was taken of the log as this transaction sees
 // it, but for what was appended since.
 func (t *txn) holds(c auditCount, head auditHead, stub auditStub) bool {
-	switch {
-	case c.n == 0 || c.cut != stub.Seq:
+	if c.n == 0 {
+		return false
+	}
+	switch cut, err := t.auditCut(stub); {
+	case err != nil || c.cut != cut:
 		return false
 	case c.upto == head.Seq:
 		return c.hash == head.Hash

@@ -50,7 +50,7 @@ func TestAuditIsCountedOnce(t *testing.T) {
 	f.counted(1257)
 	f.user("ann@example.com")
 	f.counted(1257)
-	removed, err := f.PruneAudit(ctx, f.Now().Add(-300*time.Second), 0)
+	removed, err := f.PruneAudit(ctx, db.Retention{Since: f.Now().Add(-300 * time.Second)})
 	if err != nil || removed < 900 {
 		t.Fatalf("removed %d, %v", removed, err)
 	}

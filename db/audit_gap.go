@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,11 +46,7 @@ func (t *txn) lostEntries(behind uint64) (n int64) {
 }
 
 func (t *txn) gapMAC(g auditGap) ([]byte, error) {
-	var r secretRecord
-	if found, err := t.getJSON(metaBucket, metaSecret, &r); err != nil || !found {
-		return nil, errors.Join(err, damagedRecord(metaBucket, []byte(metaSecret)))
-	}
-	return sign(r.Secret, "husk audit gap", fmt.Sprintf("%d %d %s", g.From, g.To, g.Hash))
+	return t.ownMAC("husk audit gap", fmt.Sprintf("%d %d %s", g.From, g.To, g.Hash))
 }
 
 func (t *txn) gapSigned(g auditGap) bool {
@@ -76,17 +71,71 @@ func (v *auditVerifier) beginGaps(t *txn) {
 	}
 }
 
-// cross goes over a gap that ends before the number, where there is one.
-func (v *auditVerifier) cross(seq uint64) (crossed bool) {
+// crossGap goes over a gap that ends before the number, where there is one.
+func (v *auditVerifier) crossGap(seq uint64) (crossed bool) {
 	for _, g := range v.gaps {
-		if g.From == v.next && g.To == seq-1 {
+		if g.From == v.next && g.To < seq {
 			v.Gaps = append(v.Gaps, g.String())
-			v.next, v.sum = seq, g.Hash
-			v.found = v.found || (v.sum == v.known && v.known != "")
+			v.unread(g.From, g.To)
+			v.next, v.sum = g.To+1, g.Hash
+			v.found(g.To, g.Hash, KeptLost)
 			return true
 		}
 	}
 	return false
+}
+
+// mender goes along the log as it stands and finds its gaps.
+type mender struct {
+	*repair
+	gaps   []auditGap
+	next   uint64 // number that the next entry must have
+	last   string // hash of the one before
+	change string // of the newest before that is no stranger's
+	budget strangersBudget
+}
+
+// gap notes a gap that is not known yet.
+func (m *mender) gap(g auditGap) {
+	var added bool
+	if m.gaps, added = addGap(m.gaps, g); added {
+		note(&m.Lost, "audit: %s", g.String())
+	}
+}
+
+// reach goes up to an entry, over what retention took out; prev is the hash of
+// the one before it as it has it. The rest is a gap.
+func (m *mender) reach(seq uint64, prev string) {
+	for m.next < seq {
+		if r, ok := m.rangeAround(m.next); ok && r.To < seq && r.From == m.next && m.rangeSigned(r) {
+			m.budget.Pruned += r.size()
+			m.next, m.last = r.To+1, r.Hash
+			continue
+		}
+		g := auditGap{From: m.next, To: seq - 1, Hash: prev}
+		if from, ok := m.rangeBetween(m.next, seq); ok {
+			r, _ := m.rangeAround(from)
+			g.To, g.Hash = from-1, r.Prev
+		}
+		m.gap(g)
+		m.next, m.last = g.To+1, g.Hash
+	}
+}
+
+// entry takes up an entry.
+func (m *mender) entry(key, value []byte) {
+	seq := binary.BigEndian.Uint64(key)
+	var e Event
+	if unmarshal(value, &e) == nil {
+		m.reach(seq, e.Prev)
+	}
+	sum := sha256.Sum256(value)
+	m.next, m.last = seq+1, hex.EncodeToString(sum[:])
+	if e.stranger() {
+		m.budget.Kept++
+	} else {
+		m.change = m.last
+	}
 }
 
 // mendAudit finds the gaps of the log, writes them down, and its end where
@@ -100,34 +149,37 @@ func (r *repair) mendAudit() error {
 	if err != nil {
 		return err
 	}
-	gap := func(g auditGap) {
-		var added bool
-		if gaps, added = addGap(gaps, g); added {
-			note(&r.Lost, "audit: %s", g.String())
-		}
-	}
-	next, last := stub.Seq+1, stub.Hash
+	m := &mender{repair: r, gaps: gaps, next: stub.Seq + 1, last: stub.Hash, change: stub.Change}
 	err = r.scan(auditBucket, nil, nil, false, func(key, value []byte) bool {
-		seq := binary.BigEndian.Uint64(key)
-		var e Event
-		if seq != next && json.Unmarshal(value, &e) == nil {
-			gap(auditGap{From: next, To: seq - 1, Hash: e.Prev})
-		}
-		sum := sha256.Sum256(value)
-		next, last = seq+1, hex.EncodeToString(sum[:])
+		m.entry(key, value)
 		return true
 	})
 	if err != nil {
 		return err
 	}
 	switch {
-	case head.Seq == 0 && next > 1:
-		note(&r.Made, "the end of the audit log, at entry %d: whether there were more is not known", next-1)
-		err = r.putJSON(metaBucket, metaHead, auditHead{Seq: next - 1, Hash: last})
-	case next <= head.Seq:
-		gap(auditGap{From: next, To: head.Seq, Hash: head.Hash})
+	case head.Seq == 0 && m.next > 1:
+		note(&r.Made, "the end of the audit log, at entry %d: whether there were more is not known", m.next-1)
+		err = r.putJSON(metaBucket, metaHead, auditHead{Seq: m.next - 1, Hash: m.last, Change: m.change})
+	case m.next <= head.Seq:
+		m.reach(head.Seq+1, head.Hash)
 	}
-	return errors.Join(err, r.putGaps(gaps))
+	return errors.Join(err, r.putGaps(m.gaps), m.mendBudget())
+}
+
+// mendBudget writes the numbers of strangers' entries where they are not what
+// was counted.
+func (m *mender) mendBudget() error {
+	var b strangersBudget
+	if _, err := m.getJSON(metaBucket, metaStrangers, &b); err != nil {
+		return err
+	}
+	if b.Kept == m.budget.Kept && b.Pruned == m.budget.Pruned {
+		return nil
+	}
+	m.Derived++
+	b.Kept, b.Pruned = m.budget.Kept, m.budget.Pruned
+	return m.putJSON(metaBucket, metaStrangers, b)
 }
 
 // addGap adds a gap that is not known yet, in the place of those within it.
@@ -153,6 +205,9 @@ func (r *repair) putGaps(gaps []auditGap) (err error) {
 
 // signAnew signs by a new secret what the one before had signed.
 func (r *repair) signAnew() error {
+	if err := r.signRangesAnew(); err != nil {
+		return err
+	}
 	_, stub, err := r.auditEnds()
 	if err != nil || stub.Seq == 0 {
 		return err

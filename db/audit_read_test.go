@@ -189,10 +189,10 @@ func TestPruneAuditLeavesAStub(t *testing.T) {
 	f.unlocks(1000)
 	_, head, err := f.AuditHead(ctx)
 	must(t, err)
-	if n, err := f.PruneAudit(ctx, time.Time{}, 900); err != nil || n != 0 {
+	if n, err := f.PruneAudit(ctx, db.Retention{Changes: 900}); err != nil || n != 0 {
 		t.Fatalf("pruned %d, %v below a step", n, err)
 	}
-	n, err := f.PruneAudit(ctx, time.Time{}, 300)
+	n, err := f.PruneAudit(ctx, db.Retention{Changes: 300})
 	must(t, err)
 	if n < 600 {
 		t.Errorf("pruned %d of 1001 to 300", n)
@@ -202,7 +202,7 @@ func TestPruneAuditLeavesAStub(t *testing.T) {
 		t.Errorf("after pruning %d: %+v, %v", n, v, err)
 	}
 	before := v.First
-	n, err = f.PruneAudit(ctx, f.Now().Add(-30*time.Second), 0)
+	n, err = f.PruneAudit(ctx, db.Retention{Since: f.Now().Add(-30 * time.Second)})
 	must(t, err)
 	if n == 0 {
 		t.Error("nothing was pruned by age")
@@ -231,7 +231,7 @@ func TestClockAheadOncePrunesNothing(t *testing.T) {
 	f.clock.pass(2 * time.Minute)
 	f.write()
 	prune := func() int {
-		n, err := f.PruneAudit(ctx, f.Now().Add(-time.Hour), 0)
+		n, err := f.PruneAudit(ctx, db.Retention{Since: f.Now().Add(-time.Hour)})
 		must(t, err)
 		return n
 	}
@@ -273,12 +273,12 @@ func TestRefusalsAreFolded(t *testing.T) {
 		}
 	}
 	for i := range 5000 {
-		f.NoteRefusal(&db.Actor{Address: fmt.Sprintf("2001:db8::%x", i)}, "session.login", "")
+		f.NoteRefusal(&db.Actor{Address: fmt.Sprintf("2001:db8:%x::1", i)}, "session.login", "")
 	}
 	must(t, f.FlushUse(ctx))
 	page, err = f.Audit(ctx, db.AuditQuery{Action: "session.login", Size: 1})
 	must(t, err)
-	if page.Total > 1100 {
+	if page.Total > 1100 || page.Total < 1000 {
 		t.Errorf("a flood from many addresses wrote %d entries", page.Total)
 	}
 }
@@ -399,7 +399,7 @@ func TestVerifyAuditBesideRetention(t *testing.T) {
 	f := newTimedStore(t)
 	for range 7 {
 		for i := range 900 {
-			f.NoteRefusal(&db.Actor{Address: fmt.Sprint(i)}, "session.login", "")
+			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(i)}, "user.password", "")
 		}
 		f.clock.pass(time.Minute)
 		must(t, f.FlushUse(ctx))
@@ -408,7 +408,7 @@ func TestVerifyAuditBesideRetention(t *testing.T) {
 	beside, err := db.Open(ctx, e, db.Options{Now: f.clock.now, Monotonic: f.clock.monotonic})
 	must(t, err)
 	e.looks, e.do = 0, func() {
-		n, err := f.PruneAudit(ctx, f.Now().Add(-time.Minute), 0)
+		n, err := f.PruneAudit(ctx, db.Retention{Since: f.Now().Add(-time.Minute)})
 		if err != nil || n < 5200 {
 			t.Errorf("pruned %d, %v: the walk is not overtaken", n, err)
 		}
@@ -424,7 +424,7 @@ func BenchmarkVerifyAudit(b *testing.B) {
 	ctx := context.Background()
 	for range 50 {
 		for range 900 {
-			f.NoteRefusal(&db.Actor{Address: fmt.Sprint(b.N, f.Now().UnixNano())}, "session.login", "")
+			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(b.N, f.Now().UnixNano())}, "session.login", "")
 			f.clock.pass(time.Second)
 		}
 		must(b, f.FlushUse(ctx))

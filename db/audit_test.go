@@ -56,12 +56,12 @@ func TestAudit(t *testing.T) {
 		t.Errorf("the log says %v, want %v", got, want)
 	}
 	for i, e := range f.events() {
-		if e.Seq != uint64(i+1) || (e.Prev == "") != (i == 0) || e.Result != "ok" || e.Count != 1 || (i > 0 && !e.Time.Equal(f.now())) {
+		if e.Seq != uint64(i+1) || (e.Prev == "") != (i == 0) || e.PrevChange != e.Prev || e.Result != "ok" || e.Count != 1 || (i > 0 && !e.Time.Equal(f.now())) {
 			t.Errorf("entry %d is %+v", i+1, e)
 		}
 	}
 	e := f.events()[3]
-	e.Prev = ""
+	e.Prev, e.PrevChange = "", ""
 	if want := (db.Event{Seq: 4, Time: f.now(), Actor: u.ID, ActorName: "ann@example.com", Transport: "http", Address: "192.0.2.1", Action: "token.create", Target: k.ID, Result: "ok", RequestID: "r-1", Count: 1}); e != want {
 		t.Errorf("%+v, want %+v", e, want)
 	}
@@ -238,6 +238,9 @@ func TestChainLink(t *testing.T) {
 	}
 	for value, ok := range map[string]bool{
 		text(db.Event{Seq: 1}): true, text(db.Event{Seq: 18446744073709551615, Prev: sum}): true, text(odd): true,
+		text(db.Event{Seq: 2, PrevChange: sum, Prev: sum, Result: "refused"}): true, text(db.Event{Seq: 2, Actor: "x", PrevChange: sum, Prev: sum, Result: "refused"}): true,
+		text(db.Event{Seq: 2, PrevChange: sum, Prev: sum, Result: "ok", Target: `,"result":"refused",`}):  true,
+		strings.Replace(text(db.Event{Seq: 2, Prev: sum, Result: "refused"}), `"prev_change":"",`, "", 1): true,
 		text(db.Event{Seq: 7, Prev: sum[1:]}): true, text(db.Event{Seq: 7, Prev: "é" + sum[2:]}): true,
 		strings.Replace(text(odd), `{"seq":12`, `{ "seq" : 12 `, 1): true,
 		strings.Replace(text(odd), `{"seq":12`, `{"seq":1.2`, 1):    false,
@@ -251,9 +254,9 @@ func TestChainLink(t *testing.T) {
 	} {
 		var e db.Event
 		wantOK := json.Unmarshal([]byte(value), &e) == nil
-		seq, prev, got := db.ChainLink([]byte(value))
-		if wantOK != ok || got != ok || (ok && (seq != e.Seq || prev != e.Prev)) {
-			t.Errorf("%s: %d %q %t, want %d %q %t", value, seq, prev, got, e.Seq, e.Prev, ok)
+		seq, change, prev, stranger, got := db.ChainLink([]byte(value))
+		if wantOK != ok || got != ok || (ok && (seq != e.Seq || prev != e.Prev || change != e.PrevChange || stranger != db.Stranger(&e))) {
+			t.Errorf("%s: %d %q %q %t %t, want %d %q %q %t", value, seq, change, prev, stranger, got, e.Seq, e.PrevChange, e.Prev, ok)
 		}
 	}
 }

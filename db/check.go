@@ -191,18 +191,21 @@ func (w *walk) auditChain() error {
 	if err != nil {
 		w.report(cause(err)) // and without its ends the chain can't be told whole
 	}
-	v := auditVerifier{found: true}
+	v := auditVerifier{}
 	v.begin(w.txn, stub)
-	entries := 0
+	entries, strangers := 0, int64(0)
 	err = w.Scan(auditBucket, nil, nil, false, func(key, sealed []byte) bool {
 		w.records++
-		v.entry(key, sealed)
+		v.entry(w.txn, key, sealed)
 		if e := w.auditEntry(key); e != nil {
 			entries += w.eventIndexed(e)
+			if e.stranger() {
+				strangers++
+			}
 		}
 		return w.ctx.Err() == nil
 	})
-	v.end(head)
+	v.end(w.txn, head)
 	for _, problem := range v.Problems {
 		w.report(errors.New("audit: " + problem))
 	}
@@ -216,7 +219,39 @@ func (w *walk) auditChain() error {
 	if indexed != entries && len(v.Problems) == 0 {
 		w.report(fmt.Errorf("the audit index has %d entries and should have %d", indexed, entries))
 	}
-	return nil
+	return w.auditPruned(v, strangers)
+}
+
+// auditPruned checks what retention left: that all of it is the store's own,
+// that it fits the chain as it was walked, and that the numbers are right.
+func (w *walk) auditPruned(v auditVerifier, strangers int64) error {
+	pruned := int64(0)
+	err := w.each(auditRanges, func(key, value []byte) {
+		if r, ok := parseRange(key, value); ok {
+			pruned += r.size()
+		} else {
+			w.report(cause(damagedRecord(auditRanges, key)))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	err = w.each(auditCheckpoints, func(key, value []byte) {
+		if c, ok := parseCheckpoint(value); !ok || !w.checkpointSigned(c) {
+			w.report(fmt.Errorf("%s is not signed by this store", placeText(auditCheckpoints, key)))
+		}
+	})
+	if err != nil || len(v.Problems) > 0 {
+		return err
+	}
+	if pruned != v.Pruned {
+		w.report(fmt.Errorf("the records of what retention removed tell of %d audit entries, and %d are not there", pruned, v.Pruned))
+	}
+	b, err := w.strangersBudget()
+	if err == nil && (b.Kept != strangers || b.Pruned != v.Pruned) {
+		w.report(fmt.Errorf("the audit log has %d refusals of strangers, and %d removed ones, and counts %d and %d", strangers, v.Pruned, b.Kept, b.Pruned))
+	}
+	return err
 }
 
 // eventIndexed reports what is missing in the index of an entry, and tells how

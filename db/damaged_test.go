@@ -357,7 +357,7 @@ func writeSome(s *db.Store, base map[string]answer) (wrong string) {
 	tolerated("FlushUse", s.FlushUse(ctx))
 	_, err := s.Sweep(ctx)
 	tolerated("Sweep", err)
-	_, err = s.PruneAudit(ctx, time.Time{}, 50)
+	_, err = s.PruneAudit(ctx, db.Retention{Changes: 50})
 	tolerated("PruneAudit", err)
 	tolerated("ProveWrite", s.ProveWrite(ctx))
 	return wrong

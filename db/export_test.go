@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"time"
@@ -20,9 +21,17 @@ var (
 	Within       = within
 	Later        = later
 	MaskAll      = maskAll
-	ChainLink    = chainLink
 	Unmarshal    = unmarshal
 )
+
+// ChainLink returns what of an entry makes the chain.
+func ChainLink(value []byte) (seq uint64, change, prev string, stranger, ok bool) {
+	l, ok := linkOf(value)
+	return l.seq, l.change, l.prev, l.stranger, ok
+}
+
+// Stranger tells whether an entry is a stranger's.
+func Stranger(e *Event) bool { return e.stranger() }
 
 // ReadsWritten tells whether value is read into v without encoding/json.
 func ReadsWritten(value []byte, v any) bool { return readsWritten(value, v.(asWritten)) }
@@ -314,4 +323,34 @@ func FillAuditCounts(n int) int {
 		c.put(seqKey(uint64(i)), auditCount{})
 	}
 	return len(c.of)
+}
+
+// MaxStrangersDay is how many entries of strangers a day has.
+const MaxStrangersDay = maxStrangersDay
+
+// FewCheckpoints keeps the marks of so many checkpoints, until restore is called.
+func FewCheckpoints(n uint64) (restore func()) {
+	full, most := fullCheckpoints, maxCheckpoints
+	fullCheckpoints, maxCheckpoints = n, 16*n
+	return func() { fullCheckpoints, maxCheckpoints = full, most }
+}
+
+// PassOff removes an entry as if retention had taken it out, signed by the
+// store: what one who may write its file can do.
+func (s *Store) PassOff(ctx context.Context, seq uint64) error {
+	return s.update(ctx, &Actor{ID: "husk"}, func(t *txn) error {
+		value, err := t.get(auditBucket, seqKey(seq))
+		if err != nil {
+			return err
+		}
+		e := removed{sum: sha256.Sum256(value)}
+		if err := unmarshal(value, &e.Event); err != nil {
+			return err
+		}
+		var b strangersBudget
+		if err := t.removeEvents([]removed{e}, &b); err != nil {
+			return err
+		}
+		return t.putRange(auditRange{From: seq, To: seq, Prev: e.Prev, Hash: e.hash()})
+	})
 }

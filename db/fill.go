@@ -2,7 +2,6 @@ package db
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"slices"
 )
@@ -121,10 +120,14 @@ func fillAudit(t *txn, f Filling) error {
 	if err != nil {
 		return err
 	}
+	budget, err := t.strangersBudget()
+	if err != nil {
+		return err
+	}
 	var index entries
 	for i := range f.Events {
 		e := f.Event(i)
-		e.Seq, e.Prev = head.Seq+1, head.Hash
+		head.chain(&e)
 		value, err := json.Marshal(&e)
 		if err != nil {
 			return err
@@ -136,9 +139,15 @@ func fillAudit(t *txn, f Filling) error {
 		for _, k := range auditIndexKeys(&e) {
 			index.add(k, key)
 		}
-		head = head.next(sha256.Sum256(value))
+		head = head.next(&e, value)
+		if e.stranger() {
+			budget.Kept++
+		}
 	}
 	if err := index.put(t, auditIndex); err != nil {
+		return err
+	}
+	if err := t.putJSON(metaBucket, metaStrangers, budget); err != nil {
 		return err
 	}
 	return t.putJSON(metaBucket, metaHead, head)

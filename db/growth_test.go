@@ -60,7 +60,7 @@ func TestWhatIsRemovedIsRemovedInSmallSteps(t *testing.T) {
 
 	f.unlocks(600)
 	engine.largest, engine.commits = 0, 0
-	n, err := s.PruneAudit(ctx, time.Time{}, 100)
+	n, err := s.PruneAudit(ctx, db.Retention{Changes: 100})
 	if must(t, err); n < 400 {
 		t.Fatalf("pruned %d of 600 audit entries", n)
 	}

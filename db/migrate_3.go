@@ -20,6 +20,3 @@ func toSchema3(t *txn) error {
 	}
 	return nil
 }
-
-// toSchema3Audit brings the audit log to schema 3.
-func toSchema3Audit(*txn) error { return nil }

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -8,18 +9,24 @@ import (
 
 // refusalLog collects what was refused and is no change of its own, folded by
 // the minute: ten thousand wrong passwords are one entry with their number. It
-// is bounded: beyond maxRefusals kinds in a minute, addresses are folded too.
+// is bounded: beyond maxRefusals kinds in a minute addresses and targets are
+// folded too, of strangers, of all others, and of each of these.
 type refusalLog struct {
-	mu     sync.Mutex
-	events map[refusalKey]*Event
+	mu        sync.Mutex
+	strangers map[refusalKey]*Event
+	known     map[refusalKey]*Event
+	kinds     map[refusalKey]int // how many of known are of an actor in a minute
 }
 
 type refusalKey struct {
-	minute                             int64
-	action, actor, target, addr, trans string
+	minute                                     int64
+	action, actor, target, addr, trans, result string
 }
 
-const maxRefusals = 1000
+const (
+	maxRefusals      = 1000
+	maxActorRefusals = 20
+)
 
 // ManyAddresses stands in a folded entry for addresses that were too many to
 // keep apart.
@@ -29,40 +36,89 @@ const ManyAddresses = "many"
 // empty where the refusal was for something that does not exist: what was
 // typed there may be a password.
 func (s *Store) NoteRefusal(actor *Actor, action, target string) {
-	now := s.Now()
-	e := Event{Time: now, Actor: actor.ID, ActorName: actor.Name, Transport: actor.Transport, Address: actor.Address,
-		Action: action, Target: target, Result: ResultRefused, RequestID: actor.RequestID, Count: 1}
+	e := eventOf(actor, action, target)
+	e.Time, e.Result = s.Now(), ResultRefused
 	s.refusals.note(e)
 }
 
+// eventOf is an act of an actor.
+func eventOf(actor *Actor, action, target string) Event {
+	return Event{Actor: actor.ID, ActorName: actor.Name, Transport: actor.Transport, Address: actor.Address,
+		Action: action, Target: target, RequestID: actor.RequestID, Count: 1}
+}
+
+// keyOf is what entries are folded by. Strangers of one network are one: each
+// of its addresses is theirs for the asking.
 func keyOf(e Event) refusalKey {
-	return refusalKey{e.Time.Unix() / int64(time.Minute/time.Second), e.Action, e.Actor, e.Target, e.Address, e.Transport}
+	address := e.Address
+	if e.stranger() {
+		address = NetworkOf(address)
+	}
+	return refusalKey{minuteOf(e), e.Action, e.Actor, e.Target, address, e.Transport, e.Result}
+}
+
+func minuteOf(e Event) int64 { return e.Time.Unix() / int64(time.Minute/time.Second) }
+
+// NetworkOf is what one subscriber has of addresses for the asking, as the
+// throttle counts them: of IPv6 the /64, of IPv4 the address. An IPv4 address
+// written as IPv6 is that IPv4 address, and a port is no part of it. What is no
+// address stays as it is.
+func NetworkOf(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		ap, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return address
+		}
+		a = ap.Addr()
+	}
+	if a = a.Unmap(); a.Is4() {
+		return a.String()
+	}
+	return netip.PrefixFrom(a, 64).Masked().String()
 }
 
 func (l *refusalLog) note(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.events == nil {
-		l.events = map[refusalKey]*Event{}
+	if l.known == nil {
+		l.strangers, l.known, l.kinds = map[refusalKey]*Event{}, map[refusalKey]*Event{}, map[refusalKey]int{}
 	}
-	if _, known := l.events[keyOf(e)]; !known && len(l.events) >= maxRefusals {
+	events, mine := l.known, refusalKey{minute: minuteOf(e), actor: e.Actor}
+	if e.stranger() {
+		events = l.strangers
+	}
+	if _, known := events[keyOf(e)]; !known && (len(events) >= maxRefusals || l.kinds[mine] >= maxActorRefusals) {
 		e.Address, e.Target = ManyAddresses, ""
 	}
-	if kept := l.events[keyOf(e)]; kept != nil {
-		kept.Count += e.Count
+	if kept := events[keyOf(e)]; kept != nil {
+		kept.fold(e)
 		return
 	}
-	l.events[keyOf(e)] = &e
+	if !e.stranger() {
+		l.kinds[mine]++
+	}
+	events[keyOf(e)] = &e
+}
+
+// fold counts an act that is like one that was noted before.
+func (e *Event) fold(other Event) {
+	e.Count += other.Count
+	if e.Address != other.Address {
+		e.Address = NetworkOf(e.Address)
+	}
 }
 
 // take empties the log and returns what was in it, the oldest first.
 func (l *refusalLog) take() (events []Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.events {
-		events = append(events, *e)
+	for _, kept := range []map[refusalKey]*Event{l.strangers, l.known} {
+		for _, e := range kept {
+			events = append(events, *e)
+		}
 	}
-	l.events = nil
+	l.strangers, l.known, l.kinds = nil, nil, nil
 	slices.SortFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	return events
 }

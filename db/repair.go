@@ -103,6 +103,8 @@ var takers = map[string]taken{
 	roleRecords.bucket:    takeRecord(&roleRecords),
 	keyRecords.bucket:     takeRecord(&keyRecords),
 	auditBucket:           takeEvent,
+	auditRanges:           takeRange,
+	auditCheckpoints:      takeCheckpoint,
 	tokenUseBucket:        takePlain(tokenUseBucket),
 	sessionUseBucket:      takePlain(sessionUseBucket),
 	estateBucket:          takePlain(estateBucket),

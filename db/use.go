@@ -275,10 +275,8 @@ func (s *Store) FlushUse(ctx context.Context) error {
 }
 
 func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event, told newAddresses) error {
-	for _, e := range refused {
-		if err := t.append(e); err != nil {
-			return err
-		}
+	if err := t.putRefusals(refused); err != nil {
+		return err
 	}
 	for _, at := range places {
 		if err := t.putUse(at.useKey, at.use(uses[at.shard][at.useKey]), told); err != nil {

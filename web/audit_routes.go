@@ -67,8 +67,13 @@ func moment(text string) (t time.Time, err error) {
 // exportAudit streams the whole log, the oldest entry first, an object a line.
 // Each step is a snapshot of its own: none lasts as long as the receiver.
 func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
-	s.did(actor, "audit exported")
 	ctx := c.Request().Context()
+	if !looksOnly(c) {
+		if err := s.audited(ctx, actor, actExport, streamed); err != nil {
+			return err
+		}
+		s.did(actor, "audit exported")
+	}
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
@@ -100,7 +105,12 @@ func (s *Server) verifyAudit(c echo.Context, _ *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...)})
+	unread := []api.AuditSpan{}
+	for _, span := range v.Unread {
+		unread = append(unread, api.AuditSpan(span))
+	}
+	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Kept: v.Kept, Pruned: v.Pruned,
+		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Unread: unread})
 }
 
 func (s *Server) auditHead(c echo.Context, _ *db.Actor) error {

@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"time"
+
+	"husk/db"
 )
 
 // Run does the work in the background until ctx ends: it writes down when
@@ -84,11 +86,11 @@ func (s *Server) endIdle(ctx context.Context) {
 
 // prune removes the audit entries that are too old or too many.
 func (s *Server) prune(ctx context.Context) {
-	var older time.Time
+	keep := db.Retention{Changes: s.AuditEntries, Refusals: s.AuditRefusals}
 	if s.AuditKeep > 0 {
-		older = s.Store.Now().Add(-s.AuditKeep)
+		keep.Since = s.Store.Now().Add(-s.AuditKeep)
 	}
-	n, err := s.Store.PruneAudit(ctx, older, s.AuditEntries)
+	n, err := s.Store.PruneAudit(ctx, keep)
 	if err != nil {
 		s.log.Warn("old audit entries could not be removed", "error", withCause(err))
 	}

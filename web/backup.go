@@ -47,16 +47,26 @@ func (s *Server) backup(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	s.did(actor, "backup", "bytes", manifest.Size, "sha256", manifest.SHA256)
+	whole := tarSize(int64(len(header)), manifest.Size)
+	if !looksOnly(c) {
+		if err := s.audited(c.Request().Context(), actor, actBackup, destination(c, actor)); err != nil {
+			return err
+		}
+		s.did(actor, "backup", "bytes", manifest.Size, "sha256", manifest.SHA256)
+	}
 	h := c.Response().Header()
 	h.Set("Content-Type", "application/x-tar")
 	if manifest.Size < 1<<33 { // a larger one has a longer header
-		h.Set("Content-Length", strconv.FormatInt(tarSize(int64(len(header)), manifest.Size), 10))
+		h.Set("Content-Length", strconv.FormatInt(whole, 10))
 	}
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
 	out := &patientWriter{w: c.Response(), control: http.NewResponseController(c.Response()), patience: s.stallTimeout}
-	return writeBackup(out, header, manifest, copied)
+	err = writeBackup(out, header, manifest, copied)
+	if err != nil {
+		s.brokeOff(c.Request().Context(), actor, out.sent, whole)
+	}
+	return err
 }
 
 // unlimited lifts the time limits of a route that streams.
@@ -73,11 +83,14 @@ type patientWriter struct {
 	w        io.Writer
 	control  *http.ResponseController
 	patience time.Duration
+	sent     int64 // bytes that were taken
 }
 
 func (p *patientWriter) Write(b []byte) (int, error) {
 	_ = p.control.SetWriteDeadline(time.Now().Add(p.patience))
-	return p.w.Write(b)
+	n, err := p.w.Write(b)
+	p.sent += int64(n)
+	return n, err
 }
 
 // provedCopy makes a copy of the store and tells what is in it; thoroughly, it

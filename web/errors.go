@@ -69,8 +69,14 @@ var (
 	errOwnerDisabled  = refusedFor("owner_disabled", "its owner is disabled")
 )
 
+// Codes of refusals for want of rights.
+const (
+	codeNotPermitted  = "not_permitted"
+	codeAdministrator = "administrator_required"
+)
+
 func errNotPermitted(key string) error {
-	return &failure{status: http.StatusForbidden, code: "not_permitted", reason: "that needs the permission " + key,
+	return &failure{status: http.StatusForbidden, code: codeNotPermitted, reason: "that needs the permission " + key,
 		challenge: `Bearer realm="husk", error="insufficient_scope"`}
 }
 
@@ -82,7 +88,7 @@ var kinds = []struct {
 	reason string
 }{
 	{db.ErrInvalid, http.StatusBadRequest, "invalid", "the request is not valid"},
-	{db.ErrDenied, http.StatusForbidden, "not_permitted", "that is not permitted"},
+	{db.ErrDenied, http.StatusForbidden, codeNotPermitted, "that is not permitted"},
 	{db.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing, or it is not yours"},
 	{db.ErrConflict, http.StatusConflict, "conflict", "that conflicts with what is there"},
 	{db.ErrQuota, http.StatusTooManyRequests, "quota", "that is more than one user may have"},

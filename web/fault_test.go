@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"io"
 	"sync"
 	"testing"
 
@@ -59,3 +60,8 @@ func newFaulty(t *testing.T, edits ...func(*web.Config)) (*server, *faulty) {
 
 // full fails every commit.
 func full(int) error { return db.ErrFull }
+
+// Backup implements db.Backuper.
+func (f *faulty) Backup(ctx context.Context, w io.Writer) error {
+	return f.Engine.(db.Backuper).Backup(ctx, w)
+}

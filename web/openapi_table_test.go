@@ -91,7 +91,8 @@ var operations = map[string]operation{
 	"GET /system/health": {id: "HealthDetails", tag: tagSystem, summary: "How the server is, in detail, without naming anybody", answer: api.HealthDetails{}},
 	"GET /system/check":  {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit", answer: api.CheckReport{}},
 	"GET /system/backup": {id: "Backup", tag: tagSystem, summary: "A backup of the whole store",
-		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there.",
+		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there. The audit log has an entry of it before the first byte leaves.",
+		query:    []parameter{{"to", "Where it goes, for the audit log. The command line on the machine itself is believed about it, and nobody else.", isText}},
 		streamed: "application/x-tar", also: []int{507}},
 
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
@@ -200,7 +201,7 @@ var operations = map[string]operation{
 		about: "NDJSON, an AuditEvent a line.", answer: api.AuditEvent{}, streamed: ndjsonMedia},
 	"GET /security/audit/_verify": {id: "VerifyAudit", tag: tagAudit, summary: "Whether the chain of the audit log holds",
 		about: "Always 200: see `ok`.", answer: api.AuditVerdict{},
-		query: []parameter{{"head", "A hash that was noted earlier, in hex: the log has to have an entry of it.", isText}}},
+		query: []parameter{{"head", "A hash that was noted earlier, in hex, alone or behind its entry's number and a colon: the log has to have an entry of it, or retention to have removed it.", isText}}},
 	"GET /security/audit/_head": {id: "AuditHead", tag: tagAudit, summary: "The newest entry's number and hash", answer: api.AuditHead{}},
 }
 

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"husk/db"
 	"husk/web/folder"
 )
 
@@ -148,7 +149,7 @@ func (s *Server) backUpWhenDue(ctx context.Context) {
 		return // the server stops: the next one makes it
 	}
 	took := time.Since(began)
-	s.tellBackup(name, size, took, err)
+	s.tellBackup(ctx, name, size, took, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.err = err
@@ -162,12 +163,16 @@ func (s *Server) backUpWhenDue(ctx context.Context) {
 	r.note(found)
 }
 
-func (s *Server) tellBackup(name string, size int64, took time.Duration, err error) {
+func (s *Server) tellBackup(ctx context.Context, name string, size int64, took time.Duration, err error) {
 	if err != nil {
 		s.log.Error("the regular backup failed", "dir", s.Backups.Dir, "error", err)
 		return
 	}
-	s.log.Info("regular backup", "file", filepath.Join(s.Backups.Dir, name), "bytes", size, "encrypted", s.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())
+	file := filepath.Join(s.Backups.Dir, name)
+	if err := s.audited(context.WithoutCancel(ctx), &db.Actor{ID: "husk", Name: "husk"}, actBackup, plainTarget(file)); err != nil {
+		s.log.Error("the regular backup is not in the audit log", "file", file, "error", withCause(err))
+	}
+	s.log.Info("regular backup", "file", file, "bytes", size, "encrypted", s.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())
 }
 
 // backUp makes one backup as of now. It is read as a whole before it gets its

@@ -124,6 +124,10 @@ func TestRegularBackups(t *testing.T) {
 	if m := readBackupFile(t, path); m.Counts["tokens"] != 1 {
 		t.Errorf("it holds %v", m.Counts)
 	}
+	page, err := w.Store.Audit(t.Context(), db.AuditQuery{Action: actBackup, Size: 9})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Target != path || page.Items[0].Actor != "husk" {
+		t.Errorf("the audit log tells %+v, %v", page.Items, err)
+	}
 	for range 23*60 + 58 {
 		w.lookAtBackups()
 	}

@@ -192,6 +192,7 @@ func (s *Server) serve(c echo.Context, r route) error {
 	}
 	if err != nil {
 		c.Set(keyActor, actor)
+		s.noteDenied(actor, r, err)
 	}
 	if err != nil && r.page {
 		err = s.failPage(c, err)

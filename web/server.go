@@ -28,17 +28,18 @@ type Config struct {
 	Tries     Tries            // at passwords
 	Log       *slog.Logger
 
-	Version      string        // of this program
-	SessionTTL   time.Duration // absolute life of a session; 0: 24 h
-	SessionIdle  time.Duration // how long a session lives unused; 0: as long as its absolute life
-	CORSOrigins  []string      // whose scripts may call the API, without cookies
-	AuditKeep    time.Duration // how long audit entries are kept; 0: for ever
-	AuditEntries int64         // how many are kept at most; 0: all
-	MaxTokenTTL  time.Duration // longest life of a new API token; 0: no bound
-	Quotas       Quotas        // of each user
-	PublicURL    string        // under which browsers reach this server; "": only the listening address is known
-	TLS          bool          // the own listener is https
-	AccessLog    bool          // log successful requests too
+	Version       string        // of this program
+	SessionTTL    time.Duration // absolute life of a session; 0: 24 h
+	SessionIdle   time.Duration // how long a session lives unused; 0: as long as its absolute life
+	CORSOrigins   []string      // whose scripts may call the API, without cookies
+	AuditKeep     time.Duration // how long audit entries are kept; 0: for ever
+	AuditEntries  int64         // how many of changes, and of what known people did, are kept at most; 0: all
+	AuditRefusals int64         // how many of what strangers were refused are kept at most; 0: all
+	MaxTokenTTL   time.Duration // longest life of a new API token; 0: no bound
+	Quotas        Quotas        // of each user
+	PublicURL     string        // under which browsers reach this server; "": only the listening address is known
+	TLS           bool          // the own listener is https
+	AccessLog     bool          // log successful requests too
 
 	// TrustedProxies are believed when they say in X-Forwarded-For for whom
 	// they ask. Nobody else is.

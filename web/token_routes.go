@@ -83,7 +83,7 @@ func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string)
 	case asked == "" && !actor.Local() || asked == actor.ID:
 		return actor.ID, nil
 	case !actor.Administrator():
-		return "", forbidden("administrator_required", "only an administrator lists what belongs to others")
+		return "", forbidden(codeAdministrator, "only an administrator lists what belongs to others")
 	case everybody:
 		return "", nil
 	}

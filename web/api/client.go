@@ -375,7 +375,8 @@ func (c *Client) ExportAudit(ctx context.Context, w io.Writer) error {
 }
 
 // VerifyAudit tells whether the chain of the audit log holds, and with known,
-// whether it holds an entry of that hash.
+// what became of the entry of that hash. Its number may stand before it, with a
+// colon.
 func (c *Client) VerifyAudit(ctx context.Context, known string) (out AuditVerdict, err error) {
 	query := ""
 	if known != "" {
@@ -405,7 +406,17 @@ type Sizer interface{ Size(bytes int64) }
 // and the tar holds what its manifest says. An error that is no *Error and no
 // *UnreachableError is w's.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	return c.stream(ctx, "/system/backup", w)
+	return c.BackupTo(ctx, w, "")
+}
+
+// BackupTo is Backup that says where the backup goes, for the audit log, which
+// believes the command line on the machine itself.
+func (c *Client) BackupTo(ctx context.Context, w io.Writer, to string) error {
+	query := ""
+	if to != "" {
+		query = "?to=" + url.QueryEscape(to)
+	}
+	return c.stream(ctx, "/system/backup"+query, w)
 }
 
 // stream copies an answer of any length to w.

@@ -373,18 +373,19 @@ type Imported struct {
 
 // AuditEvent is one entry of the audit log.
 type AuditEvent struct {
-	Seq       uint64    `json:"seq"`
-	Time      time.Time `json:"time"`
-	Actor     string    `json:"actor"`
-	ActorName string    `json:"actor_name"`
-	Transport string    `json:"transport"` // "http", "socket" or "offline"; empty for the server's own acts
-	Address   string    `json:"address"`
-	Action    string    `json:"action"`
-	Target    string    `json:"target"`
-	Result    string    `json:"result"` // "ok" or "refused"
-	RequestID string    `json:"request_id"`
-	Count     int       `json:"count"` // of acts that were folded into the entry
-	Prev      string    `json:"prev"`  // hex SHA-256 of the entry before
+	Seq        uint64    `json:"seq"`
+	Time       time.Time `json:"time"`
+	Actor      string    `json:"actor"`
+	ActorName  string    `json:"actor_name"`
+	Transport  string    `json:"transport"` // "http", "socket" or "offline"; empty for the server's own acts
+	Address    string    `json:"address"`
+	Action     string    `json:"action"`
+	Target     string    `json:"target"`
+	Result     string    `json:"result"` // "ok" or "refused"
+	RequestID  string    `json:"request_id"`
+	Count      int       `json:"count"`       // of acts that were folded into the entry
+	PrevChange string    `json:"prev_change"` // hex SHA-256 of the newest entry before that is no refusal of a stranger
+	Prev       string    `json:"prev"`        // hex SHA-256 of the entry before
 }
 
 // AuditHead answers GET /security/audit/_head.
@@ -395,13 +396,22 @@ type AuditHead struct {
 
 // AuditVerdict answers GET /security/audit/_verify.
 type AuditVerdict struct {
-	OK       bool     `json:"ok"`
-	Entries  int64    `json:"entries"`
-	First    uint64   `json:"first"`
-	Last     uint64   `json:"last"`
-	Head     string   `json:"head"`
-	Problems []string `json:"problems"` // each names a place
-	Gaps     []string `json:"gaps"`     // what damage took before a repair; the rest is whole all the same
+	OK       bool        `json:"ok"`
+	Entries  int64       `json:"entries"`
+	First    uint64      `json:"first"`
+	Last     uint64      `json:"last"`
+	Head     string      `json:"head"`
+	Kept     string      `json:"kept"`     // what became of the entry whose hash was given: "present"; "pruned", by retention; "forgotten", pruned so long ago that its hash can't be compared; "lost", to damage before a repair; "absent", which is a problem; empty where none was given
+	Pruned   int64       `json:"pruned"`   // refusals of strangers that retention took out between first and last
+	Problems []string    `json:"problems"` // each names a place
+	Gaps     []string    `json:"gaps"`     // what damage took before a repair; the rest is whole all the same
+	Unread   []AuditSpan `json:"unread"`   // the places of problems and gaps, as far as they are missing or damaged
+}
+
+// AuditSpan is a place in the audit log: the numbers of its first and last entry.
+type AuditSpan struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
 }
 
 // CheckReport answers GET /system/check.

@@ -1,0 +1,98 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
+)
+
+// Reads that matter are in the audit log as changes are: who took a copy of
+// all, who read the log itself, who tried what is not theirs.
+
+// Actions of the audit log that are no changes.
+const (
+	actBackup       = "system.backup"        // from here on somebody has all of it; the target is where it went
+	actBackupBroken = "system.backup_broken" // and this is how much of it, where that is less
+	actExport       = "audit.export"
+	actDenied       = "access.refused" // the target is the permission that the route needs, or its path
+)
+
+// streamed is the target of what left by the connection that asked for it.
+const streamed = "stream"
+
+// audited writes down that actor reads what matters, before a byte of it
+// leaves: who breaks off at the last one has it. It must not depend on room on
+// the disk; then the log has a line, and the audit log its entry later.
+func (s *Server) audited(ctx context.Context, actor *db.Actor, action, target string) error {
+	later, err := s.Store.AuditRead(ctx, actor, action, target)
+	if later != nil {
+		s.log.Error("this is not in the audit log yet, and is lost to it if the server stops before there is room",
+			append(origin(actor), "action", action, "target", target, "error", withCause(later))...)
+	}
+	return err
+}
+
+// looksOnly tells a request whose answer has no body.
+func looksOnly(c echo.Context) bool { return c.Request().Method == http.MethodHead }
+
+// brokeOff tells how much of a backup was taken by somebody who did not take
+// all. Their credential may have ended meanwhile; what happened has not.
+func (s *Server) brokeOff(ctx context.Context, actor *db.Actor, sent, whole int64) {
+	who := &db.Actor{ID: actor.ID, Name: actor.Name, Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
+	if err := s.audited(context.WithoutCancel(ctx), who, actBackupBroken, fmt.Sprintf("%d of %d bytes", sent, whole)); err != nil {
+		s.log.Error("a backup that broke off is not in the audit log", append(origin(actor), "bytes", sent, "error", withCause(err))...)
+	}
+}
+
+// destination is where a backup goes. Only the owner of the data file is
+// believed about it.
+func destination(c echo.Context, actor *db.Actor) string {
+	if to := c.QueryParam("to"); actor.Local() && to != "" {
+		return plainTarget(to)
+	}
+	return streamed
+}
+
+const maxTarget = 300
+
+// plainTarget is text as the target of an entry, which is looked up by it.
+func plainTarget(text string) string {
+	if len(text) > maxTarget {
+		text = "…" + text[len(text)-maxTarget:]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// noteDenied notes a refusal for want of rights to somebody who is known.
+func (s *Server) noteDenied(actor *db.Actor, r route, err error) {
+	if actor == nil || !actor.SignedIn() || !forWantOfRights(err) {
+		return
+	}
+	target := r.need.permission
+	if target == "" {
+		target = r.path
+	}
+	s.Store.NoteRefusal(actor, actDenied, target)
+}
+
+// forWantOfRights tells a refusal to somebody who may not do what they asked
+// for from one of what nobody may, or may so.
+func forWantOfRights(err error) bool {
+	if errors.Is(err, db.ErrDenied) {
+		return true
+	}
+	var f *failure
+	return errors.As(err, &f) && f.status == http.StatusForbidden && (f.code == codeNotPermitted || f.code == codeAdministrator)
+}
