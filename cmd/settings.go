@@ -36,6 +36,7 @@ type settings struct {
 	SessionTTL     time.Duration
 	MaxTokenTTL    time.Duration
 	CORSOrigins    []string
+	Connections    connectionLimits
 	Tries          web.Tries
 	AuditKeep      time.Duration
 	AuditEntries   int64
@@ -75,6 +76,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(newBounded(time.Hour, 0, web.MaxDelay), "login-max-delay", "the longest wait, an hour at most")
 	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
 	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most (0: all)")
+	f.Var(&limitValue{defaultConnections, maxConnections}, "max-connections", "how many connections there are at most (0: as many as descriptors allow)")
+	f.Var(&limitValue{256, maxConnections}, "max-connections-per-address", "how many of them an address has at most, or an IPv6 /64; not for trusted proxies (0: no bound)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
@@ -236,6 +239,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	s.Tries.Account, s.Tries.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
 	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
 	s.BackupKeep = count(f, "backup-keep")
+	s.Connections = connectionLimits{bound(f, "max-connections"), bound(f, "max-connections-per-address")}
 	s.AuditEntries, errs[3] = f.GetInt64("audit-entries")
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")
@@ -253,6 +257,8 @@ func duration(f *pflag.FlagSet, name string) time.Duration {
 }
 
 func count(f *pflag.FlagSet, name string) int { return f.Lookup(name).Value.(*countValue).n }
+
+func bound(f *pflag.FlagSet, name string) int { return f.Lookup(name).Value.(*limitValue).n }
 
 func flagNames(cmd *cobra.Command) (names []string) {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })

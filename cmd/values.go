@@ -253,6 +253,22 @@ func (v *countValue) Set(text string) error {
 	return nil
 }
 
+// limitValue is a flag for a bound up to most; 0 is no bound.
+type limitValue struct{ n, most int }
+
+func (v *limitValue) String() string { return strconv.Itoa(v.n) }
+func (v *limitValue) Type() string   { return "number" }
+
+// Set implements pflag.Value.
+func (v *limitValue) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > v.most {
+		return fmt.Errorf("it is a whole number from 0 to %d; 0 is no bound", v.most)
+	}
+	v.n = n
+	return nil
+}
+
 var units = map[byte]time.Duration{'d': 24 * time.Hour, 'w': 7 * 24 * time.Hour, 'y': 365 * 24 * time.Hour}
 
 // parseDuration reads a Go duration, or a number with d, w or y (365 days).

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"husk/web/api"
+	"husk/web/listen"
 )
 
 // net/http refuses by itself what is no request, or one with too long a
@@ -22,21 +25,34 @@ type ownWords struct{ net.Listener }
 // Accept implements net.Listener.
 func (l ownWords) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return &ownConn{tcp}, nil
+	switch c := c.(type) {
+	case *net.TCPConn:
+		return &ownConn{c}, nil
+	case *listen.Conn:
+		return &ownConn{c}, nil
 	}
 	return c, err
 }
 
-type ownConn struct{ *net.TCPConn }
+// wholeConn is all that net/http looks for in a connection without TLS.
+type wholeConn interface {
+	net.Conn
+	io.ReaderFrom
+	CloseWrite() error
+}
+
+type ownConn struct{ wholeConn }
+
+// NetConn returns the connection below, of which others know more.
+func (c *ownConn) NetConn() net.Conn { return c.wholeConn }
 
 // Write implements net.Conn.
 func (c *ownConn) Write(p []byte) (int, error) {
 	if status := refusalOf(p); status != 0 {
-		_, err := c.TCPConn.Write(refusal(status))
+		_, err := c.wholeConn.Write(refusal(status))
 		return len(p), err
 	}
-	return c.TCPConn.Write(p)
+	return c.wholeConn.Write(p)
 }
 
 // maxRefusal bounds net/http's refusals, each of which is one write, in bytes.
@@ -60,7 +76,7 @@ func refusalOf(p []byte) (status int) {
 // earlyRefusals are the words for what net/http refuses.
 var earlyRefusals = map[int]api.ErrorDetail{
 	http.StatusBadRequest:                  {Code: "bad_request", Reason: "that is no well-formed HTTP request"},
-	http.StatusRequestHeaderFieldsTooLarge: {Code: "header_too_large", Reason: "the header of the request is over 64 KiB; a credential takes less than one"},
+	http.StatusRequestHeaderFieldsTooLarge: {Code: "header_too_large", Reason: "the header of the request is over 16 KiB; a credential takes less than one"},
 	http.StatusNotImplemented:              {Code: "not_implemented", Reason: "that transfer coding is not known here; send the body chunked, or with its length"},
 	http.StatusHTTPVersionNotSupported:     {Code: "http_version", Reason: "that version of HTTP is not known here; use 1.1"},
 }
@@ -73,4 +89,23 @@ func refusal(status int) []byte {
 	body, _ := json.Marshal(&api.Error{Status: status, Detail: detail})
 	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\r\n%s\n",
 		status, http.StatusText(status), len(body)+1, body)
+}
+
+// fieldsOf counts the fields of a header, and those that are announced for
+// after the body.
+func fieldsOf(r *http.Request) int {
+	n := len(r.Trailer)
+	for _, values := range r.Header {
+		n += len(values)
+	}
+	return n
+}
+
+// refuseFields refuses a request with too many fields. The header is in memory
+// as long as the body is waited for, so nothing of that is.
+func refuseFields(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+	w.Header()["Connection"] = valueClose
+	writeFailure(w, &failure{status: http.StatusRequestHeaderFieldsTooLarge, code: "header_too_large",
+		reason: fmt.Sprintf("the header of the request has over %d fields; a client needs less than fifty", maxFields)})
 }
