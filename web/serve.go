@@ -158,8 +158,11 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 			return
 		}
 		known := v.(*connection)
-		if state == http.StateIdle && c.ending.Load() {
-			known.idle.Store(time.Now().UnixNano())
+		if state == http.StateIdle {
+			nextHeader(conn)
+			if c.ending.Load() {
+				known.idle.Store(time.Now().UnixNano())
+			}
 		}
 		known.state.Store(int32(state))
 		known.limited.Note(state)
