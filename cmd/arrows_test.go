@@ -16,10 +16,10 @@ import (
 // has no place yet.
 var arrows = map[string][]string{
 	"husk":     {"husk/cmd"},
-	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/token", "husk/db", "husk/db/bolt"},
+	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/listen", "husk/web/token", "husk/db", "husk/db/bolt"},
 	"husk/web": {
 		"husk/db", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
-		"husk/web/ratelimit", "husk/web/gate", "husk/web/console",
+		"husk/web/ratelimit", "husk/web/gate", "husk/web/console", "husk/web/listen",
 	},
 	"husk/web/api":            nil,
 	"husk/web/control":        nil,
@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"husk/web/session":        {"husk/db"},
 	"husk/web/ratelimit":      nil,
 	"husk/web/gate":           nil,
+	"husk/web/listen":         nil,
 	"husk/web/console":        nil,
 	"husk/db":                 nil,
 	"husk/db/bolt":            {"husk/db"},

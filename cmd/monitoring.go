@@ -63,7 +63,7 @@ func (s *service) monitoring() (m monitoring, err error) {
 	if m.metrics, err = web.NewMetrics(prometheus.NewRegistry()); err != nil {
 		return m, err
 	}
-	if m.listener, err = listen(s.settings.MetricsAddr, "--metrics-addr"); err != nil {
+	if m.listener, err = listenOn(s.settings.MetricsAddr, "--metrics-addr"); err != nil {
 		return m, err
 	}
 	m.server = m.metrics.HTTPServer(s.log.Logger)
@@ -72,6 +72,7 @@ func (s *service) monitoring() (m monitoring, err error) {
 	} else {
 		s.log.Warn("whoever reaches this address may read the metrics: they name nobody, and they are not encrypted; let only Prometheus reach it", "metrics_addr", addr.String())
 	}
+	m.listener = ownConnections("metrics", metricsConnections, s.log.Logger).Listener(m.listener)
 	return m, nil
 }
 

@@ -27,6 +27,7 @@ import (
 	"husk/web"
 	"husk/web/control"
 	"husk/web/folder"
+	"husk/web/listen"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -124,6 +125,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
+	config.Connections = s.connections()
 	if config.Backups, err = s.backups(); err != nil {
 		return err
 	}
@@ -131,7 +133,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	if err != nil {
 		return err
 	}
-	socket, err := s.listenControl()
+	socket, err := s.listenControl(s.log.Logger)
 	if err != nil {
 		return err
 	}
@@ -145,6 +147,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 		defer l.Close()
 		listeners = []net.Listener{l}
 	}
+	listeners = bounded(config.Connections, listeners)
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
 	watched.serve(s.log.Logger)
 	server.ListensOn(listeners[0].Addr())
@@ -329,21 +332,24 @@ func (a *app) warnOfWideFolder(log *slog.Logger) {
 	}
 }
 
-func (a *app) listenControl() (net.Listener, error) {
+func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 	l, err := control.Listen(a.dir())
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case err == nil:
+		return ownConnections("control socket", controlConnections(descriptorLimit()), log).Listener(l), nil
+	case errors.Is(err, fs.ErrPermission):
 		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + fs.ErrPermission.Error(),
 			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}
-	return l, err
+	return nil, err
 }
 
 func (a *app) listenTCP() (net.Listener, error) {
-	return listen(a.settings.Addr, "--addr")
+	return listenOn(a.settings.Addr, "--addr")
 }
 
-// listen listens on an address that a setting named.
-func listen(addr, flag string) (net.Listener, error) {
+// listenOn listens on an address that a setting named.
+func listenOn(addr, flag string) (net.Listener, error) {
 	var l net.Listener
 	err := folder.AsCaller(func() (err error) {
 		l, err = net.Listen("tcp", addr)
@@ -372,6 +378,14 @@ func (s *service) describe(listeners []net.Listener) string {
 		}
 	}
 	return strings.Join(all, " ")
+}
+
+// bounded puts the limits on the listeners, beneath TLS: handshakes count too.
+func bounded(pool *listen.Pool, listeners []net.Listener) (all []net.Listener) {
+	for _, l := range listeners {
+		all = append(all, pool.Listener(l))
+	}
+	return all
 }
 
 // secure puts TLS on the listeners where there is a certificate.

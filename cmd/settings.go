@@ -38,6 +38,7 @@ type settings struct {
 	MaxTokenTTL    time.Duration
 	Quotas         web.Quotas
 	CORSOrigins    []string
+	Connections    connectionLimits
 	Tries          web.Tries
 	AuditKeep      time.Duration
 	AuditEntries   int64
@@ -83,6 +84,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(newDuration(0), "audit-keep", "how long entries of the audit log are kept (0: for ever)")
 	f.Int64("audit-entries", 1_000_000, "how many entries of the audit log are kept at most, of changes and of what known people did (0: all)")
 	f.Int64("audit-refusals", 10_000, "how many more are kept of what strangers were refused (0: all)")
+	f.Var(&countValue{defaultConnections, 0, maxConnections}, "max-connections", "how many connections there are at most (0: as many as descriptors allow)")
+	f.Var(&countValue{256, 0, maxConnections}, "max-connections-per-address", "how many of them an address has at most, or an IPv6 /64; not for trusted proxies (0: no bound)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
 	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
@@ -245,6 +248,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	s.Tries.Account, s.Tries.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
 	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
 	s.BackupKeep = count(f, "backup-keep")
+	s.Connections = connectionLimits{count(f, "max-connections"), count(f, "max-connections-per-address")}
 	s.AuditEntries, errs[3] = f.GetInt64("audit-entries")
 	s.AuditRefusals, errs[4] = f.GetInt64("audit-refusals")
 	s.JSON, errs[0] = f.GetBool("json")

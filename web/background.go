@@ -31,6 +31,7 @@ func (s *Server) Run(ctx context.Context) {
 			minutes++
 			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
 			s.background(func() { s.watch(ctx) })
+			s.background(s.tellConnections)
 		}
 	}
 }
@@ -43,6 +44,13 @@ const (
 // background runs f and keeps its panic from ending the process; see Guard.
 func (s *Server) background(f func(), about ...any) (finished bool) {
 	return Guard(s.log, f, about...)
+}
+
+// tellConnections has the last of those told that were closed to make room.
+func (s *Server) tellConnections() {
+	if s.Connections != nil {
+		s.Connections.Tell()
+	}
 }
 
 func (s *Server) flush(ctx context.Context) {

@@ -19,6 +19,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/listen"
 )
 
 // maxCopies is how many copies of the store, for those who asked for a backup,
@@ -69,8 +70,10 @@ func (s *Server) backup(c echo.Context, actor *db.Actor) error {
 	return err
 }
 
-// unlimited lifts the time limits of a route that streams.
+// unlimited lifts the time limits of a route that streams, which is for
+// somebody with rights: its connection makes no room for others.
 func unlimited(c echo.Context) {
+	listen.From(c.Request().Context()).Hold()
 	control := http.NewResponseController(c.Response())
 	// A connection in memory, as of a test, has no limits to lift.
 	_ = control.SetReadDeadline(time.Time{})

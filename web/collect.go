@@ -28,6 +28,9 @@ var (
 	descHashWait      = describe("password_hash_wait_seconds_total", "Time that passwords waited for their turn.")
 	descHashTime      = describe("password_hash_seconds_total", "Time that was spent hashing.")
 
+	descConnections = describe("connections", "Connections that are open, but for those of the control socket and of the metrics.")
+	descConnClosed  = describe("connections_closed_total", "Connections that were closed to make room for others, by the bound that was reached.", "reason")
+
 	descUsers    = describe("users", "Users, the single user included.")
 	descTokens   = describe("tokens", "API tokens, expired ones included.")
 	descSessions = describe("sessions", "Sessions; expired ones until they are removed.")
@@ -59,6 +62,7 @@ var (
 func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descHashesQueued, descHashesRunning, descHashes, descHashesBusy, descHashWait, descHashTime,
+		descConnections, descConnClosed,
 		descUsers, descTokens, descSessions, descExpiring, descAudit, descCert, descClock,
 		descBackupPeriod, descBackupNewest, descBackupSize, descBackupTime, descBackupKept, descBackupRuns,
 		descStoreUp, descStoreSize, descPageSize, descFreePages, descWorth, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
@@ -89,6 +93,7 @@ func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
 	c.collectHashing(out)
+	c.collectConnections(out)
 	c.collectStore(out, c.Store.Stats())
 	c.collectBackups(out)
 	up := 1.0
@@ -110,6 +115,17 @@ func (c *serverCollector) collectHashing(out samples) {
 	out.counter(descHashesBusy, float64(s.Busy))
 	out.counter(descHashWait, s.WaitTotal.Seconds())
 	out.counter(descHashTime, s.HashTotal.Seconds())
+}
+
+func (c *serverCollector) collectConnections(out samples) {
+	if c.Connections == nil {
+		return
+	}
+	s := c.Connections.Stats()
+	out.gauge(descConnections, float64(s.Open))
+	for reason, n := range s.Closed {
+		out.counter(descConnClosed, float64(n), reason)
+	}
 }
 
 // collectBackups leaves out what there is none of: a server without regular

@@ -9,6 +9,7 @@ import (
 
 	"husk/db"
 	"husk/web/control"
+	"husk/web/listen"
 )
 
 // local is what is known of a connection that did not come by TCP.
@@ -21,8 +22,10 @@ type local struct {
 type localKey struct{}
 
 // ConnContext marks the connections of the control socket and of the
-// in-memory listener; it belongs into the http.Server that serves them.
+// in-memory listener, and those with limits; it belongs into the http.Server
+// that serves them.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	ctx = listen.Context(ctx, c)
 	peer, ok := control.PeerOf(c)
 	if !ok {
 		if _, unix := c.LocalAddr().(*net.UnixAddr); unix {

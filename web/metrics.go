@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"husk/web/listen"
 	"husk/web/password"
 )
 
@@ -176,6 +178,7 @@ func (m *Metrics) HTTPServer(log *slog.Logger) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         func(c net.Conn, state http.ConnState) { listen.Of(c).Note(state) },
 		ErrorLog:          connectionLog(log),
 	}
 }

@@ -4,15 +4,70 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	nethttptest "net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"husk/web/api"
+	"husk/web/listen"
 )
+
+// trailers are so many names, with commas between and before.
+func trailers(n int) (list string) {
+	for i := range n {
+		list += ",t" + strconv.Itoa(i)
+	}
+	return list
+}
+
+// What is just short enough is taken, with HTTP/1 and with HTTP/2, which has
+// limits of its own.
+func TestLongHeadersAreTaken(t *testing.T) {
+	s := newServer(t)
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprintf("HTTP/%d", version), func(t *testing.T) {
+			server := nethttptest.NewUnstartedServer(nil)
+			server.Config, server.EnableHTTP2 = s.HTTPServer(), version == 2
+			server.StartTLS()
+			defer server.Close()
+			for size, want := range map[int]int{8 << 10: 200, 11 << 10: 200, 17 << 10: 431} {
+				if version == 2 && want != 200 {
+					continue // the client does not even send it
+				}
+				r, err := http.NewRequest("GET", server.URL+"/livez", nil)
+				must(t, err)
+				r.Header.Set("X-A", strings.Repeat("a", size))
+				answer, err := server.Client().Do(r)
+				if err != nil || answer.StatusCode != want || answer.ProtoMajor != version {
+					t.Errorf("a header of %d bytes: %v, %v", size, answer, err)
+				}
+				if err == nil {
+					answer.Body.Close()
+				}
+			}
+			for fields, want := range map[int]int{90: 200, 101: 431} {
+				r, err := http.NewRequest("GET", server.URL+"/livez", nil)
+				must(t, err)
+				for i := range fields {
+					r.Header["A"+strconv.Itoa(i)] = []string{""}
+				}
+				answer, err := server.Client().Do(r)
+				if err != nil || answer.StatusCode != want {
+					t.Errorf("%d fields: %v, %v", fields, answer, err)
+				}
+				if err == nil {
+					answer.Body.Close()
+				}
+			}
+		})
+	}
+}
 
 // What net/http refuses before any handler sees it is an error like all
 // others: in JSON and in Husk's words.
@@ -34,6 +89,11 @@ func TestEarlyRefusals(t *testing.T) {
 	}{
 		"token of 100 KB":  {"GET /account/profile HTTP/1.1\r\nHost: a\r\nX-API-TOKEN: " + strings.Repeat("a", 100<<10) + "\r\n\r\n", 431, "header_too_large"},
 		"JWT of 100 KB":    {"GET /account/profile HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + strings.Repeat("a", 100<<10) + "\r\n\r\n", 431, "header_too_large"},
+		"header of 17 KiB": {"GET /livez HTTP/1.1\r\nHost: a\r\nX-A: " + strings.Repeat("a", 17<<10) + "\r\n\r\n", 431, "header_too_large"},
+		"empty fields":     {"GET /livez HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a:\r\n", 5<<10) + "\r\n", 431, "header_too_large"},
+		"101 fields":       {"POST /account/login HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n" + strings.Repeat("a:\r\n", 100) + "\r\n", 431, "header_too_large"}, // the body never comes
+		"body of lines":    {"POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 200\r\n\r\n" + strings.Repeat("\n", 200), 404, "not_found"},
+		"101 trailers":     {"POST /account/login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: a" + trailers(100) + "\r\n\r\n", 431, "header_too_large"},
 		"no HTTP":          {"hello\r\n\r\n", 400, "bad_request"},
 		"no host":          {"GET /health HTTP/1.1\r\n\r\n", 400, "bad_request"},
 		"control in value": {"GET /health HTTP/1.1\r\nHost: a\r\nX-A: \x1b[31m\r\n\r\n", 400, "bad_request"},
@@ -64,5 +124,36 @@ func TestEarlyRefusals(t *testing.T) {
 				t.Error("the connection is said to go on")
 			}
 		})
+	}
+}
+
+// Each request of a connection has its own header, and what is in a body is
+// none.
+func TestFieldsAreCountedAnew(t *testing.T) {
+	s := newServer(t)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, listen.New(listen.Limits{Total: 1}).Listener(tcp)) }()
+	defer func() {
+		stop()
+		must(t, <-done)
+	}()
+	conn, err := net.Dial("tcp", tcp.Addr().String())
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	answers := bufio.NewReader(conn)
+	for range 3 {
+		_, err := io.WriteString(conn, "POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\n"+strings.Repeat("a:\r\n", 90)+"\r\n"+strings.Repeat("\n", 300))
+		must(t, err)
+		answer, err := http.ReadResponse(answers, nil)
+		must(t, err)
+		_, err = io.Copy(io.Discard, answer.Body)
+		must(t, err)
+		if answer.StatusCode != 404 || answer.Close {
+			t.Fatalf("%+v", answer)
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"husk/web/listen"
 )
 
 // Limits of connections: net/http's own defaults wait for ever.
@@ -18,7 +20,18 @@ const (
 	readTimeout       = 15 * time.Second // the whole request; routes that stream lift it
 	writeTimeout      = 60 * time.Second // the whole answer, from the end of the header
 	idleTimeout       = 60 * time.Second
-	maxHeaderBytes    = 64 << 10
+
+	// maxHeader is the longest header of a request, its first line included.
+	maxHeader      = 16 << 10
+	maxHeaderBytes = maxHeader - 4096 // net/http allows itself so much more
+
+	// maxFields is how many lines it may have. A short field takes some 100
+	// bytes of memory, as long as its request does.
+	maxFields = 100
+	// maxStreams is how many requests of HTTP/2 a connection has at once.
+	maxStreams = 32
+	// maxUnreadStreams is how much of their bodies waits unread.
+	maxUnreadStreams = 256 << 10
 )
 
 // Limits of the end of a server, counted from its beginning unless told
@@ -47,6 +60,7 @@ func (s *Server) HTTPServer() *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxUnreadStreams},
 		ErrorLog:          connectionLog(s.log),
 	}
 }
@@ -127,15 +141,16 @@ type connections struct {
 }
 
 type connection struct {
-	state atomic.Int32 // an http.ConnState; StateNew is 0
-	idle  atomic.Int64 // since when, in Unix nanoseconds; 0: since before the end
+	limited *listen.Conn
+	state   atomic.Int32 // an http.ConnState; StateNew is 0
+	idle    atomic.Int64 // since when, in Unix nanoseconds; 0: since before the end
 }
 
 // note is an http.Server's ConnState.
 func (c *connections) note(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		c.states.Store(conn, &connection{})
+		c.states.Store(conn, &connection{limited: listen.Of(conn)})
 	case http.StateClosed, http.StateHijacked:
 		c.states.Delete(conn)
 	default:
@@ -144,10 +159,14 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 			return
 		}
 		known := v.(*connection)
-		if state == http.StateIdle && c.ending.Load() {
-			known.idle.Store(time.Now().UnixNano())
+		if state == http.StateIdle {
+			nextHeader(conn)
+			if c.ending.Load() {
+				known.idle.Store(time.Now().UnixNano())
+			}
 		}
 		known.state.Store(int32(state))
+		known.limited.Note(state)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/ratelimit"
 	"husk/web/session"
@@ -47,6 +48,7 @@ type Config struct {
 
 	Dir string // the data folder, for a backup's temporary copy
 
+	Connections   *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
 	Metrics       *Metrics         // nil: nothing is counted
 	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
 	NotifyCommand string           // path of a program that is told of what needs attention; "": none
@@ -207,7 +209,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.misdirect(w, r, id)
 		return
 	}
-	if r.Body != nil && r.Body != http.NoBody {
+	withBody := r.Body != nil && r.Body != http.NoBody
+	if r.ProtoMajor > 1 {
+		defer listen.From(r.Context()).Stream(withBody)()
+	}
+	if fieldsOf(r) > maxFields {
+		refuseFields(w)
+		s.Metrics.countUnmatched(http.StatusRequestHeaderFieldsTooLarge)
+		return
+	}
+	if withBody {
 		var b *body
 		r, b = s.followBody(w, r, id)
 		defer b.finish(r)

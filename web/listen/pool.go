@@ -1,0 +1,170 @@
+// Package listen bounds the connections of a server: how many there are, how
+// many of them one network has, and what half-read requests may hold in memory.
+//
+// The flow. A Pool belongs to one door, and its Listener goes beneath TLS, so
+// that handshakes count too. Nobody is turned away: where a bound is reached, a
+// connection is closed to make room for the new one. Who has most of them gives
+// first, and of these the one that has been idle for longest. Where none is
+// idle it is the oldest that has not ended its request, else as many slow
+// senders as there is room for would keep out everybody else.
+//
+// What a connection is at is told by Note, which is for an http.Server's
+// ConnState. There is no goroutine here: room is made by who needs it.
+package listen
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of a Pool. A bound of 0 is none.
+type Limits struct {
+	Door       string // what the log calls it
+	Total      int    // connections
+	PerNetwork int    // of an IPv4 address or an IPv6 /64
+
+	// Memory bounds the estimated bytes that requests under way hold beyond
+	// what every connection costs.
+	Memory int64
+
+	// Trusted tells the addresses of proxies, which speak for many: PerNetwork
+	// is not for them, and what others have is closed first. nil: there are none.
+	Trusted func(netip.Addr) bool
+
+	Log *slog.Logger
+	Now func() time.Time // nil: time.Now
+}
+
+// Pool is the connections of one door, which may have several listeners.
+type Pool struct {
+	Limits
+
+	mu       sync.Mutex
+	open     map[*Conn]struct{}
+	networks map[netip.Addr]int // connections of each
+	told     time.Time          // when the log was told last
+	untold   counts
+
+	weight atomic.Int64 // of all connections, see Conn.weigh
+	closed [reasons]atomic.Int64
+}
+
+// New makes a Pool without connections.
+func New(limits Limits) *Pool {
+	if limits.Now == nil {
+		limits.Now = time.Now
+	}
+	return &Pool{Limits: limits, open: map[*Conn]struct{}{}, networks: map[netip.Addr]int{}}
+}
+
+// Listener returns l with the limits of p. Its connections are of the type
+// *Conn.
+func (p *Pool) Listener(l net.Listener) net.Listener { return listener{l, p} }
+
+type listener struct {
+	net.Listener
+	pool *Pool
+}
+
+// Accept implements net.Listener.
+func (l listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.pool.take(c), nil
+}
+
+// take adds a connection, for which another one may have to go.
+func (p *Pool) take(c net.Conn) *Conn {
+	address := addressOf(c)
+	taken := &Conn{Conn: c, pool: p, network: networkOf(address), since: p.Now()}
+	taken.trusted = p.Trusted != nil && address.IsValid() && p.Trusted(address)
+	p.mu.Lock()
+	victim, reason := p.crowded(taken)
+	p.remove(victim)
+	p.open[taken] = struct{}{}
+	p.networks[taken.network]++
+	p.mu.Unlock()
+	p.end(victim, reason)
+	return taken
+}
+
+// crowded returns the connection that has to go for a new one, or nil.
+func (p *Pool) crowded(taken *Conn) (*Conn, Reason) {
+	if n := p.PerNetwork; n > 0 && !taken.trusted && p.networks[taken.network] >= n {
+		return p.choose(func(c *Conn) bool { return c.network == taken.network }, longest), OverNetwork
+	}
+	if n := p.Total; n > 0 && len(p.open) >= n {
+		return p.choose(func(*Conn) bool { return true }, longest), OverTotal
+	}
+	return nil, 0
+}
+
+// lighten closes connections until what is left is within the bound.
+func (p *Pool) lighten() {
+	for victim := p.tooHeavy(); victim != nil; victim = p.tooHeavy() {
+		p.end(victim, OverMemory)
+	}
+}
+
+// tooHeavy removes the connection that has to go where they hold too much.
+func (p *Pool) tooHeavy() *Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.weight.Load() <= p.Memory {
+		return nil
+	}
+	victim := p.choose(func(c *Conn) bool { return c.look().weight > 0 }, heaviest)
+	p.remove(victim)
+	return victim
+}
+
+// remove forgets a connection, if it is known, with p.mu held.
+func (p *Pool) remove(c *Conn) {
+	if _, known := p.open[c]; !known {
+		return
+	}
+	delete(p.open, c)
+	if p.networks[c.network]--; p.networks[c.network] == 0 {
+		delete(p.networks, c.network)
+	}
+	p.weight.Add(-c.leave())
+}
+
+// end closes a connection that was removed, and counts it. Its server finds
+// out by its next read or write.
+func (p *Pool) end(c *Conn, reason Reason) {
+	if c == nil {
+		return
+	}
+	_ = c.Conn.Close()
+	p.closed[reason].Add(1)
+	p.mu.Lock()
+	p.untold[reason]++
+	p.mu.Unlock()
+	p.Tell()
+}
+
+// addressOf returns the peer's address, not valid for one that has none, such
+// as that of a Unix socket. These count as one network.
+func addressOf(c net.Conn) netip.Addr {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// networkOf returns what one subscriber has for the asking: an IPv4 address, or
+// an IPv6 /64.
+func networkOf(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.Addr()
+	}
+	return a
+}
