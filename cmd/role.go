@@ -100,7 +100,8 @@ func (a *app) roleSetCommand() *cobra.Command {
 		Use:   "set NAME --permission KEY...",
 		Short: "Make a role, or replace what it grants",
 		Long: `Make a role, or replace what it grants: the permissions given are all that it has
-afterwards. It is effective at the next request of everybody who has it.
+afterwards. It is effective at the next request of everybody who has it. No two
+names differ in upper and lower case alone.
 
 A permission is category#resource/action. Those of husk itself are listed by
 'husk role show admin' and at /security/permission; those for the applications

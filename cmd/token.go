@@ -47,7 +47,12 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 there is the token and a line end, nothing else.
 
 Without --permission the token may do what its owner may, at each use. It lives
-365 days unless --expires says otherwise.`,
+365 days unless --expires says otherwise.
+
+A token with an end, permissions or addresses of its own makes nothing that
+outlives it: with it, users are neither made nor enabled, and no roles are made,
+widened or granted. A script that does so over the network needs one without:
+--expires never, and none of the others.`,
 		Example: `  husk token create --name backup --expires 90d
   husk token create --user ann@example.com --permission generic#security:user/read
   husk token create --name ci --output /etc/ci/husk.token`,

@@ -60,6 +60,8 @@ const (
 	tokenID = "The token's id, a UUID."
 	userID  = "The user's id or email."
 	roleID  = "The role's name."
+
+	notLimited = "Not with a token that has an end, permissions or addresses of its own (`limited_credential`): what is made would outlive it."
 )
 
 var (
@@ -116,7 +118,7 @@ var operations = map[string]operation{
 	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id.", answer: api.Result{}},
 
 	"POST /auth/access_token": {id: "CreateToken", tag: tagTokens, summary: "Make an API token",
-		about: "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights and no later expiry than itself. 429 with the code `too_many_tokens` where the owner has as many as one may.",
+		about: "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses and no later expiry than itself. 429 with the code `too_many_tokens` where the owner has as many as one may.",
 		body:  api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, absent: true,
 		answer: api.TokenCreated{}, also: []int{404}},
 	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens", list: true,
@@ -143,18 +145,19 @@ var operations = map[string]operation{
 
 	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users", list: true, answer: api.Search[api.User]{}},
 	"POST /security/user": {id: "CreateUser", tag: tagUsers, summary: "Make a user",
-		about: "Without a password one is generated, shown once, and has to be changed at the first sign-in. With `no_password` the user can't sign in, but may own tokens.",
+		about: "Without a password one is generated, shown once, and has to be changed at the first sign-in. With `no_password` the user can't sign in, but may own tokens. " + notLimited,
 		body:  api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"user"}}, answer: api.UserCreated{}, also: []int{409, 503}},
 	"GET /security/user/:id": {id: "GetUser", tag: tagUsers, summary: "Show a user", named: userID, answer: api.Found[api.User]{}},
 	"PUT /security/user/:id": {id: "UpdateUser", tag: tagUsers, summary: "Change a user", named: userID,
-		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions and device cookies.",
-		body:  api.UserUpdate{Name: pointer("Ann B."), Disabled: pointer(false)}, answer: api.Result{}, also: []int{409, 503}},
+		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions and device cookies; no API token sets one. " +
+			"A token with an end, permissions or addresses of its own may rename and disable users and take roles from them, and nothing more (`limited_credential`).",
+		body: api.UserUpdate{Name: pointer("Ann B."), Disabled: pointer(false)}, answer: api.Result{}, also: []int{409, 503}},
 	"DELETE /security/user/:id": {id: "DeleteUser", tag: tagUsers, summary: "Remove a user", named: userID,
 		about: "Their sessions and tokens end with them. The last administrator can't be removed.", answer: api.Result{}, also: []int{409}},
 	"POST /security/user/:id/_unlock": {id: "UnlockUser", tag: tagUsers, summary: "Let a throttled user try again at once",
 		about: "The user's device cookies end, by which the throttle knows browsers again.", named: userID, answer: api.Result{}},
 	"POST /security/user/_import": {id: "ImportUsers", tag: tagUsers, summary: "Make many users",
-		about: "NDJSON, an ImportUser a line, at most 64 MiB. One faulty line changes nothing; its number is in the reason.",
+		about: "NDJSON, an ImportUser a line, at most 64 MiB. One faulty line changes nothing; its number is in the reason. " + notLimited,
 		query: []parameter{
 			{"if_missing", "`true`: who is there already is left as they are.", isTrue},
 			{"dry_run", "`true`: check and count only.", isTrue},
@@ -165,14 +168,17 @@ var operations = map[string]operation{
 
 	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles", list: true, answer: api.Search[api.Role]{}},
 	"POST /security/role": {id: "CreateRole", tag: tagRoles, summary: "Make a role",
+		about:  "Names are unique, whatever their case. " + notLimited,
 		body:   api.RoleChange{Name: "keeper", Description: pointer("makes backups"), Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
 		answer: api.Result{}, also: []int{409}},
 	"GET /security/role/:id": {id: "GetRole", tag: tagRoles, summary: "Show a role", named: roleID, answer: api.Found[api.Role]{}},
 	"PUT /security/role/:id": {id: "UpdateRole", tag: tagRoles, summary: "Change a role", named: roleID,
-		about:  "What is absent stays. It takes effect at the next request of those who have the role. A built-in role can't be changed.",
+		about: "What is absent stays. It takes effect at the next request of those who have the role. A built-in role can't be changed. " +
+			"A token with an end, permissions or addresses of its own only takes from it (`limited_credential`).",
 		body:   api.RoleChange{Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
 		answer: api.Result{}, also: []int{409}},
-	"DELETE /security/role/:id": {id: "DeleteRole", tag: tagRoles, summary: "Remove a role", named: roleID, answer: api.Result{}, also: []int{409}},
+	"DELETE /security/role/:id": {id: "DeleteRole", tag: tagRoles, summary: "Remove a role", named: roleID,
+		about: "One that nobody has: 409 `role_in_use` else.", answer: api.Result{}, also: []int{409}},
 	"GET /security/permission": {id: "Permissions", tag: tagRoles, summary: "List permissions",
 		about: "All that Husk asks for or a role names, as a bare array.", answer: []api.Permission{}},
 
