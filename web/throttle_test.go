@@ -646,7 +646,7 @@ func (s *server) leaver(p *person) (leave func(), left chan struct{}) {
 }
 
 // await waits until a condition holds that another goroutine brings about.
-func await(t *testing.T, holds func() bool) {
+func await(t testing.TB, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !holds(); runtime.Gosched() {
 		if time.Now().After(deadline) {
