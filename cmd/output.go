@@ -13,6 +13,8 @@ package cmd
 //   - No colour: nothing here needs it to be understood.
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -138,14 +140,15 @@ func printAll[T any](a *app, hits func(func(api.Hit[T], error) bool), header []s
 // printColumns is printAll with columns that are for few rows: what follows
 // the first always ones is left out where it says nothing of any row.
 func printColumns[T any](a *app, hits func(func(api.Hit[T], error) bool), header []string, always int, row func(T) []string) error {
-	items := []T{}
+	if a.settings.JSON {
+		return printArray(a, hits)
+	}
 	rows := [][]string{}
 	last := always
 	for hit, err := range hits {
 		if err != nil {
 			return err
 		}
-		items = append(items, hit.Source)
 		cells := row(hit.Source)
 		for i := last; i < len(cells); i++ {
 			if cells[i] != "-" {
@@ -154,11 +157,34 @@ func printColumns[T any](a *app, hits func(func(api.Hit[T], error) bool), header
 		}
 		rows = append(rows, cells)
 	}
-	if a.settings.JSON {
-		return a.printJSON(items)
-	}
 	for i := range rows {
 		rows[i] = rows[i][:last]
 	}
 	return a.table(header[:last], rows)
+}
+
+// printArray writes what the hits hold as one indented JSON array, one by one:
+// there may be more than there is memory for. What fails before the first one
+// prints nothing; what fails later leaves the array without its end.
+func printArray[T any](a *app, hits func(func(api.Hit[T], error) bool)) error {
+	var item bytes.Buffer
+	e := json.NewEncoder(&item)
+	e.SetIndent("  ", "  ")
+	e.SetEscapeHTML(false)
+	out := bufio.NewWriter(a.stdout)
+	before, end := "[\n  ", "[]\n"
+	for hit, err := range hits {
+		if err == nil {
+			item.Reset()
+			err = e.Encode(hit.Source)
+		}
+		if err != nil {
+			return errors.Join(err, out.Flush())
+		}
+		out.WriteString(before)
+		out.Write(bytes.TrimSuffix(item.Bytes(), []byte("\n")))
+		before, end = ",\n  ", "\n]\n"
+	}
+	out.WriteString(end)
+	return out.Flush()
 }

@@ -225,8 +225,17 @@ func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 	found := 0
 	err := a.use(ctx, false, func(s *session) error {
 		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM", "OLD SECRET"}
-		return absentUser(printColumns(a, o.hits(ctx, s), header, len(header)-1, func(t api.Token) []string {
-			found++
+		hits := func(yield func(api.Hit[api.Token], error) bool) {
+			for hit, err := range o.hits(ctx, s) {
+				if err == nil {
+					found++
+				}
+				if !yield(hit, err) {
+					return
+				}
+			}
+		}
+		return absentUser(printColumns(a, hits, header, len(header)-1, func(t api.Token) []string {
 			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP), oldSecretText(t.Previous)}
 		}), o.user+o.owner)
 	})

@@ -51,6 +51,7 @@ const (
 // Actions of the audit log that end credentials.
 const (
 	actTokenDelete  = "token.delete"
+	actTokenEvict   = "token.evict"
 	actTokenRotate  = "token.rotate"
 	actUserDelete   = "user.delete"
 	actUserDisable  = "user.disable"
@@ -58,6 +59,7 @@ const (
 	actLogin        = "session.login"
 	actLogout       = "session.logout"
 	actRevoke       = "session.revoke"
+	actEvict        = "session.evict"
 	actKeyRotate    = "key.rotate"
 )
 
@@ -165,6 +167,9 @@ func (h *historian) goneToken(ctx context.Context, id string) why {
 		if e.Action == actTokenDelete {
 			return h.traced(codeRevoked, "revoked", &events[i])
 		}
+		if e.Action == actTokenEvict {
+			return h.traced(codeExpired, "expired, and removed to make room (max-tokens-per-user)", &events[i])
+		}
 		owners[e.Actor] = true // who uses it, and mostly who made it
 	}
 	for owner := range owners {
@@ -187,6 +192,8 @@ func (h *historian) goneSession(ctx context.Context, id string) why {
 			return h.traced(codeEnded, "signed out", &events[i])
 		case actRevoke:
 			return h.traced(codeEnded, "revoked", &events[i])
+		case actEvict:
+			return h.traced(codeEnded, "ended to make room, unused the longest (max-sessions-per-user)", &events[i])
 		case actLogin:
 			return h.endedWithOthers(ctx, &events[i])
 		}

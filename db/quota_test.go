@@ -222,6 +222,19 @@ func TestSessionQuotaMadeSmaller(t *testing.T) {
 	}
 }
 
+// The session that is just being made is never the one that ends, also where
+// all were made at one moment.
+func TestSessionQuotaKeepsTheNew(t *testing.T) {
+	f := newStore(t)
+	u := f.user("ann@example.com")
+	for range 20 {
+		made := f.signIn(u, 1)
+		if ids := f.sessionsOf(u); !slices.Equal(ids, []string{made.ID}) {
+			t.Fatalf("left are %v, want %s", ids, made.ID)
+		}
+	}
+}
+
 // A damaged session is the first to go, and keeps nobody from signing in.
 func TestSessionQuotaDamaged(t *testing.T) {
 	f := newStore(t)

@@ -44,6 +44,22 @@ func (s *Server) AddUnsaid(method, path string) error {
 	return s.add(route{method: method, path: path, need: isPublic, acts: method == http.MethodGet})
 }
 
+// TakeTurn takes one of a user's turns at large answers.
+func (s *Server) TakeTurn(ctx context.Context, user string) (end func(), err error) {
+	return s.turns.take(ctx, user)
+}
+
+// Turns tells how many have a user's turn, or wait for it, and of how many
+// users something is known.
+func (s *Server) Turns(user string) (holders, users int) {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	if t := s.turns.users[user]; t != nil {
+		holders = t.holders
+	}
+	return holders, len(s.turns.users)
+}
+
 // Watch looks at everything once, as Run does every minute.
 func (s *Server) Watch(ctx context.Context) {
 	if s.watcher.told == nil {
