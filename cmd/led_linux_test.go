@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,4 +231,20 @@ func TestBackupFolderOfAnother(t *testing.T) {
 		}
 	}
 	wantFiles(t, elsewhere)
+}
+
+// TestOlderServer asks a server of before the preface, which answers in HTTP.
+func TestOlderServer(t *testing.T) {
+	t.Parallel()
+	data := openDir(t)
+	l, err := net.Listen("unix", filepath.Join(data, control.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() { _ = http.Serve(l, http.NotFoundHandler()) }()
+	r := program{data: data}.want(t, exitBusy, "token", "list")
+	if r.stdout != "" || !strings.Contains(r.stderr, "the running server is an older husk: restart it") {
+		t.Errorf("%v", r)
+	}
 }
