@@ -50,6 +50,9 @@ func rawDial(t *testing.T, dir string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // else a failing test hangs
+		t.Fatal(err)
+	}
 	return c
 }
 
