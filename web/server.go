@@ -195,14 +195,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.panicked(w, r, id, p)
 		}
 	}()
-	if s.misdirected(r) {
-		s.misdirect(w, r, id)
-		return
-	}
 	if r.Body != nil && r.Body != http.NoBody {
 		var b *body
 		r, b = s.followBody(w, r, id)
 		defer b.finish(r)
+	}
+	if s.misdirected(r) {
+		s.misdirect(w, r, id)
+		return
 	}
 	trimSlash(r.URL)
 	s.echo.ServeHTTP(w, r)
