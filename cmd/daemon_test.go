@@ -159,7 +159,7 @@ func (d *daemon) dial() net.Conn {
 	}
 	d.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(soon))
-	fmt.Fprint(c, "GET /livez HTTP/1.1\r\nHost: husk\r\n\r\n")
+	fmt.Fprint(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	// The buffer is empty afterwards: nothing comes that was not asked for.
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err == nil {

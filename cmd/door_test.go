@@ -274,7 +274,8 @@ func TestSignals(t *testing.T) {
 			s.dial()
 			for _, half := range []string{
 				"GET /health HT",
-				"POST /account/login HTTP/1.1\r\nHost: husk\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"pass",
+				"POST /account/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"pass",
+				"POST /account/login HTTP/1.1\r\nHost: evil.example\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"pass",
 			} {
 				if _, err := io.WriteString(s.dial(), half); err != nil {
 					t.Fatal(err)

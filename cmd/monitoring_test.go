@@ -58,6 +58,19 @@ func TestMetricsHaveTheirOwnAddress(t *testing.T) {
 	if code, _ := fetch(t, "http://"+addr+"/livez"); code != http.StatusNotFound {
 		t.Errorf("the metrics' address answers /livez with %d", code)
 	}
+	r, err := http.NewRequest("GET", "http://"+addr+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "evil.example"
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("a page whose name leads here reads the metrics: %s", answer.Status)
+	}
 	if strings.Contains(s.log.String(), "may read the metrics") {
 		t.Errorf("it warns of loopback:\n%s", &s.log)
 	}

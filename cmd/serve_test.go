@@ -204,7 +204,7 @@ func TestStop(t *testing.T) {
 	// In the kernel's queue a connection would be the next server's: this one
 	// was accepted.
 	conn := d.dial()
-	fmt.Fprint(conn, "POST /account/login HTTP/1.1\r\nHost: husk\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"passw")
+	fmt.Fprint(conn, "POST /account/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"passw")
 	d.signal(syscall.SIGTERM)
 	await(t, "the control socket is gone", func() bool {
 		_, err := os.Lstat(filepath.Join(data, "husk.sock"))
@@ -217,7 +217,7 @@ func TestStop(t *testing.T) {
 	}
 	defer later.Close()
 	later.SetDeadline(time.Now().Add(soon))
-	fmt.Fprint(later, "GET /livez HTTP/1.1\r\nHost: husk\r\nConnection: close\r\n\r\n")
+	fmt.Fprint(later, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
 	if _, err := io.WriteString(conn, `ord":""}`); err != nil {
 		t.Fatal(err)

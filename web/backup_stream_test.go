@@ -26,7 +26,7 @@ func (s *server) slowReceiver(jwt string) (c net.Conn, answer *http.Response) {
 	must(s.t, err)
 	s.t.Cleanup(func() { c.Close() })
 	must(s.t, c.SetDeadline(time.Now().Add(time.Minute)))
-	_, err = fmt.Fprintf(c, "GET /system/backup HTTP/1.1\r\nHost: husk\r\nAuthorization: Bearer %s\r\n\r\n", jwt)
+	_, err = fmt.Fprintf(c, "GET /system/backup HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n", jwt)
 	must(s.t, err)
 	answer, err = http.ReadResponse(bufio.NewReaderSize(c, 16), nil)
 	must(s.t, err)

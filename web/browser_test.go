@@ -101,6 +101,10 @@ func TestBrowserPlainHTTP(t *testing.T) {
 	p.click("button")
 	p.at("/", "ann")
 	p.shoot("home-multi")
+	p.click("form button")
+	p.at("/login", "Sign in")
+	p.visit("/")
+	p.at("/login", "Sign in")
 }
 
 func TestBrowserDesktop(t *testing.T) {
@@ -139,6 +143,9 @@ func TestBrowserDesktop(t *testing.T) {
 // foreignPage is another's page, with one form or one link that leads to us.
 func foreignPage(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if policy := r.FormValue("policy"); policy != "" {
+		w.Header().Set("Referrer-Policy", policy)
+	}
 	to := html.EscapeString(r.FormValue("to"))
 	if r.URL.Path == "/link" {
 		fmt.Fprintf(w, `<h1>A prize</h1><a href="%s">Take it</a>`, to)
@@ -199,26 +206,64 @@ func TestBrowserSiblingSite(t *testing.T) {
 	}
 }
 
-// Where the browser tells from which site it was led, a link signs nobody out.
+// A link signs nobody out, also where the browser does not tell from which site
+// it was led, and where the page keeps its own address back.
 func TestBrowserForeignLogoutLink(t *testing.T) {
-	h := newTestHouse(t, nil)
+	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
 	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
 	defer foreign.Close()
-	p := startChromium(t).open(h.base)
-	p.visit("/login")
-	p.fill("password", testPassword)
-	p.click("button")
-	p.foreign = true
-	p.do("Page.navigate", map[string]any{"url": foreign.URL + "/link?to=" + url.QueryEscape(h.base+"/account/logout")}, nil)
-	p.await("Page.loadEventFired")
-	p.click("a")
-	if text := p.text(); !strings.Contains(text, `"cross_origin"`) {
-		t.Errorf("the link is answered with:\n%s", text)
+	for name, hosts := range map[string][2]string{
+		"Sec-Fetch-Site":           {"127.0.0.1", "127.0.0.1"},
+		"a sibling on plain http":  {"id.husk.test", "evil.husk.test"},
+		"a stranger on plain http": {"id.husk.test", "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := strings.Replace(h.base, "127.0.0.1", hosts[0], 1)
+			evil := strings.Replace(foreign.URL, "127.0.0.1", hosts[1], 1)
+			p := startChromium(t).open(base)
+			p.visit("/login")
+			p.fill("password", testPassword)
+			p.click("button")
+			p.at("/", "coco-default-user")
+			p.foreign = true
+			for _, policy := range []string{"unsafe-url", "no-referrer"} {
+				q := url.Values{"to": {base + "/account/logout"}, "policy": {policy}}
+				p.do("Page.navigate", map[string]any{"url": evil + "/link?" + q.Encode()}, nil)
+				p.await("Page.loadEventFired")
+				p.click("a")
+				if text := p.text(); !strings.Contains(text, `"cross_origin"`) {
+					t.Errorf("the link is answered with:\n%s", text)
+				}
+				p.visit("/")
+				p.at("/", "coco-default-user")
+			}
+			if hosts[0] == "127.0.0.1" {
+				p.visit("/account/logout") // typed in by the person
+			} else {
+				p.eval("document.body.innerHTML = '<a href=\"/account/logout\">out</a>'") // of the own page
+				p.click("a")
+			}
+			if text := p.text(); !strings.Contains(text, `"ok"`) {
+				t.Errorf("the own page is answered with:\n%s", text)
+			}
+			p.visit("/")
+			p.at("/login", "Sign in")
+		})
 	}
-	p.visit("/")
-	p.at("/", "coco-default-user")
-	p.visit("/account/logout") // typed in by the person
-	p.visit("/")
-	p.at("/login", "Sign in")
+}
+
+// A name of somebody else's that leads to this machine opens nothing here.
+func TestBrowserRebinding(t *testing.T) {
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	p := startChromium(t).open(strings.Replace(h.base, "127.0.0.1", "evil.husk.test", 1))
+	p.visit("/login")
+	if text := p.text(); !strings.Contains(text, `"misdirected"`) || !strings.Contains(text, "--public-url") {
+		t.Errorf("the page gets:\n%s", text)
+	}
+	p.visit("/account/profile")
+	if text := p.text(); !strings.Contains(text, `"misdirected"`) {
+		t.Errorf("the API gives it:\n%s", text)
+	}
 }

@@ -255,7 +255,7 @@ func TestPanicInASharedCommit(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			fmt.Fprintf(c, "POST /panics/%s HTTP/1.1\r\nHost: husk\r\nContent-Length: 0\r\n\r\n", name)
+			fmt.Fprintf(c, "POST /panics/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", name)
 			r, err := http.ReadResponse(bufio.NewReader(c), nil)
 			if err != nil {
 				t.Error(err)

@@ -1,12 +1,20 @@
 package web
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"husk/db"
 )
 
 // forged are the headers by which a client may try to be somebody else. Only
@@ -176,6 +184,59 @@ func TestForgedHeaders(t *testing.T) {
 					t.Errorf("a forged host came back: %v", w.Header())
 				}
 			}
+		})
+	}
+}
+
+// TestEchoBelievesNobody: by its own defaults echo takes the scheme from the
+// headers of every peer in a private network, this machine among them.
+func TestEchoBelievesNobody(t *testing.T) {
+	s, _ := testServer(t, func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	var said string
+	asked := route{method: "GET", path: "/asked", need: isPublic, handle: func(c echo.Context, _ *db.Actor) error {
+		said = c.Scheme() + " " + c.RealIP()
+		return c.NoContent(http.StatusOK)
+	}}
+	if err := s.add(asked); err != nil {
+		t.Fatal(err)
+	}
+	for peer, want := range map[string]string{
+		"192.0.2.1:5": "192.0.2.1", "127.0.0.1:5": "127.0.0.1", "10.0.0.1:5": "10.0.0.1", "192.168.0.1:5": "192.168.0.1",
+		"[::1]:5": "::1", "[fe80::1]:5": "fe80::1", "[fd00::1]:5": "fd00::1",
+	} {
+		r := requestFrom(peer, "198.51.100.66")
+		r.URL.Path = "/asked"
+		s.ServeHTTP(httptest.NewRecorder(), r)
+		if said != "http "+want {
+			t.Errorf("from %s: %q", peer, said)
+		}
+	}
+}
+
+// TestEchoIsNotAsked: who calls is clientAddress's to say, and cookies and
+// redirects follow from the configuration.
+func TestEchoIsNotAsked(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			if f, ok := call.Fun.(*ast.SelectorExpr); ok && (f.Sel.Name == "RealIP" || f.Sel.Name == "Scheme") {
+				t.Errorf("%s asks echo for %s, which headers can decide", file, f.Sel.Name)
+			}
+			return true
 		})
 	}
 }

@@ -152,9 +152,9 @@ func (d *drained) took() time.Duration {
 }
 
 const (
-	wholeRequest = "GET /livez HTTP/1.1\r\nHost: husk\r\n\r\n"
-	heldRequest  = "GET /hold HTTP/1.1\r\nHost: husk\r\n\r\n"
-	postTo       = "POST %s HTTP/1.1\r\nHost: husk\r\nContent-Type: application/json\r\n"
+	wholeRequest = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	heldRequest  = "GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	postTo       = "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 )
 
 // TestDrainIsNotHeld ends a server beside a client that waits, for each kind

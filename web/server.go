@@ -205,10 +205,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.panicked(w, r, id, p)
 		}
 	}()
-	if s.misdirected(r) {
-		s.misdirect(w, r, id)
-		return
-	}
 	withBody := r.Body != nil && r.Body != http.NoBody
 	if r.ProtoMajor > 1 {
 		defer listen.From(r.Context()).Stream(withBody)()
@@ -222,6 +218,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var b *body
 		r, b = s.followBody(w, r, id)
 		defer b.finish(r)
+	}
+	if s.misdirected(r) {
+		s.misdirect(w, r, id)
+		return
 	}
 	trimSlash(r.URL)
 	s.echo.ServeHTTP(w, r)
