@@ -23,7 +23,7 @@ import (
 
 // What holds under attackers that keep as many connections as they get.
 const (
-	attackers        = 3000
+	manyConnections  = 3000
 	attackedMemory   = 200 << 20
 	attackedSocket   = time.Second
 	attackedClient   = 2 * time.Second
@@ -141,14 +141,14 @@ func (a attack) under(t *testing.T, p program, s *server) {
 	defer all.Wait()
 	defer stop()
 	var connected, came atomic.Int64
-	for i := range attackers {
+	for i := range manyConnections {
 		all.Go(func() { a.run(ctx, i, s.addr, &connected, &came) })
 	}
 	base := s.url()
 	if a.tls {
 		base = "https://" + s.addr
 	}
-	eventually(t, "all attackers have been there", func() bool { return came.Load() >= attackers })
+	eventually(t, "all attackers have been there", func() bool { return came.Load() >= manyConnections })
 	eventually(t, "connections are closed for others", func() bool { return strings.Contains(s.log.String(), "connections were closed") })
 	var socket, client time.Duration
 	for range attackedAttempts {
@@ -177,18 +177,18 @@ func (a attack) under(t *testing.T, p program, s *server) {
 func TestAttackConnections(t *testing.T) {
 	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	for name, a := range map[string]attack{
-		"silent":                       {addresses: attackers},
-		"a byte a second":              {addresses: attackers, sends: slowHeader, then: "a"},
+		"silent":                       {addresses: manyConnections},
+		"a byte a second":              {addresses: manyConnections, sends: slowHeader, then: "a"},
 		"a byte a second, 12 networks": {addresses: 12, sends: slowHeader, then: "a"},
-		"empty fields":                 {addresses: attackers, sends: emptyFields(15 << 10), then: "b:\r\n"},
-		"empty fields, 30 KB":          {addresses: attackers, sends: emptyFields(30 << 10), then: "b:\r\n"},
-		"few empty fields":             {addresses: attackers, sends: emptyFields(3 << 10), then: "b:\r\n"},
-		"slow bodies":                  {addresses: attackers, sends: strings.Replace(slowBody(500), "GET /livez", "POST /account/login", 1), then: " "},
-		"fields, then a slow body":     {addresses: attackers, sends: strings.Replace(slowBody(15<<10), "GET /livez", "POST /account/login", 1), then: " "},
-		"TLS, silent":                  {tls: true, protocol: "http/1.1", addresses: attackers},
-		"TLS, a byte a second":         {tls: true, protocol: "http/1.1", addresses: attackers, sends: slowHeader, then: "a"},
-		"TLS, empty fields":            {tls: true, protocol: "http/1.1", addresses: attackers, sends: emptyFields(15 << 10), then: "b:\r\n"},
-		"TLS, HTTP/2":                  {tls: true, protocol: "h2", addresses: attackers, sends: preface},
+		"empty fields":                 {addresses: manyConnections, sends: emptyFields(15 << 10), then: "b:\r\n"},
+		"empty fields, 30 KB":          {addresses: manyConnections, sends: emptyFields(30 << 10), then: "b:\r\n"},
+		"few empty fields":             {addresses: manyConnections, sends: emptyFields(3 << 10), then: "b:\r\n"},
+		"slow bodies":                  {addresses: manyConnections, sends: strings.Replace(slowBody(500), "GET /livez", "POST /account/login", 1), then: " "},
+		"fields, then a slow body":     {addresses: manyConnections, sends: strings.Replace(slowBody(15<<10), "GET /livez", "POST /account/login", 1), then: " "},
+		"TLS, silent":                  {tls: true, protocol: "http/1.1", addresses: manyConnections},
+		"TLS, a byte a second":         {tls: true, protocol: "http/1.1", addresses: manyConnections, sends: slowHeader, then: "a"},
+		"TLS, empty fields":            {tls: true, protocol: "http/1.1", addresses: manyConnections, sends: emptyFields(15 << 10), then: "b:\r\n"},
+		"TLS, HTTP/2":                  {tls: true, protocol: "h2", addresses: manyConnections, sends: preface},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := program{data: newData(t)}
@@ -218,7 +218,7 @@ func TestAttackDescriptors(t *testing.T) {
 	if !strings.Contains(s.log.String(), "the limit of open files is low") {
 		t.Errorf("no warning:\n%s", &s.log)
 	}
-	attack{addresses: attackers, sends: slowHeader, then: "a"}.under(t, p, s)
+	attack{addresses: manyConnections, sends: slowHeader, then: "a"}.under(t, p, s)
 	if files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid)); err != nil || len(files) > 240 {
 		t.Errorf("%d descriptors are open, %v", len(files), err)
 	}

@@ -156,4 +156,10 @@ func TestFieldsAreCountedAnew(t *testing.T) {
 			t.Fatalf("%+v", answer)
 		}
 	}
+	// The next one is refused before it has ended.
+	_, err = io.WriteString(conn, "GET /nowhere HTTP/1.1\r\nHost: a\r\n"+strings.Repeat("a:\r\n", 150))
+	must(t, err)
+	if answer, err := http.ReadResponse(answers, nil); err != nil || answer.StatusCode != 431 || !answer.Close {
+		t.Errorf("%+v, %v", answer, err)
+	}
 }
