@@ -240,7 +240,7 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, enc
 		unread.Close()
 		proved <- err
 	}()
-	err = s.BackupTo(ctx, p.writer(io.MultiWriter(out, read)), to)
+	err = s.Backup(ctx, p.writer(io.MultiWriter(out, read)), to)
 	read.Close()
 	if bad := <-proved; err == nil {
 		err = bad

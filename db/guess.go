@@ -19,7 +19,7 @@ func (u *User) setPassword(hash string, mustChange bool) {
 func (t *txn) endDevices(old *User) (*User, error) {
 	u := *old
 	u.Devices++
-	return &u, userRecords.put(t, old, &u)
+	return &u, t.putUser(old, &u)
 }
 
 // UnlockUser writes down that the throttle of a user's sign-ins is cleared, and

@@ -209,7 +209,7 @@ func TestUsersAndRolesAreWrittenInOnePlace(t *testing.T) {
 		text, err := os.ReadFile(file)
 		must(t, err)
 		for _, m := range write.FindAllStringSubmatch(string(text), -1) {
-			if !strings.HasSuffix(file, "_test.go") && m[1] != "nil" {
+			if !strings.HasSuffix(file, "_test.go") && !strings.HasPrefix(file, "migrate_") && m[1] != "nil" {
 				found[file]++
 			}
 		}

@@ -36,7 +36,7 @@ func TestNothingInABackupIsACredential(t *testing.T) {
 	only := s.mint(admin.session(), api.NewToken{Permissions: []string{db.PermBackup}})
 	must(t, s.store.FlushUse(t.Context()))
 	var backup bytes.Buffer
-	must(t, s.client(apiToken(only.AccessToken)).Backup(t.Context(), &backup))
+	must(t, s.client(apiToken(only.AccessToken)).Backup(t.Context(), &backup, ""))
 	for secret := range s.secrets {
 		if bytes.Contains(backup.Bytes(), []byte(secret)) {
 			t.Errorf("the backup holds a secret: %.12s…", secret)

@@ -284,7 +284,7 @@ func TestBackup(t *testing.T) {
 	admin := s.single()
 	made := s.mint(admin.session(), api.NewToken{})
 	var out bytes.Buffer
-	must(t, s.client(admin.session()).Backup(t.Context(), &out))
+	must(t, s.client(admin.session()).Backup(t.Context(), &out, ""))
 	r := tar.NewReader(&out)
 	h, err := r.Next()
 	must(t, err)

@@ -40,7 +40,7 @@ var worth = map[string]string{
 	"GET /security/audit/_search": "reads", "GET /security/audit/_export": "reads", "GET /security/audit/_verify": "reads", "GET /security/audit/_head": "reads",
 	"GET /system/health": "reads", "GET /system/check": "reads", "GET /system/backup": "reads",
 
-	"DELETE /auth/access_token/:id": "takes away", "DELETE /security/session/:id": "takes away",
+	"DELETE /auth/access_token/:id": "takes away", "DELETE /security/session/:id": "takes away", "DELETE /security/session": "takes away",
 	"DELETE /security/user/:id": "takes away", "DELETE /security/role/:id": "takes away",
 	"POST /security/user/:id/_unlock": "takes away", // a delay
 	"POST /security/key/_rotate":      "takes away", // nobody is shown the key that it makes

@@ -290,7 +290,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 
 	"Check":         func(ctx context.Context, d *described) error { return only(d.c.Check(ctx)) },
 	"HealthDetails": func(ctx context.Context, d *described) error { return only(d.c.HealthDetails(ctx)) },
-	"Backup":        func(ctx context.Context, d *described) error { return d.c.Backup(ctx, io.Discard) },
+	"Backup":        func(ctx context.Context, d *described) error { return d.c.Backup(ctx, io.Discard, "") },
 
 	"Login": func(ctx context.Context, d *described) error {
 		_, email := d.user()

@@ -404,14 +404,9 @@ type Sizer interface{ Size(bytes int64) }
 
 // Backup writes a backup, a tar, to w. It is whole only where the error is nil
 // and the tar holds what its manifest says. An error that is no *Error and no
-// *UnreachableError is w's.
-func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	return c.BackupTo(ctx, w, "")
-}
-
-// BackupTo is Backup that says where the backup goes, for the audit log, which
-// believes the command line on the machine itself.
-func (c *Client) BackupTo(ctx context.Context, w io.Writer, to string) error {
+// *UnreachableError is w's. to says where it goes, for the audit log, which
+// believes the command line on the machine itself; "" says nothing.
+func (c *Client) Backup(ctx context.Context, w io.Writer, to string) error {
 	query := ""
 	if to != "" {
 		query = "?to=" + url.QueryEscape(to)

@@ -96,7 +96,7 @@ func TestCutAnswer(t *testing.T) {
 	if _, err := c.Profile(t.Context()); !errors.As(err, &unreachable) {
 		t.Errorf("%v", err)
 	}
-	if err := c.Backup(t.Context(), io.Discard); err == nil {
+	if err := c.Backup(t.Context(), io.Discard, ""); err == nil {
 		t.Error("a cut backup is taken for whole")
 	}
 }
@@ -135,7 +135,7 @@ func TestRequests(t *testing.T) {
 		},
 			"PUT", "/security/user/i", `{"roles":[]}`},
 		"delete user": {func(c *api.Client) error { _, err := c.DeleteUser(ctx, "i"); return err }, "DELETE", "/security/user/i", ""},
-		"backup":      {func(c *api.Client) error { return c.Backup(ctx, io.Discard) }, "GET", "/system/backup", ""},
+		"backup":      {func(c *api.Client) error { return c.Backup(ctx, io.Discard, "") }, "GET", "/system/backup", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, request := answering(t, 200, "{}")

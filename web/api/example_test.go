@@ -618,7 +618,7 @@ func ExampleClient_Backup() {
 	defer end()
 
 	var backup bytes.Buffer
-	fmt.Println(c.Backup(ctx, &backup))
+	fmt.Println(c.Backup(ctx, &backup, ""))
 	for files := tar.NewReader(&backup); ; {
 		h, err := files.Next()
 		if err == io.EOF {
