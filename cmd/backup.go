@@ -191,7 +191,7 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, enc
 		unread.Close()
 		proved <- err
 	}()
-	err = s.BackupTo(ctx, p.writer(io.MultiWriter(out, read)), to)
+	err = s.Backup(ctx, placed{p.writer(io.MultiWriter(out, read)), to})
 	read.Close()
 	if bad := <-proved; err == nil {
 		err = bad
@@ -201,6 +201,22 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, enc
 		return m, brokenOff(err, m)
 	}
 	return m, out.Close()
+}
+
+// placed is a writer that tells the server where a backup goes.
+type placed struct {
+	io.Writer
+	to string
+}
+
+// Place implements api.Placer.
+func (p placed) Place() string { return p.to }
+
+// Size implements api.Sizer, where the writer does.
+func (p placed) Size(bytes int64) {
+	if sizer, ok := p.Writer.(api.Sizer); ok {
+		sizer.Size(bytes)
+	}
 }
 
 type unsealed struct{ io.Writer }

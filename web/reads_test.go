@@ -28,6 +28,14 @@ func (s *server) told(action string) (events []db.Event) {
 	return events
 }
 
+// placed tells where a backup goes.
+type placed struct {
+	io.Writer
+	place string
+}
+
+func (p placed) Place() string { return p.place }
+
 // Who takes all there is, and who reads the log, is in the log: before the first
 // byte leaves, and with how much of it was taken.
 func TestReadsAreAudited(t *testing.T) {
@@ -35,8 +43,8 @@ func TestReadsAreAudited(t *testing.T) {
 	admin := s.single()
 	s.do("GET", "/system/backup?to=/elsewhere", "", admin.session()).want(200)
 	s.do("HEAD", "/system/backup", "", admin.session()).want(200)
-	must(t, s.local.BackupTo(t.Context(), io.Discard, "/var/backups/\x00\nhusk.tar"))
-	must(t, s.local.BackupTo(t.Context(), io.Discard, strings.Repeat("ü", 4000)))
+	must(t, s.local.Backup(t.Context(), placed{io.Discard, "/var/backups/\x00\nhusk.tar"}))
+	must(t, s.local.Backup(t.Context(), placed{io.Discard, strings.Repeat("ü", 4000)}))
 	must(t, s.local.Backup(t.Context(), io.Discard))
 	var got []string
 	for _, e := range s.told("system.backup") {

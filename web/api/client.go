@@ -383,19 +383,17 @@ func (c *Client) Check(ctx context.Context) (out CheckReport, err error) {
 // bytes will come.
 type Sizer interface{ Size(bytes int64) }
 
+// Placer is what the w of Backup can be besides: one that tells where the backup
+// goes, for the audit log, which believes the command line on the machine itself.
+type Placer interface{ Place() string }
+
 // Backup writes a backup, a tar, to w. It is whole only where the error is nil
 // and the tar holds what its manifest says. An error that is no *Error and no
 // *UnreachableError is w's.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	return c.BackupTo(ctx, w, "")
-}
-
-// BackupTo is Backup that says where the backup goes, for the audit log, which
-// believes the command line on the machine itself.
-func (c *Client) BackupTo(ctx context.Context, w io.Writer, to string) error {
 	query := ""
-	if to != "" {
-		query = "?to=" + url.QueryEscape(to)
+	if p, ok := w.(Placer); ok && p.Place() != "" {
+		query = "?to=" + url.QueryEscape(p.Place())
 	}
 	return c.stream(ctx, "/system/backup"+query, w)
 }
