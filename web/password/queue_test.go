@@ -145,8 +145,8 @@ func TestPermitsAreWeighted(t *testing.T) {
 						_, _, err := h.Verify(t.Context(), Caller{}, "$argon2id$v=19$"+params+salt+tag, "x")
 						result <- err
 					}()
+					synctest.Wait()
 				}
-				synctest.Wait()
 				if n := h.Stats().Running; n != 4/slots {
 					t.Errorf("%d run at once", n)
 				}
