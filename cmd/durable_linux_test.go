@@ -83,8 +83,9 @@ func (s *stages) see(c *syscalls.Call) {
 
 var durableCalls = []string{"-xx", "-s", "100000", "-e", "trace=pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg"}
 
+// isAnswer tells an answer from what the control socket says before HTTP.
 func isAnswer(c *syscalls.Call) bool {
-	return slices.Contains([]string{"write", "writev", "sendto", "sendmsg"}, c.Name) && strings.HasPrefix(c.Path(), "socket:")
+	return !c.Contains("HUSK-CONTROL 1\n") && slices.Contains([]string{"write", "writev", "sendto", "sendmsg"}, c.Name) && strings.HasPrefix(c.Path(), "socket:")
 }
 
 // TestSyncBeforeAnswer watches the server's system calls: of each change, data
