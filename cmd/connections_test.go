@@ -20,8 +20,8 @@ func TestRoomForConnections(t *testing.T) {
 	}
 }
 
-// gone fails unless the server closes a connection.
-func gone(t *testing.T, c net.Conn) {
+// closed fails unless the server closes a connection.
+func closed(t *testing.T, c net.Conn) {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(patience))
 	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil || !strings.Contains(err.Error(), "reset") && err != io.EOF {
@@ -44,7 +44,7 @@ func TestConnectionLimits(t *testing.T) {
 		first := s.dial()
 		s.dial()
 		s.dial()
-		gone(t, first)
+		closed(t, first)
 		eventually(t, "the log tells of it", func() bool { return strings.Contains(s.log.String(), "connections were closed to make room") })
 		p.ok(t, "user", "list")
 		s.end()
