@@ -613,6 +613,8 @@ var incomparable = []struct {
 	{regexp.MustCompile(`(?m)^actor: .*\ntransport: .*\nfrom: .*`), "<who>"},
 	{regexp.MustCompile(`(?m)^\d+ (\S+ (?:ok|refused) \S+ \d+)$`), "<number> $1"},
 	{regexp.MustCompile(`(?m)^\d+ (<time> \S+ (?:ok|refused)) (?:uid \d+|\S+) (\S+) \S+ (\d+)$`), "<number> $1 <who> $2 <where> $3"},
+	// Where a backup goes is believed of the command line on the machine alone.
+	{regexp.MustCompile(`(?m)^(<number> <time> system\.backup ok <who>) \S+ <where>`), "$1 <place> <where>"},
 }
 
 func (s *script) comparable(text string) string {

@@ -60,6 +60,7 @@ const (
 	actLogout       = "session.logout"
 	actRevoke       = "session.revoke"
 	actEvict        = "session.evict"
+	actRenew        = "session.renew"
 	actKeyRotate    = "key.rotate"
 )
 
@@ -194,7 +195,7 @@ func (h *historian) goneSession(ctx context.Context, id string) why {
 			return h.traced(codeEnded, "revoked", &events[i])
 		case actEvict:
 			return h.traced(codeEnded, "ended to make room, unused the longest (max-sessions-per-user)", &events[i])
-		case actLogin:
+		case actLogin, actRenew:
 			return h.endedWithOthers(ctx, &events[i])
 		}
 	}
@@ -210,18 +211,26 @@ var enders = map[string]string{
 	actKeyRotate:    "signing key replaced",
 }
 
+// ended tells what an act did to a session: who ends another's ends all of them.
+func ended(e *api.AuditEvent) string {
+	if e.Action == actRevoke && e.Actor != e.Target {
+		return "all sessions revoked"
+	}
+	return enders[e.Action]
+}
+
 // endedWithOthers finds the act that ended a session together with others. What
 // users do to their sessions spares the one that they do it with, and most
 // rotations of keys spare all: then a later act may have been it, or its age.
 func (h *historian) endedWithOthers(ctx context.Context, login *api.AuditEvent) why {
 	var may []string
 	for i, e := range h.since(ctx, login) {
-		may = append(may, h.told(enders[e.Action], &e))
+		may = append(may, h.told(ended(&e), &e))
 		if e.Actor == login.Actor || e.Action == actKeyRotate {
 			continue
 		}
 		if i == 0 {
-			return h.traced(codeEnded, enders[e.Action], &e)
+			return h.traced(codeEnded, ended(&e), &e)
 		}
 		return why{Code: codeEnded, Reason: "one of these ended it: " + strings.Join(may, "; ")}
 	}
