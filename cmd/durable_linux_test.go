@@ -95,7 +95,7 @@ func TestSyncBeforeAnswer(t *testing.T) {
 	syscalls.Need(t)
 	p := program{data: newData(t), stdin: testPassword + "\n"}
 	p.ok(t, "passwd", "--password-stdin")
-	token := p.ok(t, "token", "create", "--name", "admin")
+	token := p.ok(t, "token", "create", "--name", "admin", "--expires", "never")
 	s := p.serveTraced(t, durableCalls...)
 	ctx, admin := t.Context(), s.client(token)
 	var minted api.TokenCreated
@@ -166,7 +166,7 @@ func TestSyncBeforeAnswerUnderLoad(t *testing.T) {
 	syscalls.Need(t)
 	const clients, each = 8, 6
 	p := program{data: newData(t)}
-	token := p.ok(t, "token", "create", "--name", "admin")
+	token := p.ok(t, "token", "create", "--name", "admin", "--expires", "never")
 	s := p.serveTraced(t, durableCalls...)
 	var mu sync.Mutex
 	var minted []string

@@ -64,7 +64,7 @@ func faultTemplate(t *testing.T) (store []byte, token string) {
 	p := program{data: newData(t), stdin: testPassword + "\n"}
 	p.ok(t, "passwd", "--password-stdin")
 	p.ok(t, "user", "create", "ada@example.com", "--no-password")
-	token = p.ok(t, "token", "create", "--name", "admin")
+	token = p.ok(t, "token", "create", "--name", "admin", "--expires", "never")
 	store, err := os.ReadFile(filepath.Join(p.data, embedded.file))
 	if err != nil {
 		t.Fatal(err)

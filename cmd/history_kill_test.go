@@ -77,7 +77,7 @@ func newKiller(t *testing.T, args ...string) *killer {
 	}
 	t.Logf("HUSK_SEED=%d", seed)
 	p := program{data: newData(t)}
-	admin := p.ok(t, "token", "create", "--name", "history")
+	admin := p.ok(t, "token", "create", "--name", "history", "--expires", "never")
 	program{data: p.data, stdin: "the administrator's password\n"}.ok(t, "passwd", "--password-stdin")
 	return &killer{
 		history: newHistory(seed, killClients, admin), t: t, rand: rand.New(rand.NewPCG(seed, 0)), program: p,
