@@ -46,7 +46,7 @@ func (a *app) backups() (b web.Backups, err error) {
 	b.Seal = encrypt
 	if err := web.CheckBackups(b); err != nil {
 		return b, &failure{code: exitUsage, err: err, what: "no backup can be written to backup-dir: " + printable(plainWriteError(b.Dir, err)),
-			next: "make that folder, with mode 0700, for the user that runs husk; under systemd it has to be in ReadWritePaths="}
+			next: "make that folder, with mode 0700, for the owner of the data folder, as whom husk runs; under systemd it has to be in ReadWritePaths="}
 	}
 	return b, nil
 }

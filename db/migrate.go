@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -57,6 +58,9 @@ func (s *Store) upgrade(ctx context.Context, schema Schema, keep func(context.Co
 		return fmt.Errorf("keep a copy before the upgrade: %w", err)
 	}
 	if err := s.migrate(ctx); err != nil {
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w; the husk that wrote it can still repair it, with 'husk check --repair'", err)
+		}
 		return fmt.Errorf("upgrade the store from schema %d to %d: %w", schema.Version, newestSchema(), err)
 	}
 	return nil

@@ -28,8 +28,8 @@ func toSchema3Audit(t *txn) error {
 	if err != nil {
 		return err
 	}
-	head, _, err := t.auditEnds()
-	if err != nil {
+	var head auditHead
+	if _, err := t.getJSON(metaBucket, metaHead, &head); err != nil {
 		return err
 	}
 	head.Change = change

@@ -77,7 +77,7 @@ func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
-	out := bufio.NewWriter(c.Response())
+	out := bufio.NewWriter(&patientWriter{w: c.Response(), control: http.NewResponseController(c.Response()), patience: s.stallTimeout})
 	for next := uint64(1); ; {
 		events, err := s.Store.AuditFrom(ctx, next)
 		if err != nil {

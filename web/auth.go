@@ -155,6 +155,10 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 		return actor, err
 	}
 	if who.token != nil && !who.token.Allows(parseAddress(actor.Address)) {
+		// The clearest sign of a stolen one: its owner's log has it.
+		shown := *actor
+		who.become(&shown)
+		s.Store.NoteRefusal(&shown, "token.use", who.token.ID)
 		return actor, errFromElsewhere
 	}
 	who.become(actor)

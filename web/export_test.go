@@ -116,5 +116,8 @@ func (s *Server) SetStallTimeout(d time.Duration) { s.stallTimeout = d }
 // Copies tells how many copies of the store backups have on the disk.
 func (s *Server) Copies() int { return int(s.copies.Load()) }
 
+// Imports tells how many imports are under way.
+func (s *Server) Imports() int32 { return s.imports.Load() }
+
 // MaxCopies is how many there may be.
 const MaxCopies = maxCopies

@@ -36,7 +36,7 @@ func onLoopback(listeners []net.Listener) bool {
 // misdirected tells whether r came for a host that is not this server's. The
 // control socket and the command line's own server have no name.
 func (s *Server) misdirected(r *http.Request) bool {
-	if !s.loopback || knownHost(r.Host, s.publicHost) {
+	if !s.loopback.Load() || knownHost(r.Host, s.publicHost) {
 		return false
 	}
 	_, isLocal := localOf(r.Context())

@@ -219,11 +219,11 @@ func TestHostElsewhere(t *testing.T) {
 		s.ServeHTTP(w, r)
 		return w.Code
 	}
-	s.loopback = onLoopback([]net.Listener{addressed{addr: &net.TCPAddr{IP: net.IPv4zero}}})
+	s.loopback.Store(onLoopback([]net.Listener{addressed{addr: &net.TCPAddr{IP: net.IPv4zero}}}))
 	if got := ask(httptest.NewRequest("GET", "/health", nil)); got != http.StatusOK {
 		t.Errorf("on every address: %d", got)
 	}
-	s.loopback = true
+	s.loopback.Store(true)
 	if got := ask(httptest.NewRequest("GET", "/health", nil)); got != http.StatusMisdirectedRequest {
 		t.Errorf("on loopback: %d", got)
 	}

@@ -3,10 +3,12 @@ package web
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,6 +26,10 @@ const (
 	maxImportUsers = 500_000
 )
 
+// maxImports is how many imports are held in memory at once, besides those of
+// the owner of the data file.
+const maxImports = 2
+
 // importUsers makes users from NDJSON. All of it is read and checked before
 // the first user is made: one faulty line changes nothing.
 func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
@@ -32,18 +38,40 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 	default:
 		return errMediaType("application/x-ndjson")
 	}
-	unlimited(c)
+	if !actor.Local() {
+		defer s.imports.Add(-1)
+		if s.imports.Add(1) > maxImports {
+			return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: "other imports are under way; try again when one has ended", retryAfter: 10 * time.Second}
+		}
+	}
+	patientBody(c, s.stallTimeout)
 	users, err := readImport(c)
 	if err != nil {
 		return err
 	}
+	unlimited(c) // only now: half of a body is no reason to be spared
 	ifMissing, dryRun := c.QueryParam("if_missing") == "true", c.QueryParam("dry_run") == "true"
-	done, err := s.Store.ImportUsers(c.Request().Context(), actor, users, ifMissing, dryRun)
+	done, err := s.makeUsers(c.Request().Context(), actor, users, ifMissing, dryRun)
 	if err != nil {
 		return cutImport(done, err)
 	}
 	s.did(actor, "users imported", "created", done.Created, "skipped", done.Skipped, "dry_run", dryRun)
 	return write(c, api.Imported{Created: done.Created, Skipped: done.Skipped, DryRun: dryRun})
+}
+
+// makeUsers imports users, or counts those that it would. What is refused for a
+// fault costs its sender nothing, nor does who is there already.
+func (s *Server) makeUsers(ctx context.Context, actor *db.Actor, users []db.ImportUser, ifMissing, dryRun bool) (db.Imported, error) {
+	if !dryRun && !actor.Administrator() {
+		would, err := s.Store.ImportUsers(ctx, actor, users, ifMissing, true)
+		if err == nil {
+			err = s.spendImport(actor, would.Created)
+		}
+		if err != nil {
+			return db.Imported{}, err
+		}
+	}
+	return s.Store.ImportUsers(ctx, actor, users, ifMissing, dryRun)
 }
 
 // cutImport explains an import that failed: one that had made users already

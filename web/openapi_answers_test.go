@@ -54,7 +54,7 @@ func newDescribed(t *testing.T) *described {
 	s.OpenCopy = func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{Timeout: time.Second}) }
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	s.loopback = onLoopback([]net.Listener{server.Listener})
+	s.loopback.Store(onLoopback([]net.Listener{server.Listener}))
 	d := &described{T: t, base: server.URL, jwt: jwt, document: readOpenAPI(t), schemas: jsonschema.NewCompiler()}
 	strict(d.document["paths"])
 	strict(d.document["components"])

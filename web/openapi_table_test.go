@@ -163,7 +163,7 @@ var operations = map[string]operation{
 			{"dry_run", "`true`: check and count only.", isTrue},
 		},
 		body: api.ImportUser{Email: "ann@example.com", Roles: []string{"user"}}, line: true,
-		media: []string{ndjsonMedia, "application/jsonl", "application/json"}, answer: api.Imported{}, also: []int{409}},
+		media: []string{ndjsonMedia, "application/jsonl", "application/json"}, answer: api.Imported{}, also: []int{409, 503}},
 	"GET /security/principal/_search": {id: "SearchPrincipals", tag: tagUsers, summary: "List whom rights can be given to", list: true, answer: api.Search[api.Principal]{}},
 
 	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles", list: true, answer: api.Search[api.Role]{}},

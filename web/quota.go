@@ -44,11 +44,27 @@ func (q quota) spendAs(id string, free bool) error {
 		q.Count(id)
 		return nil
 	}
-	if wait := q.Spend(id); wait > 0 {
-		return &failure{status: http.StatusTooManyRequests, code: api.CodeTooManyChanges, retryAfter: wait,
-			reason: "that are more changes in a minute than this server takes from one user (changes-per-minute): go on more slowly"}
+	return tooManyChanges(q.Spend(id))
+}
+
+// tooManyChanges is nil where there is nothing to wait for.
+func tooManyChanges(wait time.Duration) error {
+	if wait <= 0 {
+		return nil
 	}
-	return nil
+	return &failure{status: http.StatusTooManyRequests, code: api.CodeTooManyChanges, retryAfter: wait,
+		reason: "that are more changes in a minute than this server takes from one user (changes-per-minute): go on more slowly"}
+}
+
+// spendImport counts the users that an import makes, each a change; that it is
+// one was counted before. An import is made as a whole, so it must not be of more
+// than there can be at once.
+func (s *Server) spendImport(actor *db.Actor, users int) error {
+	if s.Quotas.Changes > 0 && users > s.Quotas.Changes {
+		return &failure{status: http.StatusRequestEntityTooLarge, code: "too_many_users",
+			reason: fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute), and each user that is made is one: split the import", s.Quotas.Changes)}
+	}
+	return tooManyChanges(s.changes.SpendMany(actor.ID, users-1))
 }
 
 // spendProof counts what a user proved to be entitled to by a password.

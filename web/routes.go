@@ -128,12 +128,12 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.inTurn(s.searchPrincipals)},
 
 		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.inTurn(s.searchAudit)},
-		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, handle: s.exportAudit},
-		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.verifyAudit},
+		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, handle: s.takeTurn(s.exportAudit)},
+		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.takeTurn(s.verifyAudit)},
 		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},
 
 		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), handle: s.healthDetails},
-		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.check},
+		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.takeTurn(s.check)},
 
 		{method: "GET", path: "/setting/application", need: isPublic, handle: s.application},
 		{method: "GET", path: "/provider/_info", need: isPublic, handle: s.provider},

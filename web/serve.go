@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"husk/web/listen"
 )
 
@@ -73,7 +75,7 @@ func (s *Server) HTTPServer() *http.Server {
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	s.loopback = onLoopback(listeners)
+	s.loopback.Store(onLoopback(listeners))
 	hs := s.HTTPServer()
 	var conns connections
 	hs.ConnState = conns.note
@@ -204,9 +206,10 @@ type body struct {
 	control *http.ResponseController
 	forget  func() bool // ends the wait for the stop
 
-	mu      sync.Mutex
-	hurried bool
-	ended   bool // nothing more is to be read, or the request is handled
+	mu       sync.Mutex
+	patience time.Duration // how long the next piece of a long body may take; 0: the limit of the server is for all of it
+	hurried  bool
+	ended    bool // nothing more is to be read, or the request is handled
 }
 
 // followBody returns the request of an id with a body that does not outlast a
@@ -245,21 +248,41 @@ func (b *body) finish(r *http.Request) {
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	b.awaitPiece()
 	n, err := b.ReadCloser.Read(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.ended || !b.hurried:
+	case b.ended || !b.hurried && b.patience == 0:
 	case errors.Is(err, io.EOF):
 		// net/http reads on, to see the client leave, and takes a deadline
 		// that passes for that. It has lifted it just now; hurry may have
 		// come after that.
 		b.setDeadline(time.Time{})
-	case err == nil:
+	case err == nil && b.hurried:
 		b.setDeadline(time.Now().Add(freshGrace))
 	}
 	b.ended = b.ended || err != nil
 	return n, err
+}
+
+// awaitPiece gives the next piece of a long body its time.
+func (b *body) awaitPiece() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.patience > 0 && !b.hurried && !b.ended {
+		b.setDeadline(time.Now().Add(b.patience))
+	}
+}
+
+// patientBody lifts the time limit of a whole body, for one that is long: only
+// a piece of it that does not come ends it.
+func patientBody(c echo.Context, patience time.Duration) {
+	if b, ok := c.Request().Body.(*body); ok {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.patience = patience
+	}
 }
 
 func (b *body) hurry() {

@@ -80,9 +80,9 @@ type Server struct {
 	stopping  context.Context // done when Serve has begun to stop
 	beginStop context.CancelFunc
 
-	listening  string // URL of the listening address; see Endpoint
-	loopback   bool   // only this machine can connect; see misdirected
-	publicHost string // of PublicURL
+	listening  string      // URL of the listening address; see Endpoint
+	loopback   atomic.Bool // only this machine can connect; see misdirected
+	publicHost string      // of PublicURL
 	setupCode  string
 	setupTries *ratelimit.Limiter
 	tries      *ratelimit.Limiter // at passwords
@@ -98,6 +98,7 @@ type Server struct {
 
 	regular regular
 	copies  atomic.Int32 // of the store, that backups under way have made
+	imports atomic.Int32 // that are under way
 
 	proofPatience, stallTimeout time.Duration // set by tests
 	patrolRest                  time.Duration

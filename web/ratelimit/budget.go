@@ -50,18 +50,23 @@ func NewBudget(perMinute int, now func() time.Time) *Budget {
 
 // Spend takes one act off the budget of key, or tells in how many whole seconds
 // there is one.
-func (b *Budget) Spend(key string) (wait time.Duration) {
-	if b == nil {
+func (b *Budget) Spend(key string) (wait time.Duration) { return b.SpendMany(key, 1) }
+
+// SpendMany is Spend for so many acts, of which none passes where not all do:
+// no more than a minute has can ever pass.
+func (b *Budget) SpendMany(key string, n int) (wait time.Duration) {
+	if b == nil || n <= 0 {
 		return 0
 	}
+	cost := time.Duration(n) * b.cost
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now().Sub(b.start)
 	spent := b.spent(key, now)
-	if over := spent + b.cost - time.Minute; over > 0 {
+	if over := spent + cost - time.Minute; over > 0 {
 		return wholeSeconds(over)
 	}
-	b.full[key] = now + spent + b.cost
+	b.full[key] = now + spent + cost
 	return 0
 }
 
