@@ -58,14 +58,30 @@ func (c *prefaced) begin() error {
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return io.EOF // gone; there is nobody to tell
 	}
-	line := preface
 	if !ok {
-		line = refusal
+		c.refuse()
+		return io.EOF
 	}
-	if _, err := io.WriteString(c.Conn, line); err != nil || !ok {
+	if _, err := io.WriteString(c.Conn, preface); err != nil {
 		return io.EOF
 	}
 	return nil
+}
+
+// What is read on of a client that is refused, and for how long.
+const (
+	refusedBytes = 64 << 10
+	refusedGrace = 100 * time.Millisecond
+)
+
+// refuse says so. What a client sent and nobody read would make the end a reset,
+// at which many show nothing of what they were told.
+func (c *prefaced) refuse() {
+	if _, err := io.WriteString(c.Conn, refusal); err != nil {
+		return
+	}
+	_ = c.Conn.SetReadDeadline(time.Now().Add(refusedGrace))
+	_, _ = io.CopyN(io.Discard, c.Conn, refusedBytes)
 }
 
 // readPreface tells whether r begins with the preface. It takes no byte that
