@@ -6,12 +6,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +36,9 @@ func TestMain(m *testing.M) {
 		// A process with the race detector waits a second before it ends.
 		os.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
+	// Tests here wait for processes more than they compute: two at once, one for
+	// each core, leave both idle for half of the time. -parallel has the last word.
+	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){
 		"husk":   func() { os.Exit(Main()) },
 		"holder": hold,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -270,9 +271,12 @@ func (l *lines) Read(p []byte) (int, error) {
 // A large import takes seconds, and memory in proportion to the file.
 func TestImportMany(t *testing.T) {
 	t.Parallel()
-	n := 100_000
-	if raceEnabled || testing.Short() {
+	n := 20_000
+	switch {
+	case raceEnabled || testing.Short():
 		n = 5_000
+	case os.Getenv("HUSK_LONG") != "":
+		n = 100_000
 	}
 	s := newServer(t)
 	began := time.Now()
