@@ -117,10 +117,10 @@ func (a *app) checkConfig(name string) error {
 	}
 	c.checkPair("tls-cert", "tls-key", a.getenv)
 	if c.exposed {
-		a.say("warning: %s", c.exposedText())
+		a.warn("%s", c.exposedText())
 	}
 	for _, text := range c.warnings(a.getenv) {
-		a.say("warning: %s", text)
+		a.warn("%s", text)
 	}
 	if a.settings.JSON {
 		err = a.printJSON(append([]problem{}, c.problems...))

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 
@@ -61,18 +60,6 @@ func (a *app) findFolder() (*folder.Folder, error) {
 	return f, nil
 }
 
-// named is w, with each data folder that was worked on by its descriptor called
-// by its name.
-func (a *app) named(w io.Writer) io.Writer {
-	return renaming{w, strings.NewReplacer(a.held...)}
-}
-
-type renaming struct {
-	w     io.Writer
-	names *strings.Replacer
-}
-
-func (r renaming) Write(p []byte) (int, error) {
-	_, err := r.names.WriteString(r.w, string(p))
-	return len(p), err
-}
+// renamed is text, with each data folder that was worked on by its descriptor
+// called by its name.
+func (a *app) renamed(text string) string { return strings.NewReplacer(a.held...).Replace(text) }

@@ -54,6 +54,7 @@ var kinds = []struct {
 	{db.ErrNotFound, exitNotFound},
 	{db.ErrConflict, exitConflict},
 	{db.ErrDenied, exitDenied},
+	{fs.ErrNotExist, exitNotFound}, // a file that was named
 	{fs.ErrPermission, exitDenied},
 	{db.ErrLocked, exitBusy},
 	{db.ErrDamaged, exitInvalid},

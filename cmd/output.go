@@ -9,6 +9,8 @@ package cmd
 //   - --quiet silences what is said, never what was asked for, never an error.
 //   - An error says what happened and why, and the next step on a line of its
 //     own.
+//   - Under --json each line on stderr is a JSON object too: {"error":{…}} for
+//     what failed, {"warning":"…"}, and {"note":"…"} for what is said.
 //   - Text that came from elsewhere is escaped before it meets a terminal.
 //   - No colour: nothing here needs it to be understood.
 
@@ -29,9 +31,20 @@ import (
 )
 
 // say tells something about what was done.
-func (a *app) say(format string, args ...any) {
-	if !a.settings.Quiet {
-		fmt.Fprintf(a.stderr, format+"\n", args...)
+func (a *app) say(format string, args ...any) { a.tell("note", "", fmt.Sprintf(format, args...)) }
+
+// warn tells of what was done and is rarely meant.
+func (a *app) warn(format string, args ...any) {
+	a.tell("warning", "warning: ", fmt.Sprintf(format, args...))
+}
+
+func (a *app) tell(kind, before, text string) {
+	switch {
+	case a.settings.Quiet:
+	case a.settings.JSON:
+		_ = writeLine(a.stderr, map[string]string{kind: strings.TrimSpace(text)})
+	default:
+		fmt.Fprintln(a.stderr, before+text)
 	}
 }
 
@@ -44,8 +57,10 @@ func (a *app) printJSON(v any) error {
 }
 
 // printLine writes v as JSON on one line, for lists without an end.
-func (a *app) printLine(v any) error {
-	e := json.NewEncoder(a.stdout)
+func (a *app) printLine(v any) error { return writeLine(a.stdout, v) }
+
+func writeLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
@@ -116,19 +131,6 @@ func listText(items []string) string {
 		return "-"
 	}
 	return strings.Join(items, ",")
-}
-
-// printError writes what happened, why, and the next step.
-func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "husk: %s\n", printable(err.Error()))
-	var own *failure
-	var answer *api.Error
-	switch {
-	case errors.As(err, &own) && own.next != "":
-		fmt.Fprintf(w, "  %s\n", own.next)
-	case errors.As(err, &answer) && answer.RetryAfter > 0:
-		fmt.Fprintf(w, "  try again in %s\n", answer.RetryAfter)
-	}
 }
 
 // printAll writes every hit of a list: an array of what the hits hold for

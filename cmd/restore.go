@@ -52,7 +52,7 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 	}
 	in, err := os.Open(file)
 	if err != nil {
-		return &failure{code: exitFailure, err: err, what: "the backup can't be read: " + plainPathError(err)}
+		return &failure{code: exitCode(err), err: err, what: "the backup can't be read: " + plainPathError(err)}
 	}
 	defer in.Close()
 	_, absent := os.Lstat(a.settings.Data)

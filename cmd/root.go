@@ -20,6 +20,7 @@ type app struct {
 	stderr io.Writer
 	getenv func(string) string
 
+	completing  bool            // for a shell, which is to hear of no trouble
 	stdinFor    string          // what stdin was read for; "": nothing yet
 	interrupted <-chan struct{} // closed by a signal
 	settings    settings
@@ -44,7 +45,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.interrupted = ctx.Done()
 	err := a.execute(ctx, args)
 	if err != nil {
-		printError(a.named(a.stderr), err)
+		a.printError(err, a.wantsJSON(args))
 	}
 	return exitCode(err)
 }
@@ -84,6 +85,7 @@ Every command works offline, beside the running server, and remote with
 		Example: `  husk passwd                       set the password, before or after the first start
   husk serve                        serve on 127.0.0.1:9000
   husk token create --name backup   mint an API token and print it`,
+		Version:           versionText(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
@@ -94,6 +96,7 @@ Every command works offline, beside the running server, and remote with
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
+	root.SetVersionTemplate("{{.Version}}\n")
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
@@ -105,6 +108,7 @@ Every command works offline, beside the running server, and remote with
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args, completion.RunE = cobra.ArbitraryArgs, group // an unknown shell is a misuse
 	}
+	a.addCompletion(root)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Run, help.RunE = nil, helpOn

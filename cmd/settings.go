@@ -24,6 +24,7 @@ type settings struct {
 	Data      string
 	Server    string
 	TokenFile string
+	ServerCA  string
 	Config    string
 	JSON      bool
 	Quiet     bool
@@ -59,6 +60,7 @@ func addGlobalFlags(f *pflag.FlagSet) {
 	f.String("data", defaultData(), "the data folder")
 	f.Var(&formed{form: isServerURL}, "server", "ask the husk at this URL instead of the data folder")
 	f.String("token-file", "", "file with the API token for --server (- for stdin)")
+	f.String("server-ca", "", "PEM file with the authorities to trust for --server, in place of the machine's")
 	f.String("config", "", "YAML file with settings")
 	f.Bool("json", false, "print JSON, for programs")
 	f.BoolP("quiet", "q", false, "say nothing but errors and what was asked for")
@@ -157,7 +159,7 @@ func (a *app) configure(cmd *cobra.Command) error {
 		return err
 	}
 	if r.file != nil && r.file.exposed && cmd.Name() != "serve" { // serve logs it
-		a.say("warning: %s", r.file.exposedText())
+		a.warn("%s", r.file.exposedText())
 	}
 	return nil
 }
@@ -235,7 +237,7 @@ func envName(flag string) string {
 func (s *settings) take(f *pflag.FlagSet) error {
 	var errs [5]error
 	*s = settings{
-		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), Config: text(f, "config"),
+		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), ServerCA: text(f, "server-ca"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		TLSCert: text(f, "tls-cert"), TLSKey: text(f, "tls-key"),

@@ -79,7 +79,11 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 	if err != nil {
 		return nil, a.explainStore(err)
 	}
-	store, err := db.Open(ctx, e, db.Options{Keep: func(ctx context.Context, schema db.Schema) error { return a.keepSchema(ctx, e, schema) }})
+	options := db.Options{Keep: func(ctx context.Context, schema db.Schema) error { return a.keepSchema(ctx, e, schema) }}
+	if a.completing { // a look at it upgrades nothing
+		options.Keep = nil
+	}
+	store, err := db.Open(ctx, e, options)
 	if err != nil {
 		e.Close()
 		return nil, a.explainStore(err)

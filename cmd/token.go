@@ -176,6 +176,9 @@ func parseExpiry(text string, now time.Time) (int64, error) {
 		}
 	}
 	d, err := parseDuration(text)
+	if errors.Is(err, errTooLong) {
+		return 0, usage("--expires is too far away: at most 292y", "give a shorter time, or never")
+	}
 	if err != nil || d <= 0 {
 		return 0, usage("--expires is not understood", "give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never")
 	}

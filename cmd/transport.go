@@ -59,11 +59,16 @@ func (a *app) use(ctx context.Context, creates bool, f func(*session) error) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.explain(f(s)), s.end())
+	return errors.Join(s.explain(ctx, f(s)), s.end())
 }
 
-// explain adds the next step where nobody was known to ask.
-func (s *session) explain(err error) error {
+// explain adds the next step where nobody was known to ask, and says in the
+// command line's words what was said of an API.
+func (s *session) explain(ctx context.Context, err error) error {
+	if s.remote {
+		err = s.explainRemote(ctx, err)
+	}
+	err = inWords(err)
 	var answer *api.Error
 	if !errors.As(err, &answer) || answer.Detail.Code != "not_signed_in" {
 		return err
@@ -73,24 +78,6 @@ func (s *session) explain(err error) error {
 	}
 	return &failure{code: exitDenied, err: err, what: "the server in " + s.data + " does not know you as its owner",
 		next: "run the command as the user of the server, or as root"}
-}
-
-func (a *app) connectRemote() (*session, error) {
-	token, err := a.readTokenFile()
-	if err != nil {
-		return nil, err
-	}
-	if token != "" && inTheOpen(a.settings.Server) {
-		a.say("warning: the token travels unencrypted to another machine, and whoever is on the way can read it: give --server a URL of https")
-	}
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	return &session{
-		Client: &api.Client{Base: a.settings.Server, Token: token, HTTP: &http.Client{Transport: t, CheckRedirect: noRedirect},
-			Patience: changesPatience, Waiting: a.tellWait()},
-		remote: true,
-		name:   a.settings.Server,
-		end:    func() error { t.CloseIdleConnections(); return nil },
-	}, nil
 }
 
 // changesPatience is how long a command waits for one change that was refused
@@ -107,9 +94,6 @@ func (a *app) tellWait() func(time.Duration, *api.Error) {
 	}
 }
 
-// noRedirect keeps the token from being sent to where a redirect leads.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
 func (a *app) readTokenFile() (string, error) {
 	if a.settings.TokenFile == "" {
 		return "", nil
@@ -120,7 +104,7 @@ func (a *app) readTokenFile() (string, error) {
 		return "", err
 	}
 	if err != nil {
-		return "", &failure{code: exitFailure, err: err, what: "the token file can't be read: " + plainPathError(err)}
+		return "", &failure{code: exitCode(err), err: err, what: "the token file can't be read: " + plainPathError(err)}
 	}
 	secret := strings.TrimSpace(string(text))
 	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {

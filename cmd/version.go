@@ -13,6 +13,11 @@ var release = "0.1.0-dev"
 
 func version() string { return release }
 
+// versionText is the line for people.
+func versionText() string {
+	return fmt.Sprintf("husk %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 // versionReport is what --json prints.
 type versionReport struct {
 	Version string `json:"version"`
@@ -39,7 +44,7 @@ func (a *app) versionCommand() *cobra.Command {
 			if a.settings.JSON {
 				return a.printJSON(r)
 			}
-			_, err := fmt.Fprintf(a.stdout, "husk %s (%s, %s/%s)\n", r.Version, r.Go, r.OS, r.Arch)
+			_, err := fmt.Fprintln(a.stdout, versionText())
 			return err
 		},
 	}

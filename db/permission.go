@@ -47,6 +47,9 @@ var builtinPermissions = []string{
 	PermBackup, PermKeys,
 }
 
+// BuiltinPermissions returns the keys that Husk itself asks for, sorted.
+func BuiltinPermissions() []string { return slices.Clone(builtinPermissions) }
+
 var permissionForm = regexp.MustCompile(`^[a-z0-9_.-]{1,64}#[a-z0-9_.:-]{1,128}/[a-z0-9_.-]{1,64}$`)
 
 // ValidPermission tells whether key has the form category#resource/action, or

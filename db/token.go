@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -241,8 +242,12 @@ func (t *txn) tokenOwner(idOrEmail string) (*User, error) {
 // life; never behind the bound of the server or of the token that mints.
 func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 	now := t.now.Unix()
-	if asked != 0 && asked != Never && (asked <= now || asked > maxExpiry) {
-		return 0, fail(ErrInvalid, "bad_expiry", "expire_in is the Unix time in seconds at which the token ends: in the future, or -1 for never")
+	switch {
+	case asked == 0, asked == Never:
+	case asked <= now:
+		return 0, fail(ErrInvalid, "bad_expiry", "expire_in is in the past: it is the Unix time in seconds at which the token ends, or -1 for never")
+	case asked > maxExpiry:
+		return 0, fail(ErrInvalid, "expiry_too_far", fmt.Sprintf("expire_in is too far away: it is a Unix time in seconds, at most %d, in the year 2262, or -1 for never", int64(maxExpiry)))
 	}
 	expires := asked
 	if asked == 0 {

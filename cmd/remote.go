@@ -1,0 +1,113 @@
+package cmd
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"husk/web/api"
+)
+
+// This file has the way to the husk that --server names.
+
+func (a *app) connectRemote() (*session, error) {
+	token, err := a.readTokenFile()
+	if err != nil {
+		return nil, err
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	if err := a.trust(t); err != nil {
+		return nil, err
+	}
+	if token != "" && inTheOpen(a.settings.Server) {
+		a.warn("the token travels unencrypted to another machine, and whoever is on the way can read it: give --server a URL of https")
+	}
+	return &session{
+		Client: &api.Client{Base: a.settings.Server, Token: token, HTTP: &http.Client{Transport: t, CheckRedirect: noRedirect},
+			Patience: changesPatience, Waiting: a.tellWait()},
+		remote: true,
+		name:   a.settings.Server,
+		end:    func() error { t.CloseIdleConnections(); return nil },
+	}, nil
+}
+
+// noRedirect keeps the token from being sent to where a redirect leads.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// trust makes the authorities of --server-ca the only ones, as curl --cacert
+// does: who names one for a server wants no other to vouch for it.
+func (a *app) trust(t *http.Transport) error {
+	if a.settings.ServerCA == "" {
+		return nil
+	}
+	if u, err := url.Parse(a.settings.Server); err == nil && u.Scheme != "https" {
+		return usage("--server-ca is for a server of https, and --server is none", "give --server a URL of https, or leave --server-ca out")
+	}
+	text, err := a.readSmall(a.settings.ServerCA, "the authorities of --server-ca")
+	var twice *failure
+	if errors.As(err, &twice) {
+		return err
+	}
+	if err != nil {
+		return &failure{code: exitCode(err), err: err, what: "the file of --server-ca can't be read: " + plainPathError(err)}
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return usage("the file of --server-ca holds no certificate: "+printable(a.settings.ServerCA), "it is a PEM file: blocks that begin with -----BEGIN CERTIFICATE-----")
+	}
+	t.TLSClientConfig = &tls.Config{RootCAs: pool}
+	return nil
+}
+
+// tlsProbe is how long a server is given to show that it speaks TLS.
+const tlsProbe = 3 * time.Second
+
+// explainRemote tells what is wrong with --server where that is what made a
+// request fail, and the next step.
+func (s *session) explainRemote(ctx context.Context, err error) error {
+	var unreachable *api.UnreachableError
+	var answer *api.Error
+	reached := errors.As(err, &answer)
+	switch {
+	case reached && answer.Detail.Code != "": // husk itself has answered
+		return err
+	case !reached && !errors.As(err, &unreachable):
+		return err
+	}
+	u, parsed := url.Parse(s.Base)
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case parsed == nil && u.Scheme == "http" && speaksTLS(ctx, u):
+		u.Scheme = "https"
+		return &failure{code: exitBusy, err: err, what: "that port speaks TLS, and --server says http", next: "give --server " + u.String()}
+	case errors.Is(err, http.ErrSchemeMismatch):
+		u.Scheme = "http"
+		return &failure{code: exitBusy, err: err, what: "that port does not speak TLS, and --server says https", next: "give --server " + u.String() + ", where nobody can listen in"}
+	case errors.As(err, &unknown):
+		return &failure{code: exitBusy, err: err, what: err.Error(), next: "name a file with the certificate of its authority: --server-ca FILE"}
+	}
+	return err
+}
+
+// speaksTLS finds out by a handshake, whatever the certificate is: nothing is
+// sent through it.
+func speaksTLS(ctx context.Context, u *url.URL) bool {
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	ctx, cancel := context.WithTimeout(ctx, tlsProbe)
+	defer cancel()
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // only asks whether it is TLS
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
