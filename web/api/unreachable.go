@@ -9,13 +9,21 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // UnreachableError says that a request got no answer.
 type UnreachableError struct{ Err error }
 
-func (e *UnreachableError) Error() string { return "husk does not answer: " + e.why() }
+func (e *UnreachableError) Error() string {
+	if proxy := proxyOf(e.Err); proxy != "" {
+		return "the proxy " + proxy + " does not answer: " + e.why()
+	}
+	return "husk does not answer: " + e.why()
+}
 
 // Unwrap returns the cause.
 func (e *UnreachableError) Unwrap() error { return e.Err }
@@ -50,6 +58,16 @@ func timeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
+// proxyOf is the address of a proxy of the environment, where it is the one that
+// could not be reached.
+func proxyOf(err error) string {
+	var through, dialled *net.OpError
+	if errors.As(err, &through) && through.Op == "proxyconnect" && errors.As(through.Err, &dialled) && dialled.Addr != nil {
+		return dialled.Addr.String()
+	}
+	return ""
+}
+
 // certificateError tells why the server's certificate was not taken.
 func certificateError(err error) string {
 	var unknown x509.UnknownAuthorityError
@@ -59,11 +77,34 @@ func certificateError(err error) string {
 	case errors.As(err, &unknown):
 		return "its certificate is of an authority that this machine does not trust"
 	case errors.As(err, &other):
-		return "its certificate is for another name"
+		return "its certificate is for " + namesOf(other.Certificate) + ", not for " + other.Host
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "its certificate has ended, or is not valid yet"
+		return notNow(invalid.Cert, time.Now())
 	case errors.As(err, &invalid):
 		return "its certificate is not valid"
 	}
 	return err.Error()
+}
+
+// namesOf tells the first few names of a certificate.
+func namesOf(c *x509.Certificate) string {
+	names := c.DNSNames
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	switch {
+	case len(names) == 0:
+		return "no name"
+	case len(names) > 3:
+		names = append(slices.Clip(names[:3]), "others")
+	}
+	return strings.Join(names, ", ")
+}
+
+// notNow tells whether a certificate has ended or has not begun.
+func notNow(c *x509.Certificate, now time.Time) string {
+	if now.Before(c.NotBefore) {
+		return "its certificate is valid from " + c.NotBefore.UTC().Format(time.RFC3339) + " on, and the clock here says " + now.UTC().Format(time.RFC3339)
+	}
+	return "its certificate ended at " + c.NotAfter.UTC().Format(time.RFC3339)
 }

@@ -50,8 +50,8 @@ func TestUnreachableWords(t *testing.T) {
 		"cut":         {t.Context(), api.Client{Base: cut.URL}, "the connection was cut"},
 		"no TLS":      {t.Context(), api.Client{Base: "https" + strings.TrimPrefix(plain.URL, "http")}, "it does not speak TLS; is it http:// there?"},
 		"untrusted":   {t.Context(), api.Client{Base: secure.URL}, "its certificate is of an authority that this machine does not trust"},
-		"another":     {t.Context(), api.Client{Base: "https://localhost" + port, HTTP: trusting(time.Now())}, "its certificate is for another name"},
-		"expired":     {t.Context(), api.Client{Base: secure.URL, HTTP: trusting(time.Now().AddDate(1000, 0, 0))}, "its certificate has ended, or is not valid yet"},
+		"another":     {t.Context(), api.Client{Base: "https://localhost" + port, HTTP: trusting(time.Now())}, "its certificate is for example.com, *.example.com, 127.0.0.1, others, not for localhost"},
+		"expired":     {t.Context(), api.Client{Base: secure.URL, HTTP: trusting(time.Now().AddDate(1000, 0, 0))}, "its certificate ended at 2084-01-29T16:00:00Z"},
 		"interrupted": {stopped, api.Client{Base: plain.URL}, "interrupted"},
 		"too late":    {late, api.Client{Base: plain.URL}, "it took too long"},
 	} {

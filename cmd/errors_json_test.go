@@ -1,0 +1,63 @@
+package cmd
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// TestErrorsAsJSON looks at what --json makes of errors: one object a line,
+// also where the command line itself is what was wrong.
+func TestErrorsAsJSON(t *testing.T) {
+	t.Parallel()
+	data := newData(t)
+	for _, c := range []struct {
+		name string
+		env  string
+		args string
+		want failed
+	}{
+		{"of the API", "", "token create --json --user nobody@example.com", failed{404, failedDetail{"there is no user nobody@example.com", "not_found", "see 'husk user list'"}, exitNotFound}},
+		{"of the command", "", "token create --json --expires soon", failed{0, failedDetail{"--expires is not understood", "usage",
+			"give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never"}, exitUsage}},
+		{"unknown flag", "", "token create --json --nam x", failed{0, failedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
+		{"before the flag", "", "token create --nam x --json=true", failed{0, failedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
+		{"unknown command", "", "tokn --json", failed{0, failedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
+		{"by the variable", "HUSK_JSON=1", "tokn", failed{0, failedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
+		{"not asked for", "", "tokn", failed{}},
+		{"asked not to", "HUSK_JSON=1", "tokn --json=false", failed{}},
+		{"behind the end of flags", "", "tokn -- --json", failed{}},
+		{"no store", "", "user list --json --data /nonexistent/husk", failed{0, failedDetail{"there is no store in /nonexistent/husk", "not_found",
+			"'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}, exitNotFound}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := runHere(t, []string{"HUSK_DATA=" + data, c.env}, "", strings.Fields(c.args)...)
+			var got failed
+			err := json.Unmarshal([]byte(r.errors), &got)
+			switch {
+			case c.want.Exit == 0 && (err == nil || !strings.HasPrefix(r.errors, "husk: ")):
+				t.Errorf("%+v", r)
+			case c.want.Exit != 0 && (err != nil || got != c.want || r.code != c.want.Exit || strings.Count(r.errors, "\n") != 1):
+				t.Errorf("%v\ngot  %+v\nwant %+v, exit code %d\n%s", err, got, c.want, r.code, r.errors)
+			}
+		})
+	}
+}
+
+// TestSaidAsJSON looks at what is said and warned of under --json.
+func TestSaidAsJSON(t *testing.T) {
+	t.Parallel()
+	data := newData(t)
+	token := writeFile(t, t.TempDir(), "token", runHere(t, nil, "", "token", "create", "--data", data).out)
+	r := runHere(t, nil, "", "user", "create", "ann@example.com", "--no-password", "--json", "--data", data)
+	for line := range strings.Lines(r.errors) {
+		var told map[string]string
+		if err := json.Unmarshal([]byte(line), &told); err != nil || told["note"] == "" {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	r = runHere(t, nil, "", "user", "list", "--json", "--server", "http://0.0.0.0:1", "--token-file", token, "--config", writeFile(t, t.TempDir(), "c", "quiet: false\n"))
+	if !strings.HasPrefix(r.errors, `{"warning":"the token travels unencrypted`) {
+		t.Errorf("%+v", r)
+	}
+}
