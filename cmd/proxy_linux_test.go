@@ -240,13 +240,29 @@ func (f *front) streams() {
 	path := filepath.Join(f.t.TempDir(), "husk.tar")
 	file, err := os.Create(path)
 	if err == nil {
-		err = errors.Join(client.Backup(ctx, file, ""), file.Close())
+		err = errors.Join(client.Backup(ctx, &lateWriter{w: file}, ""), file.Close())
 	}
 	info, e := os.Stat(path)
 	if err = errors.Join(err, e); err != nil || info.Size() < 4<<20 {
 		f.t.Errorf("the backup: %v, %v", info, err)
 	}
 	f.husk.ok(f.t, "restore", path, "--data", filepath.Join(f.t.TempDir(), "restored"))
+}
+
+// lateWriter is a receiver that takes its time over the first bytes: a proxy
+// that keeps an answer in between takes it all from Husk meanwhile, and keeps it
+// on its disk.
+type lateWriter struct {
+	w     io.Writer
+	began bool
+}
+
+func (l *lateWriter) Write(p []byte) (int, error) {
+	if !l.began {
+		l.began = true
+		<-time.After(200 * time.Millisecond)
+	}
+	return l.w.Write(p)
 }
 
 // importedUsers are enough for some megabytes in an import and in a backup.
