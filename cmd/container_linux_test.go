@@ -327,6 +327,9 @@ func TestVolumes(t *testing.T) {
 			if r := c.exec(s, "", "/husk", "token", "create", "--quiet"); r.code != exitDone {
 				t.Errorf("a command beside it: %v", r)
 			}
+			if strings.Contains(s.log.String(), `"WARN"`) {
+				t.Errorf("it warns:\n%s", &s.log)
+			}
 			if owner := c.ownerOf(t, s); owner != c.owns {
 				t.Errorf("the store belongs to %d, not to %d", owner, c.owns)
 			}
