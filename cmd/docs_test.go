@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,29 +19,37 @@ import (
 // TestDocs runs the pages that tell an operator what to type. In a block
 // marked console, a line that begins with "$ " is a command (and goes on after
 // a backslash), and what follows is what it prints, up to what differs from
-// run to run. All blocks of a page are one shell on an empty machine: its own
-// home, its own data folder, and a port of its own in the place of 9000.
+// run to run. All blocks of a page are one shell, in an empty folder of its
+// own, that knows nothing of other pages; only the port is another than 9000.
+// A page makes its own data folder, as its reader does, and leaves nothing
+// running: else the next page would meet it.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	pages := []string{"../README.md"}
-	more, err := filepath.Glob("../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	for _, pattern := range []string{"../docs/*.md", "../docs/*/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, more...)
 	}
-	tasks, err := filepath.Glob("../docs/*/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bin := buildHusk(t)
-	for _, page := range append(append(pages, more...), tasks...) {
+	keygen := sync.OnceValue(func() string { return buildKeygen(t) })
+	for _, page := range pages {
 		t.Run(strings.TrimPrefix(page, "../"), func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(page)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if steps := readSteps(string(text)); len(steps) > 0 {
-				runSteps(t, bin, steps)
+			steps := readSteps(string(text))
+			if len(steps) == 0 {
+				return
 			}
+			path := os.Getenv("PATH") // the first husk of it is this binary
+			if strings.Contains(string(text), "$ age-keygen") {
+				path = keygen() + ":" + path
+			}
+			runSteps(t, path, steps)
 		})
 	}
 }
@@ -71,43 +80,48 @@ func readSteps(page string) (steps []step) {
 	return steps
 }
 
-// buildHusk builds the program, once for all pages, and returns its folder.
-func buildHusk(t *testing.T) (dir string) {
+// buildKeygen builds the one program of the pages that no Debian has by
+// itself, of the module that husk is linked with, and returns its folder.
+func buildKeygen(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "husk"), "..")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if out, err := exec.Command("go", "build", "-o", dir, "filippo.io/age/cmd/age-keygen").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 	return dir
 }
 
-func runSteps(t *testing.T, bin string, steps []step) {
+func runSteps(t *testing.T, path string, steps []step) {
 	t.Helper()
-	port := freePort(t)
-	home := t.TempDir()
-	var script strings.Builder
-	for i, s := range steps {
-		fmt.Fprintf(&script, "printf '\\n@@%d@@\\n'\n%s\n", i, strings.ReplaceAll(s.command, "localhost:9000", "localhost:"+port))
+	if !strings.Contains(steps[0].command, "export HUSK_DATA=") {
+		t.Fatalf("line %d: the page would work on the data of this machine: %s", steps[0].line, steps[0].command)
 	}
-	// What the page leaves running ends with its shell.
-	script.WriteString("printf '\\n@@end@@\\n'; kill $(jobs -p) 2>/dev/null; wait\n")
+	port, home, here := freePort(t), t.TempDir(), t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
-	cmd.Dir = home
+	cmd := exec.CommandContext(ctx, "bash", "-c", pageScript(steps, port))
+	cmd.Dir = here
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8",
-		"HUSK_DATA=" + filepath.Join(home, "data"), "HUSK_ADDR=127.0.0.1:" + port}
+	cmd.Env = []string{"PATH=" + path, "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C.UTF-8", "HUSK_ADDR=127.0.0.1:" + port}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil && ctx.Err() != nil {
 		t.Fatalf("the page did not come to its end: %v\n%s", err, out.String())
 	}
-	compareSteps(t, steps, strings.ReplaceAll(strings.ReplaceAll(out.String(), port, "9000"), home, "/home/you"))
+	compareSteps(t, steps, strings.ReplaceAll(strings.ReplaceAll(out.String(), port, "9000"), here, "/home/you"))
+}
+
+// pageScript is all that a page has typed. What the page leaves running is
+// told at its end.
+func pageScript(steps []step, port string) string {
+	var script strings.Builder
+	for i, s := range steps {
+		fmt.Fprintf(&script, "printf '\\n@@%d@@\\n'\n%s\n", i, strings.ReplaceAll(s.command, "localhost:9000", "localhost:"+port))
+	}
+	script.WriteString("printf '\\n@@end@@\\n'; jobs -r; kill $(jobs -p) 2>/dev/null; wait\n")
+	return script.String()
 }
 
 func compareSteps(t *testing.T, steps []step, out string) {
@@ -120,6 +134,9 @@ func compareSteps(t *testing.T, steps []step, out string) {
 		if got, want := normal(printed), normal(s.prints); got != want {
 			t.Errorf("line %d: $ %s\nprints:\n%s\nthe page says:\n%s", s.line, s.command, got, want)
 		}
+	}
+	if _, left, _ := strings.Cut(out, "\n@@end@@\n"); left != "" {
+		t.Errorf("the page leaves running, for the next one to meet:\n%s", left)
 	}
 }
 
@@ -143,6 +160,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\bhas \d+\.`), "has N."},
 	{regexp.MustCompile(`"(size|free)": \d+`), `"$1": N`},
 	{regexp.MustCompile(`\buid \d+\b`), "uid N"},
+	{regexp.MustCompile(`\bage1[0-9a-z]+`), "RECIPIENT"},
 	{regexp.MustCompile(`\b(records:) +\d+`), "$1 N"}, // how many is the store's own affair
 	{regexp.MustCompile(`\bcurl/[0-9.]+`), "curl/N"},
 	{regexp.MustCompile(`husk \d+\.\d+\.\d+\S* \(.*\)`), "husk VERSION"},
@@ -170,4 +188,48 @@ func freePort(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return port
+}
+
+// asListed makes the go of a shell list what it would compile, with the
+// identity of each package's build, instead of compiling it. What is for the
+// linker alone is left out.
+const asListed = `go() {
+  shift
+  flags=()
+  while [ $# -gt 0 ]; do
+    case $1 in
+    -o | -ldflags) shift ;;
+    -*) flags+=("$1") ;;
+    esac
+    shift
+  done
+  command go list -export -deps -f '{{.ImportPath}} {{.BuildID}}' "${flags[@]}" .
+}
+`
+
+// TestTheReadmeCompilesOnce: what its first go build needs is what its go run
+// has compiled. With other flags that affect a compilation a newcomer would
+// wait for it twice.
+func TestTheReadmeCompilesOnce(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := func(verb string) string {
+		line := regexp.MustCompile(`(?m)^([A-Z_]+=\S+ )*go ` + verb + ` .*$`).FindString(string(text))
+		if line == "" {
+			t.Fatalf("the README has no go %s", verb)
+		}
+		cmd := exec.Command("bash", "-c", asListed+line)
+		cmd.Dir = ".."
+		out, err := cmd.Output()
+		if err != nil || !strings.Contains(string(out), "\nhusk ") {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		return string(out)
+	}
+	if compiled("run") != compiled("build") {
+		t.Error("go build of the README compiles anew what go run has compiled: their flags differ")
+	}
 }

@@ -83,16 +83,16 @@ func blocks(t testing.TB, page, language string) (texts []string) {
 	return texts
 }
 
-// TestCommandsOfThePages runs every command of the pages, below a folder that
-// stands for /. What needs systemd itself is a stub that notes how it was
-// called.
+// TestCommandsOfThePages runs every command of the pages that change a machine,
+// below a folder that stands for /. What needs systemd itself is a stub that
+// looks at how it was called.
 func TestCommandsOfThePages(t *testing.T) {
-	for _, page := range []string{"configuration.md", "service.md"} {
+	for _, page := range []string{"service.md", "proxy.md"} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
 			p := newPageRun(t)
-			if page == "configuration.md" {
-				writeFile(t, p.dir, "husk.yaml", blocks(t, page, "yaml")[0])
+			if page == "proxy.md" {
+				writeFile(t, filepath.Join(p.root, "etc/husk"), "husk.yaml", blocks(t, page, "yaml")[0])
 			}
 			for _, block := range blocks(t, page, "sh") {
 				if strings.Contains(block, "husk serve") {
@@ -122,7 +122,7 @@ func newPageRun(t testing.TB) *pageRun {
 	if err == nil {
 		err = os.Mkdir(p.programs, 0o700)
 	}
-	for _, folder := range []string{"usr/bin", "etc/systemd/system"} {
+	for _, folder := range []string{"usr/bin", "etc/systemd/system", "etc/husk", "etc/nginx/conf.d", "etc/caddy"} {
 		if err == nil {
 			err = os.MkdirAll(filepath.Join(p.root, folder), 0o755)
 		}
@@ -140,6 +140,9 @@ func newPageRun(t testing.TB) *pageRun {
 	p.program("husk", `if [ "$*" = passwd ]; then echo "seven crates of apricots" | exec `+program+` passwd --password-stdin; else exec `+program+` "$@"; fi`)
 	p.program("systemctl", `case "$1" in daemon-reload|enable|restart|reload) ;; *) exit 1;; esac`)
 	p.program("systemd-sysusers", `test $# = 0`)
+	// TestBehindAProxy has the real ones look at the same files.
+	p.program("nginx", `test "$*" = -t`)
+	p.program("caddy", `test "$1 $2" = "validate --config" && test -s "$3"`)
 	good := goodPair(t, "first")
 	writeFile(t, dir, "husk", "the new one")
 	writeFile(t, dir, "fullchain.pem", string(good.cert))

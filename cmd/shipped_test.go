@@ -1,0 +1,95 @@
+package cmd
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// shippedTexts are the pages and the files that ship, by path.
+func shippedTexts(t *testing.T) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	for _, pattern := range []string{"../README.md", "../docs/*", "../docs/*/*", "../dist/*/*"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if info, e := os.Stat(path); e == nil && info.IsDir() {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			texts[path] = string(text)
+		}
+	}
+	if len(texts) < 20 {
+		t.Fatalf("only %d files are there", len(texts))
+	}
+	return texts
+}
+
+// notSettings are variables that pages name and husk does not read: those of
+// its tests, and those that Kubernetes makes for a Service.
+var notSettings = map[string]bool{"HUSK_LONG": true, "HUSK_SOAK": true, "HUSK_PORT": true, "HUSK_SERVICE_HOST": true}
+
+// TestVariablesOfThePages: what pages and files that ship set, husk reads.
+func TestVariablesOfThePages(t *testing.T) {
+	known := map[string]bool{}
+	f := pflag.NewFlagSet("all", pflag.ContinueOnError)
+	addGlobalFlags(f)
+	addServeFlags(f)
+	f.VisitAll(func(f *pflag.Flag) { known[envName(f.Name)] = true })
+	for path, text := range shippedTexts(t) {
+		for _, name := range regexp.MustCompile(`\bHUSK_[A-Z]+(_[A-Z]+)*\b`).FindAllString(text, -1) {
+			if !known[name] && !notSettings[name] {
+				t.Errorf("%s names %s, which is no setting", path, name)
+			}
+		}
+	}
+}
+
+// TestTheMetricsPort: it is one in all that ships, and none of those that
+// Prometheus's list gives to others: 9090 to 9094, and 9100 and more.
+func TestTheMetricsPort(t *testing.T) {
+	ports := map[string]string{}
+	for path, text := range shippedTexts(t) {
+		for _, m := range regexp.MustCompile(`(?:metrics-addr[ :=]+|targets: \[")[\d.]+:(\d+)`).FindAllStringSubmatch(text, -1) {
+			ports[m[1]] += path + " "
+			if port, err := strconv.Atoi(m[1]); err != nil || port >= 9090 {
+				t.Errorf("%s takes port %s, which is another's", path, m[1])
+			}
+		}
+	}
+	if len(ports) != 1 {
+		t.Errorf("the ports are %v", ports)
+	}
+}
+
+// TestYAMLThatShips can be read as such.
+func TestYAMLThatShips(t *testing.T) {
+	for path, text := range shippedTexts(t) {
+		if !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".yml") {
+			continue
+		}
+		var documents int
+		var err error
+		for d := yaml.NewDecoder(strings.NewReader(text)); err == nil; documents++ {
+			var into any
+			err = d.Decode(&into)
+		}
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
