@@ -18,7 +18,8 @@ import (
 // adds nothing.
 type monitoring struct {
 	certExpiry    func() time.Time // nil: no TLS
-	notifyCommand string           // absolute path, or empty
+	certStale     func() bool
+	notifyCommand string // absolute path, or empty
 	metrics       *web.Metrics
 	listener      net.Listener // of the metrics; nil: none
 	server        *http.Server
@@ -56,6 +57,7 @@ func (a *app) backups() (b web.Backups, err error) {
 func (s *service) monitoring() (m monitoring, err error) {
 	if s.tls != nil {
 		m.certExpiry = func() time.Time { return s.tls.served.Load().Leaf.NotAfter }
+		m.certStale = s.tls.stale.Load
 	}
 	if m.notifyCommand, err = s.notifyCommand(); err != nil || s.settings.MetricsAddr == "" {
 		return m, err
@@ -101,7 +103,7 @@ func cause(err error) error {
 }
 
 func (m *monitoring) config(c web.Config) web.Config {
-	c.Metrics, c.NotifyCommand, c.CertExpiry = m.metrics, m.notifyCommand, m.certExpiry
+	c.Metrics, c.NotifyCommand, c.CertExpiry, c.CertStale = m.metrics, m.notifyCommand, m.certExpiry, m.certStale
 	return c
 }
 

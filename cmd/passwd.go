@@ -58,6 +58,10 @@ func (a *app) passwd(ctx context.Context, o passwdOptions) error {
 		if err != nil {
 			return absentUser(err, who)
 		}
-		return a.done(out, "The password of %s is set; its sessions have ended. API tokens stay: 'husk token revoke' ends them.", who)
+		said := "The password of %s is set; its sessions have ended. API tokens stay: 'husk token revoke' ends them."
+		if out.KeptOut != "" {
+			said += "\nNobody signs in with it yet: " + keptOutText(out.KeptOut) + "."
+		}
+		return a.done(out, said, who)
 	})
 }

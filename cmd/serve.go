@@ -216,8 +216,9 @@ func (a *app) openWhenFree(ctx context.Context, log *slog.Logger, patience time.
 func (s *service) reload(cmd *cobra.Command) {
 	s.manager.notify(s.log.Logger, reloading()...)
 	defer s.manager.notify(s.log.Logger, "READY=1")
-	if s.tls != nil {
-		s.tls.reload()
+	kept := []string{} // as it was, for a fault that the log names
+	if s.tls != nil && !s.tls.reload() {
+		kept = append(kept, "tls-cert", "tls-key")
 	}
 	next, err := s.resolve(cmd)
 	if err != nil {
@@ -237,7 +238,11 @@ func (s *service) reload(cmd *cobra.Command) {
 		}
 	}
 	s.log.set(s.values["log-level"], s.values["log-format"])
-	s.log.Info("reloaded", "applied", sorted(applied))
+	if len(kept) > 0 {
+		s.log.Warn("reloaded", "applied", sorted(applied), "not_applied", sorted(kept))
+	} else {
+		s.log.Info("reloaded", "applied", sorted(applied))
+	}
 	if len(restart) > 0 {
 		s.log.Warn("some changed settings need a restart", "settings", sorted(restart))
 	}

@@ -185,6 +185,13 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 			}
 		}
 	}
+	// A folder named on the command line is meant, and not the server that a
+	// variable or the file names for all commands: what is done to the one must
+	// not befall the other.
+	if r.sourceOf("data") == fromFlag && r.sourceOf("server") != fromFlag {
+		_ = r.Lookup("server").Value.Set("")
+		delete(r.source, "server")
+	}
 	if text(r.FlagSet, "data") == "" { // what an unset variable leaves: not the folder that one is in
 		return nil, usage("--data names no folder", "give one, or leave it out for the default")
 	}

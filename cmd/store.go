@@ -102,10 +102,21 @@ func (a *app) makeStore() error {
 		return nil // there; what it is, opening it will tell
 	}
 	err = embedded.create(a.storeFile(), db.Init)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	switch {
+	case err == nil:
+		a.tellMade()
+	case !errors.Is(err, fs.ErrExist):
 		return a.explainStore(err)
 	}
 	return nil
+}
+
+// tellMade says where a store was made that nobody named a folder for: the
+// default is another one for each user, and a server may serve that of another.
+func (a *app) tellMade() {
+	if a.resolved != nil && a.resolved.sourceOf("data") == fromDefault {
+		a.say("A new store was made in %s.", a.settings.Data)
+	}
 }
 
 // makeFolder makes a folder, and those above it that are missing, for their

@@ -27,6 +27,7 @@ type keyPair struct {
 	log               *slog.Logger
 
 	served atomic.Pointer[tls.Certificate]
+	stale  atomic.Bool // the files can't be served, and the log says so
 
 	mu     sync.Mutex
 	seen   [2]os.FileInfo // the files of the last attempt
@@ -125,12 +126,14 @@ func (k *keyPair) look() {
 	k.attempt(now)
 }
 
-// reload reads the files again because somebody said so.
-func (k *keyPair) reload() {
+// reload reads the files again because somebody said so, and tells whether what
+// is in them is served.
+func (k *keyPair) reload() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.attempt(k.stat())
 	k.complain()
+	return !k.stale.Load()
 }
 
 // attempt reads the files, whose state was taken before: what changes while
@@ -142,6 +145,7 @@ func (k *keyPair) attempt(now [2]os.FileInfo) {
 		k.untold = err
 		return
 	}
+	k.stale.Store(false)
 	k.serve(c)
 }
 
@@ -150,6 +154,7 @@ func (k *keyPair) complain() {
 		return
 	}
 	k.log.Error("the TLS certificate was not replaced: the one before stays in use", "error", k.untold, "expires", k.served.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+	k.stale.Store(true)
 	k.untold = nil
 }
 

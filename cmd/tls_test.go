@@ -295,8 +295,12 @@ func TestServeTLS(t *testing.T) {
 	if !strings.Contains(d.out.String(), "the TLS certificate was not replaced") {
 		t.Errorf("SIGHUP did not read the TLS files:\n%s", &d.out)
 	}
+	d.says(`"level":"WARN","msg":"reloaded","applied":"","not_applied":"tls-cert tls-key"`)
 	if got := servedName(t, addr); got != "first" {
 		t.Errorf("with half a renewal %s is served", got)
+	}
+	if r := runHere(t, []string{"HUSK_DATA=" + data}, "", "health", "--verbose"); r.code != exitInvalid || !strings.Contains(r.out, "the TLS files can't be served") {
+		t.Errorf("with half a renewal health is %d: %s", r.code, r.out)
 	}
 	f.replace(f.cert, next.cert)
 	d.signal(syscall.SIGHUP)

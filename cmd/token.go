@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"husk/web"
 	"husk/web/api"
 	"husk/web/folder"
 )
@@ -176,7 +177,7 @@ func parseExpiry(text string, now time.Time) (int64, error) {
 		}
 	}
 	d, err := parseDuration(text)
-	if errors.Is(err, errTooLong) {
+	if errors.Is(err, web.ErrTooLong) {
 		return 0, usage("--expires is too far away: at most 292y", "give a shorter time, or never")
 	}
 	if err != nil || d <= 0 {

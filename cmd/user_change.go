@@ -38,7 +38,7 @@ the next request of any session or token of that user.`,
 			if in == (api.UserUpdate{}) {
 				return usage("nothing to change was given", "see 'husk user update --help'")
 			}
-			return a.userChange(cmd, args[0], in, "%s is changed.")
+			return a.userChange(cmd, args[0], in, func(string) string { return "%s is changed." })
 		},
 	}
 	f := cmd.Flags()
@@ -48,20 +48,52 @@ the next request of any session or token of that user.`,
 	return cmd
 }
 
-func (a *app) userChange(cmd *cobra.Command, who string, in api.UserUpdate, said string) error {
+// userChange changes a user; said says what that brought about, given what
+// keeps them out yet.
+func (a *app) userChange(cmd *cobra.Command, who string, in api.UserUpdate, said func(keptOut string) string) error {
 	return a.use(cmd.Context(), false, func(s *session) error {
 		out, err := s.UpdateUser(cmd.Context(), who, in)
 		if err != nil {
 			return absentUser(err, who)
 		}
-		return a.done(out, said, who)
+		return a.done(out, said(keptOutText(out.KeptOut)), who)
 	})
 }
 
+// keptOutText says what keeps a user out, and what ends that.
+func keptOutText(why string) string {
+	switch why {
+	case "":
+		return ""
+	case "disabled":
+		return "they are disabled: 'husk user enable' lets them in"
+	case "no_password":
+		return "they have no password: 'husk passwd' sets one"
+	case "throttled":
+		return "after wrong passwords they wait: 'husk user unlock' ends that"
+	}
+	return "something keeps them out yet: see 'husk user show'" // a newer server's
+}
+
+func enabledText(keptOut string) string {
+	if keptOut != "" {
+		return "%s is enabled; " + keptOut + "."
+	}
+	return "%s may sign in again."
+}
+
+func unlockedText(keptOut string) string {
+	if keptOut != "" {
+		return "%s waits no more; " + keptOut + "."
+	}
+	return "%s may try again at once. An address that too many wrong passwords came from still waits."
+}
+
 func (a *app) userSwitchCommand(verb string, disabled bool) *cobra.Command {
-	short, said := "Let a user sign in again", "%s may sign in again."
+	short, said := "Let a user sign in again", enabledText
 	if disabled {
-		short, said = "Keep a user out: sessions end, tokens are refused, from the next request on", "%s is disabled: sessions have ended, API tokens are refused."
+		short = "Keep a user out: sessions end, tokens are refused, from the next request on"
+		said = func(string) string { return "%s is disabled: sessions have ended, API tokens are refused." }
 	}
 	return &cobra.Command{
 		Use:   verb + " EMAIL",
@@ -77,7 +109,9 @@ func (a *app) userUnlockCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "unlock EMAIL",
 		Short: "Let a user who is throttled after wrong passwords try again at once",
-		Long: `Let a user who is throttled after wrong passwords try again at once.
+		Long: `Let a user who is throttled after wrong passwords try again at once. The wait of
+an address from which too many came, for whatever accounts, goes on: it ends by
+itself within the hour, and when the server is started anew.
 
 The user's device cookies end, too, by which Husk knows a browser from which
 somebody signed in before: one of them may have been where the wrong passwords
@@ -89,7 +123,7 @@ came from. The next sign-in sets a new one.`,
 				if err != nil {
 					return absentUser(err, args[0])
 				}
-				return a.done(out, "%s may try again at once.", args[0])
+				return a.done(out, unlockedText(keptOutText(out.KeptOut)), args[0])
 			})
 		},
 	}

@@ -113,7 +113,7 @@ func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, s
 		var unsupported *unsupportedHash
 		switch {
 		case errors.As(err, &unsupported):
-			a.say("line %d: skipped: %v", number, err)
+			fmt.Fprintf(a.stderr, "line %d: skipped: %v\n", number, err) // with --quiet too: it is not there afterwards
 			skipped++
 		case err != nil:
 			return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: %v", number, err), next: "nothing was changed"}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Bounds of texts, in bytes for emails (RFC 5321, 4.5.3.1.3 less the angle
@@ -90,6 +91,10 @@ func checkEmail(email string) error {
 	selector := func(r rune) bool { return unicode.Is(unicode.Variation_Selector, r) }
 	if len(email) > maxEmail || !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
 		return bad
+	}
+	// So do the two spellings of a letter with a mark.
+	if !norm.NFC.IsNormalString(email) {
+		return fail(ErrInvalid, "bad_email", "that email has a letter and its mark as two characters, which looks like another email; use the one character for both (Unicode's NFC)")
 	}
 	a, err := mail.ParseAddress(email)
 	if err != nil || a.Address != email || strings.Count(email, "@") != 1 {

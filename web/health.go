@@ -95,6 +95,9 @@ func (s *Server) warnings(proved error) []api.Warning {
 	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
 		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})
 	}
+	if s.CertStale != nil && s.CertStale() {
+		all = append(all, api.Warning{Code: "certificate_stale", Text: "the TLS files can't be served, and a server that starts now would not: the certificate from before stays in use, until " + s.certExpiry().UTC().Format(time.RFC3339) + "; the log says what is wrong with them"})
+	}
 	return append(all, s.quotaWarnings()...)
 }
 

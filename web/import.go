@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,19 +45,35 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 			return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: "other imports are under way; try again when one has ended", retryAfter: 10 * time.Second}
 		}
 	}
+	ifMissing, err := truth(c, "if_missing")
+	dryRun, err2 := truth(c, "dry_run")
+	if err := cmp.Or(err, err2); err != nil {
+		return err
+	}
 	patientBody(c, s.stallTimeout)
 	users, err := readImport(c)
 	if err != nil {
 		return err
 	}
 	unlimited(c) // only now: half of a body is no reason to be spared
-	ifMissing, dryRun := c.QueryParam("if_missing") == "true", c.QueryParam("dry_run") == "true"
 	done, err := s.makeUsers(c.Request().Context(), actor, users, ifMissing, dryRun)
 	if err != nil {
 		return cutImport(done, err)
 	}
 	s.did(actor, "users imported", "created", done.Created, "skipped", done.Skipped, "dry_run", dryRun)
 	return write(c, api.Imported{Created: done.Created, Skipped: done.Skipped, DryRun: dryRun})
+}
+
+// truth reads a parameter that is true or false, and false where it is absent.
+// Another word for it is refused: dry_run=1 must not import.
+func truth(c echo.Context, name string) (bool, error) {
+	switch c.QueryParam(name) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, malformed("bad_query", name+" is true or false")
 }
 
 // makeUsers imports users, or counts those that it would. What is refused for a

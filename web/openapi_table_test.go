@@ -155,7 +155,7 @@ var operations = map[string]operation{
 	"DELETE /security/user/:id": {id: "DeleteUser", tag: tagUsers, summary: "Remove a user", named: userID,
 		about: "Their sessions and tokens end with them. The last administrator can't be removed.", answer: api.Result{}, also: []int{409}},
 	"POST /security/user/:id/_unlock": {id: "UnlockUser", tag: tagUsers, summary: "Let a throttled user try again at once",
-		about: "The user's device cookies end, by which the throttle knows browsers again.", named: userID, answer: api.Result{}},
+		about: "The user's device cookies end, by which the throttle knows browsers again. The wait of an address that too many wrong passwords came from goes on.", named: userID, answer: api.Result{}},
 	"POST /security/user/_import": {id: "ImportUsers", tag: tagUsers, summary: "Make many users",
 		about: "NDJSON, an ImportUser a line, at most 64 MiB. One faulty line changes nothing; its number is in the reason. " + notLimited,
 		query: []parameter{

@@ -97,6 +97,21 @@ func TestRotateWithGrace(t *testing.T) {
 	}
 }
 
+// A grace is a duration like every other.
+func TestGraceInDays(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	for grace, want := range map[string]time.Duration{"1d": 24 * time.Hour, "2w": 14 * 24 * time.Hour, "90m": 90 * time.Minute} {
+		made := s.mint(ann.session(), api.NewToken{})
+		s.rotate(made.ID, api.Rotate{Grace: grace}, ann.session())
+		shown, err := s.client(ann.session()).GetToken(t.Context(), made.ID)
+		must(t, err)
+		if p := shown.Source.Previous; p == nil || p.Ends != s.clock.now().Add(want).Unix() {
+			t.Errorf("a grace of %s: %+v", grace, p)
+		}
+	}
+}
+
 // A further rotation leaves one old secret at most, and none without grace.
 func TestRotateAgain(t *testing.T) {
 	s := newServer(t)

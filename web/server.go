@@ -51,6 +51,7 @@ type Config struct {
 	Connections   *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
 	Metrics       *Metrics         // nil: nothing is counted
 	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
+	CertStale     func() bool      // whether its files hold what can't be served; nil: never
 	NotifyCommand string           // path of a program that is told of what needs attention; "": none
 
 	Backups Backups // that Run makes by itself

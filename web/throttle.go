@@ -88,10 +88,20 @@ func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*try,
 	if a == nil {
 		s.Metrics.countThrottled()
 		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
-			reason: "too many wrong passwords; wait before the next try, or set a new one with 'husk passwd' on the machine"}
+			reason: throttledReason(s.tries.AddressWaits(account, address, device))}
 	}
 	t.Attempt, t.caller.Fresh = a, a.Fresh()
 	return t, nil
+}
+
+// throttledReason advises what ends the wait. A new password ends that of the
+// account alone. Who asks learns nothing of others: an address is told of
+// itself, whatever account it names.
+func throttledReason(ofAddress bool) string {
+	if ofAddress {
+		return "too many wrong passwords came from this address or its network; wait before the next try"
+	}
+	return "too many wrong passwords; wait before the next try, or set a new one with 'husk passwd' on the machine"
 }
 
 // callerOf is who waits for a hash: who is signed in is known.

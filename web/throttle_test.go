@@ -300,6 +300,37 @@ func TestSpraying(t *testing.T) {
 	}
 }
 
+// Who waits for the count of the address is not advised to do what ends that of
+// an account.
+func TestAdviceEndsTheWait(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, limited)
+	ann, bob := s.newUser(annEmail), s.newUser("bob@example.com")
+	for i := range addressFree {
+		s.fail(&person{email: fmt.Sprintf("user%d@example.com", i)}, 1)
+	}
+	s.login(ann, ann.password).throttled(firstDelay).holds("came from this address")
+	if _, err := s.local.UnlockUser(t.Context(), ann.id); err != nil {
+		t.Fatal(err)
+	}
+	s.login(ann, ann.password).throttled(firstDelay).holds("came from this address")
+	far := from("203.0.113.9")
+	s.fail(bob, free, far)
+	s.login(bob, bob.password, far).throttled(firstDelay).holds("husk passwd")
+	if _, err := s.local.UnlockUser(t.Context(), bob.id); err != nil {
+		t.Fatal(err)
+	}
+	s.login(bob, bob.password, far).want(200)
+}
+
+// holds fails unless the body has the text.
+func (a answer) holds(text string) {
+	a.t.Helper()
+	if !strings.Contains(a.body, text) {
+		a.t.Errorf("%.80s: %s does not hold %q", a.what, a.body, text)
+	}
+}
+
 // A sign-in to an own account between guesses frees no sprayer.
 func TestOwnSuccessFreesNoSprayer(t *testing.T) {
 	t.Parallel()

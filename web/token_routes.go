@@ -192,9 +192,9 @@ func (s *Server) rotateToken(c echo.Context, actor *db.Actor) error {
 	}
 	change := db.Rotation{Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL}
 	if in.Grace != "" {
-		grace, err := time.ParseDuration(in.Grace)
+		grace, err := ParseDuration(in.Grace)
 		if err != nil {
-			return malformed("bad_grace", "grace is a duration such as 24h or 90m")
+			return malformed("bad_grace", "grace is a duration such as 24h, 90m or 7d")
 		}
 		change.Grace = grace
 	}

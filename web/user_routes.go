@@ -107,7 +107,25 @@ func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
 		s.tries.Clear(account(u.Email))
 	}
 	s.did(actor, "user updated", "user", u.ID)
-	return write(c, api.Result{ID: u.ID, Result: "updated"})
+	done := api.Result{ID: u.ID, Result: "updated"}
+	if change.Password != nil || change.Disabled != nil && !*change.Disabled {
+		done.KeptOut = s.keptOut(u)
+	}
+	return write(c, done)
+}
+
+// keptOut tells what keeps a user from signing in, of what does not depend on
+// where they are: "" for nothing. Who lets somebody in relies on the answer.
+func (s *Server) keptOut(u *db.User) string {
+	switch {
+	case u.Disabled:
+		return "disabled"
+	case u.Password == "":
+		return "no_password"
+	case !s.throttledUntil(account(u.Email)).IsZero():
+		return "throttled"
+	}
+	return ""
 }
 
 // newPassword checks and hashes a password that is set for another user: it is
@@ -152,5 +170,5 @@ func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
 	}
 	s.tries.Clear(account(u.Email))
 	s.did(actor, "user unlocked", "user", u.ID)
-	return write(c, api.Result{ID: u.ID, Result: "updated"})
+	return write(c, api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)})
 }

@@ -309,7 +309,11 @@ func TestADiskThatHangs(t *testing.T) {
 
 func TestHealthColours(t *testing.T) {
 	var ends time.Time
-	w := newWatched(t, func(c *Config) { c.CertExpiry = func() time.Time { return ends } })
+	var stale bool
+	w := newWatched(t, func(c *Config) {
+		c.CertExpiry = func() time.Time { return ends }
+		c.CertStale = func() bool { return stale }
+	})
 	w.begin()
 	now := w.Store.Now()
 	for _, c := range []struct {
@@ -321,6 +325,8 @@ func TestHealthColours(t *testing.T) {
 		{"certificate ends soon", func() { ends = now.Add(time.Minute) }, "green"},
 		{"certificate ended", func() { ends = now }, "yellow"},
 		{"renewed", func() { ends = now.Add(24 * time.Hour) }, "green"},
+		{"half renewed", func() { stale = true }, "yellow"},
+		{"wholly", func() { stale = false }, "green"},
 		{"unreadable", func() { set(&w.engine.reading, db.ErrDamaged) }, "red"},
 		{"readable", func() { set(&w.engine.reading, nil) }, "green"},
 		{"clock set back", func() { w.markTime(); w.wall.Add(-int64(time.Hour)) }, "yellow"},

@@ -71,6 +71,11 @@ type PasswordChange struct {
 type Result struct {
 	ID     string `json:"_id"`
 	Result string `json:"result"` // "created", "updated" or "deleted"
+
+	// KeptOut is what keeps a user from signing in who was just enabled, unlocked
+	// or given a password: "disabled", "no_password" or "throttled"; absent where
+	// nothing does.
+	KeptOut string `json:"kept_out,omitempty"`
 }
 
 // Hit is one thing of a list.

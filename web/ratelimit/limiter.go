@@ -54,6 +54,7 @@
 package ratelimit
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -203,6 +204,16 @@ func (l *Limiter) Clear(account string) {
 	}
 	l.familiar.forget(key)
 	l.announce()
+}
+
+// AddressWaits tells whether an attempt waits for the count of its address or of
+// a network around it: a wait that Clear does not end.
+func (l *Limiter) AddressWaits(account, address string, device bool) bool {
+	s := l.subjectOf(account, address, device)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.elapsed()
+	return slices.ContainsFunc(l.bucketsOf(s)[1:], func(b bucket) bool { return b.table.wait(b.key, now) > 0 })
 }
 
 // Estrange forgets from which addresses somebody signed in to account.
