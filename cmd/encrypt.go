@@ -131,6 +131,12 @@ const (
 	ageArmor  = "-----BEGIN AGE ENCRYPTED FILE-----"
 )
 
+// encrypted tells whether a file begins like one that is encrypted.
+func encrypted(file io.Reader) bool {
+	begins, _ := io.ReadAll(io.LimitReader(file, int64(len(ageArmor))))
+	return bytes.HasPrefix(begins, []byte(ageHeader)) || bytes.HasPrefix(begins, []byte(ageArmor))
+}
+
 // identities are secret keys.
 type identities []age.Identity
 
