@@ -374,6 +374,7 @@ func TestTwoServersInOneFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer os.Remove(again.Name())
 	defer again.Close()
 	if err := w.placeBackup(again, "husk-20200102T000000Z.tar"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("another was replaced: %v", err)
