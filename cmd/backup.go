@@ -68,7 +68,7 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 			return err
 		}
 		return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
-			_, err := a.fetch(ctx, s, a.stdout, "stdout", encrypt)
+			_, err := a.fetch(ctx, s, wantedWriter{a, a.stdout}, "stdout", encrypt)
 			return writeFailure("stdout", err)
 		}))
 	}

@@ -128,6 +128,25 @@ func (p *progress) writer(w io.Writer) io.Writer {
 	return &countedWriter{w, p}
 }
 
+// reader returns a reader that counts the bytes that came from r.
+func (p *progress) reader(r io.Reader) io.Reader {
+	if p == nil {
+		return r
+	}
+	return &countedReader{r, p}
+}
+
+type countedReader struct {
+	io.Reader
+	p *progress
+}
+
+func (c *countedReader) Read(b []byte) (n int, err error) {
+	n, err = c.Reader.Read(b)
+	c.p.add(int64(n))
+	return n, err
+}
+
 type countedWriter struct {
 	io.Writer
 	p *progress

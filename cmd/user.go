@@ -197,7 +197,7 @@ func (a *app) userShowCommand() *cobra.Command {
 }
 
 func (a *app) userDeleteCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "delete EMAIL",
 		Aliases: []string{"remove", "rm"},
 		Short:   "Delete a user, with all sessions and tokens",
@@ -215,6 +215,8 @@ func (a *app) userDeleteCommand() *cobra.Command {
 			})
 		},
 	}
+	a.yesFlag(cmd.Flags())
+	return cmd
 }
 
 // done reports a change of one thing.
