@@ -1,9 +1,10 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -148,9 +149,9 @@ func (a *app) deliver(ctx context.Context, out api.TokenCreated, file *outputFil
 	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
 	switch {
 	case a.settings.JSON:
-		return a.giveOut(func() error { return a.printJSON(printed) })
+		return a.giveOutJSON(printed)
 	case file == nil:
-		return a.giveOut(func() error { _, err := fmt.Fprintln(a.stdout, out.AccessToken); return err })
+		return a.giveOut(out.AccessToken + "\n")
 	}
 	return nil
 }
@@ -158,17 +159,26 @@ func (a *app) deliver(ctx context.Context, out api.TokenCreated, file *outputFil
 // giveOut writes to stdout what is shown once. A reader that is gone is an
 // error, which would end the process otherwise, and so is a disk that takes
 // nothing more.
-func (a *app) giveOut(write func() error) error {
+func (a *app) giveOut(text string) error {
 	gone := make(chan os.Signal, 1)
 	signal.Notify(gone, syscall.SIGPIPE)
 	defer signal.Stop(gone)
-	if err := write(); err != nil {
-		return &failure{code: exitFailure, err: err, what: plainWriteError("stdout", err)}
-	}
-	if f, ok := a.stdout.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			return f.Sync()
+	_, err := io.WriteString(wantedWriter{a, a.stdout}, text)
+	if f, ok := a.stdout.(*os.File); ok && err == nil {
+		if info, e := f.Stat(); e == nil && info.Mode().IsRegular() {
+			err = f.Sync()
 		}
 	}
-	return nil
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &failure{code: exitFailure, err: err, what: plainWriteError("stdout", err)}
+}
+
+func (a *app) giveOutJSON(v any) error {
+	var text bytes.Buffer
+	if err := writeJSON(&text, v); err != nil {
+		return err
+	}
+	return a.giveOut(text.String())
 }

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -107,7 +106,7 @@ func (a *app) deliverUser(ctx context.Context, s *session, out api.UserCreated) 
 
 func (a *app) showUser(ctx context.Context, out api.UserCreated) error {
 	if a.settings.JSON {
-		return a.giveOut(func() error { return a.printJSON(out) })
+		return a.giveOutJSON(out)
 	}
 	a.say("%s is made.", printable(out.Email))
 	if out.Password == "" {
@@ -117,7 +116,7 @@ func (a *app) showUser(ctx context.Context, out api.UserCreated) error {
 		return err // nobody waits for it any more
 	}
 	a.say("The password below is shown this once, and has to be changed at the first sign-in.")
-	return a.giveOut(func() error { _, err := fmt.Fprintln(a.stdout, out.Password); return err })
+	return a.giveOut(out.Password + "\n")
 }
 
 // unchanged reports a user who was there already.
