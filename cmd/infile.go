@@ -31,7 +31,7 @@ func (a *app) openInput(name, what string) (*input, error) {
 			return nil, err
 		}
 		if _, ok := a.terminal(); ok {
-			a.say("Waiting for %s, to be typed or pasted; Ctrl-D ends it.", what)
+			fmt.Fprintf(a.stderr, "Waiting for %s, to be typed or pasted; Ctrl-D ends it.\n", what)
 		}
 		return &input{Reader: a.wanted(a.stdin)}, nil
 	}

@@ -31,6 +31,7 @@ import (
 // say tells something about what was done.
 func (a *app) say(format string, args ...any) {
 	if !a.settings.Quiet {
+		a.shown.clear()
 		fmt.Fprintf(a.stderr, format+"\n", args...)
 	}
 }

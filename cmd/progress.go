@@ -53,6 +53,7 @@ func (a *app) progress(what string, total int64, text func(int64) string) *progr
 		defer tick.Stop()
 		_ = a.guard(func() error { p.drawAt(tick.C); return nil }) // the work goes on
 	})
+	a.shown = p
 	return p
 }
 
@@ -172,7 +173,13 @@ func (p *progress) end() {
 		close(p.stop)
 	}
 	p.drawing.Wait()
-	if p.drawn.Swap(false) {
+	p.clear()
+}
+
+// clear erases the line for something else that is said, until it is drawn
+// again.
+func (p *progress) clear() {
+	if p != nil && p.drawn.Swap(false) {
 		fmt.Fprint(p.out, eraseLine)
 	}
 }

@@ -19,6 +19,7 @@ type app struct {
 	getenv func(string) string
 
 	stdinFor    string          // what stdin was read for; "": nothing yet
+	shown       *progress       // the last that was begun
 	token       *string         // of --token-file, once it was read
 	yes         bool            // nothing is asked that --yes answers
 	interrupted <-chan struct{} // closed by a signal
