@@ -275,7 +275,7 @@ out: then it ends with 7, and says which. What retention removed is no fault.`,
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.use(cmd.Context(), false, func(s *session) error {
-				lines := &entryLines{out: a.stdout}
+				lines := &entryLines{out: wantedWriter{a, a.stdout}}
 				if err := s.ExportAudit(cmd.Context(), lines); err != nil || !lines.gaps {
 					return err
 				}

@@ -9,13 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -25,6 +22,7 @@ import (
 
 type backupOptions struct {
 	output         string
+	force          bool
 	recipients     recipients
 	recipientsFile string
 }
@@ -36,19 +34,22 @@ func (a *app) backupCommand() *cobra.Command {
 		Short: "Write a backup: a tar of husk.db and manifest.json",
 		Long: `Write a backup: a tar of husk.db and manifest.json, a consistent snapshot, also
 while the server runs. FILE gets mode 0600 and is put in place when it is whole
-and proved.
+and proved. One that is there is replaced with --force alone, what is no regular
+file never, nor an encrypted backup by one that is not.
 
 A backup holds every password hash and signing key: keep it as you keep those,
 or encrypt it to the public key of an age key pair (age-encryption.org). Then
 only who has the secret key can read it, and this machine need not have that.
 The secret key of any one recipient is enough.`,
 		Example: `  husk backup --output /var/backups/husk.tar
+  husk backup --output "/var/backups/husk-$(date +%F).tar"
   husk backup --output - | ssh elsewhere 'cat > husk.tar'
   husk backup --output husk.tar.age --recipient age1…`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.backup(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.output, "output", "", "the file to write, or - for stdout")
+	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE where it is there")
 	cmd.Flags().Var(&o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
 	cmd.Flags().StringVar(&o.recipientsFile, "recipients-file", "", "encrypt to the age recipients in this file, one a line")
 	return cmd
@@ -62,16 +63,16 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.checkOutput(o.output); err != nil {
-		return err
-	}
-	if o.output == "-" {
+	if toStdout(o.output) {
+		if err := a.notForATerminal(); err != nil {
+			return err
+		}
 		return orInterrupted(ctx, a.use(ctx, false, func(s *session) error {
-			_, err := a.fetch(ctx, s, a.stdout, "stdout", encrypt)
+			_, err := a.fetch(ctx, s, wantedWriter{a, a.stdout}, "stdout", encrypt)
 			return writeFailure("stdout", err)
 		}))
 	}
-	manifest, err := a.backupTo(ctx, o.output, encrypt)
+	manifest, err := a.backupTo(ctx, o, encrypt)
 	if err != nil {
 		return orInterrupted(ctx, err)
 	}
@@ -99,88 +100,45 @@ func (a *app) sealOf(o backupOptions) (seal, error) {
 	return sealTo(all)
 }
 
-// checkOutput refuses a place where a backup does no good or does harm: a
-// rename would put a file in the place of a device.
-func (a *app) checkOutput(output string) error {
-	if output == "-" {
-		if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			return usage("a backup is not for a terminal", "name a file with --output, or pipe it on")
-		}
-		return nil
-	}
-	if info, err := os.Stat(output); err == nil && !info.Mode().IsRegular() {
-		return usage(printable(output)+" is not a regular file", "name another with --output, or - for stdout")
+// notForATerminal refuses a terminal, which a backup would only confuse.
+func (a *app) notForATerminal() error {
+	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return usage("a backup is not for a terminal", "name a file with --output, or pipe it on")
 	}
 	return nil
 }
 
-// outputPrefix is how a file that is being written is called, beside its place.
-const outputPrefix = ".husk-output-"
-
-// outputFile is where a backup is going to stand, whole or not at all. It is
-// the caller's, as is its folder, and is opened before the store is: root may
-// be another user then. The folder is held, so that all of it happens in the
-// same one, whatever its path leads to by then.
-type outputFile struct {
-	*os.File
-	path   string
-	folder *os.Root
-	temp   string // its name, until it is in place
+// open begins the file. What is not encrypted never gets the name of what
+// is: who looks for a backup that may lie around would take it for one.
+func (o backupOptions) open(encrypt seal) (*outputFile, error) {
+	out := destination{path: o.output, what: "the backup", force: o.force}
+	if encrypt == nil {
+		if strings.EqualFold(filepath.Ext(o.output), ".age") {
+			return nil, usage("the backup would not be encrypted, and "+printable(o.output)+" is the name of one that is", "nothing was changed; encrypt it with --recipient, or leave .age out")
+		}
+		out.refuse = func(there *os.File) error {
+			if !encrypted(there) {
+				return nil
+			}
+			return &failure{code: exitConflict, what: printable(o.output) + " is encrypted, and this backup would not be",
+				next: "nothing was changed; encrypt it with --recipient, or name another file"}
+		}
+	}
+	return out.open()
 }
 
-func openOutput(path string) (*outputFile, error) {
-	dir := filepath.Dir(path)
-	removeOld(dir, outputPrefix, time.Hour) // of one that was killed
-	folder, err := os.OpenRoot(dir)
+// backupTo writes the backup beside its place, reads it back, and puts it
+// there.
+func (a *app) backupTo(ctx context.Context, o backupOptions, encrypt seal) (m api.Manifest, err error) {
+	f, err := o.open(encrypt)
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	o := &outputFile{path: path, folder: folder, temp: outputPrefix + strconv.FormatUint(rand.Uint64(), 10)}
-	if o.File, err = folder.OpenFile(o.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-		folder.Close()
-		return nil, err
-	}
-	if err := o.Chmod(0o600); err != nil { // whatever the umask
-		o.close()
-		return nil, err
-	}
-	return o, nil
-}
-
-// place gives the file its name, durably.
-func (o *outputFile) place() error {
-	if err := o.folder.Rename(o.temp, filepath.Base(o.path)); err != nil {
-		return err
-	}
-	o.temp = ""
-	d, err := o.folder.Open(".")
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return syncOpen(d)
-}
-
-// close removes what is not in place.
-func (o *outputFile) close() {
-	o.Close()
-	if o.temp != "" {
-		_ = o.folder.Remove(o.temp)
-	}
-	o.folder.Close()
-}
-
-// backupTo writes the backup beside its place, reads it back, and renames it.
-func (a *app) backupTo(ctx context.Context, output string, encrypt seal) (m api.Manifest, err error) {
-	f, err := openOutput(output)
-	if err != nil {
-		return m, writeFailure(output, err)
-	}
-	defer f.close()
+	defer f.discard()
 	written := sha256.New()
 	err = a.use(ctx, false, func(s *session) (err error) {
-		m, err = a.fetch(ctx, s, io.MultiWriter(f, written), absolute(output), encrypt)
-		return writeFailure(output, err)
+		m, err = a.fetch(ctx, s, io.MultiWriter(f, written), absolute(o.output), encrypt)
+		return writeFailure(o.output, err)
 	})
 	if err != nil {
 		return m, err
@@ -188,10 +146,10 @@ func (a *app) backupTo(ctx context.Context, output string, encrypt seal) (m api.
 	if err = f.Sync(); err == nil {
 		err = readBack(f.File, written.Sum(nil))
 	}
-	if err == nil {
-		err = f.place()
+	if err != nil {
+		return m, f.failed(err)
 	}
-	return m, writeFailure(output, err)
+	return m, f.place()
 }
 
 // absolute is where a file is, whatever folder one is in.

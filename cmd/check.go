@@ -42,6 +42,7 @@ where what was changed since can be missed.`,
 		},
 	}
 	cmd.Flags().BoolVar(&repair, "repair", false, "make a sound store of what can be read; the server must not run")
+	a.yesFlag(cmd.Flags())
 	return cmd
 }
 

@@ -107,7 +107,7 @@ without a file. Asked for JSON it prints an array of {line, setting, problem}.`,
 }
 
 func (a *app) checkConfig(name string) error {
-	c, err := readConfig(name)
+	c, err := typed(a, func() (*configFile, error) { return readConfig(name) })
 	if err != nil {
 		code := exitCode(err)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -98,7 +98,7 @@ func (r *recipients) GetSlice() []string { return append([]string{}, *r...) }
 func (a *app) readRecipients(name string) (found []string, err error) {
 	text, err := a.readSmall(name, "the recipients of --recipients-file")
 	if err != nil {
-		return nil, unreadable("recipients", err)
+		return nil, readFailed("the recipients file can't be read", err)
 	}
 	n := 0
 	for line := range strings.Lines(string(text)) {
@@ -118,18 +118,16 @@ func (a *app) readRecipients(name string) (found []string, err error) {
 	return found, nil
 }
 
-func unreadable(kind string, err error) error {
-	var own *failure
-	if errors.As(err, &own) {
-		return err
-	}
-	return &failure{code: exitCode(err), err: err, what: "the " + kind + " file can't be read: " + plainPathError(err)}
-}
-
 const (
 	ageHeader = "age-encryption.org/" // how an encrypted file begins
 	ageArmor  = "-----BEGIN AGE ENCRYPTED FILE-----"
 )
+
+// encrypted tells whether a file begins like one that is encrypted.
+func encrypted(file io.Reader) bool {
+	begins, _ := io.ReadAll(io.LimitReader(file, int64(len(ageArmor))))
+	return bytes.HasPrefix(begins, []byte(ageHeader)) || bytes.HasPrefix(begins, []byte(ageArmor))
+}
 
 // identities are secret keys.
 type identities []age.Identity
@@ -140,9 +138,9 @@ func (a *app) readIdentities(name string) (identities, error) {
 	if name == "" {
 		return nil, nil
 	}
-	text, err := a.readSmall(name, "the secret key of --identity-file")
+	text, err := a.readSecret(name, "the secret key of --identity-file", "Secret key, AGE-SECRET-KEY-…: ")
 	if err != nil {
-		return nil, unreadable("identity", err)
+		return nil, readFailed("the identity file can't be read", err)
 	}
 	if bytes.HasPrefix(text, []byte(ageHeader)) || bytes.HasPrefix(text, []byte(ageArmor)) {
 		return nil, &failure{code: exitFailure, what: "the identity file is protected by a passphrase, which husk does not ask for",

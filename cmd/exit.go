@@ -28,7 +28,7 @@ const exitHelp = `Exit codes:
   1  failure                     6  store locked, server unreachable or busy
   2  usage                       7  invalid, expired or damaged
   3  not found                   8  attention: what was looked for was found
-  4  exists, or in conflict
+  4  exists, or in conflict    130  interrupted; 143 by SIGTERM
 `
 
 // failure is an error of the command itself: what happened and why, the next

@@ -60,5 +60,6 @@ tokens are not signed and stay.`,
 		},
 	}
 	cmd.Flags().BoolVar(&in.Now, "now", false, "end what the keys before it have signed")
+	a.yesFlag(cmd.Flags())
 	return cmd
 }

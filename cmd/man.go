@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,9 +43,8 @@ func (a *app) man(dir string) error {
 		if err != nil {
 			return err
 		}
-		name := filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1")
-		if err := os.WriteFile(name, page, 0o644); err != nil {
-			return unwritable(name, err)
+		if err := writePage(filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"), page); err != nil {
+			return err
 		}
 		pages++
 	}
@@ -54,6 +54,26 @@ func (a *app) man(dir string) error {
 
 func unwritable(name string, err error) error {
 	return &failure{code: exitFailure, err: err, what: "the manual can't be written: " + plainWriteError(name, err)}
+}
+
+// writePage puts a page in place. One of Husk's, of whatever version, is
+// replaced, and nothing else is.
+func writePage(path string, page []byte) error {
+	f, err := destination{path: path, what: "the manual", force: true, mode: 0o644, next: "move it away, or name another folder", refuse: func(there *os.File) error {
+		begins, _ := io.ReadAll(io.LimitReader(there, 1<<10))
+		if bytes.Contains(begins, []byte("\n.TH \"HUSK")) {
+			return nil
+		}
+		return &failure{code: exitConflict, what: printable(path) + " is there already, and is no page of husk's", next: "move it away, or name another folder"}
+	}}.open()
+	if err != nil {
+		return err
+	}
+	defer f.discard()
+	if _, err := f.Write(page); err != nil {
+		return f.failed(err)
+	}
+	return f.place()
 }
 
 // sourceDate reads a date that a build gives, so that its result depends on

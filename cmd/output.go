@@ -39,18 +39,22 @@ func (a *app) warn(format string, args ...any) {
 }
 
 func (a *app) tell(kind, before, text string) {
-	switch {
-	case a.settings.Quiet:
-	case a.settings.JSON:
-		_ = writeLine(a.stderr, map[string]string{kind: strings.TrimSpace(text)})
-	default:
-		fmt.Fprintln(a.stderr, before+text)
+	if a.settings.Quiet {
+		return
 	}
+	a.shown.clear()
+	if a.settings.JSON {
+		_ = writeLine(a.stderr, map[string]string{kind: strings.TrimSpace(text)}) // there is nobody else to tell
+		return
+	}
+	fmt.Fprintln(a.stderr, before+text)
 }
 
 // printJSON writes v as one indented JSON value.
-func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.stdout)
+func (a *app) printJSON(v any) error { return writeJSON(a.stdout, v) }
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)

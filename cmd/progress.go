@@ -53,6 +53,7 @@ func (a *app) progress(what string, total int64, text func(int64) string) *progr
 		defer tick.Stop()
 		_ = a.guard(func() error { p.drawAt(tick.C); return nil }) // the work goes on
 	})
+	a.shown = p
 	return p
 }
 
@@ -128,6 +129,25 @@ func (p *progress) writer(w io.Writer) io.Writer {
 	return &countedWriter{w, p}
 }
 
+// reader returns a reader that counts the bytes that came from r.
+func (p *progress) reader(r io.Reader) io.Reader {
+	if p == nil {
+		return r
+	}
+	return &countedReader{r, p}
+}
+
+type countedReader struct {
+	io.Reader
+	p *progress
+}
+
+func (c *countedReader) Read(b []byte) (n int, err error) {
+	n, err = c.Reader.Read(b)
+	c.p.add(int64(n))
+	return n, err
+}
+
 type countedWriter struct {
 	io.Writer
 	p *progress
@@ -153,7 +173,13 @@ func (p *progress) end() {
 		close(p.stop)
 	}
 	p.drawing.Wait()
-	if p.drawn.Swap(false) {
+	p.clear()
+}
+
+// clear erases the line for something else that is said, until it is drawn
+// again.
+func (p *progress) clear() {
+	if p != nil && p.drawn.Swap(false) {
 		fmt.Fprint(p.out, eraseLine)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"husk/web"
@@ -51,6 +52,7 @@ func (a *app) newPassword(fromStdin bool) (string, error) {
 	return first, nil
 }
 
+// askSecret asks for one line that is not shown while it is typed.
 func (a *app) askSecret(fd int, question string) (string, error) {
 	before, err := term.GetState(fd)
 	if err != nil {
@@ -62,36 +64,16 @@ func (a *app) askSecret(fd int, question string) (string, error) {
 	answer, err := typed(a, func() ([]byte, error) { return term.ReadPassword(fd) })
 	fmt.Fprintln(a.stderr)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read the password: %w", err)
+		return "", fmt.Errorf("read what is typed: %w", err)
 	}
 	return string(answer), nil
 }
 
-// typed returns what read reads, which a person may never type, or an error at
-// once when the command is interrupted.
-func typed[T any](a *app, read func() (T, error)) (text T, err error) {
-	done := make(chan struct{})
-	var answer T
-	var failed error
-	go func() {
-		defer close(done)
-		failed = a.guard(func() (err error) {
-			answer, err = read()
-			return err
-		})
-	}()
-	select {
-	case <-done:
-		return answer, failed
-	case <-a.interrupted:
-		return text, &failure{code: exitFailure, what: "interrupted; nothing was changed"}
-	}
-}
-
 // takeStdin says what stdin is going to be read for: it can be so once, and who
-// asks for two secrets from there would get a part of one.
+// asks for two secrets from there would get a part of one. A person is asked for
+// each.
 func (a *app) takeStdin(what string) error {
-	if a.stdinFor != "" {
+	if _, asks := a.terminal(); a.stdinFor != "" && !asks {
 		return usage("stdin can't be read for "+what+": it was read for "+a.stdinFor, "put one of them into a file")
 	}
 	a.stdinFor = what
@@ -99,14 +81,23 @@ func (a *app) takeStdin(what string) error {
 }
 
 // passwordLine reads one line of stdin and strips exactly one line end, LF or
-// CRLF. Everything else belongs to the password.
+// CRLF. Everything else belongs to the password. Where a person types it, it is
+// not shown.
 func (a *app) passwordLine() (string, error) {
 	if err := a.takeStdin("the password"); err != nil {
 		return "", err
 	}
-	line, err := typed(a, func() ([]byte, error) { return bufio.NewReader(io.LimitReader(a.stdin, 64<<10)).ReadBytes('\n') })
+	var line []byte
+	var err error
+	if fd, ok := a.terminal(); ok {
+		var answer string
+		answer, err = a.askSecret(fd, "Password: ")
+		line = []byte(answer)
+	} else {
+		line, err = bufio.NewReader(io.LimitReader(a.wanted(a.stdin), 64<<10)).ReadBytes('\n')
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read the password from stdin: %w", err)
+		return "", readFailed("the password can't be read from stdin", err)
 	}
 	if n := len(line); n > 0 && line[n-1] == '\n' {
 		line = bytes.TrimSuffix(line[:n-1], []byte("\r"))
@@ -117,18 +108,44 @@ func (a *app) passwordLine() (string, error) {
 	return string(line), nil
 }
 
-// confirm asks before a dangerous act, on a terminal only.
+// readFailed says what could not be read and why, unless err says it already.
+func readFailed(what string, err error) error {
+	var own *failure
+	if errors.As(err, &own) {
+		return err
+	}
+	return &failure{code: exitCode(err), err: err, what: what + ": " + plainPathError(err)}
+}
+
+// asks tells whether a person is there to be asked before a dangerous act.
+//
+// Asked about is what can't be taken back and ends or replaces more than the one
+// thing that was named: a user with all that is theirs, several tokens or
+// sessions, all sessions, the store. Without a terminal a command does what it
+// was told.
+func (a *app) asks() bool {
+	_, ok := a.terminal()
+	return ok && !a.yes
+}
+
+// confirm asks before a dangerous act, where there is somebody to ask.
 func (a *app) confirm(question string) error {
-	if _, ok := a.terminal(); !ok {
+	if !a.asks() {
 		return nil
 	}
 	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
-	line, err := typed(a, func() (string, error) { return bufio.NewReader(a.stdin).ReadString('\n') })
+	line, err := bufio.NewReader(a.wanted(a.stdin)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
+		fmt.Fprintln(a.stderr)
 		return err
 	}
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
 		return &failure{code: exitFailure, what: "nothing was changed"}
 	}
 	return nil
+}
+
+// yesFlag is for each command that asks.
+func (a *app) yesFlag(f *pflag.FlagSet) {
+	f.BoolVarP(&a.yes, "yes", "y", false, "don't ask, also on a terminal")
 }

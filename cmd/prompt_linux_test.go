@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -94,34 +93,5 @@ func TestPasswordIsNotShown(t *testing.T) {
 	}
 	if !echoes(t, tty) {
 		t.Error("the terminal is left without echo")
-	}
-}
-
-// TestInterruptedPrompt ends a question by a signal, and by the key for it.
-func TestInterruptedPrompt(t *testing.T) {
-	t.Parallel()
-	for name, interrupt := range map[string]func(keys *os.File, c *exec.Cmd) error{
-		"signal": func(_ *os.File, c *exec.Cmd) error { return c.Process.Signal(syscall.SIGTERM) },
-		"key":    func(keys *os.File, _ *exec.Cmd) error { _, err := io.WriteString(keys, "half\x03"); return err },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			keys, tty := terminal(t)
-			p := program{data: newData(t)}
-			c := p.asks(t, tty, "passwd")
-			go io.Copy(io.Discard, keys)
-			if err := interrupt(keys, c); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Wait(); err == nil || c.ProcessState.ExitCode() != exitFailure {
-				t.Errorf("it ended with %v", c.ProcessState)
-			}
-			if !echoes(t, tty) {
-				t.Error("the terminal is left without echo")
-			}
-			if _, err := os.Stat(p.data); err == nil {
-				t.Error("a store was made")
-			}
-		})
 	}
 }

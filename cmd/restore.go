@@ -42,6 +42,7 @@ age-keygen writes it.`,
 		},
 	}
 	cmd.Flags().StringVar(&identityFile, "identity-file", "", "file with the age identity that decrypts FILE (- for stdin)")
+	a.yesFlag(cmd.Flags())
 	return cmd
 }
 
@@ -50,11 +51,14 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 	if err != nil {
 		return err
 	}
-	in, err := os.Open(file)
+	in, err := a.open(file)
 	if err != nil {
-		return &failure{code: exitCode(err), err: err, what: "the backup can't be read: " + plainPathError(err)}
+		return readFailed("the backup can't be read", err)
 	}
 	defer in.Close()
+	if begins := io.NewSectionReader(in, 0, 1<<10); !encrypted(begins) {
+		a.warnExposed("the backup", file, in)
+	}
 	_, absent := os.Lstat(a.settings.Data)
 	leave, err := a.enter(true)
 	if err != nil {
@@ -136,7 +140,7 @@ func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identit
 	}
 	p := a.progress("copying", size, byteText)
 	defer p.end()
-	r, err := unseal(in, keys)
+	r, err := unseal(a.wanted(in), keys)
 	if err == nil {
 		m, err = readBackup(whileWanted{ctx, r}, p.writer(w))
 	}

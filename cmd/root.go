@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -22,6 +20,9 @@ type app struct {
 
 	completing  bool            // for a shell, which is to hear of no trouble
 	stdinFor    string          // what stdin was read for; "": nothing yet
+	shown       *progress       // the last that was begun
+	token       *string         // of --token-file, once it was read
+	yes         bool            // nothing is asked that --yes answers
 	interrupted <-chan struct{} // closed by a signal
 	settings    settings
 	resolved    *resolution // where the settings came from
@@ -32,18 +33,13 @@ type app struct {
 
 // Main runs the command line of the process and returns its exit code.
 func Main() int {
-	// A command that is interrupted still closes the file; the second signal
-	// ends it at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
-	return a.run(ctx, os.Args[1:])
+	return a.run(a.untilSignal(), os.Args[1:])
 }
 
 func (a *app) run(ctx context.Context, args []string) int {
 	a.interrupted = ctx.Done()
-	err := a.execute(ctx, args)
+	err := interruptedBy(ctx, a.execute(ctx, args))
 	if err != nil {
 		a.printError(err, a.wantsJSON(args))
 	}

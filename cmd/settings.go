@@ -171,7 +171,7 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 		return nil, err
 	}
 	if name := text(r.FlagSet, "config"); name != "" {
-		if r.file, err = readConfig(name); err != nil {
+		if r.file, err = typed(a, func() (*configFile, error) { return readConfig(name) }); err != nil {
 			return nil, &failure{code: exitUsage, err: err, what: "the configuration file can't be read: " + plainPathError(err),
 				next: "it was named by --config or HUSK_CONFIG"}
 		}

@@ -58,7 +58,7 @@ func (k *keyPair) config() *tls.Config {
 func (k *keyPair) serve(c *tls.Certificate) {
 	k.served.Store(c)
 	k.log.Info("TLS certificate", "names", c.Leaf.DNSNames, "expires", c.Leaf.NotAfter.UTC().Format(time.RFC3339), "file", k.certFile)
-	if info := k.stat()[1]; info != nil && info.Mode()&0o007 != 0 {
+	if info := k.stat()[1]; info != nil && exposed(info) == "others" { // a group is how keys are shared
 		k.log.Warn("others may use the TLS key; 'chmod o-rwx' it", "file", k.keyFile, "mode", info.Mode().Perm().String())
 	}
 }

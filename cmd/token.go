@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +12,6 @@ import (
 
 	"husk/web"
 	"husk/web/api"
-	"husk/web/folder"
 )
 
 func (a *app) tokenCommand() *cobra.Command {
@@ -35,7 +31,7 @@ type tokenCreateOptions struct {
 	expires     string
 	permissions []string
 	allowedIPs  []string
-	output      string
+	secretOutput
 }
 
 func (a *app) tokenCreateCommand() *cobra.Command {
@@ -49,6 +45,10 @@ there is the token and a line end, nothing else.
 
 Without --permission the token may do what its owner may, at each use. It lives
 365 days unless --expires says otherwise.
+
+With --output it is written into a file of mode 0600; one that is there is
+replaced with --force alone, what is no regular file never. A token that could
+not be printed or written is revoked again.
 
 A token with an end, permissions or addresses of its own makes nothing that
 outlives it: with it, users are neither made nor enabled, and no roles are made,
@@ -67,7 +67,7 @@ widened or granted. A script that does so over the network needs one without:
 	f.StringVar(&o.expires, "expires", "", "when it ends: 90s, 12h, 365d, 2w, 1y, a date (RFC 3339), or never")
 	f.StringArrayVar(&o.permissions, "permission", nil, "limit it to this permission; may be repeated")
 	f.StringArrayVar(&o.allowedIPs, "allowed-ip", nil, "limit its use to this address or CIDR prefix; may be repeated")
-	f.StringVar(&o.output, "output", "", "write the token into this file (0600) instead of stdout")
+	o.flags(f)
 	return cmd
 }
 
@@ -77,89 +77,18 @@ func (a *app) tokenCreate(ctx context.Context, o tokenCreateOptions) error {
 		return err
 	}
 	in := api.NewToken{Name: o.name, Description: o.description, Permissions: o.permissions, AllowedIPs: o.allowedIPs, ExpireIn: expires, Owner: o.user}
-	file, err := openSecret(o.output)
+	file, err := o.open()
 	if err != nil {
 		return err
 	}
-	defer file.close()
+	defer file.discard()
 	return a.use(ctx, true, func(s *session) error {
 		out, err := s.CreateToken(ctx, in)
 		if err != nil {
 			return absentUser(err, o.user) // nothing else is looked up
 		}
-		return a.deliver(out, file)
+		return a.deliverNew(ctx, s, out, file)
 	})
-}
-
-// tokenPrinted is what --json prints of a new token.
-type tokenPrinted struct {
-	ID          string `json:"id"`
-	Name        string `json:"name"`
-	AccessToken string `json:"access_token,omitempty"` // absent where it went into a file
-	ExpireIn    int64  `json:"expire_in"`
-}
-
-// deliver hands a new token over: into a file, as JSON, or alone on a line.
-func (a *app) deliver(out api.TokenCreated, file *secretFile) error {
-	printed := tokenPrinted{ID: out.ID, Name: out.Name, AccessToken: out.AccessToken, ExpireIn: out.ExpireIn}
-	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
-	if file != nil {
-		if err := file.write(out.AccessToken + "\n"); err != nil {
-			return &failure{code: exitFailure, err: err, what: "the token was made but can't be written: " + plainWriteError(file.path, err),
-				next: "revoke it and try again: husk token revoke " + out.ID}
-		}
-		printed.AccessToken = ""
-	}
-	switch {
-	case a.settings.JSON:
-		return a.printJSON(printed)
-	case file == nil:
-		_, err := fmt.Fprintln(a.stdout, out.AccessToken)
-		return err
-	}
-	return nil
-}
-
-// secretFile is where a secret is going to stand, whole or not at all. It is
-// opened before the secret is made: one that can't be written would be lost,
-// and with it, at a rotation, the one that it replaces.
-type secretFile struct {
-	path string
-	f    *os.File // beside path, until it is written
-}
-
-// openSecret returns nil where no file is asked for.
-func openSecret(path string) (*secretFile, error) {
-	if path == "" {
-		return nil, nil
-	}
-	f, err := createPrivate(filepath.Dir(path), ".husk-token-*")
-	if info, e := os.Stat(path); err == nil && e == nil && info.IsDir() {
-		f.Close()
-		os.Remove(f.Name())
-		err = syscall.EISDIR
-	}
-	if err != nil {
-		return nil, &failure{code: exitFailure, err: err, what: "the token can't be written: " + plainWriteError(path, err), next: "nothing was changed"}
-	}
-	return &secretFile{path, f}, nil
-}
-
-func (s *secretFile) write(text string) error {
-	_, err := s.f.WriteString(text)
-	err = errors.Join(err, s.f.Sync(), s.f.Close())
-	if err == nil {
-		err = folder.AsCaller(func() error { return os.Rename(s.f.Name(), s.path) })
-	}
-	return err
-}
-
-// close removes what was not written.
-func (s *secretFile) close() {
-	if s != nil {
-		s.f.Close()
-		os.Remove(s.f.Name())
-	}
 }
 
 // parseExpiry returns the expire_in of the API: Unix seconds, -1 for never, 0
@@ -240,7 +169,7 @@ func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 			}
 		}
 		return absentUser(printColumns(a, hits, header, len(header)-1, func(t api.Token) []string {
-			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP), oldSecretText(t.Previous)}
+			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP), oldSecretText(t)}
 		}), o.user+o.owner)
 	})
 	if err == nil && o.expiring > 0 && found > 0 {
@@ -308,15 +237,18 @@ func (a *app) tokenShowCommand() *cobra.Command {
 				}
 				return a.pairs("id", t.ID, "name", t.Name, "description", orDash(t.Description), "owner", t.Owner,
 					"permissions", permissionsText(t.Permissions), "allowed ips", listText(t.AllowedIPs), "expires", expiryText(t.ExpireIn),
-					"created", timeText(t.Created), "updated", timeText(t.Updated), "last used", optionalTimeText(t.LastUsed), "from", orDash(t.LastIP), "old secret", oldSecretText(t.Previous))
+					"created", timeText(t.Created), "updated", timeText(t.Updated), "last used", optionalTimeText(t.LastUsed), "from", orDash(t.LastIP), "old secret", oldSecretText(t))
 			})
 		},
 	}
 }
 
 // oldSecretText tells of the secret that a rotation replaced.
-func oldSecretText(p *api.PreviousSecret) string {
+func oldSecretText(t api.Token) string {
+	p := t.Previous
 	switch {
+	case t.Next != nil:
+		return "valid: a rotation of " + timeText(t.Next.Made) + " was not finished, rotate again"
 	case p == nil:
 		return "-"
 	case p.LastUsed == nil:
@@ -423,43 +355,4 @@ func withoutEmpty(items []string) []string {
 		}
 	}
 	return kept
-}
-
-func (a *app) tokenRevokeCommand() *cobra.Command {
-	var o revokeOptions
-	cmd := &cobra.Command{
-		Use:     "revoke ID | --user EMAIL --all",
-		Aliases: []string{"delete", "remove", "rm"},
-		Short:   "Revoke an API token, or all of a user's: refused from the next request on",
-		Example: `  husk token revoke backup
-  husk token revoke --user ann@example.com --all`,
-		Args: atMostOne("the id, or a name that only one token has"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.take(cmd, args); err != nil {
-				return err
-			}
-			return a.use(cmd.Context(), false, func(s *session) error { return a.tokenRevoke(cmd.Context(), s, o) })
-		},
-	}
-	o.flags(cmd)
-	return cmd
-}
-
-func (a *app) tokenRevoke(ctx context.Context, s *session, o revokeOptions) error {
-	if o.all {
-		list := api.ListOptions{Filter: map[string]string{"owner": o.user}}
-		return absentUser(revokeAll(a, api.All(ctx, list, s.SearchTokens), "token", func(id string) error {
-			_, err := s.DeleteToken(ctx, id)
-			return err
-		}), o.user)
-	}
-	t, err := findToken(ctx, s, o.id)
-	if err != nil {
-		return err
-	}
-	out, err := s.DeleteToken(ctx, t.ID)
-	if err != nil {
-		return err
-	}
-	return a.done(out, "Token %s is revoked.", t.ID)
 }

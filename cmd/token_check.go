@@ -63,9 +63,9 @@ func (a *app) tokenCheck(ctx context.Context, file string) error {
 	if _, err := token.Parse(file); err == nil {
 		return usage("the token was given as an argument, where others can see it", "pipe it in, or name a file that holds it; revoke this one")
 	}
-	text, err := a.readSmall(file, "the token to check")
+	text, err := a.readSecret(file, "the token to check", "API token: ")
 	if err != nil {
-		return &failure{code: exitCode(err), err: err, what: "the token can't be read: " + plainPathError(err)}
+		return readFailed("the token can't be read", err)
 	}
 	secret := strings.TrimSpace(string(text))
 	report := tokenReport{Permissions: []string{}}

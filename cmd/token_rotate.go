@@ -13,7 +13,7 @@ type tokenRotateOptions struct {
 	id      string
 	grace   durationValue
 	expires string
-	output  string
+	secretOutput
 }
 
 func (a *app) tokenRotateCommand() *cobra.Command {
@@ -27,9 +27,13 @@ time, so that what uses it can change over; 'husk token list' tells whether it
 is still used. A further rotation ends the one before it at once.
 
 The new secret lives as long as the old one did, with --server until the end of
-the old one, unless --expires says otherwise.`,
+the old one, unless --expires says otherwise.
+
+The old secret ends when the new one is printed, or is in its file: one that
+could not be is taken back, and the old one stays what it was. A file that is
+there is replaced with --force alone, what is no regular file never.`,
 		Example: `  husk token rotate backup --grace 24h
-  husk token rotate backup --output /etc/backup/husk.token`,
+  husk token rotate backup --output /etc/backup/husk.token --force`,
 		Args: one("the id, or a name that only one token has"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.id = args[0]
@@ -39,7 +43,7 @@ the old one, unless --expires says otherwise.`,
 	f := cmd.Flags()
 	f.Var(&o.grace, "grace", "how long the old secret stays valid")
 	f.StringVar(&o.expires, "expires", "", "when the new one ends: 90s, 12h, 365d, 2w, 1y, a date (RFC 3339), or never")
-	f.StringVar(&o.output, "output", "", "write the token into this file (0600) instead of stdout")
+	o.flags(f)
 	return cmd
 }
 
@@ -48,17 +52,17 @@ func (a *app) tokenRotate(ctx context.Context, o tokenRotateOptions) error {
 	if err != nil {
 		return err
 	}
-	file, err := openSecret(o.output)
+	file, err := o.open()
 	if err != nil {
 		return err
 	}
-	defer file.close()
+	defer file.discard()
 	return a.use(ctx, false, func(s *session) error {
 		t, err := findToken(ctx, s, o.id)
 		if err != nil {
 			return err
 		}
-		in := api.Rotate{ExpireIn: expires}
+		in := api.Rotate{ExpireIn: expires, Hold: true}
 		if o.grace > 0 {
 			in.Grace = time.Duration(o.grace).String()
 		}
@@ -66,6 +70,6 @@ func (a *app) tokenRotate(ctx context.Context, o tokenRotateOptions) error {
 		if err != nil {
 			return err
 		}
-		return a.deliver(out, file)
+		return a.deliverRotated(ctx, s, out, in.Grace, file)
 	})
 }

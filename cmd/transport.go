@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -94,17 +93,17 @@ func (a *app) tellWait() func(time.Duration, *api.Error) {
 	}
 }
 
+// readTokenFile reads the token once: a command may connect again.
 func (a *app) readTokenFile() (string, error) {
 	if a.settings.TokenFile == "" {
 		return "", nil
 	}
-	text, err := a.readSmall(a.settings.TokenFile, "the token of --token-file")
-	var twice *failure
-	if errors.As(err, &twice) {
-		return "", err
+	if a.token != nil {
+		return *a.token, nil
 	}
+	text, err := a.readSecret(a.settings.TokenFile, "the token of --token-file", "API token for "+printable(a.settings.Server)+": ")
 	if err != nil {
-		return "", &failure{code: exitCode(err), err: err, what: "the token file can't be read: " + plainPathError(err)}
+		return "", readFailed("the token file can't be read", err)
 	}
 	secret := strings.TrimSpace(string(text))
 	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
@@ -112,24 +111,8 @@ func (a *app) readTokenFile() (string, error) {
 		return "", &failure{code: exitDenied, what: "the token file holds no API token: one is a single line of letters, digits, - and _",
 			next: "see 'husk token check " + printable(a.settings.TokenFile) + "'"}
 	}
+	a.token = &secret
 	return secret, nil
-}
-
-// readSmall reads a small file, or stdin for "-". What it holds is named for
-// who asks for two things from there.
-func (a *app) readSmall(name, what string) ([]byte, error) {
-	if name == "-" {
-		if err := a.takeStdin(what); err != nil {
-			return nil, err
-		}
-		return io.ReadAll(io.LimitReader(a.stdin, 64<<10))
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 64<<10))
 }
 
 // plainPathError is the path and the cause, without the name of a system call.

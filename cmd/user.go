@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -85,18 +84,39 @@ func (a *app) userCreate(ctx context.Context, o userCreateOptions) error {
 		if err != nil {
 			return err
 		}
-		if a.settings.JSON {
-			return a.printJSON(out)
-		}
-		a.say("%s is made.", printable(out.Email))
-		if out.Password != "" {
-			a.say("The password below is shown this once, and has to be changed at the first sign-in.")
-			if _, err := fmt.Fprintln(a.stdout, out.Password); err != nil {
-				return err
-			}
-		}
-		return nil
+		return a.deliverUser(ctx, s, out)
 	})
+}
+
+// deliverUser tells of a new user. One whose password could not be shown is
+// deleted again: nobody could sign in as them.
+func (a *app) deliverUser(ctx context.Context, s *session, out api.UserCreated) error {
+	err := a.showUser(ctx, out)
+	if err == nil || out.Password == "" {
+		return err
+	}
+	ctx, done := lastWord(ctx)
+	defer done()
+	what := printable(out.Email) + " was made, and the password"
+	if _, undone := s.DeleteUser(ctx, out.User.ID); undone != nil && !gone(undone) {
+		return lost(err, what, "", "set another: husk passwd "+printable(out.Email))
+	}
+	return lost(err, what, "; the user is deleted again", "try again")
+}
+
+func (a *app) showUser(ctx context.Context, out api.UserCreated) error {
+	if a.settings.JSON {
+		return a.giveOutJSON(out)
+	}
+	a.say("%s is made.", printable(out.Email))
+	if out.Password == "" {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err // nobody waits for it any more
+	}
+	a.say("The password below is shown this once, and has to be changed at the first sign-in.")
+	return a.giveOut(out.Password + "\n")
 }
 
 // unchanged reports a user who was there already.
@@ -176,7 +196,7 @@ func (a *app) userShowCommand() *cobra.Command {
 }
 
 func (a *app) userDeleteCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "delete EMAIL",
 		Aliases: []string{"remove", "rm"},
 		Short:   "Delete a user, with all sessions and tokens",
@@ -194,6 +214,8 @@ func (a *app) userDeleteCommand() *cobra.Command {
 			})
 		},
 	}
+	a.yesFlag(cmd.Flags())
+	return cmd
 }
 
 // done reports a change of one thing.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -65,20 +64,23 @@ An import that was cut short is run again with --if-missing.`,
 }
 
 func (a *app) userImport(ctx context.Context, o userImportOptions) error {
-	in, err := a.openInput(o.htpasswd + o.ndjson)
+	in, err := a.openInput(o.htpasswd+o.ndjson, "the users")
 	if err != nil {
-		return &failure{code: exitCode(err), err: err, what: "the file can't be read: " + plainPathError(err)}
+		return readFailed("the file can't be read", err)
 	}
 	defer in.Close()
 	var lines io.Reader = in
-	skipped := 0
+	size, skipped := in.size(), 0
 	if o.htpasswd != "" {
 		if lines, skipped, err = a.readHtpasswd(in, o); err != nil {
 			return err
 		}
+		size = 0 // what is sent is longer
 	}
 	return a.use(ctx, true, func(s *session) error {
-		out, err := s.ImportUsers(ctx, lines, o.ImportOptions)
+		p := a.progress("importing", size, byteText)
+		out, err := s.ImportUsers(ctx, p.reader(lines), o.ImportOptions)
+		p.end()
 		if err != nil {
 			return err
 		}
@@ -93,14 +95,6 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 		a.say("%d users %s, %d skipped.", out.Created, verb, out.Skipped)
 		return nil
 	})
-}
-
-// openInput opens a file, or stdin for "-".
-func (a *app) openInput(name string) (io.ReadCloser, error) {
-	if name == "-" {
-		return io.NopCloser(a.stdin), a.takeStdin("the users")
-	}
-	return os.Open(name)
 }
 
 // readHtpasswd turns NAME:HASH lines into lines of an import. An empty line
@@ -131,7 +125,7 @@ func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, s
 	case errors.Is(err, bufio.ErrTooLong):
 		return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: it is over 64 KiB", number), next: "nothing was changed"}
 	case err != nil:
-		return nil, 0, &failure{code: exitCode(err), err: err, what: "the file can't be read: " + plainPathError(err)}
+		return nil, 0, readFailed("the file can't be read", err)
 	}
 	return &out, skipped, nil
 }

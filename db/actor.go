@@ -101,6 +101,8 @@ func (t *txn) tokenNow(shown *Token) (*Token, error) {
 	}
 	if p := k.Previous; p != nil && bytes.Equal(p.Hash, shown.Hash) {
 		k = k.Replaced()
+	} else if n := k.Next; n != nil && bytes.Equal(n.Hash, shown.Hash) {
+		k = k.Begun()
 	}
 	if !bytes.Equal(k.Hash, shown.Hash) || k.Expired(t.now) || !slices.Equal(k.AllowedIPs, shown.AllowedIPs) {
 		return nil, errAbsentRecord

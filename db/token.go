@@ -27,6 +27,7 @@ type Token struct {
 	Description string         `json:"description,omitempty"`
 	Hash        []byte         `json:"hash"`               // SHA-256, 32 bytes
 	Previous    *OldSecret     `json:"previous,omitempty"` // a rotated secret in its time of grace
+	Next        *NextSecret    `json:"next,omitempty"`     // of a rotation that was begun and is not settled
 	Permissions []string       `json:"permissions"`        // empty: the owner's, as they are at each use
 	AllowedIPs  []netip.Prefix `json:"allowed_ips,omitempty"`
 	Expires     int64          `json:"expires"` // Unix seconds, or Never
@@ -42,26 +43,13 @@ func (k *Token) readWritten(w *written) {
 	w.text("description", &k.Description)
 	w.bytes("hash", &k.Hash)
 	w.none("previous")
+	w.none("next")
 	w.texts("permissions", &k.Permissions)
 	w.none("allowed_ips")
 	w.integer("expires", &k.Expires)
 	w.time("created", &k.Created)
 	w.time("issued", &k.Issued)
 	w.time("updated", &k.Updated)
-}
-
-// OldSecret is a secret that was replaced and is valid for a while yet.
-type OldSecret struct {
-	Hash []byte `json:"hash"` // SHA-256, 32 bytes
-	Ends int64  `json:"ends"` // Unix seconds
-}
-
-// Replaced returns the token as the secret before has it, which ends with its
-// grace: what it makes must not live longer than itself.
-func (k *Token) Replaced() *Token {
-	old := *k
-	old.Hash, old.Expires = k.Previous.Hash, k.Previous.Ends
-	return &old
 }
 
 // Expired tells whether the token has ended at now.
@@ -431,78 +419,6 @@ func (t *txn) visibleToken(id string) (*Token, error) {
 		return nil, errAbsentRecord
 	}
 	return k, nil
-}
-
-// Rotation is what RotateToken replaces a secret by.
-type Rotation struct {
-	Hash    []byte        // SHA-256 of the whole new secret
-	Grace   time.Duration // how long the old secret stays valid
-	Expires int64         // Unix seconds, Never, or 0: see RotateToken
-	MaxTTL  time.Duration // 0: none
-}
-
-// RotateToken gives a token a new secret under the same id, name, permissions
-// and limits. Where no expiry is asked, a rotation by a token keeps the old
-// one, any other gives a life as long as the old one was. It is for one's own
-// tokens, and for the local actor.
-func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rotation) (k *Token, err error) {
-	if in.Grace < 0 {
-		return nil, fail(ErrInvalid, "bad_grace", "grace is a duration such as 24h, and not negative")
-	}
-	err = s.update(ctx, actor, func(t *txn) error {
-		old, err := t.visibleToken(id)
-		if err != nil {
-			return err
-		}
-		if old.Owner != actor.ID && !actor.Local() {
-			return fail(ErrDenied, "not_owner", "one rotates only one's own tokens: the new secret would be another's")
-		}
-		changed := *old
-		k = &changed
-		k.Hash, k.Issued, k.Updated = in.Hash, t.now, t.now
-		if k.Expires, err = t.rotatedExpiry(old, in); err != nil {
-			return err
-		}
-		k.Previous = t.oldSecret(old, k, in.Grace)
-		if err := t.notAbove(k); err != nil {
-			return err
-		}
-		if err := tokenRecords.put(t, old, k); err != nil {
-			return err
-		}
-		return t.audit("token.rotate", k.ID)
-	})
-	return k, err
-}
-
-// oldSecret is what is left of the secret that is replaced: nothing, or a
-// grace that outlives neither it nor the one that replaces it. What the old
-// one mints in its grace ends with that too.
-func (t *txn) oldSecret(old, replaced *Token, grace time.Duration) *OldSecret {
-	ends := min(t.now.Unix()+int64(grace/time.Second), maxExpiry)
-	for _, k := range []*Token{old, replaced} {
-		if k.Expires != Never {
-			ends = min(ends, k.Expires)
-		}
-	}
-	if ends <= t.now.Unix() {
-		return nil
-	}
-	return &OldSecret{Hash: old.Hash, Ends: ends}
-}
-
-func (t *txn) rotatedExpiry(old *Token, in Rotation) (int64, error) {
-	if in.Expires != 0 {
-		return t.tokenExpiry(in.Expires, in.MaxTTL)
-	}
-	expires := old.Expires
-	if old.Expires != Never && t.actor.Token == nil {
-		expires = min(t.now.Unix()+old.Expires-old.Issued.Unix(), maxExpiry)
-	}
-	if bound := t.now.Unix() + int64(in.MaxTTL/time.Second); in.MaxTTL > 0 && later(expires, bound) {
-		expires = bound
-	}
-	return expires, nil
 }
 
 // DeleteToken removes a token that the actor may see. Of several at once

@@ -37,6 +37,7 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.User{Name: "a\xffb"},
 		&db.User{}, // roles are null
 		&db.Token{Previous: &db.OldSecret{Hash: []byte{1}, Ends: 5}, Permissions: []string{}},
+		&db.Token{Next: &db.NextSecret{Hash: []byte{1}, Expires: 5}, Permissions: []string{}},
 		&db.Token{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Hash: []byte{1}, Permissions: []string{}},
 		&db.Use{Seen: []string{"\u2028"}},
 	)
@@ -85,7 +86,7 @@ func TestWrittenKnowsAllMembers(t *testing.T) {
 				*f = 7
 			case *time.Time:
 				*f = time.Unix(7, 7).UTC()
-			case **db.OldSecret, *[]netip.Prefix: // rare
+			case **db.OldSecret, **db.NextSecret, *[]netip.Prefix: // rare
 			default:
 				t.Fatalf("%T.%s has a type that this test does not know", r, v.Type().Field(i).Name)
 			}

@@ -195,8 +195,11 @@ func isRefused(err error) bool {
 func (who *identity) become(actor *db.Actor) {
 	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
 	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
-	if who.old {
+	switch who.kind {
+	case replaced:
 		actor.Token = who.token.Replaced()
+	case begun:
+		actor.Token = who.token.Begun()
 	}
 }
 
@@ -204,7 +207,7 @@ func (who *identity) become(actor *db.Actor) {
 // records that it was made from are the ones that the store has.
 type identity struct {
 	token       *db.Token
-	old         bool // the token's replaced secret was shown
+	kind        secretKind // of the token
 	session     *db.Session
 	key         *db.Key // that signed the session's JWT
 	user        *db.User
@@ -311,19 +314,34 @@ func credentialError(err error) error {
 	return err
 }
 
-// matches compares in constant time and tells whether the secret with that sum
-// is the one that was replaced; an error says that it is not valid.
-func matches(t *db.Token, sum [32]byte, now time.Time) (old bool, err error) {
+// secretKind tells which of a token's secrets was shown.
+type secretKind int
+
+const (
+	current  secretKind = iota
+	replaced            // in its time of grace
+	begun               // of a rotation that is not settled
+)
+
+// matches compares in constant time and tells which secret it is that has that
+// sum; an error says that it is not valid.
+func matches(t *db.Token, sum [32]byte, now time.Time) (secretKind, error) {
 	if t.Expired(now) {
-		return false, errTokenExpired
+		return current, errTokenExpired
 	}
 	if subtle.ConstantTimeCompare(t.Hash, sum[:]) == 1 {
-		return false, nil
+		return current, nil
 	}
 	if p := t.Previous; p != nil && now.Unix() < p.Ends && subtle.ConstantTimeCompare(p.Hash, sum[:]) == 1 {
-		return true, nil
+		return replaced, nil
 	}
-	return false, errTokenReplaced
+	if t.Next != nil && subtle.ConstantTimeCompare(t.Next.Hash, sum[:]) == 1 {
+		if t.Begun().Expired(now) {
+			return begun, errTokenExpired
+		}
+		return begun, nil
+	}
+	return current, errTokenReplaced
 }
 
 // resolve finds out what a credential means.
@@ -380,19 +398,22 @@ func (s *Server) resolveToken(r *http.Request, who *identity, text string, sum [
 		return "", credentialError(err)
 	}
 	now := s.Store.Now()
-	if who.old, err = matches(who.token, sum, now); err != nil {
+	if who.kind, err = matches(who.token, sum, now); err != nil {
 		s.keepExpiry(who.token, now)
 	}
 	return who.token.Owner, err
 }
 
-// keepExpiry sees to it that a token, or its old secret, that was refused for
-// having ended stays so, whatever the clock shows after a restart.
+// keepExpiry sees to it that a token, or another secret of it, that was refused
+// for having ended stays so, whatever the clock shows after a restart.
 func (s *Server) keepExpiry(t *db.Token, now time.Time) {
 	if t.Expired(now) {
 		s.Store.KeepTime(time.Unix(t.Expires, 0))
 	} else if p := t.Previous; p != nil && now.Unix() >= p.Ends {
 		s.Store.KeepTime(time.Unix(p.Ends, 0))
+	}
+	if t.Next != nil && t.Begun().Expired(now) {
+		s.Store.KeepTime(time.Unix(t.Begun().Expires, 0))
 	}
 }
 
@@ -458,7 +479,7 @@ func (s *Server) noteUse(who *identity, address string) {
 		who.address.Store(&address)
 	}
 	if who.token != nil {
-		s.Store.NoteTokenUse(who.token.ID, address, who.old)
+		s.Store.NoteTokenUse(who.token.ID, address, who.kind == replaced)
 	} else {
 		s.Store.NoteSessionUse(who.session.ID, address)
 	}

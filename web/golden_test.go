@@ -217,6 +217,8 @@ func TestGoldenTokens(t *testing.T) {
 	s.do("POST", "/auth/access_token/"+made.ID+"/_rename", `{"name":"weekly"}`, with).golden("token_rename")
 	s.do("GET", "/auth/access_token/_cat", "", with).golden("token_cat")
 	s.do("POST", "/auth/request_access_token", `{"name":"as older clients ask"}`, with).golden("token_request")
+	begun := s.begin(made.ID, api.Rotate{Hold: true}, with)
+	s.settle(made.ID, api.Settle{AccessToken: begun.AccessToken}, with).golden("token_settle")
 }
 
 func TestGoldenPeople(t *testing.T) {

@@ -46,7 +46,7 @@ var worth = map[string]string{
 	"POST /security/key/_rotate":      "takes away", // nobody is shown the key that it makes
 
 	"POST /auth/access_token": "bound", "POST /auth/request_access_token": "bound", "PUT /auth/access_token/:id": "bound",
-	"POST /auth/access_token/:id/_rotate": "bound", "POST /auth/access_token/:id/_rename": "bound",
+	"POST /auth/access_token/:id/_rotate": "bound", "POST /auth/access_token/:id/_rename": "bound", "POST /auth/access_token/:id/_settle": "bound",
 
 	"POST /security/user": "refused", "POST /security/user/_import": "refused", "POST /security/role": "refused",
 	"PUT /security/user/:id": "partly", "PUT /security/role/:id": "partly",
@@ -68,7 +68,7 @@ const greedy = `{"name":"greedy","email":"greedy@example.com","password":"` + fr
 
 // bodies are what is sent to a route: as little as it takes, and too much.
 func bodies(route string) []string {
-	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`,
+	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`, `{"hold":true,"expire_in":-1}`, `{"hold":true}`,
 		`{"owner":"victim@example.com"}`, greedy}, makers[route]...)
 	if strings.HasPrefix(route, "POST") || strings.HasPrefix(route, "PUT") {
 		return all
@@ -126,7 +126,11 @@ func (before authority) more(now authority, by *db.Token) (found []string) {
 		if old := before.Tokens[id]; old != nil && jsonOf(old) == jsonOf(k) {
 			continue
 		}
-		late := by.Expires != db.Never && (k.Expires == db.Never || k.Expires > by.Expires)
+		ends := []int64{k.Expires}
+		if k.Next != nil { // what it ends with once it is settled
+			ends = append(ends, k.Next.Expires)
+		}
+		late := by.Expires != db.Never && slices.ContainsFunc(ends, func(end int64) bool { return end == db.Never || end > by.Expires })
 		wide := len(by.AllowedIPs) > 0 && jsonOf(k.AllowedIPs) != jsonOf(by.AllowedIPs)
 		much := len(by.Permissions) > 0 && (len(k.Permissions) == 0 || beyond(k.Permissions, by.Permissions))
 		if late || wide || much {

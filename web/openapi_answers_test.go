@@ -340,6 +340,14 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"RotateToken": func(ctx context.Context, d *described) error {
 		return only(d.c.RotateToken(ctx, d.token().ID, api.Rotate{}))
 	},
+	"SettleToken": func(ctx context.Context, d *described) error {
+		id := d.token().ID
+		begun, err := d.setup.RotateToken(ctx, id, api.Rotate{Hold: true})
+		if err != nil {
+			return err
+		}
+		return only(d.c.SettleToken(ctx, id, api.Settle{AccessToken: begun.AccessToken}))
+	},
 	"CheckToken": func(ctx context.Context, d *described) error {
 		return only(d.c.CheckToken(ctx, api.TokenCheck{AccessToken: d.token().AccessToken}))
 	},

@@ -58,6 +58,7 @@ var contract = map[string]string{
 	"POST /auth/request_access_token":     "generic#security:auth:api-token/create",
 	"GET /auth/access_token/_cat":         "generic#security:auth:api-token/search",
 	"POST /auth/access_token/:id/_rename": "generic#security:auth:api-token/update",
+	"POST /auth/access_token/:id/_settle": "generic#security:auth:api-token/update",
 	"POST /security/user/:id/_unlock":     "generic#security:user/update",
 	"POST /auth/access_token/_check":      "generic#security:auth:api-token/search",
 	"GET /security/session/:id":           "generic#security:session/search",

@@ -240,7 +240,13 @@ func (s *Server) placeBackup(f *os.File, name string) error {
 	if err != nil || err2 != nil || !os.SameFile(mine, now) {
 		return errors.Join(errors.New("another husk writes to the folder: each needs one of its own"), err, err2)
 	}
-	if err := os.Rename(f.Name(), filepath.Join(s.Backups.Dir, name)); err != nil {
+	in, err := os.OpenRoot(s.Backups.Dir)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	// What has the name already is somebody else's.
+	if err := folder.RenameNew(in, filepath.Base(f.Name()), name); err != nil {
 		return err
 	}
 	return syncFolder(s.Backups.Dir)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -367,6 +368,16 @@ func TestTwoServersInOneFolder(t *testing.T) {
 	}
 	if err := w.placeBackup(theirs, "husk-20200102T000000Z.tar"); err != nil {
 		t.Error(err)
+	}
+	// What has the name already is not replaced.
+	again, err := w.newBackupFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(again.Name())
+	defer again.Close()
+	if err := w.placeBackup(again, "husk-20200102T000000Z.tar"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("another was replaced: %v", err)
 	}
 }
 

@@ -97,6 +97,7 @@ func (s *Server) routes() []route {
 
 		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), effect: onlyAsks, handle: s.checkToken},
 		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), effect: changes, handle: s.rotateToken},
+		{method: "POST", path: "/auth/access_token/:id/_settle", need: permission(db.PermTokenUpdate), effect: changes, handle: s.settleToken},
 
 		// As older clients call them.
 		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), effect: changes, handle: s.createToken},

@@ -142,6 +142,9 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 			out.Previous.LastUsed = &use.Old
 		}
 	}
+	if k.Next != nil {
+		out.Next = &api.NextSecret{Made: k.Next.Made, Ends: k.Next.Expires}
+	}
 	for _, p := range k.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
 	}
@@ -190,14 +193,11 @@ func (s *Server) rotateToken(c echo.Context, actor *db.Actor) error {
 	if err := bind(c, &in, true); err != nil {
 		return err
 	}
-	change := db.Rotation{Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL}
-	if in.Grace != "" {
-		grace, err := ParseDuration(in.Grace)
-		if err != nil {
-			return malformed("bad_grace", "grace is a duration such as 24h, 90m or 7d")
-		}
-		change.Grace = grace
+	grace, err := graceOf(in.Grace)
+	if err != nil {
+		return err
 	}
+	change := db.Rotation{Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL, Grace: grace}
 	ctx, id := c.Request().Context(), c.Param("id")
 	// Before a secret is made for it: the id has to be one that a secret can have.
 	k, err := s.Store.TokenFor(ctx, actor, id)
@@ -207,11 +207,47 @@ func (s *Server) rotateToken(c echo.Context, actor *db.Actor) error {
 	secret := token.WithID(k.ID)
 	sum := token.Hash(secret)
 	change.Hash = sum[:]
-	if k, err = s.Store.RotateToken(ctx, actor, id, change); err != nil {
+	rotate, did := s.Store.RotateToken, "token rotated"
+	if in.Hold {
+		rotate, did = s.Store.BeginRotation, "token rotation begun"
+	}
+	if k, err = rotate(ctx, actor, id, change); err != nil {
 		return err
 	}
-	s.did(actor, "token rotated", "token", k.ID, "grace", change.Grace.String())
-	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"})
+	s.did(actor, did, "token", k.ID, "grace", change.Grace.String())
+	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Held: in.Hold, Status: "ok"})
+}
+
+func graceOf(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	grace, err := ParseDuration(text)
+	if err != nil {
+		return 0, malformed("bad_grace", "grace is a duration such as 24h, 90m or 7d")
+	}
+	return grace, nil
+}
+
+// settleToken ends a rotation that was begun with hold.
+func (s *Server) settleToken(c echo.Context, actor *db.Actor) error {
+	var in api.Settle
+	if err := bind(c, &in, false); err != nil {
+		return err
+	}
+	grace, err := graceOf(in.Grace)
+	if err != nil {
+		return err
+	}
+	if in.AccessToken == "" {
+		return malformed("bad_token", "access_token is the new secret of the rotation, and is missing")
+	}
+	sum, id := token.Hash(in.AccessToken), c.Param("id")
+	if err := s.Store.SettleRotation(c.Request().Context(), actor, id, db.Settlement{Hash: sum[:], Grace: grace, Undo: in.Undo}); err != nil {
+		return err
+	}
+	s.did(actor, "token rotation settled", "token", id, "undone", in.Undo)
+	return write(c, api.Result{ID: id, Result: "updated"})
 }
 
 func (s *Server) deleteToken(c echo.Context, actor *db.Actor) error {

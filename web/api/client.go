@@ -205,6 +205,13 @@ func (c *Client) RotateToken(ctx context.Context, id string, in Rotate) (out Tok
 	return out, err
 }
 
+// SettleToken ends a rotation that was begun with Hold: the old secret ends, or
+// with Undo the new one.
+func (c *Client) SettleToken(ctx context.Context, id string, in Settle) (out Result, err error) {
+	err = c.do(ctx, "POST", "/auth/access_token/"+url.PathEscape(id)+"/_settle", in, &out)
+	return out, err
+}
+
 // CheckToken tells what an API token that one may see is worth, from where one
 // asks, and where it is refused, why.
 func (c *Client) CheckToken(ctx context.Context, in TokenCheck) (out TokenWorth, err error) {

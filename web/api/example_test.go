@@ -252,6 +252,23 @@ func ExampleClient_RotateToken() {
 	// true <nil>
 }
 
+func ExampleClient_SettleToken() {
+	c, ctx, end := inMemory()
+	defer end()
+	id := token(ctx, c, "backup")
+
+	// Both secrets are good until the new one is known to be kept.
+	t, err := c.RotateToken(ctx, id, api.Rotate{Hold: true})
+	check(err)
+	shown, err := c.GetToken(ctx, id)
+	fmt.Println(t.Held, shown.Source.Next != nil, err)
+	done, err := c.SettleToken(ctx, id, api.Settle{AccessToken: t.AccessToken})
+	fmt.Println(done.Result, err)
+	// Output:
+	// true true <nil>
+	// updated <nil>
+}
+
 func ExampleClient_CheckToken() {
 	c, ctx, end := inMemory()
 	defer end()

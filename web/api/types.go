@@ -137,7 +137,8 @@ type TokenCreated struct {
 	ID          string `json:"_id"`
 	Name        string `json:"name"`
 	AccessToken string `json:"access_token"`
-	ExpireIn    int64  `json:"expire_in"` // Unix seconds, -1 never
+	ExpireIn    int64  `json:"expire_in"`      // Unix seconds, -1 never
+	Held        bool   `json:"held,omitempty"` // the rotation waits to be settled
 	Status      string `json:"status"`
 }
 
@@ -158,6 +159,7 @@ type Token struct {
 	Owner       string     `json:"owner"`
 
 	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
+	Next     *NextSecret     `json:"next,omitempty"`     // while a rotation was begun and is not settled
 }
 
 // TokenUpdate is the body of PUT /auth/access_token/:id.
@@ -293,12 +295,27 @@ type Ended struct {
 type Rotate struct {
 	Grace    string `json:"grace,omitempty"`     // how long the old secret stays valid, such as 24h
 	ExpireIn int64  `json:"expire_in,omitempty"` // Unix seconds, -1 never, 0 a life as long as the old one
+	Hold     bool   `json:"hold,omitempty"`      // the old secret stays all that it is until the rotation is settled
+}
+
+// Settle is the body of POST /auth/access_token/:id/_settle.
+type Settle struct {
+	AccessToken string `json:"access_token"`    // the new secret: who has it may settle
+	Grace       string `json:"grace,omitempty"` // how long the old secret stays valid, such as 24h
+	Undo        bool   `json:"undo,omitempty"`  // the new secret ends, not the old one
 }
 
 // PreviousSecret tells of a replaced secret that is still valid.
 type PreviousSecret struct {
 	Ends     int64      `json:"ends"`      // Unix seconds
 	LastUsed *time.Time `json:"last_used"` // since the rotation
+}
+
+// NextSecret tells of the new secret of a rotation that was begun and is not
+// settled: it and the old one are valid.
+type NextSecret struct {
+	Made time.Time `json:"made"`
+	Ends int64     `json:"ends"` // of the token once it is settled: Unix seconds, -1 never
 }
 
 // Key is a signing key without its secret.

@@ -1,0 +1,185 @@
+package db
+
+import (
+	"bytes"
+	"context"
+	"time"
+)
+
+// A rotation is done in one step, by RotateToken, or in two. Between
+// BeginRotation and SettleRotation the old secret is all that it was, and the
+// new one is good beside it: whoever hands the new one over may fail, or be
+// killed, at any moment, and one that is known is good.
+
+// OldSecret is a secret that was replaced and is valid for a while yet.
+type OldSecret struct {
+	Hash []byte `json:"hash"` // SHA-256, 32 bytes
+	Ends int64  `json:"ends"` // Unix seconds
+}
+
+// Replaced returns the token as the secret before has it, which ends with its
+// grace: what it makes must not live longer than itself.
+func (k *Token) Replaced() *Token {
+	old := *k
+	old.Hash, old.Expires = k.Previous.Hash, k.Previous.Ends
+	return &old
+}
+
+// NextSecret is a new secret whose rotation is not settled. It ends with the
+// token, at the latest.
+type NextSecret struct {
+	Hash    []byte    `json:"hash"` // SHA-256, 32 bytes
+	Made    time.Time `json:"made"`
+	Expires int64     `json:"expires"` // of the token once it is settled: Unix seconds, or Never
+}
+
+// Begun returns the token as the secret of an unsettled rotation has it.
+func (k *Token) Begun() *Token {
+	next := *k
+	next.Hash = k.Next.Hash
+	if later(next.Expires, k.Next.Expires) {
+		next.Expires = k.Next.Expires
+	}
+	return &next
+}
+
+// Rotation is what RotateToken replaces a secret by.
+type Rotation struct {
+	Hash    []byte        // SHA-256 of the whole new secret
+	Grace   time.Duration // how long the old secret stays valid
+	Expires int64         // Unix seconds, Never, or 0: see RotateToken
+	MaxTTL  time.Duration // 0: none
+}
+
+// RotateToken gives a token a new secret under the same id, name, permissions
+// and limits. Where no expiry is asked, a rotation by a token keeps the old
+// one, any other gives a life as long as the old one was. It is for one's own
+// tokens, and for the local actor.
+func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rotation) (k *Token, err error) {
+	return k, s.rotation(ctx, actor, id, in.Grace, func(t *txn, old *Token) error {
+		if k, err = t.rotated(old, in); err != nil {
+			return err
+		}
+		if err := tokenRecords.put(t, old, k); err != nil {
+			return err
+		}
+		return t.audit("token.rotate", k.ID)
+	})
+}
+
+// BeginRotation makes a new secret good beside the old one, which stays all
+// that it was until SettleRotation. It returns the token as it is going to be,
+// refuses what RotateToken refuses, and takes the place of one that was begun
+// before. Grace is for SettleRotation.
+func (s *Store) BeginRotation(ctx context.Context, actor *Actor, id string, in Rotation) (k *Token, err error) {
+	return k, s.rotation(ctx, actor, id, in.Grace, func(t *txn, old *Token) error {
+		if k, err = t.rotated(old, in); err != nil {
+			return err
+		}
+		begun := *old
+		begun.Next = &NextSecret{Hash: in.Hash, Made: t.now, Expires: k.Expires}
+		if err := tokenRecords.put(t, old, &begun); err != nil {
+			return err
+		}
+		return t.audit("token.rotate_begin", k.ID)
+	})
+}
+
+// Settlement ends a rotation that was begun.
+type Settlement struct {
+	Hash  []byte        // of the new secret: who knows it may settle
+	Grace time.Duration // how long the old secret stays valid
+	Undo  bool          // the new secret ends, not the old one
+}
+
+var errNotBegun = fail(ErrConflict, "no_rotation", "there is no rotation to that secret to settle: it was undone, or another one took its place")
+
+// SettleRotation ends the old secret, after the grace, or with Undo the new
+// one. To settle what is settled changes nothing.
+func (s *Store) SettleRotation(ctx context.Context, actor *Actor, id string, in Settlement) error {
+	return s.rotation(ctx, actor, id, in.Grace, func(t *txn, old *Token) error {
+		switch {
+		case !in.Undo && bytes.Equal(old.Hash, in.Hash):
+			return nil
+		case old.Next == nil || !bytes.Equal(old.Next.Hash, in.Hash):
+			return errNotBegun
+		}
+		settled, action := *old, "token.rotate_undo"
+		settled.Next = nil
+		if !in.Undo {
+			action = "token.rotate"
+			t.replaceSecret(&settled, old, in.Hash, old.Next.Expires, in.Grace)
+			if err := t.notAbove(&settled); err != nil {
+				return err
+			}
+		}
+		if err := tokenRecords.put(t, old, &settled); err != nil {
+			return err
+		}
+		return t.audit(action, settled.ID)
+	})
+}
+
+// rotation runs f on a token whose secret the actor may replace.
+func (s *Store) rotation(ctx context.Context, actor *Actor, id string, grace time.Duration, f func(*txn, *Token) error) error {
+	if grace < 0 {
+		return fail(ErrInvalid, "bad_grace", "grace is a duration such as 24h, and not negative")
+	}
+	return s.update(ctx, actor, func(t *txn) error {
+		old, err := t.visibleToken(id)
+		if err != nil {
+			return err
+		}
+		if old.Owner != actor.ID && !actor.Local() {
+			return fail(ErrDenied, "not_owner", "one rotates only one's own tokens: the new secret would be another's")
+		}
+		return f(t, old)
+	})
+}
+
+// rotated returns the token under its new secret.
+func (t *txn) rotated(old *Token, in Rotation) (*Token, error) {
+	expires, err := t.rotatedExpiry(old, in)
+	if err != nil {
+		return nil, err
+	}
+	k := *old
+	k.Next = nil
+	t.replaceSecret(&k, old, in.Hash, expires, in.Grace)
+	return &k, t.notAbove(&k)
+}
+
+func (t *txn) replaceSecret(k, old *Token, hash []byte, expires int64, grace time.Duration) {
+	k.Hash, k.Expires, k.Issued, k.Updated = hash, expires, t.now, t.now
+	k.Previous = t.oldSecret(old, k, grace)
+}
+
+// oldSecret is what is left of the secret that is replaced: nothing, or a
+// grace that outlives neither it nor the one that replaces it. What the old
+// one mints in its grace ends with that too.
+func (t *txn) oldSecret(old, replaced *Token, grace time.Duration) *OldSecret {
+	ends := min(t.now.Unix()+int64(grace/time.Second), maxExpiry)
+	for _, k := range []*Token{old, replaced} {
+		if k.Expires != Never {
+			ends = min(ends, k.Expires)
+		}
+	}
+	if ends <= t.now.Unix() {
+		return nil
+	}
+	return &OldSecret{Hash: old.Hash, Ends: ends}
+}
+
+func (t *txn) rotatedExpiry(old *Token, in Rotation) (int64, error) {
+	if in.Expires != 0 {
+		return t.tokenExpiry(in.Expires, in.MaxTTL)
+	}
+	expires := old.Expires
+	if old.Expires != Never && t.actor.Token == nil {
+		expires = min(t.now.Unix()+old.Expires-old.Issued.Unix(), maxExpiry)
+	}
+	if bound := t.now.Unix() + int64(in.MaxTTL/time.Second); in.MaxTTL > 0 && later(expires, bound) {
+		expires = bound
+	}
+	return expires, nil
+}

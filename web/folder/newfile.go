@@ -1,0 +1,145 @@
+package folder
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"strconv"
+)
+
+// NewFile is a file that is being written: it has no name, or one of its own,
+// until Place. The folder is held, so that all of it happens in the same one,
+// whatever its path leads to by then.
+type NewFile struct {
+	*os.File // open for reading and writing
+	folder   *os.Root
+	names    *os.File // the folder, for calls that take its descriptor
+	prefix   string   // of a name of its own
+	temp     string   // that name; "": it has none
+}
+
+// Create begins a file in the folder dir, for its owner alone, whatever the
+// umask. Where the system can't do without, it gets a name that begins with
+// prefix, and is left there where the process is killed.
+func Create(dir, prefix string) (*NewFile, error) {
+	folder, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &NewFile{folder: folder, prefix: prefix}
+	if f.names, err = folder.Open("."); err == nil {
+		err = f.create()
+	}
+	if err == nil {
+		err = f.Chmod(0o600)
+	}
+	if err != nil {
+		f.Discard()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *NewFile) create() (err error) {
+	if f.File, err = unnamed(f.names); err == nil {
+		return nil
+	}
+	return f.createNamed()
+}
+
+func (f *NewFile) createNamed() (err error) {
+	name := f.ownName()
+	if f.File, err = f.folder.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		f.temp = name
+	}
+	return err
+}
+
+func (f *NewFile) ownName() string { return f.prefix + strconv.FormatUint(rand.Uint64(), 36) }
+
+// Folder is where the file is going to be.
+func (f *NewFile) Folder() *os.Root { return f.folder }
+
+// Place gives the file its name in its folder, in one step. What has the name
+// is replaced where that is asked for; else it is an error, which is
+// fs.ErrExist.
+func (f *NewFile) Place(name string, replace bool) error {
+	if f.temp == "" && !replace {
+		return give(f.File, f.names, name)
+	}
+	if f.temp == "" {
+		temp := f.ownName() // nothing gives a name that another file has
+		if err := give(f.File, f.names, temp); err != nil {
+			return err
+		}
+		f.temp = temp
+	}
+	var err error
+	if replace {
+		err = f.folder.Rename(f.temp, name)
+	} else {
+		err = RenameNew(f.folder, f.temp, name)
+	}
+	if err == nil {
+		f.temp = ""
+	}
+	return err
+}
+
+// SyncName makes the name durable that Place gave.
+func (f *NewFile) SyncName() error { return f.names.Sync() }
+
+// Discard closes the file and removes it, unless Place gave it its name.
+func (f *NewFile) Discard() {
+	if f.File != nil {
+		f.Close()
+	}
+	if f.temp != "" {
+		_ = f.folder.Remove(f.temp)
+	}
+	if f.names != nil {
+		f.names.Close()
+	}
+	f.folder.Close()
+}
+
+// RenameNew is a rename that replaces nothing: where there is something at to,
+// it is fs.ErrExist.
+func RenameNew(folder *os.Root, from, to string) error {
+	dir, err := folder.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = renameNew(dir, from, to)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = renameSlowly(folder, from, to)
+	}
+	return err
+}
+
+// renameSlowly is for file systems whose rename always replaces: by a second
+// name or, where a file has only one, over a file that was made for it.
+func renameSlowly(folder *os.Root, from, to string) error {
+	err := folder.Link(from, to)
+	switch {
+	case err == nil:
+		return folder.Remove(from)
+	case errors.Is(err, fs.ErrExist):
+		return err
+	}
+	return renameOver(folder, from, to)
+}
+
+func renameOver(folder *os.Root, from, to string) error {
+	taken, err := folder.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	taken.Close()
+	if err = folder.Rename(from, to); err != nil {
+		_ = folder.Remove(to)
+	}
+	return err
+}
