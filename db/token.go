@@ -197,7 +197,7 @@ func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *T
 		if err := tokenRecords.put(t, nil, k); err != nil {
 			return err
 		}
-		return t.audit("token.create", k.ID)
+		return t.audit("token.create", k.Target())
 	})
 	return k, err
 }
@@ -372,7 +372,7 @@ func (s *Store) UpdateToken(ctx context.Context, actor *Actor, id string, c Toke
 		if err := tokenRecords.put(t, old, &k); err != nil {
 			return err
 		}
-		return t.audit("token.update", k.ID)
+		return t.audit("token.update", old.Target())
 	})
 }
 
@@ -465,7 +465,7 @@ func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rot
 		if err := tokenRecords.put(t, old, k); err != nil {
 			return err
 		}
-		return t.audit("token.rotate", k.ID)
+		return t.audit("token.rotate", k.Target())
 	})
 	return k, err
 }
@@ -511,7 +511,7 @@ func (s *Store) DeleteToken(ctx context.Context, actor *Actor, id string) error 
 		if err := t.removeToken(k); err != nil {
 			return err
 		}
-		return t.audit("token.delete", k.ID)
+		return t.audit("token.delete", k.Target())
 	})
 }
 
