@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/term"
@@ -196,10 +197,18 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// cutText is as much of a text as fits, with an ellipsis where that is not all.
+// cutText is as much of a text as fits, with an ellipsis where that is not all. Of
+// a time that is the minute or the day, and no half of one.
 func cutText(s string, room int) string {
 	if textWidth(s) <= room {
 		return s
+	}
+	if _, err := time.Parse(time.RFC3339, s); err == nil {
+		for _, part := range []string{"2006-01-02T15:04", time.DateOnly} {
+			if len(part) < room {
+				return s[:len(part)] + ellipsis
+			}
+		}
 	}
 	used := 0
 	for i, r := range s {
