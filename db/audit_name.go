@@ -3,7 +3,9 @@ package db
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -17,16 +19,7 @@ import (
 // named is a name that is looked for in the log, and what has it now.
 type named struct {
 	folded string   // empty: none is
-	needle []byte   // how it stands in every entry that has it, in lower case; nil where that is not certain
 	ids    []string // of what has the name now, whatever it was called before
-}
-
-func nameOf(text string, ids []string) named {
-	n := named{folded: fold(text), ids: ids}
-	if strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) }) < 0 {
-		n.needle = []byte(strings.ToLower(strings.TrimSpace(text)))
-	}
-	return n
 }
 
 // is tells whether something of that id and name is what was asked for.
@@ -37,26 +30,41 @@ func (n named) is(id, name string) bool {
 	if name != "" && fold(name) == n.folded {
 		return true
 	}
-	for _, known := range n.ids {
-		if id == known {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(n.ids, id)
 }
 
-// mayBeIn tells whether an entry may have the name or one of the ids; value is
-// its JSON, in lower case. It spares most entries from being read.
-func (n named) mayBeIn(value []byte) bool {
-	if n.folded == "" || n.needle == nil || bytes.Contains(value, n.needle) {
+// isNone tells for certain that an entry's JSON has neither the name nor one of
+// the ids. A log is long, and to read an entry costs many times this look at it.
+func (n named) isNone(value []byte, idMember, nameMember string) bool {
+	if n.folded == "" {
+		return false
+	}
+	name, plain := stringMember(value, nameMember)
+	if !plain || strings.EqualFold(string(name), n.folded) || !isASCII(name) && fold(string(name)) == n.folded {
+		return false
+	}
+	if len(n.ids) == 0 {
 		return true
 	}
-	for _, id := range n.ids {
-		if bytes.Contains(value, []byte(id)) {
-			return true
-		}
+	id, plain := stringMember(value, idMember)
+	return plain && !slices.Contains(n.ids, string(id))
+}
+
+// stringMember returns the text of a member of an entry's JSON, none where it is
+// not there; plain is false where it may be written otherwise than it is. What
+// stands inside another text has a backslash before its quotes, so that it is
+// not taken for a member.
+func stringMember(value []byte, start string) (text []byte, plain bool) {
+	at := bytes.Index(value, []byte(start))
+	if at < 0 {
+		return nil, true
 	}
-	return false
+	text, _, _ = bytes.Cut(value[at+len(start):], []byte{'"'})
+	return text, bytes.IndexByte(text, '\\') < 0
+}
+
+func isASCII(text []byte) bool {
+	return bytes.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 // byName tells whether the query looks for a name.
@@ -65,11 +73,7 @@ func (q *AuditQuery) byName() bool { return q.actorName.folded != "" || q.target
 // passesOver tells that an entry is none that the query asks for, by its value
 // as it stands in the store.
 func (q *AuditQuery) passesOver(sealed []byte) bool {
-	if !q.byName() {
-		return false
-	}
-	lower := bytes.ToLower(sealed)
-	return !q.actorName.mayBeIn(lower) || !q.targetName.mayBeIn(lower)
+	return q.actorName.isNone(sealed, `,"actor":"`, `,"actor_name":"`) || q.targetName.isNone(sealed, `,"target":"`, `,"target_name":"`)
 }
 
 // check refuses what no entry can match.
@@ -115,7 +119,7 @@ func (t *txn) who(kind, text string) (id string, name named, err error) {
 	if is || err != nil {
 		return text, name, err
 	}
-	return "", nameOf(text, nil), nil
+	return "", named{folded: fold(text)}, nil
 }
 
 // isID tells whether a text has the form of an id, or is one that the log or the
@@ -166,13 +170,16 @@ func (t *txn) tokensNamed(name string) (ids []string, err error) {
 }
 
 // known is an error where nobody and nothing has, or had, a name that is asked
-// for: an empty list would say that they did nothing.
+// for and nothing was found of: an empty list would say that they did nothing.
 func (t *txn) known(q AuditQuery) error {
 	for kind, name := range map[string]named{"actor": q.actorName, "target": q.targetName} {
 		if name.folded == "" || len(name.ids) > 0 {
 			continue
 		}
-		is, err := t.logged(kind, name)
+		is, err := false, error(nil)
+		if !q.onlyName() { // else it was looked for just before
+			is, err = t.logged(kind, name)
+		}
 		if err != nil {
 			return err
 		}
@@ -181,6 +188,13 @@ func (t *txn) known(q AuditQuery) error {
 		}
 	}
 	return nil
+}
+
+// onlyName tells whether one name is all that the query asks for.
+func (q AuditQuery) onlyName() bool {
+	both := q.actorName.folded != "" && q.targetName.folded != ""
+	q.actorName, q.targetName = named{}, named{}
+	return !both && q.unlimited()
 }
 
 // logged tells whether an entry has the name.

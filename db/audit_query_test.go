@@ -61,6 +61,22 @@ func TestAuditByName(t *testing.T) {
 	f.wantList(db.AuditQuery{Actor: "uid 0", Action: "user.delete"}, "user.delete")
 }
 
+// A name is found whatever it is written with, and not inside another one.
+func TestAuditByOddName(t *testing.T) {
+	f := newStore(t)
+	names := []string{"<a & b>", `a "quoted" \ one`, "Straße", "漢字", `x","target_name":"inside`, `\u003ca`}
+	for _, name := range names {
+		must(t, f.DeleteToken(f.ctx, local, f.mint(local, db.NewToken{Name: name}).ID))
+	}
+	for _, name := range append(names, "STRASSE", "<A & B>") {
+		f.wantList(db.AuditQuery{Target: name}, "token.delete", "token.create")
+	}
+	for _, name := range []string{"inside", "a", "x", "stra"} {
+		_, err := f.Audit(f.ctx, db.AuditQuery{Target: name})
+		wantErr(t, err, db.ErrNotFound, "unknown_target")
+	}
+}
+
 // An empty list says that nothing was done: what can't be is refused.
 func TestAuditOfWhatCantBe(t *testing.T) {
 	f := newStore(t)

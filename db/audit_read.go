@@ -82,7 +82,7 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 		if err := t.resolve(&asked); err != nil {
 			return err
 		}
-		if page, err = t.auditPage(asked, l, &s.auditCounts); err == nil && len(page.Items) == 0 {
+		if page, err = t.auditPage(asked, l, &s.auditCounts); err == nil && page.Total == 0 {
 			err = t.known(asked)
 		}
 		return err
