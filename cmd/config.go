@@ -72,7 +72,7 @@ func (a *app) showConfig() error {
 	if a.settings.JSON {
 		return a.printJSON(all)
 	}
-	return a.table(rows[0], rows[1:])
+	return a.table([]column{{name: rows[0][0]}, {name: rows[0][1], least: 12}, {name: rows[0][2]}}, rows[1:])
 }
 
 // withoutUserinfo hides what stands before the @ of a URL.

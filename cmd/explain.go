@@ -67,17 +67,17 @@ func (a *app) printExplanation(out explanation) error {
 	if e.Actor != "" && e.Actor != e.ActorName {
 		who = strings.TrimSpace(who + " (" + e.Actor + ")")
 	}
-	err := a.pairs("request", out.RequestID, "time", timeText(e.Time)+", "+agoText(time.Now(), e.Time),
+	err := a.pairs("request", out.RequestID, "time", a.timeText(e.Time)+", "+agoText(time.Now(), e.Time),
 		"actor", orDash(who), "transport", orDash(e.Transport), "from", orDash(e.Address))
 	if err != nil {
 		return err
 	}
 	rows := [][]string{}
 	for _, e := range out.Entries {
-		rows = append(rows, []string{strconv.FormatUint(e.Seq, 10), e.Action, e.Result, orDash(e.Target), strconv.Itoa(e.Count)})
+		rows = append(rows, []string{strconv.FormatUint(e.Seq, 10), e.Action, e.Result, a.targetText(e), strconv.Itoa(e.Count)})
 		if e.Count > 1 {
 			a.say("Entry %d stands for %d requests like it within a minute.", e.Seq, e.Count)
 		}
 	}
-	return a.table([]string{"SEQ", "ACTION", "RESULT", "TARGET", "TIMES"}, rows)
+	return a.table([]column{{name: "SEQ"}, {name: "ACTION"}, {name: "RESULT"}, {name: "TARGET", least: 20}, {name: "TIMES"}}, rows)
 }

@@ -58,12 +58,12 @@ func FuzzDate(f *testing.F) {
 		if _, failed := parseDuration(text); err == nil && failed == nil && ends <= now.Unix() && ends > 0 {
 			t.Fatalf("--expires %q is over: %d", text, ends)
 		}
-		moment, err := parseMoment(text, now)
+		moment, err := (&app{}).parseMoment(text, now)
 		if err != nil && (!errors.As(err, &own) || moment != "") {
 			t.Fatalf("--since %q = %q, %v", text, moment, err)
 		}
 		if err == nil && text != "" {
-			if again, err := parseMoment(moment, now); err != nil || again != moment {
+			if again, err := (&app{}).parseMoment(moment, now); err != nil || again != moment {
 				t.Fatalf("--since %q is %q, and that is %q, %v", text, moment, again, err)
 			}
 		}

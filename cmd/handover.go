@@ -146,7 +146,7 @@ func (a *app) deliver(ctx context.Context, out api.TokenCreated, file *outputFil
 		}
 		printed.AccessToken = ""
 	}
-	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), expiryText(out.ExpireIn))
+	a.say("Token %s (%s), expires %s. It is shown this once.", out.ID, printable(out.Name), a.expiryText(out.ExpireIn))
 	switch {
 	case a.settings.JSON:
 		return a.giveOutJSON(printed)

@@ -76,10 +76,10 @@ func (a *app) printDetails(h api.HealthDetails, answeredBy string) error {
 		"tokens that end within 30 days", number(int64(h.TokensExpiring)),
 		"store", number(h.StoreBytes)+" bytes, "+number(h.FreeBytes)+" of them free")
 	if h.LastBackup != nil {
-		pairs = append(pairs, "last backup", timeText(*h.LastBackup))
+		pairs = append(pairs, "last backup", a.timeText(*h.LastBackup))
 	}
 	if h.CertExpires != nil {
-		pairs = append(pairs, "certificate ends", timeText(*h.CertExpires))
+		pairs = append(pairs, "certificate ends", a.timeText(*h.CertExpires))
 	}
 	return a.pairs(pairs...)
 }

@@ -25,9 +25,9 @@ func (a *app) keyListCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			return a.use(ctx, false, func(s *session) error {
-				header := []string{"ID", "SIGNS", "CREATED", "RETIRED", "ENDS"}
+				header := []column{{name: "ID"}, {name: "SIGNS"}, {name: "CREATED", least: dateWide, rank: 2}, {name: "RETIRED", least: dateWide, rank: 1}, {name: "ENDS", least: dateWide}}
 				return printAll(a, api.All(ctx, api.ListOptions{}, s.SearchKeys), header, func(k api.Key) []string {
-					return []string{k.ID, yesNo(k.Signing), timeText(k.Created), optionalTimeText(k.Retired), optionalTimeText(k.Ends)}
+					return []string{k.ID, yesNo(k.Signing), a.timeText(k.Created), a.optionalTimeText(k.Retired), a.optionalTimeText(k.Ends)}
 				})
 			})
 		},

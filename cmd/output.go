@@ -5,14 +5,21 @@ package cmd
 //   - What was asked for goes to stdout and nothing else does, so that it can
 //     be piped. Everything said about it goes to stderr.
 //   - A table is for people, --json for programs: one object, or an array for
-//     a list. Times are RFC 3339 in UTC.
+//     a list.
+//   - On a terminal a table fits its width: long cells end in …, and columns
+//     that are needed least are left out, which is said. Ids that a command
+//     takes are whole. Elsewhere, where a script may look for a word of it, and
+//     with --wide nothing is cut or left out.
+//   - Times are RFC 3339 in UTC, for people with --local-time in the machine's
+//     zone, with its offset; in JSON always in UTC.
 //   - --quiet silences what is said, never what was asked for, never an error.
 //   - An error says what happened and why, and the next step on a line of its
 //     own.
 //   - Under --json each line on stderr is a JSON object too: {"error":{…}} for
 //     what failed, {"warning":"…"}, and {"note":"…"} for what is said.
 //   - Text that came from elsewhere is escaped before it meets a terminal.
-//   - No colour: nothing here needs it to be understood.
+//   - On a terminal the words for a state have a colour, and nothing needs it to
+//     be understood. NO_COLOR with any value, or TERM=dumb, leaves it out.
 
 import (
 	"bufio"
@@ -69,23 +76,13 @@ func writeLine(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// table writes rows under a header, in columns.
-func (a *app) table(header []string, rows [][]string) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{header}, rows...) {
-		for i, cell := range row {
-			row[i] = printable(cell)
-		}
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), " "))
-	}
-	return w.Flush()
-}
-
 // pairs writes name and value a line.
 func (a *app) pairs(pairs ...string) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	paint := a.painter()
 	for i := 0; i < len(pairs); i += 2 {
-		fmt.Fprintf(w, "%s:\t%s\n", pairs[i], printable(pairs[i+1]))
+		value := printable(pairs[i+1])
+		fmt.Fprintf(w, "%s:\t%s\n", pairs[i], paint(pairs[i], value, value))
 	}
 	return w.Flush()
 }
@@ -99,19 +96,30 @@ func printable(s string) string {
 	return q[1 : len(q)-1]
 }
 
-// timeText is t for a table; "-" for none.
-func timeText(t time.Time) string {
+// timeText is t for people; "-" for none.
+func (a *app) timeText(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.UTC().Format(time.RFC3339)
+	return t.In(a.zone()).Format(time.RFC3339)
 }
 
-func optionalTimeText(t *time.Time) string {
+// utcText is t where programs may read it, too.
+func utcText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// zone is where people are told times.
+func (a *app) zone() *time.Location {
+	if a.settings.LocalTime {
+		return time.Local
+	}
+	return time.UTC
+}
+
+func (a *app) optionalTimeText(t *time.Time) string {
 	if t == nil {
 		return "-"
 	}
-	return timeText(*t)
+	return a.timeText(*t)
 }
 
 func yesNo(b bool) string {
@@ -122,11 +130,11 @@ func yesNo(b bool) string {
 }
 
 // expiryText is an expire_in for a table.
-func expiryText(seconds int64) string {
+func (a *app) expiryText(seconds int64) string {
 	if seconds < 0 {
 		return "never"
 	}
-	return timeText(time.Unix(seconds, 0))
+	return a.timeText(time.Unix(seconds, 0))
 }
 
 // listText joins a list for a table; "-" for none.
@@ -139,13 +147,13 @@ func listText(items []string) string {
 
 // printAll writes every hit of a list: an array of what the hits hold for
 // --json, else a table of the rows.
-func printAll[T any](a *app, hits func(func(api.Hit[T], error) bool), header []string, row func(T) []string) error {
+func printAll[T any](a *app, hits func(func(api.Hit[T], error) bool), header []column, row func(T) []string) error {
 	return printColumns(a, hits, header, len(header), row)
 }
 
 // printColumns is printAll with columns that are for few rows: what follows
 // the first always ones is left out where it says nothing of any row.
-func printColumns[T any](a *app, hits func(func(api.Hit[T], error) bool), header []string, always int, row func(T) []string) error {
+func printColumns[T any](a *app, hits func(func(api.Hit[T], error) bool), header []column, always int, row func(T) []string) error {
 	if a.settings.JSON {
 		return printArray(a, hits)
 	}

@@ -87,7 +87,7 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 	if a.settings.JSON {
 		return a.printJSON(manifest)
 	}
-	a.say("%s is in place: %d users and %d tokens, of %s.", a.storePath(), manifest.Counts["users"], manifest.Counts["tokens"], timeText(manifest.Created))
+	a.say("%s is in place: %d users and %d tokens, of %s.", a.storePath(), manifest.Counts["users"], manifest.Counts["tokens"], a.timeText(manifest.Created))
 	return nil
 }
 

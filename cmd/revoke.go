@@ -47,8 +47,8 @@ type revocation[T any] struct {
 	what   string // "token"
 	said   string // of one that was: "Token %s is revoked."
 	byID   bool   // what names one is its id
-	header []string
-	row    func(T) []string
+	header []column
+	row    func(*app, T) []string
 	find   func(context.Context, *session, string) (api.Hit[T], error)
 	list   func(context.Context, *session, string) iter.Seq2[api.Hit[T], error]
 	revoke func(context.Context, *session, string) (api.Result, error)
@@ -160,7 +160,7 @@ func (j *revocationJob[T]) tell(found []api.Hit[T]) error {
 	}
 	rows := [][]string{}
 	for _, hit := range found {
-		rows = append(rows, j.row(hit.Source))
+		rows = append(rows, j.row(j.app, hit.Source))
 	}
 	err := j.table(j.header, rows)
 	j.say("%d %s(s) would be revoked.", len(found), j.what)
@@ -255,9 +255,9 @@ given.`,
 
 var tokenRevocation = revocation[api.Token]{
 	what: "token", said: "Token %s is revoked.",
-	header: []string{"ID", "NAME", "OWNER", "LAST USED"},
-	row: func(t api.Token) []string {
-		return []string{t.ID, t.Name, t.Owner, optionalTimeText(t.LastUsed)}
+	header: []column{{name: "ID"}, {name: "NAME", least: 12}, {name: "OWNER", least: 12}, {name: "LAST USED", least: dateWide, rank: 1}},
+	row: func(a *app, t api.Token) []string {
+		return []string{t.ID, t.Name, ownerText(t), a.optionalTimeText(t.LastUsed)}
 	},
 	find: func(ctx context.Context, s *session, name string) (api.Hit[api.Token], error) {
 		t, err := findToken(ctx, s, name)
@@ -297,9 +297,9 @@ delay it.`,
 
 var sessionRevocation = revocation[api.Session]{
 	what: "session", byID: true, said: "Session %s has ended.",
-	header: []string{"ID", "USER", "LAST SEEN", "FROM", "USER AGENT"},
-	row: func(r api.Session) []string {
-		return []string{r.ID, r.UserName, timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
+	header: []column{{name: "ID"}, {name: "USER", least: 12}, {name: "LAST SEEN", least: dateWide, rank: 1}, {name: "FROM", least: 8, rank: 2}, {name: "USER AGENT", least: 8, rank: 3}},
+	row: func(a *app, r api.Session) []string {
+		return []string{r.ID, r.UserName, a.timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
 	},
 	find: func(ctx context.Context, s *session, id string) (api.Hit[api.Session], error) {
 		found, err := s.GetSession(ctx, id)

@@ -3,8 +3,10 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -31,8 +33,8 @@ func (a *app) roleListCommand() *cobra.Command {
 			ctx := cmd.Context()
 			return a.use(ctx, false, func(s *session) error {
 				list := api.ListOptions{Sort: "name:asc"}
-				return printAll(a, api.All(ctx, list, s.SearchRoles), []string{"NAME", "BUILT IN", "GRANTS", "DESCRIPTION"}, func(r api.Role) []string {
-					return []string{r.Name, builtinText(r), listText(r.Grants.Permissions), orDash(r.Description)}
+				return printAll(a, api.All(ctx, list, s.SearchRoles), []column{{name: "NAME", least: 20}, {name: "BUILT IN", rank: 2}, {name: "GRANTS", least: 12}, {name: "DESCRIPTION", least: 12, rank: 1}}, func(r api.Role) []string {
+					return []string{r.Name, builtinText(r), listText(slices.Sorted(slices.Values(r.Grants.Permissions))), orDash(r.Description)}
 				})
 			})
 		},
@@ -61,15 +63,37 @@ func (a *app) roleShowCommand() *cobra.Command {
 				if a.settings.JSON {
 					return a.printJSON(r)
 				}
-				pairs := []string{"name", r.Name, "description", orDash(r.Description), "built in", builtinText(r),
-					"grants", listText(r.Grants.Permissions), "created", timeText(r.Created)}
-				if all := everything(cmd.Context(), s, r); len(all) > 0 {
-					pairs = append(pairs, "that is", listText(all))
-				}
-				return a.pairs(pairs...)
+				return a.printRole(r, everything(cmd.Context(), s, r))
 			})
 		},
 	}
+}
+
+// printRole prints a role, and what it grants by what that is for; all is what
+// one that grants everything does, where that is known.
+func (a *app) printRole(r api.Role, all []string) error {
+	grants, keys := "nothing", r.Grants.Permissions
+	switch n := len(keys); {
+	case slices.Contains(keys, "*"):
+		grants, keys = "everything (*)", all
+	case n > 0:
+		grants = counted(n, "permission")
+	}
+	err := a.pairs("name", r.Name, "description", orDash(r.Description), "built in", builtinText(r),
+		"created", a.timeText(r.Created), "grants", grants)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	fmt.Fprintln(a.stdout)
+	return a.printGrants(keys)
+}
+
+// counted is a number of things.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
 }
 
 // everything returns the permissions that there are, for a role that grants
@@ -103,9 +127,8 @@ func (a *app) roleSetCommand() *cobra.Command {
 afterwards. It is effective at the next request of everybody who has it. No two
 names differ in upper and lower case alone.
 
-A permission is category#resource/action. Those of husk itself are listed by
-'husk role show admin' and at /security/permission; those for the applications
-behind it are any that a role names.`,
+A permission is category#resource/action. 'husk permission list' tells those of
+Husk itself; those for the applications behind it are any that a role names.`,
 		Example: `  husk role set reader --permission generic#security:user/search --permission generic#security:user/read
   husk role set wiki-editor --permission wiki#page/edit --description "may edit the wiki"`,
 		Args: one("the NAME"),

@@ -29,9 +29,10 @@ func (a *app) sessionListCommand() *cobra.Command {
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.use(cmd.Context(), false, func(s *session) error {
-				header := []string{"ID", "USER", "CREATED", "EXPIRES", "LAST SEEN", "FROM", "USER AGENT"}
+				header := []column{{name: "ID"}, {name: "USER", least: 12}, {name: "CREATED", least: dateWide, rank: 3}, {name: "EXPIRES", least: dateWide, rank: 4},
+					{name: "LAST SEEN", least: dateWide, rank: 1}, {name: "FROM", least: 9, rank: 2}, {name: "USER AGENT", least: 10, rank: 5}}
 				return absentUser(printAll(a, sessionsOf(cmd.Context(), s, user), header, func(r api.Session) []string {
-					return []string{r.ID, r.UserName, timeText(r.Created), timeText(r.Expires), timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
+					return []string{r.ID, r.UserName, a.timeText(r.Created), a.timeText(r.Expires), a.timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
 				}), user)
 			})
 		},
@@ -88,7 +89,7 @@ func (a *app) sessionShow(ctx context.Context, s *session, id string) error {
 	if a.settings.JSON {
 		err = a.printJSON(r)
 	} else {
-		err = a.pairs(r.pairs()...)
+		err = a.pairs(r.pairs(a)...)
 	}
 	if err != nil || r.Valid {
 		return err
@@ -100,11 +101,11 @@ func (a *app) sessionShow(ctx context.Context, s *session, id string) error {
 	return &failure{code: code, what: "the session is not valid: " + r.Reason}
 }
 
-func (r *sessionReport) pairs() []string {
+func (r *sessionReport) pairs(a *app) []string {
 	p := []string{"id", r.ID}
 	if d := r.Session; d != nil {
-		p = append(p, "user", d.UserName, "created", timeText(d.Created), "expires", timeText(d.Expires),
-			"last seen", timeText(d.LastSeen), "from", orDash(d.IP), "user agent", orDash(d.UserAgent))
+		p = append(p, "user", d.UserName, "created", a.timeText(d.Created), "expires", a.timeText(d.Expires),
+			"last seen", a.timeText(d.LastSeen), "from", orDash(d.IP), "user agent", orDash(d.UserAgent))
 		if d.Valid && d.MustChange {
 			p = append(p, "limited", "the password was generated: until it is changed it may do no more than that")
 		}
@@ -112,5 +113,5 @@ func (r *sessionReport) pairs() []string {
 			p = append(p, "may", listText(d.Permissions))
 		}
 	}
-	return append(append(p, "valid", yesNo(r.Valid)), r.why.pairs()...)
+	return append(append(p, "valid", yesNo(r.Valid)), r.why.pairs(a)...)
 }

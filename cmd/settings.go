@@ -28,6 +28,8 @@ type settings struct {
 	Config    string
 	JSON      bool
 	Quiet     bool
+	Wide      bool
+	LocalTime bool
 
 	Addr           string
 	PublicURL      string
@@ -64,6 +66,8 @@ func addGlobalFlags(f *pflag.FlagSet) {
 	f.String("config", "", "YAML file with settings")
 	f.Bool("json", false, "print JSON, for programs")
 	f.BoolP("quiet", "q", false, "say nothing but errors and what was asked for")
+	f.Bool("wide", false, "cut nothing of a table on a terminal, and leave no column out")
+	f.Bool("local-time", false, "tell times in this machine's zone instead of UTC; JSON stays in UTC")
 }
 
 func addServeFlags(f *pflag.FlagSet) {
@@ -242,7 +246,7 @@ func envName(flag string) string {
 // take copies the values of the flags, whose names and types are those of
 // addGlobalFlags and addServeFlags.
 func (s *settings) take(f *pflag.FlagSet) error {
-	var errs [5]error
+	var errs [7]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), ServerCA: text(f, "server-ca"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
@@ -263,6 +267,8 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	s.JSON, errs[0] = f.GetBool("json")
 	s.Quiet, errs[1] = f.GetBool("quiet")
 	s.AccessLog, errs[2] = f.GetBool("access-log")
+	s.Wide, errs[5] = f.GetBool("wide")
+	s.LocalTime, errs[6] = f.GetBool("local-time")
 	return errors.Join(errs[:]...)
 }
 

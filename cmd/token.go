@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,8 @@ whether the old secret is still used.`,
 func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 	found := 0
 	err := a.use(ctx, false, func(s *session) error {
-		header := []string{"ID", "NAME", "OWNER", "PERMISSIONS", "EXPIRES", "LAST USED", "FROM", "OLD SECRET"}
+		header := []column{{name: "ID"}, {name: "NAME", least: 10}, {name: "OWNER", least: 12, rank: 1}, {name: "PERMISSIONS", least: 11, rank: 4}, {name: "EXPIRES", least: dateWide, rank: 2},
+			{name: "LAST USED", least: dateWide, rank: 3}, {name: "FROM", least: 9, rank: 6}, {name: "OLD SECRET", least: 11, rank: 5}}
 		hits := func(yield func(api.Hit[api.Token], error) bool) {
 			for hit, err := range o.hits(ctx, s) {
 				if err == nil {
@@ -169,7 +171,7 @@ func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 			}
 		}
 		return absentUser(printColumns(a, hits, header, len(header)-1, func(t api.Token) []string {
-			return []string{t.ID, t.Name, t.Owner, permissionsText(t.Permissions), expiryText(t.ExpireIn), optionalTimeText(t.LastUsed), orDash(t.LastIP), oldSecretText(t)}
+			return []string{t.ID, t.Name, ownerText(t), permissionsText(t.Permissions), a.expiryText(t.ExpireIn), a.optionalTimeText(t.LastUsed), orDash(t.LastIP), a.oldSecretText(t)}
 		}), o.user+o.owner)
 	})
 	if err == nil && o.expiring > 0 && found > 0 {
@@ -235,26 +237,30 @@ func (a *app) tokenShowCommand() *cobra.Command {
 				if a.settings.JSON {
 					return a.printJSON(t)
 				}
-				return a.pairs("id", t.ID, "name", t.Name, "description", orDash(t.Description), "owner", t.Owner,
-					"permissions", permissionsText(t.Permissions), "allowed ips", listText(t.AllowedIPs), "expires", expiryText(t.ExpireIn),
-					"created", timeText(t.Created), "updated", timeText(t.Updated), "last used", optionalTimeText(t.LastUsed), "from", orDash(t.LastIP), "old secret", oldSecretText(t))
+				return a.pairs("id", t.ID, "name", t.Name, "description", orDash(t.Description), "owner", ownerText(t),
+					"permissions", permissionsText(t.Permissions), "allowed ips", listText(t.AllowedIPs), "expires", a.expiryText(t.ExpireIn),
+					"created", a.timeText(t.Created), "updated", a.timeText(t.Updated), "last used", a.optionalTimeText(t.LastUsed), "from", orDash(t.LastIP), "old secret", a.oldSecretText(t))
 			})
 		},
 	}
 }
 
+// ownerText is whose a token is, as people know them; the id from an older
+// server.
+func ownerText(t api.Token) string { return cmp.Or(t.OwnerName, t.Owner) }
+
 // oldSecretText tells of the secret that a rotation replaced.
-func oldSecretText(t api.Token) string {
+func (a *app) oldSecretText(t api.Token) string {
 	p := t.Previous
 	switch {
 	case t.Next != nil:
-		return "valid: a rotation of " + timeText(t.Next.Made) + " was not finished, rotate again"
+		return "valid: a rotation of " + a.timeText(t.Next.Made) + " was not finished, rotate again"
 	case p == nil:
 		return "-"
 	case p.LastUsed == nil:
-		return "valid until " + expiryText(p.Ends) + ", not used since the rotation"
+		return "valid until " + a.expiryText(p.Ends) + ", not used since the rotation"
 	}
-	return "valid until " + expiryText(p.Ends) + ", last used " + timeText(*p.LastUsed)
+	return "valid until " + a.expiryText(p.Ends) + ", last used " + a.timeText(*p.LastUsed)
 }
 
 var errNoToken = &failure{code: exitNotFound, what: "there is no API token of that id or name", next: "see 'husk token list'"}

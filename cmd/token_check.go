@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -51,6 +52,7 @@ type tokenReport struct {
 	ID          string   `json:"id,omitempty"`
 	Name        string   `json:"name,omitempty"`
 	Owner       string   `json:"owner,omitempty"`
+	OwnerName   string   `json:"owner_name,omitempty"`
 	ExpireIn    int64    `json:"expire_in,omitempty"` // Unix seconds, -1 never
 	Expired     bool     `json:"expired"`
 	Permissions []string `json:"permissions"`
@@ -106,7 +108,7 @@ func (r *tokenReport) ask(ctx context.Context, s *session, secret string) error 
 	switch {
 	case err == nil:
 		t := record.Source
-		r.Known, r.Name, r.Owner, r.ExpireIn, r.allowed = ptr(true), t.Name, t.Owner, t.ExpireIn, t.AllowedIPs
+		r.Known, r.Name, r.Owner, r.OwnerName, r.ExpireIn, r.allowed = ptr(true), t.Name, t.Owner, t.OwnerName, t.ExpireIn, t.AllowedIPs
 	case gone(err):
 		r.Known = ptr(false)
 	case !isStatus(err, http.StatusUnauthorized) && !isStatus(err, http.StatusForbidden):
@@ -132,7 +134,7 @@ func (r *tokenReport) try(ctx context.Context, s *session, secret string) error 
 	}
 	r.Known, r.Valid, r.Permissions = ptr(true), true, profile.Permissions
 	if r.Owner == "" {
-		r.Owner = profile.ID
+		r.Owner, r.OwnerName = profile.ID, cmp.Or(profile.Email, profile.ID)
 	}
 	return nil
 }
@@ -178,7 +180,7 @@ func (a *app) reportToken(r tokenReport) error {
 	if a.settings.JSON {
 		err = a.printJSON(r)
 	} else {
-		err = a.pairs(r.pairs()...)
+		err = a.pairs(r.pairs(a)...)
 	}
 	if err == nil && !r.Valid {
 		err = &failure{code: exitInvalid, what: "the token is not valid: " + r.Reason}
@@ -186,7 +188,7 @@ func (a *app) reportToken(r tokenReport) error {
 	return err
 }
 
-func (r *tokenReport) pairs() []string {
+func (r *tokenReport) pairs(a *app) []string {
 	p := []string{"well-formed", yesNo(r.WellFormed)}
 	if r.Known != nil {
 		p = append(p, "known", yesNo(*r.Known))
@@ -195,13 +197,13 @@ func (r *tokenReport) pairs() []string {
 		p = append(p, "id", r.ID)
 	}
 	if r.Owner != "" {
-		p = append(p, "owner", r.Owner)
+		p = append(p, "owner", cmp.Or(r.OwnerName, r.Owner))
 	}
 	if r.ExpireIn != 0 {
-		p = append(p, "expires", expiryText(r.ExpireIn), "expired", yesNo(r.Expired))
+		p = append(p, "expires", a.expiryText(r.ExpireIn), "expired", yesNo(r.Expired))
 	}
 	if r.Valid {
 		p = append(p, "may", listText(r.Permissions))
 	}
-	return append(append(p, "valid", yesNo(r.Valid)), r.why.pairs()...)
+	return append(append(p, "valid", yesNo(r.Valid)), r.why.pairs(a)...)
 }

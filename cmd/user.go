@@ -147,9 +147,10 @@ func (a *app) userListCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			return a.use(ctx, false, func(s *session) error {
-				header := []string{"EMAIL", "NAME", "ROLES", "STATE", "CREATED", "LAST LOGIN", "ID"}
+				header := []column{{name: "EMAIL", least: 16}, {name: "NAME", least: 8, rank: 4}, {name: "ROLES", least: 8, rank: 1}, {name: "STATE"},
+					{name: "CREATED", least: dateWide, rank: 5}, {name: "LAST LOGIN", least: dateWide, rank: 2}, {name: "ID", least: 9, rank: 3}}
 				return printAll(a, api.All(ctx, api.ListOptions{}, s.SearchUsers), header, func(u api.User) []string {
-					return []string{orDash(u.Email), u.Name, listText(u.Roles), userState(u), timeText(u.Created), optionalTimeText(u.LastLogin), u.ID}
+					return []string{orDash(u.Email), u.Name, listText(u.Roles), userState(u), a.timeText(u.Created), a.optionalTimeText(u.LastLogin), u.ID}
 				})
 			})
 		},
@@ -189,7 +190,7 @@ func (a *app) userShowCommand() *cobra.Command {
 					return a.printJSON(u)
 				}
 				return a.pairs("email", orDash(u.Email), "name", u.Name, "id", u.ID, "roles", listText(u.Roles),
-					"state", userState(u), "created", timeText(u.Created), "updated", timeText(u.Updated), "last login", optionalTimeText(u.LastLogin), "throttled until", optionalTimeText(u.Throttled))
+					"state", userState(u), "created", a.timeText(u.Created), "updated", a.timeText(u.Updated), "last login", a.optionalTimeText(u.LastLogin), "throttled until", a.optionalTimeText(u.Throttled))
 			})
 		},
 	}

@@ -24,12 +24,12 @@ type why struct {
 }
 
 // pairs tells the reason for people.
-func (w why) pairs() (p []string) {
+func (w why) pairs(a *app) (p []string) {
 	if w.Reason != "" {
 		p = append(p, "refused", w.Reason)
 	}
 	if w.Event != nil {
-		p = append(p, "since", timeText(w.Event.Time), "request", orDash(w.Event.RequestID))
+		p = append(p, "since", a.timeText(w.Event.Time), "request", orDash(w.Event.RequestID))
 	}
 	if w.Hidden != "" {
 		p = append(p, "not told", w.Hidden)
@@ -116,7 +116,7 @@ func agoText(now, t time.Time) string {
 	d := now.Sub(t)
 	switch {
 	case d < 0: // another machine's clock
-		return "at " + timeText(t)
+		return "at " + utcText(t)
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s ago", int(d.Seconds()))
 	case d < 2*time.Hour:

@@ -17,6 +17,10 @@ const (
 // beside it.
 const LocalActor = "local"
 
+// OwnActor is the id of the server itself, in the log of what it does of its own
+// accord.
+const OwnActor = "husk"
+
 // Actor is who asks: the answer of the one place that turns a connection or a
 // credential into rights. The zero value is nobody and may nothing.
 type Actor struct {

@@ -32,6 +32,7 @@ type Event struct {
 	Address    string    `json:"address"`
 	Action     string    `json:"action"`
 	Target     string    `json:"target"`
+	TargetName string    `json:"target_name,omitempty"` // that it had at the time; empty where it is the id, and of entries from before names were kept
 	Result     string    `json:"result"`
 	RequestID  string    `json:"request_id"`
 	Count      int       `json:"count"`
@@ -53,6 +54,7 @@ func (e *Event) readWritten(w *written) {
 	w.text("address", &e.Address)
 	w.text("action", &e.Action)
 	w.text("target", &e.Target)
+	w.text("target_name", &e.TargetName)
 	w.text("result", &e.Result)
 	w.text("request_id", &e.RequestID)
 	w.integer("count", &count)
@@ -94,7 +96,7 @@ func (h auditHead) next(e *Event, value []byte) auditHead {
 
 // audit appends an entry about the transaction's actor to the log, in the same
 // transaction as the change that it tells of.
-func (t *txn) audit(action, target string) error {
+func (t *txn) audit(action string, target Target) error {
 	e := eventOf(t.actor, action, target)
 	e.Time = t.now
 	return t.append(e)
@@ -146,7 +148,7 @@ func auditIndexKeys(e *Event) [][]byte {
 // a backup is what a full or failing one calls for: then later tells why the
 // entry waits in memory, to be written with the refusals. err is reason to hand
 // out nothing.
-func (s *Store) AuditRead(ctx context.Context, actor *Actor, action, target string) (later, err error) {
+func (s *Store) AuditRead(ctx context.Context, actor *Actor, action string, target Target) (later, err error) {
 	err = s.update(ctx, actor, func(t *txn) error { return t.audit(action, target) })
 	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil || s.older {
 		return nil, err

@@ -19,7 +19,7 @@ func prunedStore(t *testing.T) *fixture {
 	for day := range 6 {
 		f.user(fmt.Sprintf("u%d@example.com", day))
 		for i := range 100 {
-			f.NoteRefusal(nobodyAt(fmt.Sprint("10.0.0.", i)), "session.login", "")
+			f.NoteRefusal(nobodyAt(fmt.Sprint("10.0.0.", i)), "session.login", db.NoTarget)
 		}
 		must(t, f.FlushUse(f.ctx))
 		f.advance(24 * time.Hour)
@@ -89,9 +89,9 @@ func TestRepairKnowsWhatWasPruned(t *testing.T) {
 func TestUpgradeFromSchema2(t *testing.T) {
 	f := newStore(t)
 	for i := range 300 {
-		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.0.%d.%d", i/200, i%200)), "session.login", "")
+		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.0.%d.%d", i/200, i%200)), "session.login", db.NoTarget)
 	}
-	f.NoteRefusal(&db.Actor{ID: "ann", Address: "10.0.0.1"}, "user.password", "ann")
+	f.NoteRefusal(&db.Actor{ID: "ann", Address: "10.0.0.1"}, "user.password", db.Literal("ann"))
 	must(t, f.FlushUse(f.ctx))
 	f.asSchema2()
 	var copies kept

@@ -39,7 +39,7 @@ func (s *Store) PruneAudit(ctx context.Context, keep Retention) (removed int, er
 	}
 	for more := true; more && err == nil; {
 		n := 0
-		err = s.update(ctx, &Actor{ID: "husk", Name: "husk"}, func(t *txn) error {
+		err = s.update(ctx, &Actor{ID: OwnActor, Name: OwnActor}, func(t *txn) error {
 			n, err = t.pruneAudit(keep)
 			return err
 		})
@@ -208,7 +208,7 @@ func (t *txn) putStub(stub auditStub, b *strangersBudget) (err error) {
 
 // auditPrune tells of a step of retention.
 func (t *txn) auditPrune(upto string) error {
-	return t.append(Event{Time: t.now, Actor: t.actor.ID, ActorName: t.actor.Name, Action: "audit.prune", Target: upto})
+	return t.audit("audit.prune", Literal(upto))
 }
 
 // stubMAC signs a stub with the store's own secret. Without a change it is as

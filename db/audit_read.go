@@ -12,20 +12,23 @@ import (
 // AuditQuery asks for one page of the audit log, the newest entry first. What
 // is empty does not limit.
 type AuditQuery struct {
-	Actor     string // user id, or LocalActor
-	Action    string
-	Target    string
+	Actor     string // id, or LocalActor; an email, or a name that the log knows
+	Action    string // one of Actions
+	Target    string // id, or the name of a user or token, now or in the log
 	RequestID string
 	Since     time.Time
 	Until     time.Time
 	From      int
 	Size      int
 	After     string
+
+	actorName, targetName named // see resolve
 }
 
 func (q *AuditQuery) matches(e *Event) bool {
 	return (q.Actor == "" || e.Actor == q.Actor) && (q.Action == "" || e.Action == q.Action) && (q.Target == "" || e.Target == q.Target) &&
 		(q.RequestID == "" || e.RequestID == q.RequestID) &&
+		q.actorName.is(e.Actor, e.ActorName) && q.targetName.is(e.Target, e.TargetName) &&
 		(q.Since.IsZero() || !e.Time.Before(q.Since)) && (q.Until.IsZero() || e.Time.Before(q.Until))
 }
 
@@ -46,7 +49,7 @@ func (q *AuditQuery) index() (bucket string, prefix []byte) {
 }
 
 func (q *AuditQuery) unlimited() bool {
-	return q.Actor == "" && q.Action == "" && q.Target == "" && q.RequestID == "" && q.Since.IsZero() && q.Until.IsZero()
+	return !q.byName() && q.Actor == "" && q.Action == "" && q.Target == "" && q.RequestID == "" && q.Since.IsZero() && q.Until.IsZero()
 }
 
 // exact tells whether all that stands in the index matches: it can be counted
@@ -58,19 +61,30 @@ func (q *AuditQuery) exact() bool {
 			narrow++
 		}
 	}
-	return narrow == 1 && q.Since.IsZero() && q.Until.IsZero()
+	return narrow == 1 && !q.byName() && q.Since.IsZero() && q.Until.IsZero()
 }
 
-// Audit returns a page of the audit log. A damaged entry is passed over here:
-// the rest stays readable, and VerifyAudit names the place.
+// Audit returns a page of the audit log. An action that there is not, and an
+// interval that holds nothing, are ErrInvalid; an actor or a target that nobody
+// and nothing is called, or was, is ErrNotFound. A damaged entry is passed over
+// here: the rest stays readable, and VerifyAudit names the place.
 func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err error) {
 	l, err := parseListing(auditBucket, ListQuery{From: q.From, Size: q.Size, After: q.After,
 		Query: fmt.Sprint(q.Actor, " ", q.Action, " ", q.Target, " ", q.RequestID, " ", q.Since.Unix(), " ", q.Until.Unix())}, byCreated)
 	if err != nil {
 		return page, err
 	}
+	if err := q.check(); err != nil {
+		return page, err
+	}
 	err = s.view(ctx, func(t *txn) error {
-		page, err = t.auditPage(q, l, &s.auditCounts)
+		asked := q
+		if err := t.resolve(&asked); err != nil {
+			return err
+		}
+		if page, err = t.auditPage(asked, l, &s.auditCounts); err == nil && page.Total == 0 {
+			err = t.known(asked)
+		}
 		return err
 	})
 	return page, err
@@ -119,9 +133,12 @@ func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
 	bucket, prefix := q.index()
 	skip, exact := l.from, q.exact()
 	pageOnly := exact || q.unlimited() || l.after != nil
-	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, _ []byte) bool {
+	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, value []byte) bool {
 		if exact && skip > 0 {
 			skip--
+			return true
+		}
+		if bucket == auditBucket && q.passesOver(value) {
 			return true
 		}
 		e := t.auditEntry(key[len(key)-8:])

@@ -259,7 +259,7 @@ func TestRefusalsAreFolded(t *testing.T) {
 	ctx := context.Background()
 	f := newTimedStore(t)
 	for i := range 10_000 {
-		f.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: fmt.Sprintf("192.0.2.%d", i%4)}, "session.login", "")
+		f.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: fmt.Sprintf("192.0.2.%d", i%4)}, "session.login", db.NoTarget)
 	}
 	must(t, f.FlushUse(ctx))
 	page, err := f.Audit(ctx, db.AuditQuery{Action: "session.login", Size: 10})
@@ -273,7 +273,7 @@ func TestRefusalsAreFolded(t *testing.T) {
 		}
 	}
 	for i := range 5000 {
-		f.NoteRefusal(&db.Actor{Address: fmt.Sprintf("2001:db8:%x::1", i)}, "session.login", "")
+		f.NoteRefusal(&db.Actor{Address: fmt.Sprintf("2001:db8:%x::1", i)}, "session.login", db.NoTarget)
 	}
 	must(t, f.FlushUse(ctx))
 	page, err = f.Audit(ctx, db.AuditQuery{Action: "session.login", Size: 1})
@@ -399,7 +399,7 @@ func TestVerifyAuditBesideRetention(t *testing.T) {
 	f := newTimedStore(t)
 	for range 7 {
 		for i := range 900 {
-			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(i)}, "user.password", "")
+			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(i)}, "user.password", db.NoTarget)
 		}
 		f.clock.pass(time.Minute)
 		must(t, f.FlushUse(ctx))
@@ -424,7 +424,7 @@ func BenchmarkVerifyAudit(b *testing.B) {
 	ctx := context.Background()
 	for range 50 {
 		for range 900 {
-			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(b.N, f.Now().UnixNano())}, "session.login", "")
+			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(b.N, f.Now().UnixNano())}, "session.login", db.NoTarget)
 			f.clock.pass(time.Second)
 		}
 		must(b, f.FlushUse(ctx))

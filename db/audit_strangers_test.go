@@ -22,7 +22,7 @@ func nobodyAt(address string) *db.Actor {
 func (f *timedStore) strangers(from, n int) {
 	f.t.Helper()
 	for i := range n {
-		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.0.%d.%d", (from+i)/256, (from+i)%256)), "session.login", "")
+		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.0.%d.%d", (from+i)/256, (from+i)%256)), "session.login", db.NoTarget)
 	}
 	must(f.t, f.FlushUse(context.Background()))
 }
@@ -415,7 +415,7 @@ func TestStrangersOfADay(t *testing.T) {
 		f.clock.pass(time.Minute)
 		f.reopen()
 	}
-	f.NoteRefusal(&db.Actor{ID: "ann"}, "user.password", "ann")
+	f.NoteRefusal(&db.Actor{ID: "ann"}, "user.password", db.Literal("ann"))
 	f.strangers(0, 0)
 	if n := len(f.listed(db.AuditQuery{Action: "session.login"})); n != db.MaxStrangersDay {
 		t.Errorf("%d entries of strangers in a day", n)
@@ -442,13 +442,13 @@ func TestStrangersOfADay(t *testing.T) {
 func TestRefusalsOfANetwork(t *testing.T) {
 	f := newTimedStore(t)
 	for i := range 5000 {
-		f.NoteRefusal(nobodyAt(fmt.Sprintf("2001:db8::%x", i+1)), "session.login", "")
-		f.NoteRefusal(nobodyAt("2001:db8:1::1"), "session.login", "")
-		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.1.%d.%d", i/256, i%256)), "setup.initialize", "")
+		f.NoteRefusal(nobodyAt(fmt.Sprintf("2001:db8::%x", i+1)), "session.login", db.NoTarget)
+		f.NoteRefusal(nobodyAt("2001:db8:1::1"), "session.login", db.NoTarget)
+		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.1.%d.%d", i/256, i%256)), "setup.initialize", db.NoTarget)
 	}
 	for i := range 100 { // one who is known has no more than a few kinds either
-		f.NoteRefusal(&db.Actor{ID: "ann", Address: fmt.Sprint("192.0.2.", i)}, "access.refused", fmt.Sprint(i))
-		f.NoteRefusal(&db.Actor{ID: "bob", Address: "192.0.2.1"}, "access.refused", "x")
+		f.NoteRefusal(&db.Actor{ID: "ann", Address: fmt.Sprint("192.0.2.", i)}, "access.refused", db.Literal(fmt.Sprint(i)))
+		f.NoteRefusal(&db.Actor{ID: "bob", Address: "192.0.2.1"}, "access.refused", db.Literal("x"))
 	}
 	must(t, f.FlushUse(t.Context()))
 	page, err := f.Audit(t.Context(), db.AuditQuery{Action: "session.login", Size: 100})
@@ -477,7 +477,7 @@ func TestVerifyAuditBesidePrunedStrangers(t *testing.T) {
 	f := newTimedStore(t)
 	for range 4 { // so many that the walk has to rest among the strangers of the second day
 		for i := range 900 {
-			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(i)}, "user.password", "")
+			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(i)}, "user.password", db.NoTarget)
 		}
 		f.strangers(0, 0)
 		f.clock.pass(time.Minute)

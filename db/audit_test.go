@@ -62,7 +62,7 @@ func TestAudit(t *testing.T) {
 	}
 	e := f.events()[3]
 	e.Prev, e.PrevChange = "", ""
-	if want := (db.Event{Seq: 4, Time: f.now(), Actor: u.ID, ActorName: "ann@example.com", Transport: "http", Address: "192.0.2.1", Action: "token.create", Target: k.ID, Result: "ok", RequestID: "r-1", Count: 1}); e != want {
+	if want := (db.Event{Seq: 4, Time: f.now(), Actor: u.ID, ActorName: "ann@example.com", Transport: "http", Address: "192.0.2.1", Action: "token.create", Target: k.ID, TargetName: k.Name, Result: "ok", RequestID: "r-1", Count: 1}); e != want {
 		t.Errorf("%+v, want %+v", e, want)
 	}
 	// No entry has a password, a hash or a token.

@@ -87,7 +87,7 @@ func TestUsesAreWrittenBesideDamage(t *testing.T) {
 			f.damage(bucket, lost.ID)
 			f.NoteTokenUse(lost.ID, "192.0.2.7", false)
 			f.NoteTokenUse(whole.ID, "192.0.2.8", false)
-			f.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: "192.0.2.9"}, "session.login", "")
+			f.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: "192.0.2.9"}, "session.login", db.NoTarget)
 			f.advance(2 * time.Minute)
 			must(t, f.FlushUse(f.ctx))
 			for id, address := range map[string]string{lost.ID: "192.0.2.7", whole.ID: "192.0.2.8"} {

@@ -10,18 +10,18 @@ import (
 
 // What tests of this package's outside need of its inside.
 var (
-	Seal         = seal
-	Unseal       = unseal
-	FormatCursor = formatCursor
-	ParseCursor  = parseCursor
-	Words        = words
-	Plain        = plain
-	CheckText    = checkText
-	CheckEmail   = checkEmail
-	Within       = within
-	Later        = later
-	MaskAll      = maskAll
-	Unmarshal    = unmarshal
+	Seal               = seal
+	Unseal             = unseal
+	FormatCursor       = formatCursor
+	ParseCursor        = parseCursor
+	Words              = words
+	Plain              = plain
+	CheckText          = checkText
+	CheckEmail         = checkEmail
+	Within             = within
+	Later              = later
+	MaskAll            = maskAll
+	Unmarshal          = unmarshal
 )
 
 // ChainLink returns what of an entry makes the chain.
@@ -82,7 +82,7 @@ func (s *Store) PutRole(ctx context.Context, name string, permissions ...string)
 func (s *Store) Note(ctx context.Context, actor *Actor, err error, actions ...string) error {
 	return s.update(ctx, actor, func(t *txn) error {
 		for _, action := range actions {
-			if err := t.audit(action, "x"); err != nil {
+			if err := t.audit(action, Literal("x")); err != nil {
 				return err
 			}
 		}

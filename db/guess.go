@@ -38,7 +38,11 @@ func (s *Store) UnlockUser(ctx context.Context, actor *Actor, id string) error {
 		if err != nil && !(errors.Is(err, ErrNotFound) && t.actor.Local()) {
 			return err
 		}
-		return t.audit("user.unlock", id)
+		target := Literal(id)
+		if err == nil {
+			target = u.Target()
+		}
+		return t.audit("user.unlock", target)
 	})
 }
 

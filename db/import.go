@@ -127,7 +127,7 @@ func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, er
 		if err := t.putUser(nil, u); err != nil {
 			return done, atLine(in.Line, err)
 		}
-		if err := t.audit("user.create", u.ID); err != nil {
+		if err := t.audit("user.create", u.Target()); err != nil {
 			return done, err
 		}
 		done.Created++

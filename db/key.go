@@ -167,7 +167,7 @@ func (s *Store) RotateKey(ctx context.Context, actor *Actor, now bool) (key *Key
 		if err := keyRecords.put(t, nil, key); err != nil {
 			return err
 		}
-		return t.audit("key.rotate", key.ID)
+		return t.audit("key.rotate", Literal(key.ID))
 	})
 	return key, err
 }

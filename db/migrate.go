@@ -93,7 +93,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		if err := t.putJSON(metaBucket, metaSchema, schema); err != nil {
 			return err
 		}
-		return t.audit("store.upgrade", fmt.Sprintf("schema %d to %d", from, schema.Version))
+		return t.audit("store.upgrade", Literal(fmt.Sprintf("schema %d to %d", from, schema.Version)))
 	})
 }
 

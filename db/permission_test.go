@@ -182,3 +182,15 @@ func TestRoleNamesAreUniqueFoldedAtOnce(t *testing.T) {
 		t.Errorf("%d roles of one name are made", made.Load())
 	}
 }
+
+// Of each of Husk's own permissions is said what it allows.
+func TestPermissionTexts(t *testing.T) {
+	for _, key := range db.BuiltinPermissions {
+		if db.PermissionText(key) == "" {
+			t.Errorf("nothing tells what %s allows", key)
+		}
+	}
+	if text := db.PermissionText("wiki#page/edit"); text != "" {
+		t.Errorf("an application's own is told as %q", text)
+	}
+}

@@ -31,11 +31,23 @@ func (s *Store) roomForToken(t *txn, owner string, most int) error {
 	if len(ended) < over { // before anything is written: see Engine
 		return tooManyTokens(n, next.Sub(t.now))
 	}
+	return t.evictTokens(ended)
+}
+
+// evictTokens removes tokens to make room, and tells of each.
+func (t *txn) evictTokens(ended []indexed) error {
+	targets := make([]Target, len(ended))
+	for i, k := range ended {
+		var err error
+		if targets[i], err = t.tokenTarget(k.id); err != nil {
+			return err
+		}
+	}
 	if err := t.removeTokens(ended); err != nil {
 		return err
 	}
-	for _, k := range ended {
-		if err := t.audit("token.evict", k.id); err != nil {
+	for _, target := range targets {
+		if err := t.audit("token.evict", target); err != nil {
 			return err
 		}
 	}
@@ -116,12 +128,13 @@ func (s *Store) endUnused(t *txn, made *Session, most int) error {
 	return nil
 }
 
-// evictSession removes a session; one that has ended by itself was not ended.
+// evictSession removes a session of the actor, who signs in; one that has ended
+// by itself was not ended.
 func (t *txn) evictSession(u unused) error {
 	if err := t.removeSessions([]indexed{u.indexed}); err != nil || u.since.IsZero() {
 		return err
 	}
-	return t.audit("session.evict", u.id)
+	return t.audit("session.evict", Target{u.id, t.actor.Name})
 }
 
 // unusedSince tells when a session was used last, zero where it is of no use

@@ -32,19 +32,21 @@ const (
 // keep apart.
 const ManyAddresses = "many"
 
-// NoteRefusal remembers a refused act for the audit log. target is an id, or
-// empty where the refusal was for something that does not exist: what was
-// typed there may be a password.
-func (s *Store) NoteRefusal(actor *Actor, action, target string) {
+// NoteRefusal remembers a refused act for the audit log. target is NoTarget
+// where the refusal was for something that does not exist: what was typed there
+// may be a password.
+func (s *Store) NoteRefusal(actor *Actor, action string, target Target) {
 	e := eventOf(actor, action, target)
 	e.Time, e.Result = s.Now(), ResultRefused
 	s.refusals.note(e)
 }
 
 // eventOf is an act of an actor.
-func eventOf(actor *Actor, action, target string) Event {
-	return Event{Actor: actor.ID, ActorName: actor.Name, Transport: actor.Transport, Address: actor.Address,
-		Action: action, Target: target, RequestID: actor.RequestID, Count: 1}
+func eventOf(actor *Actor, action string, target Target) Event {
+	e := Event{Actor: actor.ID, ActorName: actor.Name, Transport: actor.Transport, Address: actor.Address,
+		Action: action, RequestID: actor.RequestID, Count: 1}
+	e.setTarget(target)
+	return e
 }
 
 // keyOf is what entries are folded by. Strangers of one network are one: each
@@ -89,7 +91,7 @@ func (l *refusalLog) note(e Event) {
 		events = l.strangers
 	}
 	if _, known := events[keyOf(e)]; !known && (len(events) >= maxRefusals || l.kinds[mine] >= maxActorRefusals) {
-		e.Address, e.Target = ManyAddresses, ""
+		e.ofMany()
 	}
 	if kept := events[keyOf(e)]; kept != nil {
 		kept.fold(e)

@@ -438,5 +438,5 @@ func (r *repair) tell() error {
 	if r.Sound() {
 		return nil
 	}
-	return r.audit("store.repair", fmt.Sprintf("%d taken over, %d set aside, %d lost", r.Records, r.Aside, len(r.Lost)))
+	return r.audit("store.repair", Literal(fmt.Sprintf("%d taken over, %d set aside, %d lost", r.Records, r.Aside, len(r.Lost))))
 }

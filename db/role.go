@@ -264,7 +264,7 @@ func (t *txn) saveRole(old, r *Role, c RoleChange, action string) error {
 		if err := t.putRole(old, r); err != nil {
 			return err
 		}
-		return t.audit(action, r.Name)
+		return t.audit(action, Literal(r.Name))
 	})
 }
 
@@ -298,7 +298,7 @@ func (s *Store) DeleteRole(ctx context.Context, actor *Actor, name string) error
 		if err := roleRecords.put(t, r, nil); err != nil {
 			return err
 		}
-		return t.audit("role.delete", name)
+		return t.audit("role.delete", Literal(name))
 	})
 }
 

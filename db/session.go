@@ -136,7 +136,7 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		if err := s.endUnused(t, r, in.MaxPerUser); err != nil {
 			return err
 		}
-		return t.audit("session.login", r.ID)
+		return t.audit("session.login", r.of(&u))
 	})
 	if err != nil {
 		return nil, "", err
@@ -163,7 +163,11 @@ func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 	if err := sessionRecords.put(t, nil, &r); err != nil {
 		return nil, err
 	}
-	return &r, t.audit("session.renew", r.ID)
+	target, err := t.sessionTarget(&r)
+	if err != nil {
+		return nil, err
+	}
+	return &r, t.audit("session.renew", target)
 }
 
 var errSignInMoved = fail(ErrDenied, "login_failed", "the account was changed during the sign-in; try again")
@@ -208,10 +212,14 @@ func (s *Store) endSession(ctx context.Context, actor *Actor, id, action string,
 		if err := may(t, r); err != nil {
 			return err
 		}
+		target, err := t.sessionTarget(r)
+		if err != nil {
+			return err
+		}
 		if err := t.removeSession(r); err != nil {
 			return err
 		}
-		return t.audit(action, r.ID)
+		return t.audit(action, target)
 	})
 }
 
@@ -222,7 +230,7 @@ func (s *Store) EndOtherSessions(ctx context.Context, actor *Actor) (n int, err 
 		if n, err = t.endSessions(actor.ID, actor.Session.ID); err != nil || n == 0 {
 			return err
 		}
-		return t.audit("session.revoke", actor.ID)
+		return t.audit("session.revoke", t.actor.User.Target())
 	})
 	return n, err
 }
@@ -245,7 +253,7 @@ func (s *Store) EndUserSessions(ctx context.Context, actor *Actor, idOrEmail str
 		if u, err = t.endDevices(old); err != nil {
 			return err
 		}
-		return t.audit("session.revoke", u.ID)
+		return t.audit("session.revoke", u.Target())
 	})
 	return u, n, err
 }

@@ -48,7 +48,7 @@ func (s *Store) Initialize(ctx context.Context, actor *Actor, in Setup) (u *User
 				"the single user is closed or no administrator on this server: give an email"))
 		}
 		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
-		return t.audit("setup.initialize", u.ID)
+		return t.audit("setup.initialize", u.Target())
 	})
 	return u, err
 }

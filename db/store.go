@@ -83,7 +83,7 @@ func Init(tx Tx) error {
 	if err := t.putJSON(metaBucket, metaSecret, secretRecord{Secret: newSecret()}); err != nil {
 		return err
 	}
-	return t.audit("store.create", "")
+	return t.audit("store.create", NoTarget)
 }
 
 // Open reads the schema and returns the typed store. A file without a schema

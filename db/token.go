@@ -186,7 +186,7 @@ func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *T
 		if err := tokenRecords.put(t, nil, k); err != nil {
 			return err
 		}
-		return t.audit("token.create", k.ID)
+		return t.audit("token.create", k.Target())
 	})
 	return k, err
 }
@@ -365,7 +365,7 @@ func (s *Store) UpdateToken(ctx context.Context, actor *Actor, id string, c Toke
 		if err := tokenRecords.put(t, old, &k); err != nil {
 			return err
 		}
-		return t.audit("token.update", k.ID)
+		return t.audit("token.update", old.Target())
 	})
 }
 
@@ -432,7 +432,7 @@ func (s *Store) DeleteToken(ctx context.Context, actor *Actor, id string) error 
 		if err := t.removeToken(k); err != nil {
 			return err
 		}
-		return t.audit("token.delete", k.ID)
+		return t.audit("token.delete", k.Target())
 	})
 }
 

@@ -56,15 +56,16 @@ type Rotation struct {
 // one, any other gives a life as long as the old one was. It is for one's own
 // tokens, and for the local actor.
 func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rotation) (k *Token, err error) {
-	return k, s.rotation(ctx, actor, id, in.Grace, func(t *txn, old *Token) error {
+	err = s.rotation(ctx, actor, id, in.Grace, func(t *txn, old *Token) (err error) {
 		if k, err = t.rotated(old, in); err != nil {
 			return err
 		}
 		if err := tokenRecords.put(t, old, k); err != nil {
 			return err
 		}
-		return t.audit("token.rotate", k.ID)
+		return t.audit("token.rotate", k.Target())
 	})
+	return k, err
 }
 
 // BeginRotation makes a new secret good beside the old one, which stays all
@@ -72,7 +73,7 @@ func (s *Store) RotateToken(ctx context.Context, actor *Actor, id string, in Rot
 // refuses what RotateToken refuses, and takes the place of one that was begun
 // before. Grace is for SettleRotation.
 func (s *Store) BeginRotation(ctx context.Context, actor *Actor, id string, in Rotation) (k *Token, err error) {
-	return k, s.rotation(ctx, actor, id, in.Grace, func(t *txn, old *Token) error {
+	err = s.rotation(ctx, actor, id, in.Grace, func(t *txn, old *Token) (err error) {
 		if k, err = t.rotated(old, in); err != nil {
 			return err
 		}
@@ -81,8 +82,9 @@ func (s *Store) BeginRotation(ctx context.Context, actor *Actor, id string, in R
 		if err := tokenRecords.put(t, old, &begun); err != nil {
 			return err
 		}
-		return t.audit("token.rotate_begin", k.ID)
+		return t.audit("token.rotate_begin", k.Target())
 	})
+	return k, err
 }
 
 // Settlement ends a rotation that was begun.
@@ -116,7 +118,7 @@ func (s *Store) SettleRotation(ctx context.Context, actor *Actor, id string, in 
 		if err := tokenRecords.put(t, old, &settled); err != nil {
 			return err
 		}
-		return t.audit(action, settled.ID)
+		return t.audit(action, settled.Target())
 	})
 }
 

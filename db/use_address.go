@@ -65,6 +65,7 @@ func (t *txn) auditNewAddress(n newAddresses, e Event) error {
 	switch {
 	case err == nil:
 		e.Actor = k.Owner
+		e.setTarget(k.Target())
 	case !errors.Is(err, ErrDamaged): // of a damaged one nobody knows whose it was
 		return err
 	}
@@ -78,7 +79,8 @@ func (t *txn) auditNewAddress(n newAddresses, e Event) error {
 		more.Count++
 		return nil
 	}
-	e.Address, e.Target, e.Count = ManyAddresses, "", 1
+	e.ofMany()
+	e.Count = 1
 	n.more[e.Actor] = &e
 	return nil
 }

@@ -173,7 +173,7 @@ func (s *Store) CreateUser(ctx context.Context, actor *Actor, n NewUser) (u *Use
 		if err := t.putUser(nil, u); err != nil {
 			return err
 		}
-		return t.audit("user.create", u.ID)
+		return t.audit("user.create", u.Target())
 	})
 	return u, err
 }
@@ -345,7 +345,7 @@ func (t *txn) auditUserChange(old, u *User, c UserChange) error {
 		actions = append(actions, "user.update")
 	}
 	for _, action := range actions {
-		if err := t.audit(action, u.ID); err != nil {
+		if err := t.audit(action, old.Target()); err != nil {
 			return err
 		}
 	}
@@ -370,7 +370,7 @@ func (s *Store) DeleteUser(ctx context.Context, actor *Actor, idOrEmail string) 
 		if err := t.leaveEstate(u.ID); err != nil {
 			return err
 		}
-		return t.audit("user.delete", u.ID)
+		return t.audit("user.delete", u.Target())
 	})
 	return id, err
 }
@@ -422,7 +422,7 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChan
 				return err
 			}
 		}
-		return t.audit("user.password", u.ID)
+		return t.audit("user.password", u.Target())
 	})
 	if err != nil {
 		return nil, "", err

@@ -29,7 +29,7 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},
 		&db.Use{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
 		&db.Use{Time: at},
-		&db.Event{Seq: 1<<64 - 1, Time: at, Actor: "u", ActorName: "a@b", Transport: "http", Address: "::1", Action: "token.use", Target: "t", Result: "ok", RequestID: "r", Count: -7, Prev: "00ff"},
+		&db.Event{Seq: 1<<64 - 1, Time: at, Actor: "u", ActorName: "a@b", Transport: "http", Address: "::1", Action: "token.use", Target: "t", TargetName: "n", Result: "ok", RequestID: "r", Count: -7, Prev: "00ff"},
 		&db.Event{},
 	)
 	add(false,

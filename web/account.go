@@ -118,7 +118,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	if err != nil {
 		// Whose account it is would have to be looked up, which takes longer where
 		// there is one.
-		s.Store.NoteRefusal(actor, "session.login", "")
+		s.Store.NoteRefusal(actor, "session.login", db.NoTarget)
 		return nil, err
 	}
 	defer try.End()
@@ -132,7 +132,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	case err != nil:
 		return nil, err
 	case !ok || user.Disabled:
-		s.Store.NoteRefusal(actor, "session.login", idOf(user))
+		s.Store.NoteRefusal(actor, "session.login", user.Target())
 		return nil, errLogin
 	}
 	try.Success()
@@ -142,13 +142,6 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 		v.rehash, _ = s.Passwords.Hash(ctx, password.Caller{Known: "user " + user.ID}, pass)
 	}
 	return v, nil
-}
-
-func idOf(u *db.User) string {
-	if u == nil {
-		return ""
-	}
-	return u.ID
 }
 
 // lookUp returns the user who signs in, or nil where there is none.
@@ -302,7 +295,7 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 	ctx := c.Request().Context()
 	try, err := s.attempt(c, actor, account(actor.User.Email))
 	if err != nil {
-		s.Store.NoteRefusal(actor, "user.password", actor.ID)
+		s.Store.NoteRefusal(actor, "user.password", actor.User.Target())
 		return err
 	}
 	defer try.End()
@@ -311,7 +304,7 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 		return err
 	}
 	if !ok {
-		s.Store.NoteRefusal(actor, "user.password", actor.ID)
+		s.Store.NoteRefusal(actor, "user.password", actor.User.Target())
 		return errWrongPassword
 	}
 	try.Success()

@@ -66,7 +66,7 @@ func TestAttackOnTheAuditLog(t *testing.T) {
 	for day := range days {
 		for minute := range 3 {
 			for i := range networks / 3 {
-				s.store.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: fmt.Sprintf("2001:db8:%x:%x::1", day, minute*networks+i)}, "session.login", "")
+				s.store.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: fmt.Sprintf("2001:db8:%x:%x::1", day, minute*networks+i)}, "session.login", db.NoTarget)
 			}
 			must(t, s.store.FlushUse(t.Context()))
 			s.clock.advance(time.Minute)

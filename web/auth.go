@@ -158,7 +158,7 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 		// The clearest sign of a stolen one: its owner's log has it.
 		shown := *actor
 		who.become(&shown)
-		s.Store.NoteRefusal(&shown, "token.use", who.token.ID)
+		s.Store.NoteRefusal(&shown, "token.use", who.token.Target())
 		return actor, errFromElsewhere
 	}
 	who.become(actor)

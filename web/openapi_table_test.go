@@ -199,13 +199,15 @@ var operations = map[string]operation{
 		body:  api.RotateKey{Now: true}, absent: true, answer: api.Result{}},
 
 	"GET /security/audit/_search": {id: "SearchAudit", tag: tagAudit, summary: "Read the audit log, the newest entry first", list: true,
+		about: "An actor or a target is looked for by id, by the email that a user has now, and else by a name that the log knows, of who is gone too: a user's email, a token's name. " +
+			"A name that nobody and nothing has or had is 404, an action that there is not 400: an empty list would say that nothing was done.",
 		query: []parameter{
 			{"actor", "Who did it, by id or email.", isText},
-			{"action", "What was done, such as `token.create`.", isText},
-			{"target", "To whom or what, by id or email.", isText},
+			{"action", "What was done, such as `token.create`; the refusal of another one lists them.", isText},
+			{"target", "To whom or what, by id, email or name.", isText},
 			{"request_id", "In the request whose answer had this `X-Request-Id`.", isText},
 			{"since", "From then on.", isTime}, {"until", "Before then.", isTime},
-		}, answer: api.Search[api.AuditEvent]{}},
+		}, answer: api.Search[api.AuditEvent]{}, also: []int{404}},
 	"GET /security/audit/_export": {id: "ExportAudit", tag: tagAudit, summary: "The whole audit log, the oldest entry first",
 		about: "NDJSON, an AuditEvent a line.", answer: api.AuditEvent{}, streamed: ndjsonMedia},
 	"GET /security/audit/_verify": {id: "VerifyAudit", tag: tagAudit, summary: "Whether the chain of the audit log holds",

@@ -31,7 +31,7 @@ const streamed = "stream"
 // leaves: who breaks off at the last one has it. It must not depend on room on
 // the disk; then the log has a line, and the audit log its entry later.
 func (s *Server) audited(ctx context.Context, actor *db.Actor, action, target string) error {
-	later, err := s.Store.AuditRead(ctx, actor, action, target)
+	later, err := s.Store.AuditRead(ctx, actor, action, db.Literal(target))
 	if later != nil {
 		s.log.Error("this is not in the audit log yet, and is lost to it if the server stops before there is room",
 			append(origin(actor), "action", action, "target", target, "error", withCause(later))...)
@@ -84,7 +84,7 @@ func (s *Server) noteDenied(actor *db.Actor, r route, err error) {
 	if target == "" {
 		target = r.path
 	}
-	s.Store.NoteRefusal(actor, actDenied, target)
+	s.Store.NoteRefusal(actor, actDenied, db.Literal(target))
 }
 
 // forWantOfRights tells a refusal to somebody who may not do what they asked

@@ -169,7 +169,7 @@ func (s *Server) tellBackup(ctx context.Context, name string, size int64, took t
 		return
 	}
 	file := filepath.Join(s.Backups.Dir, name)
-	if err := s.audited(context.WithoutCancel(ctx), &db.Actor{ID: "husk", Name: "husk"}, actBackup, plainTarget(file)); err != nil {
+	if err := s.audited(context.WithoutCancel(ctx), &db.Actor{ID: db.OwnActor, Name: db.OwnActor}, actBackup, plainTarget(file)); err != nil {
 		s.log.Error("the regular backup is not in the audit log", "file", file, "error", withCause(err))
 	}
 	s.log.Info("regular backup", "file", file, "bytes", size, "encrypted", s.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())

@@ -98,7 +98,7 @@ func (s *Server) listPermissions(c echo.Context, _ *db.Actor) error {
 	}
 	out := make([]api.Permission, 0, len(roles.Known()))
 	for _, key := range roles.Known() {
-		p := api.Permission{ID: key}
+		p := api.Permission{ID: key, Description: db.PermissionText(key)}
 		p.Category, p.Resource, p.Action = db.SplitPermission(key)
 		out = append(out, p)
 	}

@@ -128,7 +128,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.takeTurn(s.listPermissions)},
 		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.inTurn(s.searchPrincipals)},
 
-		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.inTurn(s.searchAudit)},
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.inAuditTurn(s.searchAudit)},
 		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, handle: s.takeTurn(s.exportAudit)},
 		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.takeTurn(s.verifyAudit)},
 		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},

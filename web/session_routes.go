@@ -50,19 +50,26 @@ func (s *Server) showSession(ctx context.Context, actor *db.Actor, r *db.Session
 		return api.Session{}, err
 	}
 	out := api.Session{
-		ID: r.ID, User: r.User, UserName: r.User, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
+		ID: r.ID, User: r.User, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
 		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
 	}
 	if use.Time.After(r.Created) {
 		out.LastSeen = use.Time
 	}
-	user, err := s.Store.User(ctx, r.User)
-	if err == nil {
-		out.UserName = user.Username()
-	} else if !errors.Is(err, db.ErrNotFound) {
-		return out, err
+	out.UserName, err = s.username(ctx, r.User)
+	return out, err
+}
+
+// username is the email of a user, or the id of one who has none or is gone.
+func (s *Server) username(ctx context.Context, id string) (string, error) {
+	user, err := s.Store.User(ctx, id)
+	switch {
+	case err == nil:
+		return user.Username(), nil
+	case errors.Is(err, db.ErrNotFound):
+		return id, nil
 	}
-	return out, nil
+	return "", err
 }
 
 func (s *Server) endOwnSession(c echo.Context, actor *db.Actor) error {

@@ -124,12 +124,12 @@ func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) err
 	}
 	attempt, wait := s.setupTries.Allow("", actor.Address, false)
 	if attempt == nil {
-		s.Store.NoteRefusal(actor, "setup.initialize", "")
+		s.Store.NoteRefusal(actor, "setup.initialize", db.NoTarget)
 		return errSetupThrottled(wait)
 	}
 	defer attempt.End()
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
-		s.Store.NoteRefusal(actor, "setup.initialize", "")
+		s.Store.NoteRefusal(actor, "setup.initialize", db.NoTarget)
 		s.refused(c, actor, "set-up refused: wrong code")
 		return errSetupCode
 	}

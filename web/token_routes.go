@@ -136,6 +136,9 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
 		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner,
 	}
+	if out.OwnerName, err = s.username(ctx, k.Owner); err != nil {
+		return out, err
+	}
 	if p := k.Previous; p != nil && s.Store.Now().Unix() < p.Ends {
 		out.Previous = &api.PreviousSecret{Ends: p.Ends}
 		if use.Old.After(k.Issued) {

@@ -84,6 +84,17 @@ func (s *Server) inTurn(list handler) handler {
 	}
 }
 
+// inAuditTurn is inTurn for the audit log, which is walked where an actor or a
+// target is asked for by name.
+func (s *Server) inAuditTurn(list handler) handler {
+	return func(c echo.Context, actor *db.Actor) error {
+		if c.QueryParam("actor") != "" || c.QueryParam("target") != "" {
+			return s.takeTurn(list)(c, actor)
+		}
+		return s.inTurn(list)(c, actor)
+	}
+}
+
 // takeTurn lets a handler wait for its turn.
 func (s *Server) takeTurn(h handler) handler {
 	return func(c echo.Context, actor *db.Actor) error {

@@ -503,7 +503,7 @@ func TestFaultsOfTheStoreAreTold(t *testing.T) {
 }
 
 // NoteUse leaves something to flush.
-func (w *watched) NoteUse() { w.Store.NoteRefusal(&db.Actor{}, "session.login", "") }
+func (w *watched) NoteUse() { w.Store.NoteRefusal(&db.Actor{}, "session.login", db.NoTarget) }
 
 func TestAClockThatIsSetBackIsTold(t *testing.T) {
 	w := newWatched(t, nil)

@@ -156,7 +156,8 @@ type Token struct {
 	Updated     time.Time  `json:"updated"`
 	LastUsed    *time.Time `json:"last_used"`
 	LastIP      string     `json:"last_ip"`
-	Owner       string     `json:"owner"`
+	Owner       string     `json:"owner"`      // the user's id
+	OwnerName   string     `json:"owner_name"` // the email, or the single user's id
 
 	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
 	Next     *NextSecret     `json:"next,omitempty"`     // while a rotation was begun and is not settled
@@ -361,6 +362,8 @@ type Permission struct {
 	Category string `json:"category"`
 	Resource string `json:"resource"`
 	Action   string `json:"action"`
+
+	Description string `json:"description"` // what it allows; empty for those that only a role names
 }
 
 // Principal is somebody whom rights can be given to.
@@ -403,6 +406,7 @@ type AuditEvent struct {
 	Address    string    `json:"address"`
 	Action     string    `json:"action"`
 	Target     string    `json:"target"`
+	TargetName string    `json:"target_name,omitempty"` // that it had at the time: a user's email, a token's name, of a session its user's; absent where it is the id
 	Result     string    `json:"result"` // "ok" or "refused"
 	RequestID  string    `json:"request_id"`
 	Count      int       `json:"count"`       // of acts that were folded into the entry
