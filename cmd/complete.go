@@ -55,6 +55,7 @@ var valuesOfFlag = map[string]candidates{
 	"owner":      users,
 	"actor":      users,
 	"target":     targets,
+	"action":     words(db.Actions()...),
 	"role":       roles,
 	"permission": permissions,
 	"log-level":  words("debug", "info", "warn", "error"),

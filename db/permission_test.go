@@ -185,7 +185,7 @@ func TestRoleNamesAreUniqueFoldedAtOnce(t *testing.T) {
 
 // Of each of Husk's own permissions is said what it allows.
 func TestPermissionTexts(t *testing.T) {
-	for _, key := range db.BuiltinPermissions {
+	for _, key := range db.BuiltinPermissions() {
 		if db.PermissionText(key) == "" {
 			t.Errorf("nothing tells what %s allows", key)
 		}
