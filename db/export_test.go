@@ -10,18 +10,18 @@ import (
 
 // What tests of this package's outside need of its inside.
 var (
-	Seal               = seal
-	Unseal             = unseal
-	FormatCursor       = formatCursor
-	ParseCursor        = parseCursor
-	Words              = words
-	Plain              = plain
-	CheckText          = checkText
-	CheckEmail         = checkEmail
-	Within             = within
-	Later              = later
-	MaskAll            = maskAll
-	Unmarshal          = unmarshal
+	Seal         = seal
+	Unseal       = unseal
+	FormatCursor = formatCursor
+	ParseCursor  = parseCursor
+	Words        = words
+	Plain        = plain
+	CheckText    = checkText
+	CheckEmail   = checkEmail
+	Within       = within
+	Later        = later
+	MaskAll      = maskAll
+	Unmarshal    = unmarshal
 )
 
 // ChainLink returns what of an entry makes the chain.
