@@ -1,13 +1,13 @@
 package web
 
 import (
-	"io/fs"
 	"archive/tar"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
