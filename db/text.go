@@ -3,6 +3,7 @@ package db
 import (
 	"net/mail"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -74,7 +75,7 @@ func inPlainText(s string) string {
 // checkText refuses text that is too long or not plain; what names it.
 func checkText(what, s string, most int) error {
 	if utf8.RuneCountInString(s) > most {
-		return fail(ErrInvalid, "text_too_long", what+" is too long")
+		return fail(ErrInvalid, "text_too_long", what+" is over "+strconv.Itoa(most)+" characters")
 	}
 	if !plain(s) {
 		return fail(ErrInvalid, "text_not_plain", what+" has control, invisible or direction-changing characters; use plain text on one line")

@@ -35,18 +35,23 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	case "application/json":
 		err = bind(c, &in, false)
 	case "application/x-www-form-urlencoded":
-		form, failed := bindForm(c)
-		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
+		in, _, err = readLoginForm(c)
 	default:
 		if c.Request().ContentLength == 0 {
 			return in, errPasswordMissing
 		}
-		err = errMediaType("application/json or application/x-www-form-urlencoded")
+		err = errMediaType(c, nil, "application/json or application/x-www-form-urlencoded")
 	}
 	if err == nil {
 		err = checkLogin(in)
 	}
 	return in, err
+}
+
+// readLoginForm reads a sign-in from a form, and where it leads.
+func readLoginForm(c echo.Context) (in api.Login, target string, err error) {
+	form, err := bindForm(c, "email", "login", "password", "return")
+	return api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, form.Get("return"), err
 }
 
 // checkLogin runs before any look-up, so that the answer can't depend on the
@@ -151,9 +156,11 @@ func idOf(u *db.User) string {
 	return u.ID
 }
 
-// lookUp returns the user who signs in, or nil where there is none.
+// lookUp returns the user who signs in, or nil where there is none. The single
+// user has no email; where a form insists on one, its id is one. See account: it
+// is the same account to the throttle.
 func (s *Server) lookUp(c echo.Context, email string) (user *db.User, err error) {
-	if email == "" {
+	if email == "" || db.FoldEmail(email) == db.SingleUser {
 		user, err = s.Store.User(c.Request().Context(), db.SingleUser)
 	} else {
 		user, err = s.Store.UserByEmail(c.Request().Context(), email)

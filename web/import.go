@@ -3,9 +3,11 @@ package web
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -33,10 +35,16 @@ const maxImports = 2
 // importUsers makes users from NDJSON. All of it is read and checked before
 // the first user is made: one faulty line changes nothing.
 func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
-	switch mediaType(c) {
-	case "application/x-ndjson", "application/json", "application/jsonl":
-	default:
-		return errMediaType("application/x-ndjson")
+	if err := checkImportType(c); err != nil {
+		return err
+	}
+	if err := checkNames(c.QueryParams(), "if_missing", "dry_run"); err != nil {
+		return err
+	}
+	ifMissing, err := boolean(c, "if_missing")
+	dryRun, failed := boolean(c, "dry_run")
+	if err := cmp.Or(err, failed); err != nil {
+		return err
 	}
 	if !actor.Local() {
 		defer s.imports.Add(-1)
@@ -50,13 +58,25 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	unlimited(c) // only now: half of a body is no reason to be spared
-	ifMissing, dryRun := c.QueryParam("if_missing") == "true", c.QueryParam("dry_run") == "true"
 	done, err := s.makeUsers(c.Request().Context(), actor, users, ifMissing, dryRun)
 	if err != nil {
 		return cutImport(done, err)
 	}
 	s.did(actor, "users imported", "created", done.Created, "skipped", done.Skipped, "dry_run", dryRun)
 	return write(c, api.Imported{Created: done.Created, Skipped: done.Skipped, DryRun: dryRun})
+}
+
+// checkImportType refuses what is not said to be NDJSON; of what curl sends it
+// reads as much as shows whether that is what it is.
+func checkImportType(c echo.Context) error {
+	switch mediaType(c) {
+	case "application/x-ndjson", "application/json", "application/jsonl":
+		return nil
+	case formType:
+		begin, _ := io.ReadAll(io.LimitReader(c.Request().Body, 64))
+		return errMediaType(c, begin, "application/x-ndjson")
+	}
+	return errMediaType(c, nil, "application/x-ndjson")
 }
 
 // makeUsers imports users, or counts those that it would. What is refused for a

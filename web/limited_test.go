@@ -66,10 +66,18 @@ var makers = map[string][]string{
 const greedy = `{"name":"greedy","email":"greedy@example.com","password":"` + fresh + `","roles":["admin"],"disabled":false,"no_password":false,` +
 	`"grants":{"permissions":["*"]},"permissions":["*"],"expire_in":-1,"allowed_ips":[],"owner":"` + db.SingleUser + `","grace":"9999h"}`
 
+// The same of one kind of route alone: what looks like a member there and is one
+// of another's is refused for that.
+const (
+	greedyToken = `{"name":"greedy","description":"","permissions":["*"],"expire_in":-1,"allowed_ips":[],"owner":"` + db.SingleUser + `"}`
+	greedyRole  = `{"name":"greedy","grants":{"permissions":["*"]}}`
+	greedyUser  = `{"name":"greedy","email":"greedy@example.com","password":"` + fresh + `","roles":["admin"],"disabled":false}`
+)
+
 // bodies are what is sent to a route: as little as it takes, and too much.
 func bodies(route string) []string {
 	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`,
-		`{"owner":"victim@example.com"}`, greedy}, makers[route]...)
+		`{"owner":"victim@example.com"}`, greedy, greedyToken, greedyRole, greedyUser}, makers[route]...)
 	if strings.HasPrefix(route, "POST") || strings.HasPrefix(route, "PUT") {
 		return all
 	}

@@ -199,12 +199,11 @@ func (s *Server) loginForm(c echo.Context, email, target string) (p console.Logi
 // loginByForm is the sign-in of the page: like the one of the API, answered
 // with the next page, or with the same one and what was wrong.
 func (s *Server) loginByForm(c echo.Context, actor *db.Actor) error {
-	form, err := bindForm(c)
+	in, target, err := readLoginForm(c)
 	if err != nil {
 		return err
 	}
-	target := s.openReturn(form.Get("return"))
-	in := api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}
+	target = s.openReturn(target)
 	user, err := s.loginWith(c, actor, in)
 	switch {
 	case err == nil && user.MustChange:
@@ -239,10 +238,7 @@ func (s *Server) passwordForm(actor *db.Actor, target string) console.Password {
 }
 
 func (s *Server) changePasswordByForm(c echo.Context, actor *db.Actor) error {
-	if mediaType(c) != formType {
-		return errMediaType(formType)
-	}
-	form, err := bindForm(c)
+	form, err := bindForm(c, "old_password", "new_password", "again", "return")
 	if err != nil {
 		return err
 	}
@@ -327,10 +323,7 @@ func (s *Server) connect(c echo.Context, actor *db.Actor) error {
 	if actor.Session == nil {
 		return errDesktopSession
 	}
-	if mediaType(c) != formType {
-		return errMediaType(formType)
-	}
-	form, err := bindForm(c)
+	form, err := bindForm(c, "product", "provider", "request_id")
 	if err != nil {
 		return err
 	}

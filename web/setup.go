@@ -83,7 +83,7 @@ func (s *Server) initialize(c echo.Context, actor *db.Actor) error {
 }
 
 func (s *Server) initializeByForm(c echo.Context, actor *db.Actor) error {
-	form, err := bindForm(c)
+	form, err := bindForm(c, "name", "email", "password", "again", "code", "language")
 	if err != nil {
 		return err
 	}
