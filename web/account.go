@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -270,6 +271,9 @@ func (s *Server) ownLogout(r *http.Request) bool {
 // profile tells who asks. For a credential the answer was made when it was
 // first seen.
 func (s *Server) profile(c echo.Context, actor *db.Actor) error {
+	if actor.Session != nil && !decides(c.Request().Header) {
+		return s.consoleProfile(c, actor)
+	}
 	if actor.Profile != nil {
 		return c.JSONBlob(http.StatusOK, actor.Profile)
 	}
@@ -279,6 +283,18 @@ func (s *Server) profile(c echo.Context, actor *db.Actor) error {
 	}
 	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
 		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}})
+}
+
+// consoleProfile is the profile for a browser, which shows a cookie: without the
+// permission by which a console offers settings, since Husk has none for it. What
+// the session may do is the same.
+func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
+	roles, err := s.Store.Roles(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	all := actor.Permissions.Expand(roles.Known())
+	return write(c, profileOf(actor.User, slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })))
 }
 
 func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {

@@ -97,7 +97,7 @@ func TestEndpoint(t *testing.T) {
 }
 
 func TestInfoAndSettings(t *testing.T) {
-	h := newTestHouse(t, nil)
+	h := newTestHouse(t, func(c *Config) { c.BuildDate, c.BuildHash = "2026-11-24T01:02:03Z", "0a1b" })
 	h.user("", testPassword, false)
 	h.user("bob@example.com", testPassword, false)
 	v := h.visitor()
@@ -105,14 +105,16 @@ func TestInfoAndSettings(t *testing.T) {
 		v.get(path).fails(t, http.StatusUnauthorized, "not_signed_in")
 		v.get(path, "X-Api-Token", "bad").fails(t, http.StatusUnauthorized, "invalid_token")
 	}
-	v.get("/_license/info").fails(t, http.StatusNotFound, "not_found")
+	v.get("/_license/info").same(t, `{}`)
+	v.get("/_license/info/", "X-Api-Token", "bad").same(t, `{}`)
 
 	v.signIn("bob@example.com", testPassword)
-	v.get("/_info").same(t, `{"application":{"name":"Husk","version":{"number":"1.2.3"}}}`)
+	v.get("/_info").same(t, `{"application":{"name":"Husk","version":{"number":"1.2.3","build_date":"2026-11-24T01:02:03Z","build_hash":"0a1b"}}}`)
 	v.get("/settings").fails(t, http.StatusForbidden, "not_permitted")
 	v = h.visitor()
 	v.signIn("", testPassword)
-	v.get("/settings").same(t, `{}`)
+	none := `{"id":"none","provider_id":"none"}`
+	v.get("/settings").same(t, `{"default_model":{"language_model":`+none+`,"vision_model":`+none+`,"embedding_model":`+none+`}}`)
 	if a := v.get("/settings"); a.Header.Get("Cache-Control") != "no-store" {
 		t.Error("settings may be cached")
 	}

@@ -26,7 +26,8 @@ import (
 var worth = map[string]string{
 	"GET /health": "public", "GET /livez": "public", "GET /readyz": "public", "GET /openapi.json": "public", "GET /docs": "public", "GET /docs/:name": "public",
 	"GET /assets/:name": "public", "GET /setting/application": "public", "GET /provider/_info": "public",
-	"GET /setup": "public", "GET /login": "public",
+	"GET /setup": "public", "GET /login": "public", "GET /favicon.ico": "public", "GET /_license/info": "public",
+	"POST /query/_search": "reads", "POST /datasource/_search": "reads", "POST /mcp_server/_search": "reads", "POST /assistant/_search": "reads", "GET /connector/_search": "reads",
 	"POST /account/login": "public", "POST /setup/_initialize": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 
 	"PUT /account/password": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",

@@ -274,6 +274,13 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"provider":    func(ctx context.Context, d *described) error { return d.plain("") },
 	"info":        func(ctx context.Context, d *described) error { return d.plain("") },
 	"settings":    func(ctx context.Context, d *described) error { return d.plain("") },
+	"license":     func(ctx context.Context, d *described) error { return d.plain("") },
+
+	"querySearch":      func(ctx context.Context, d *described) error { return d.plain("") },
+	"datasourceSearch": func(ctx context.Context, d *described) error { return d.plain("") },
+	"mcp_serverSearch": func(ctx context.Context, d *described) error { return d.plain("") },
+	"assistantSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
+	"connectorSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
 	"initialize": func(ctx context.Context, d *described) error {
 		s, _, _ := benchServer(d.T)
 		fresh := httptest.NewServer(s)

@@ -72,6 +72,13 @@ var (
 
 func pointer[T any](v T) *T { return &v }
 
+// search is one of the searches of the desktop program.
+func search(what string) operation {
+	return operation{id: what + "Search", tag: tagSystem, summary: "What the desktop program searches for (" + what + ")",
+		about: "Husk has nothing of it. By the answer the program knows that the server is there, and by 401 that its token is good no more. A body, of at most 64 KiB, is not looked at.",
+		query: listParameters[:2], answer: api.Search[api.Document]{}}
+}
+
 // operations has an entry for every route that is not in htmlOnly, by method
 // and path as the table of routes has them.
 var operations = map[string]operation{
@@ -85,7 +92,13 @@ var operations = map[string]operation{
 	"GET /provider/_info":      {id: "provider", tag: tagSystem, summary: "What a desktop program reads of a server that it is pointed at", answer: api.Provider{}},
 	"GET /_info":               {id: "info", tag: tagSystem, summary: "Name and version of what answers", answer: api.Info{}},
 	"GET /settings": {id: "settings", tag: tagSystem, summary: "What a console asks for its own settings",
-		about: "Husk keeps none for it.", answer: map[string]any{}},
+		about: "Husk keeps none for it. The models are named so that it asks nobody for some.", answer: api.ConsoleSettings{}},
+	"GET /_license/info":       {id: "license", tag: tagSystem, summary: "What a console shows of a licence", about: "There is none, and none is needed.", answer: api.License{}},
+	"POST /query/_search":      search("query"),
+	"POST /datasource/_search": search("datasource"),
+	"POST /mcp_server/_search": search("mcp_server"),
+	"POST /assistant/_search":  search("assistant"),
+	"GET /connector/_search":   search("connector"),
 	"POST /setup/_initialize": {id: "initialize", tag: tagAccount, summary: "Make the first administrator",
 		about: "With the set-up code that `husk serve` printed when it started. Without an email it is the single user who gets the password.",
 		body:  api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
@@ -216,19 +229,24 @@ var htmlOnly = map[string]bool{
 	"GET /": true, "GET /setup": true, "GET /login": true,
 	"GET /password": true, "POST /password": true,
 	"GET /connect": true, "POST /connect": true,
-	"GET /assets/:name": true,
-	"GET /docs":         true, "GET /docs/:name": true,
+	"GET /assets/:name": true, "GET /favicon.ico": true,
+	"GET /docs": true, "GET /docs/:name": true,
 }
 
 // withoutClient are the operations that api.Client has no method for, and why.
 var withoutClient = map[string]string{
-	"live":         "for what watches over the process",
-	"ready":        "for what sends requests to the process",
-	"openAPI":      "for tools that read OpenAPI",
-	"application":  "for consoles, which read it by JavaScript",
-	"provider":     "for the desktop program",
-	"info":         "for the desktop program",
-	"settings":     "for consoles, which read it by JavaScript",
+	"live":        "for what watches over the process",
+	"ready":       "for what sends requests to the process",
+	"openAPI":     "for tools that read OpenAPI",
+	"application": "for consoles, which read it by JavaScript",
+	"provider":    "for the desktop program",
+	"info":        "for the desktop program",
+	"settings":    "for consoles, which read it by JavaScript",
+	"license":     "for consoles, which read it by JavaScript",
+
+	"querySearch": "for the desktop program", "datasourceSearch": "for the desktop program", "mcp_serverSearch": "for the desktop program",
+	"assistantSearch": "for the desktop program", "connectorSearch": "for the desktop program",
+
 	"initialize":   "for browsers; 'husk passwd' does it on the machine",
 	"logoutByLink": "for links; Logout is the same",
 	"requestToken": "for older clients; CreateToken is the same",

@@ -105,7 +105,7 @@ func (s *Server) initializeByForm(c echo.Context, actor *db.Actor) error {
 	if !wantsPage(c) || f.code == errSetupDone.code {
 		return err
 	}
-	page.Problem = sentence(f.reason)
+	page.Problem, page.Wait = problemOf(err)
 	return s.refusePage(c, err, page)
 }
 
