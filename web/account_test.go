@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -519,6 +520,12 @@ func TestProfile(t *testing.T) {
 	s.do("GET", "/account/profile", "", ann.session()).want(200).like(
 		`{"id":"` + ann.id + `","name":"ann","email":"ann@example.com","roles":["clerk","user"],"permissions":` +
 			jsonOf([]string{"app#wiki/edit", db.PermTokenCreate, db.PermTokenDelete, db.PermTokenSearch, db.PermTokenUpdate, db.PermPermissionRead, db.PermUserRead}) + `,"preferences":{}}`)
+	// A browser's says nothing of settings, or a console would offer some; they are
+	// as they were.
+	some := jsonOf(slices.DeleteFunc(knownPermissions("app#wiki/edit"), func(key string) bool { return key == db.PermSystemRead }))
+	s.do("GET", "/account/profile", "", cookie(single.jwt)).want(200).like(
+		`{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"permissions":` + some + `,"preferences":{}}`)
+	s.do("GET", "/settings", "", cookie(single.jwt)).want(200)
 	narrow := s.mint(ann.session(), api.NewToken{Permissions: []string{db.PermTokenSearch}})
 	s.do("GET", "/account/profile", "", apiToken(narrow.AccessToken)).want(200).like(
 		`{"id":"` + ann.id + `","name":"ann","email":"ann@example.com","roles":["clerk","user"],"permissions":["` + db.PermTokenSearch + `"],"preferences":{}}`)

@@ -165,7 +165,7 @@ func TestPageHeaders(t *testing.T) {
 func TestAssetsAreServed(t *testing.T) {
 	h := newTestHouse(t, nil)
 	v := h.visitor()
-	for _, file := range []string{"husk.css", "husk.svg"} {
+	for _, file := range []string{"husk.css", "husk.svg", "countdown.js"} {
 		a := v.get(console.AssetURL(file))
 		if a.StatusCode != http.StatusOK || a.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" ||
 			a.Header.Get("X-Content-Type-Options") != "nosniff" || a.Header.Get("Content-Type") == "" {
@@ -174,7 +174,7 @@ func TestAssetsAreServed(t *testing.T) {
 	}
 	for _, path := range []string{"/assets/", "/assets/husk.css", "/assets/..%2f..%2fhusk.db", "/assets/%2e%2e/husk.db", "/assets/..%5chusk.db", "/assets/%2fetc%2fpasswd",
 		"/assets/x/../../husk.db", "/assets//husk.css", "/assets/" + url.PathEscape("../static/husk.css")} {
-		v.get(path).fails(t, http.StatusNotFound, "not_found")
+		v.get(path, "Accept", "*/*").fails(t, http.StatusNotFound, "not_found")
 	}
 	if a := v.get("/assets/none"); a.Header.Get("Cache-Control") != "no-store" {
 		t.Error("an absent file may be cached")
