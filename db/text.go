@@ -89,7 +89,10 @@ func checkEmail(email string) error {
 	// A variation selector shows as nothing behind a letter: in a name it belongs
 	// to an emoji, in an email it makes two that look the same.
 	selector := func(r rune) bool { return unicode.Is(unicode.Variation_Selector, r) }
-	if len(email) > maxEmail || !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
+	if len(email) > maxEmail {
+		return fail(ErrInvalid, "bad_email", "an email address is at most "+strconv.Itoa(maxEmail)+" bytes")
+	}
+	if !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
 		return bad
 	}
 	a, err := mail.ParseAddress(email)
