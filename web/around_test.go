@@ -131,6 +131,7 @@ func TestInfoAndSettings(t *testing.T) {
 // A notice is told where warnings are, and the colour stays: a container that is
 // asked for its health is not to be restarted for it.
 func TestNoticesKeepTheColour(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	h.ListensOn(&net.TCPAddr{IP: net.IPv4zero, Port: 9000})

@@ -38,6 +38,7 @@ func misspelt(name string) []string {
 // Every body that is described, by what it is read into: each member misspelt is
 // refused and named, alone and beside the others, and nothing is done.
 func TestNearMissesAreRefused(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	v := h.visitor()
@@ -137,6 +138,7 @@ func TestNearest(t *testing.T) {
 // What is read is sent back whole by those who edit it, and the console adds
 // members of its form.
 func TestWhatIsShownCanBeSentBack(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	h.user("ann@example.com", testPassword, false)
@@ -176,6 +178,7 @@ func TestWhatIsShownCanBeSentBack(t *testing.T) {
 
 // A member twice is two things said: which of them is meant nobody knows.
 func TestMembersTwice(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	v := h.visitor()
@@ -195,6 +198,7 @@ func TestMembersTwice(t *testing.T) {
 
 // The same for forms, and for what an import is told beside its lines.
 func TestNearMissesOfFormsAndParameters(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	v := h.visitor()

@@ -402,3 +402,23 @@ func TestDesktopNeedsThePermission(t *testing.T) {
 	v.get("/connect"+desktopQuery).isPage(t, http.StatusForbidden, "needs the permission")
 	v.post("/connect", "product", "coco", "provider", "x", "request_id", testRequest).isPage(t, http.StatusForbidden, "needs the permission")
 }
+
+// Who has to wait is shown how long, in the page itself, and a script of its own
+// file counts it down; without a wait no page has one.
+func TestThrottledPageCountsDown(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, func(c *Config) { c.Tries = Tries{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h.user("", testPassword, false)
+	v := h.visitor()
+	if a := v.post("/account/login", "password", "wrong and wrong"); a.StatusCode != http.StatusForbidden || strings.Contains(a.body, "<script") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	a := v.post("/account/login", "password", "wrong and wrong")
+	a.isPage(t, http.StatusTooManyRequests, `You can try again in <span id="seconds">75</span> s.`, `<script src="`+console.AssetURL("countdown.js")+`" defer></script>`)
+	if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "script-src 'self';") || a.Header.Get("Retry-After") != "75" || strings.Count(a.body, "<script") != 1 {
+		t.Errorf("%v %s", a.Header, a.body)
+	}
+	if a := v.get("/login"); a.Header.Get("Content-Security-Policy") != console.Policy {
+		t.Error(a.Header)
+	}
+}

@@ -12,6 +12,7 @@ import (
 // Who opens what is not there in a browser sees a page of this server, with its
 // policy; every program gets the error.
 func TestUnknownAddresses(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	v := h.visitor()
 	for _, path := range []string{"/nosuch", "/nosuch/", "/security/nosuch", "/%3Cscript%3E"} {
@@ -32,6 +33,7 @@ func TestUnknownAddresses(t *testing.T) {
 }
 
 func TestFavicon(t *testing.T) {
+	t.Parallel()
 	v := newTestHouse(t, nil).visitor()
 	a := v.get("/favicon.ico", "Accept", "image/avif,image/webp,*/*")
 	if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != "image/x-icon" || a.Header.Get("Cache-Control") != "public, max-age=86400" {
@@ -46,6 +48,7 @@ func TestFavicon(t *testing.T) {
 // A collection is not listed by itself, and says what lists it: 405 where there
 // is another method for it, 404 where there is none.
 func TestCollectionsNameTheirSearch(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	v := h.visitor()
@@ -74,6 +77,7 @@ func TestCollectionsNameTheirSearch(t *testing.T) {
 
 // JSON that curl calls a form is told to be JSON, wherever a body is read.
 func TestJSONCalledAForm(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	v := h.visitor()
@@ -109,6 +113,7 @@ func TestJSONCalledAForm(t *testing.T) {
 // The searches of the desktop program: nothing is found, whatever is asked, and
 // asking is bounded.
 func TestSearchesFindNothing(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	v, nobody := h.visitor(), h.visitor()
