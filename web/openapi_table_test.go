@@ -111,7 +111,7 @@ var operations = map[string]operation{
 		streamed: "application/x-tar", also: []int{507}},
 
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
-		about: "Without an email it is the single user, `coco-default-user`, who signs in. The answer has the JWT of a new session and sets it as a cookie too, " +
+		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
 			"beside `husk_device`, by which the throttle knows the browser again and which opens nothing; a script of another origin is set none. " +
 			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect.",
 		body: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
@@ -121,7 +121,7 @@ var operations = map[string]operation{
 	"POST /account/logout": {id: "Logout", tag: tagAccount, summary: "Sign out",
 		about: "The session of each credential that is shown ends at once, everywhere, the cookie's too, and the cookie is cleared. 200 also where nobody was signed in.", answer: api.Status{}, ends: true},
 	"GET /account/profile": {id: "Profile", tag: tagAccount, summary: "Who asks, and what they may do",
-		about: "`permissions` are those of this credential, as they are now.", answer: api.Profile{}},
+		about: "`permissions` are those of this credential, as they are now; to a browser, which shows its cookie, without `coco#system/read`, for which a console would offer settings that Husk has none of.", answer: api.Profile{}},
 	"PUT /account/password": {id: "ChangePassword", tag: tagAccount, summary: "Change one's own password",
 		about:  "All other sessions of the user end; API tokens stay. A wrong old password counts like a failed sign-in.",
 		body:   api.PasswordChange{OldPassword: "four unrelated words here", NewPassword: "and four quite different ones"},
@@ -181,12 +181,13 @@ var operations = map[string]operation{
 
 	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles", list: true, answer: api.Search[api.Role]{}},
 	"POST /security/role": {id: "CreateRole", tag: tagRoles, summary: "Make a role",
-		about:  "Names are unique, whatever their case. " + notLimited,
+		about: "Names are unique, whatever their case. In the categories `generic` and `coco` there are Husk's own permissions and those of a Coco Server, and nobody makes up others (`unknown_permission`); " +
+			"all other categories are for the applications behind. " + notLimited,
 		body:   api.RoleChange{Name: "keeper", Description: pointer("makes backups"), Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
 		answer: api.Result{}, also: []int{409}},
 	"GET /security/role/:id": {id: "GetRole", tag: tagRoles, summary: "Show a role", named: roleID, answer: api.Found[api.Role]{}},
 	"PUT /security/role/:id": {id: "UpdateRole", tag: tagRoles, summary: "Change a role", named: roleID,
-		about: "What is absent stays. It takes effect at the next request of those who have the role. A built-in role can't be changed. " +
+		about: "What is absent stays, and empty permissions leave those that are there: `no_permissions` takes the last. It takes effect at the next request of those who have the role. A built-in role can't be changed. " +
 			"A token with an end, permissions or addresses of its own only takes from it (`limited_credential`).",
 		body:   api.RoleChange{Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
 		answer: api.Result{}, also: []int{409}},
@@ -301,6 +302,6 @@ const aboutAPI = `Husk answers one question: who is asking, and may they?
 
 **Credentials.** Send an API token as ` + "`X-API-TOKEN`" + `, or the JWT of a session as ` + "`Authorization: Bearer`" + `; a browser sends its session cookie by itself. A header decides where there is one; more than one is 400. An empty header and an ` + "`Authorization`" + ` of another scheme decide nothing. Of several session cookies the good one decides. Nothing is read from the query or the body.
 
-**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. HEAD is GET without the body. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
+**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. HEAD is GET without the body. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `; a collection is not listed by itself, and its reason names the ` + "`_search`" + ` that does it. Limits are told with their number.
 
-**Reading and writing.** JSON in UTF-8, at most 64 KiB. Unknown members and parameters are ignored. Every answer has an ` + "`X-Request-Id`" + `, which the server's log knows. Paths work with and without a slash at the end.`
+**Reading and writing.** JSON in UTF-8, at most 64 KiB. Unknown members and parameters are ignored, unless they are like one that is read: then a body is 400 (` + "`unknown_member`" + `), and the reason names the one that is meant. Names are exact, and a member that is there twice is 400 (` + "`duplicate_member`" + `). What a GET shows can be sent back whole, and a role may have the ` + "`permission`" + ` object of the Coco console's form beside its grants. Every answer has an ` + "`X-Request-Id`" + `, which the server's log knows. Paths work with and without a slash at the end.`
