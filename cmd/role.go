@@ -115,40 +115,52 @@ func everything(ctx context.Context, s *session, r api.Role) (keys []string) {
 type roleSetOptions struct {
 	name        string
 	permissions []string
+	none        bool
 	description string
 }
 
 func (a *app) roleSetCommand() *cobra.Command {
 	var o roleSetOptions
 	cmd := &cobra.Command{
-		Use:   "set NAME --permission KEY...",
+		Use:   "set NAME --permission KEY... | --no-permissions",
 		Short: "Make a role, or replace what it grants",
 		Long: `Make a role, or replace what it grants: the permissions given are all that it has
 afterwards. It is effective at the next request of everybody who has it. No two
 names differ in upper and lower case alone.
 
 A permission is category#resource/action. 'husk permission list' tells those of
-Husk itself; those for the applications behind it are any that a role names.`,
+Husk itself; those for the applications behind it are any other that a role names.
+generic# and coco# are for Husk's own: what is none of them there, or only like
+one, is refused.`,
 		Example: `  husk role set reader --permission generic#security:user/search --permission generic#security:user/read
-  husk role set wiki-editor --permission wiki#page/edit --description "may edit the wiki"`,
+  husk role set wiki-editor --permission wiki#page/edit --description "may edit the wiki"
+  husk role set wiki-editor --no-permissions`,
 		Args: one("the NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
-			if !cmd.Flags().Changed("permission") {
-				return usage("husk role set needs --permission", "name what the role grants; --permission '' for nothing")
+			o.permissions = withoutEmpty(o.permissions)
+			switch some := len(o.permissions) > 0; {
+			case some && o.none:
+				return usage("--permission and --no-permissions exclude each other", "name what the role grants, or that it grants nothing")
+			case !some && !o.none:
+				return usage("husk role set needs --permission", "name what the role grants; --no-permissions for nothing")
 			}
 			return a.roleSet(cmd, o)
 		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.permissions, "permission", nil, "a permission that the role grants; may be repeated")
+	f.BoolVar(&o.none, "no-permissions", false, "the role grants nothing, and nothing any more")
 	f.StringVar(&o.description, "description", "", "what the role is for")
 	return cmd
 }
 
 func (a *app) roleSet(cmd *cobra.Command, o roleSetOptions) error {
 	ctx := cmd.Context()
-	in := api.RoleChange{Grants: &api.Grants{Permissions: withoutEmpty(o.permissions)}}
+	in := api.RoleChange{NoPermissions: o.none}
+	if !o.none {
+		in.Grants = &api.Grants{Permissions: o.permissions}
+	}
 	if cmd.Flags().Changed("description") {
 		in.Description = &o.description
 	}

@@ -151,6 +151,9 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
 	watched.serve(s.log.Logger)
 	server.ListensOn(listeners[0].Addr())
+	for _, notice := range server.Notices() {
+		s.log.Warn(notice.Text)
+	}
 	s.tellSetup(ctx, store, server)
 	s.manager.notify(s.log.Logger, "READY=1")
 	stopBeside := s.beside(ctx, cmd, store, hangups)

@@ -374,12 +374,13 @@ func TestWarnings(t *testing.T) {
 	d := spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "0.0.0.0:0", "--config", config)
 	d.says("husk serves")
 	d.says("passwords and tokens travel unencrypted")
+	d.says("public-url is not set")
 	d.says("others may write the configuration file")
 	d.stops()
-	d = spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "0.0.0.0:0", "--tls-cert", f.cert, "--tls-key", f.key)
+	d = spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "0.0.0.0:0", "--tls-cert", f.cert, "--tls-key", f.key, "--public-url", "https://id.example.com")
 	d.says("husk serves")
-	if strings.Contains(d.out.String(), "unencrypted") {
-		t.Error("it complains of https")
+	if said := d.out.String(); strings.Contains(said, "unencrypted") || strings.Contains(said, "public-url is not set") {
+		t.Errorf("it complains of https, or of a URL that it has: %s", said)
 	}
 	d.says("others may use the TLS key")
 	d.stops()

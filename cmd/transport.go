@@ -176,6 +176,8 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		Store:       store,
 		Log:         log,
 		Version:     version(),
+		BuildDate:   builtFrom("vcs.time"),
+		BuildHash:   builtFrom("vcs.revision"),
 		SessionTTL:  a.settings.SessionTTL,
 		SessionIdle: a.settings.SessionIdle,
 		MaxTokenTTL: a.settings.MaxTokenTTL,

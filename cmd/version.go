@@ -18,6 +18,21 @@ func versionText() string {
 	return fmt.Sprintf("husk %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
+// builtFrom tells what the program was built from, by a key of
+// debug.BuildSetting, or "" where the build did not know.
+func builtFrom(key string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
+}
+
 // versionReport is what --json prints.
 type versionReport struct {
 	Version string `json:"version"`
@@ -33,14 +48,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  none,
 		RunE: func(*cobra.Command, []string) error {
-			r := versionReport{Version: version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						r.Commit = s.Value
-					}
-				}
-			}
+			r := versionReport{Version: version(), Commit: builtFrom("vcs.revision"), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 			if a.settings.JSON {
 				return a.printJSON(r)
 			}

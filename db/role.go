@@ -135,6 +135,9 @@ func (r *RoleSet) checkPermissions(keys []string) error {
 			return errPermissionForm
 		}
 		if _, found := slices.BinarySearch(r.known, key); !found && key != PermAll {
+			if err := checkOwn(key); err != nil {
+				return err
+			}
 			return fail(ErrInvalid, "unknown_permission", "there is no permission "+key+"; Husk's own are listed at /security/permission, others exist once a role names them")
 		}
 	}
@@ -255,7 +258,7 @@ func (t *txn) saveRole(old, r *Role, c RoleChange, action string) error {
 		}
 	}
 	if c.Permissions != nil {
-		if err := t.mayName(c.Permissions); err != nil {
+		if err := t.mayName(r.Permissions, c.Permissions); err != nil {
 			return err
 		}
 		r.Permissions = NewPermissions(c.Permissions).Keys()
@@ -268,15 +271,19 @@ func (t *txn) saveRole(old, r *Role, c RoleChange, action string) error {
 	})
 }
 
-// mayName refuses permissions that are malformed, too many, or not the
-// actor's.
-func (t *txn) mayName(keys []string) error {
+// mayName refuses permissions that are malformed, too many, none of Husk's own
+// where they look like it, or not the actor's. What the role had before stays:
+// an editor sends it back.
+func (t *txn) mayName(had, keys []string) error {
 	if len(keys) > maxRolePermissions {
 		return fail(ErrInvalid, "too_many_permissions", "a role names at most 1000 permissions")
 	}
 	for _, key := range keys {
 		if !ValidPermission(key) {
 			return errPermissionForm
+		}
+		if err := checkOwn(key); err != nil && !slices.Contains(had, key) {
+			return err
 		}
 	}
 	if missing := t.actor.Permissions.Missing(NewPermissions(keys)); missing != "" {

@@ -3,6 +3,7 @@ package db
 import (
 	"net/mail"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -75,7 +76,7 @@ func inPlainText(s string) string {
 // checkText refuses text that is too long or not plain; what names it.
 func checkText(what, s string, most int) error {
 	if utf8.RuneCountInString(s) > most {
-		return fail(ErrInvalid, "text_too_long", what+" is too long")
+		return fail(ErrInvalid, "text_too_long", what+" is over "+strconv.Itoa(most)+" characters")
 	}
 	if !plain(s) {
 		return fail(ErrInvalid, "text_not_plain", what+" has control, invisible or direction-changing characters; use plain text on one line")
@@ -89,7 +90,10 @@ func checkEmail(email string) error {
 	// A variation selector shows as nothing behind a letter: in a name it belongs
 	// to an emoji, in an email it makes two that look the same.
 	selector := func(r rune) bool { return unicode.Is(unicode.Variation_Selector, r) }
-	if len(email) > maxEmail || !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
+	if len(email) > maxEmail {
+		return fail(ErrInvalid, "bad_email", "an email address is at most "+strconv.Itoa(maxEmail)+" bytes")
+	}
+	if !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
 		return bad
 	}
 	// So do the two spellings of a letter with a mark.

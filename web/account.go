@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,18 +36,23 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	case "application/json":
 		err = bind(c, &in, false)
 	case "application/x-www-form-urlencoded":
-		form, failed := bindForm(c)
-		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
+		in, _, err = readLoginForm(c)
 	default:
 		if c.Request().ContentLength == 0 {
 			return in, errPasswordMissing
 		}
-		err = errMediaType("application/json or application/x-www-form-urlencoded")
+		err = errMediaType(c, nil, "application/json or application/x-www-form-urlencoded")
 	}
 	if err == nil {
 		err = checkLogin(in)
 	}
 	return in, err
+}
+
+// readLoginForm reads a sign-in from a form, and where it leads.
+func readLoginForm(c echo.Context) (in api.Login, target string, err error) {
+	form, err := bindForm(c, "email", "login", "password", "return")
+	return api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, form.Get("return"), err
 }
 
 // checkLogin runs before any look-up, so that the answer can't depend on the
@@ -144,9 +150,11 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 	return v, nil
 }
 
-// lookUp returns the user who signs in, or nil where there is none.
+// lookUp returns the user who signs in, or nil where there is none. The single
+// user has no email; where a form insists on one, its id is one. See account: it
+// is the same account to the throttle.
 func (s *Server) lookUp(c echo.Context, email string) (user *db.User, err error) {
-	if email == "" {
+	if email == "" || db.FoldEmail(email) == db.SingleUser {
 		user, err = s.Store.User(c.Request().Context(), db.SingleUser)
 	} else {
 		user, err = s.Store.UserByEmail(c.Request().Context(), email)
@@ -256,6 +264,9 @@ func (s *Server) ownLogout(r *http.Request) bool {
 // profile tells who asks. For a credential the answer was made when it was
 // first seen.
 func (s *Server) profile(c echo.Context, actor *db.Actor) error {
+	if actor.Session != nil && !decides(c.Request().Header) {
+		return s.consoleProfile(c, actor)
+	}
 	if actor.Profile != nil {
 		return c.JSONBlob(http.StatusOK, actor.Profile)
 	}
@@ -265,6 +276,18 @@ func (s *Server) profile(c echo.Context, actor *db.Actor) error {
 	}
 	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
 		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}})
+}
+
+// consoleProfile is the profile for a browser, which shows a cookie: without the
+// permission by which a console offers settings, since Husk has none for it. What
+// the session may do is the same.
+func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
+	roles, err := s.Store.Roles(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	all := actor.Permissions.Expand(roles.Known())
+	return write(c, profileOf(actor.User, slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })))
 }
 
 func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {

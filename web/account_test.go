@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,9 @@ func TestLogin(t *testing.T) {
 		{"alias", jsonOf(api.Login{Login: ann.email, Password: ann.password}), "application/json", asAnn},
 		{"email before alias", jsonOf(api.Login{Email: ann.email, Login: "b@example.com", Password: ann.password}), "application/json", asAnn},
 		{"folded email", jsonOf(api.Login{Email: " ANN@Example.COM\t", Password: ann.password}), "application/json", asAnn},
+		{"email of the single user", jsonOf(api.Login{Email: db.SingleUser, Password: singlePassword}), "application/json", asSingle},
+		{"the same folded", jsonOf(api.Login{Login: " COCO-Default-User\n", Password: singlePassword}), "application/json", asSingle},
+		{"the same by form", form("email", db.SingleUser, "password", singlePassword), formType, asSingle},
 		{"empty email", `{"email":"","login":"","password":"` + singlePassword + `"}`, "application/json", asSingle},
 		{"null email", `{"email":null,"password":"` + singlePassword + `"}`, "application/json", asSingle},
 		{"charset", jsonOf(api.Login{Password: singlePassword}), "application/json; charset=utf-8", asSingle},
@@ -94,7 +98,8 @@ func TestLoginRefused(t *testing.T) {
 		"disabled":                          {Email: gone.email, Password: gone.password},
 		"disabled, wrong password":          {Email: gone.email, Password: "wrong and long"},
 		"id for email":                      {Email: ann.id, Password: ann.password},
-		"single user by id":                 {Email: db.SingleUser, Password: singlePassword},
+		"single user by id, wrong password": {Email: db.SingleUser, Password: "wrong and long"},
+		"other users by id":                 {Email: "coco-default-users", Password: singlePassword},
 		"odd email":                         {Email: "\x00=\xff*", Password: "wrong and long"},
 		"long email":                        {Email: strings.Repeat("a", 50_000) + "@example.com", Password: "wrong and long"},
 		"blank email is no email":           {Email: "  ", Password: singlePassword},
@@ -158,7 +163,7 @@ func TestLoginMalformed(t *testing.T) {
 		{"bad UTF-8 by form", "password=abcdefgh%ff", formType, 400, "password_not_utf8"},
 		{"text", singlePassword, "text/plain", 415, "content_type"},
 		{"multipart", "--x\r\n", "multipart/form-data; boundary=x", 415, "content_type"},
-		{"JSON as form", `{"password":"` + singlePassword + `"}`, formType, 400, "password_missing"},
+		{"JSON as form", `{"password":"` + singlePassword + `"}`, formType, 415, "content_type"},
 		{"odd type", `{}`, "a/b/c", 415, "content_type"},
 		{"XML", "<password/>", "application/xml", 415, "content_type"},
 	} {
@@ -515,6 +520,12 @@ func TestProfile(t *testing.T) {
 	s.do("GET", "/account/profile", "", ann.session()).want(200).like(
 		`{"id":"` + ann.id + `","name":"ann","email":"ann@example.com","roles":["clerk","user"],"permissions":` +
 			jsonOf([]string{"app#wiki/edit", db.PermTokenCreate, db.PermTokenDelete, db.PermTokenSearch, db.PermTokenUpdate, db.PermPermissionRead, db.PermUserRead}) + `,"preferences":{}}`)
+	// A browser's says nothing of settings, or a console would offer some; they are
+	// as they were.
+	some := jsonOf(slices.DeleteFunc(knownPermissions("app#wiki/edit"), func(key string) bool { return key == db.PermSystemRead }))
+	s.do("GET", "/account/profile", "", cookie(single.jwt)).want(200).like(
+		`{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"permissions":` + some + `,"preferences":{}}`)
+	s.do("GET", "/settings", "", cookie(single.jwt)).want(200)
 	narrow := s.mint(ann.session(), api.NewToken{Permissions: []string{db.PermTokenSearch}})
 	s.do("GET", "/account/profile", "", apiToken(narrow.AccessToken)).want(200).like(
 		`{"id":"` + ann.id + `","name":"ann","email":"ann@example.com","roles":["clerk","user"],"permissions":["` + db.PermTokenSearch + `"],"preferences":{}}`)

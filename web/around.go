@@ -23,12 +23,25 @@ func (s *Server) ListensOn(addr net.Addr) {
 		scheme = "https://"
 	}
 	host := addr.String()
+	s.toldLocalhost = false
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
 		// Every address of the machine: only its own name for itself is sure.
 		_, port, _ := net.SplitHostPort(host)
 		host = net.JoinHostPort("localhost", port)
+		s.toldLocalhost = s.PublicURL == ""
 	}
 	s.listening = scheme + host
+}
+
+// Notices are what in how the server is set up works, and is rarely meant: they
+// are told and change no colour, or a container would be restarted for them. Like
+// ListensOn, which it depends on.
+func (s *Server) Notices() []api.Warning {
+	if !s.toldLocalhost {
+		return nil
+	}
+	return []api.Warning{{Code: "no_public_url", Text: "public-url is not set, and others than this machine can connect: programs on them are told " + s.listening +
+		", which leads them to themselves, and store it; give --public-url with the address by which people reach this server"}}
 }
 
 // Endpoint is the URL under which browsers and programs reach the server: as
@@ -84,11 +97,28 @@ func (s *Server) provider(c echo.Context, _ *db.Actor) error {
 }
 
 func (s *Server) info(c echo.Context, _ *db.Actor) error {
-	return write(c, api.Info{Application: api.Application{Name: "Husk", Version: api.Version{Number: s.Version}}})
+	return write(c, api.Info{Application: api.Application{Name: "Husk", Version: api.BuildVersion{Number: s.Version, Date: s.BuildDate, Hash: s.BuildHash}}})
 }
 
 // applicationSettings is what a console asks for its own settings; Husk keeps
-// none for it.
+// none for it. It shows a banner until three models are named.
 func (s *Server) applicationSettings(c echo.Context, _ *db.Actor) error {
-	return write(c, struct{}{})
+	none := api.Model{ID: "none", ProviderID: "none"}
+	return write(c, api.ConsoleSettings{DefaultModel: api.DefaultModels{Language: none, Vision: none, Embedding: none}})
+}
+
+// license is what a console shows of a licence.
+func (s *Server) license(c echo.Context, _ *db.Actor) error { return write(c, api.License{}) }
+
+// searchNothing answers the searches of the desktop program, which Husk has
+// nothing for. By 200 it knows that the server is there, by 401 that its token is
+// good no more. What it looks for is in its own words, and not looked at.
+func (s *Server) searchNothing(c echo.Context, _ *db.Actor) error {
+	if _, err := readBody(c); err != nil {
+		return err
+	}
+	if _, err := listQuery(c.QueryParams()); err != nil {
+		return err
+	}
+	return write(c, api.Search[api.Document]{Hits: api.Hits[api.Document]{Total: api.Total{Relation: "eq"}, Hits: []api.Hit[api.Document]{}}})
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"husk/web/api"
 )
 
 // same fails unless the answer is 200 with exactly that JSON.
@@ -79,6 +81,7 @@ func TestEndpoint(t *testing.T) {
 		"ipv6":          {"", "[2001:db8::1]:9000", false, "http://[2001:db8::1]:9000"},
 		"every address": {"", "0.0.0.0:9000", false, "http://localhost:9000"},
 		"every ipv6":    {"", "[::]:9000", false, "http://localhost:9000"},
+		"named":         {"http://id.example.com:9000", "[::]:9000", false, "http://id.example.com:9000"},
 		"public":        {"https://id.example.com/", "127.0.0.1:9000", false, "https://id.example.com"},
 	} {
 		h := newTestHouse(t, func(c *Config) { c.PublicURL, c.TLS = test.public, test.tls })
@@ -93,11 +96,16 @@ func TestEndpoint(t *testing.T) {
 		if got := h.Endpoint(); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
+		// Who listens everywhere and says no name leads others to themselves.
+		notices := h.Notices()
+		if want := strings.HasPrefix(name, "every"); (len(notices) == 1) != want || (want && !strings.Contains(notices[0].Text, h.Endpoint()+",")) {
+			t.Errorf("%s: notices %v", name, notices)
+		}
 	}
 }
 
 func TestInfoAndSettings(t *testing.T) {
-	h := newTestHouse(t, nil)
+	h := newTestHouse(t, func(c *Config) { c.BuildDate, c.BuildHash = "2026-11-24T01:02:03Z", "0a1b" })
 	h.user("", testPassword, false)
 	h.user("bob@example.com", testPassword, false)
 	v := h.visitor()
@@ -105,15 +113,47 @@ func TestInfoAndSettings(t *testing.T) {
 		v.get(path).fails(t, http.StatusUnauthorized, "not_signed_in")
 		v.get(path, "X-Api-Token", "bad").fails(t, http.StatusUnauthorized, "invalid_token")
 	}
-	v.get("/_license/info").fails(t, http.StatusNotFound, "not_found")
+	v.get("/_license/info").same(t, `{}`)
+	v.get("/_license/info/", "X-Api-Token", "bad").same(t, `{}`)
 
 	v.signIn("bob@example.com", testPassword)
-	v.get("/_info").same(t, `{"application":{"name":"Husk","version":{"number":"1.2.3"}}}`)
+	v.get("/_info").same(t, `{"application":{"name":"Husk","version":{"number":"1.2.3","build_date":"2026-11-24T01:02:03Z","build_hash":"0a1b"}}}`)
 	v.get("/settings").fails(t, http.StatusForbidden, "not_permitted")
 	v = h.visitor()
 	v.signIn("", testPassword)
-	v.get("/settings").same(t, `{}`)
+	none := `{"id":"none","provider_id":"none"}`
+	v.get("/settings").same(t, `{"default_model":{"language_model":`+none+`,"vision_model":`+none+`,"embedding_model":`+none+`}}`)
 	if a := v.get("/settings"); a.Header.Get("Cache-Control") != "no-store" {
 		t.Error("settings may be cached")
+	}
+}
+
+// A notice is told where warnings are, and the colour stays: a container that is
+// asked for its health is not to be restarted for it.
+func TestNoticesKeepTheColour(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	h.ListensOn(&net.TCPAddr{IP: net.IPv4zero, Port: 9000})
+	v := h.visitor()
+	v.signIn("", testPassword)
+	var details api.HealthDetails
+	var ready api.Ready
+	for path, into := range map[string]any{"/system/health": &details, "/readyz": &ready} {
+		if err := json.Unmarshal([]byte(v.get(path).body), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if details.Status != "green" || len(details.Warnings) != 1 || details.Warnings[0].Code != "no_public_url" || !strings.Contains(details.Warnings[0].Text, "--public-url") {
+		t.Errorf("%+v", details)
+	}
+	if ready.Status != "ok" || len(ready.Warnings) != 1 || ready.Warnings[0] != details.Warnings[0].Text {
+		t.Errorf("%+v", ready)
+	}
+	if a := v.get("/health"); !strings.Contains(a.body, `"green"`) {
+		t.Error(a.body)
+	}
+	if a := v.get("/provider/_info"); !strings.Contains(a.body, `"endpoint":"http://localhost:9000"`) || !strings.Contains(a.body, `"status":"green"`) {
+		t.Error(a.body)
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -53,13 +55,24 @@ func bind(c echo.Context, v any, optional bool) error {
 		return malformed("body_missing", "a JSON object is expected as the body")
 	}
 	if mediaType(c) != "application/json" {
-		return errMediaType("application/json")
+		return errMediaType(c, body, "application/json")
 	}
 	return decode(body, v)
 }
 
-func errMediaType(want string) error {
-	return &failure{status: http.StatusUnsupportedMediaType, code: "content_type", reason: "send the body as " + want + ", and say so in Content-Type"}
+// errMediaType refuses a body that is said to be of a type that is not read
+// here. Curl says of every body that it is a form.
+func errMediaType(c echo.Context, body []byte, want string) error {
+	reason := "send the body as " + want + ", and say so in Content-Type"
+	if mediaType(c) == formType && isObject(body) {
+		reason = "that is JSON, and Content-Type calls it a form: add the header Content-Type: " + strings.Fields(want)[0]
+	}
+	return &failure{status: http.StatusUnsupportedMediaType, code: "content_type", reason: reason}
+}
+
+// isObject tells whether the body begins as a JSON object does, and no form.
+func isObject(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
 }
 
 var errNotJSON = malformed("bad_json", "the body is not one well-formed JSON object in UTF-8")
@@ -75,26 +88,48 @@ func decode(body []byte, v any) error {
 	}
 	err := json.Unmarshal(body, v)
 	var mismatch *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &mismatch):
+	if err != nil && !errors.As(err, &mismatch) {
+		return errNotJSON
+	}
+	if err := checkMembers(body, reflect.TypeOf(v), ""); err != nil {
+		return err
+	}
+	if mismatch != nil {
 		return malformed("bad_type", "a member of the JSON object has the wrong type")
 	}
-	return errNotJSON
+	return nil
 }
 
-// bindForm reads an application/x-www-form-urlencoded body.
-func bindForm(c echo.Context) (url.Values, error) {
+// bindForm reads an application/x-www-form-urlencoded body with fields of these
+// names.
+func bindForm(c echo.Context, names ...string) (url.Values, error) {
 	body, err := readBody(c)
 	if err != nil {
 		return nil, err
+	}
+	if mediaType(c) != formType {
+		return nil, errMediaType(c, body, formType)
+	}
+	if isObject(body) {
+		return nil, errMediaType(c, body, "application/json")
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, malformed("bad_form", "the form is not well-formed")
 	}
-	return values, nil
+	return values, checkNames(values, names...)
+}
+
+// boolean reads a query parameter that is true or false; absent and empty it is
+// false.
+func boolean(c echo.Context, name string) (bool, error) {
+	switch c.QueryParam(name) {
+	case "true":
+		return true, nil
+	case "", "false":
+		return false, nil
+	}
+	return false, malformed("bad_parameter", name+" is true or false")
 }
 
 // write answers 200 with v as JSON. Its length is told, however long it is:

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"husk/db"
 )
@@ -60,6 +61,32 @@ func TestBrowserSingleUser(t *testing.T) {
 	p.at("/login", "Sign in")
 	p.visit("/")
 	p.at("/login", "Sign in")
+}
+
+// The wait of a throttled page is counted down to its end: in the browser's own
+// time, which is set ahead.
+func TestBrowserCountsDown(t *testing.T) {
+	h := newTestHouse(t, func(c *Config) { c.Tries = Tries{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h.user("", testPassword, false)
+	p := startChromium(t).open(h.base)
+	p.visit("/nosuch")
+	p.at("/nosuch", "Nothing here")
+	p.shoot("nothing-here")
+	p.visit("/login")
+	for range 2 {
+		p.fill("password", "not the password")
+		p.click("button")
+	}
+	p.at("/account/login", "Sign in")
+	if text := p.text(); !strings.Contains(text, "You can try again in 7") {
+		t.Errorf("no time is told:\n%s", text)
+	}
+	p.shoot("login-throttled")
+	p.do("Emulation.setVirtualTimePolicy", map[string]any{"policy": "advance", "budget": 76_000}, nil)
+	p.await("Emulation.virtualTimeBudgetExpired")
+	if text := p.text(); !strings.Contains(text, "You can try again now.") {
+		t.Errorf("the time is not counted down:\n%s", text)
+	}
 }
 
 // On plain http to another name than the machine's own a browser sends no

@@ -211,7 +211,7 @@ func reads(want, got any, at string) string {
 func TestWebConsoleOfCoco(t *testing.T) {
 	t.Parallel()
 	s := newBareServer(t)
-	for _, typed := range []string{"tin cup on the shelf", "tin cup on the floor", "a phrase that is new"} {
+	for _, typed := range []string{"tin cup on the shelf", "tin cup on the floor", "a phrase that is new", "three tin cups in a row"} {
 		s.secret(typed)
 	}
 	p := s.player()
@@ -219,6 +219,7 @@ func TestWebConsoleOfCoco(t *testing.T) {
 	p.play(t, "console-setup.txt")
 	p.play(t, "console.txt")
 	p.play(t, "old-tokens.txt")
+	p.play(t, "console-single.txt")
 }
 
 func TestDesktopProgramOfCoco(t *testing.T) {

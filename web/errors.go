@@ -175,10 +175,13 @@ func withCause(err error) string {
 }
 
 func setRetryAfter(h http.Header, f *failure) {
-	if f.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((f.retryAfter+time.Second-1)/time.Second)))
+	if wait := waitSeconds(f); wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(wait))
 	}
 }
+
+// waitSeconds is how long there is to wait before the next try, rounded up.
+func waitSeconds(f *failure) int { return int((f.retryAfter + time.Second - 1) / time.Second) }
 
 func writeFailure(w http.ResponseWriter, f *failure) {
 	h := w.Header()

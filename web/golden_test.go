@@ -260,6 +260,12 @@ func TestGoldenSystem(t *testing.T) {
 	with := s.single().session()
 	s.do("GET", "/_info", "", with).golden("info")
 	s.do("GET", "/settings", "", with).golden("settings")
+	s.do("GET", "/_license/info", "").golden("license")
+	s.do("POST", "/query/_search?query=x", "", with).golden("query_search")
+	s.do("POST", "/datasource/_search", "", with).golden("datasource_search")
+	s.do("POST", "/mcp_server/_search", "", with).golden("mcp_server_search")
+	s.do("POST", "/assistant/_search", "", with).golden("assistant_search")
+	s.do("GET", "/connector/_search", "", with).golden("connector_search")
 	s.do("GET", "/system/health", "", with).golden("system_health")
 	s.do("GET", "/system/check", "", with).golden("system_check")
 	s.do("GET", "/system/backup", "", with).golden("system_backup")
@@ -267,7 +273,7 @@ func TestGoldenSystem(t *testing.T) {
 
 // What answers with something else than JSON: pages and what they name, which
 // console_test.go and pages_test.go look at, and a file that is kept as it is.
-var withoutGolden = regexp.MustCompile(`^(GET /(docs|docs/:name|openapi\.json|assets/:name|setup|login|password|connect)?|POST /(password|connect))$`)
+var withoutGolden = regexp.MustCompile(`^(GET /(docs|docs/:name|favicon\.ico|openapi\.json|assets/:name|setup|login|password|connect)?|POST /(password|connect))$`)
 
 // Every endpoint has a golden file of a success.
 func TestGoldenOfEveryRoute(t *testing.T) {

@@ -49,6 +49,7 @@ func (s *Server) healthDetails(c echo.Context, _ *db.Actor) error {
 		StoreBytes: engine.Size, FreeBytes: engine.FreeBytes(),
 	}
 	out.Health = s.healthNow(colour(out.Warnings))
+	out.Warnings = append(out.Warnings, s.Notices()...)
 	if newest := s.regular.newestBackup(); !newest.IsZero() {
 		out.LastBackup = &newest
 	}
@@ -134,7 +135,7 @@ func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 		return notReady(writeWarning(err).Text)
 	}
 	ready := api.Ready{Status: "ok", Warnings: []string{}}
-	for _, w := range s.warnings(nil) {
+	for _, w := range append(s.warnings(nil), s.Notices()...) {
 		ready.Warnings = append(ready.Warnings, w.Text)
 	}
 	return write(c, ready)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -34,21 +35,22 @@ const maxImports = 2
 // importUsers makes users from NDJSON. All of it is read and checked before
 // the first user is made: one faulty line changes nothing.
 func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
-	switch mediaType(c) {
-	case "application/x-ndjson", "application/json", "application/jsonl":
-	default:
-		return errMediaType("application/x-ndjson")
+	if err := checkImportType(c); err != nil {
+		return err
+	}
+	if err := checkNames(c.QueryParams(), "if_missing", "dry_run"); err != nil {
+		return err
+	}
+	ifMissing, err := boolean(c, "if_missing")
+	dryRun, failed := boolean(c, "dry_run")
+	if err := cmp.Or(err, failed); err != nil {
+		return err
 	}
 	if !actor.Local() {
 		defer s.imports.Add(-1)
 		if s.imports.Add(1) > maxImports {
 			return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: "other imports are under way; try again when one has ended", retryAfter: 10 * time.Second}
 		}
-	}
-	ifMissing, err := truth(c, "if_missing")
-	dryRun, err2 := truth(c, "dry_run")
-	if err := cmp.Or(err, err2); err != nil {
-		return err
 	}
 	patientBody(c, s.stallTimeout)
 	users, err := readImport(c)
@@ -64,16 +66,17 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 	return write(c, api.Imported{Created: done.Created, Skipped: done.Skipped, DryRun: dryRun})
 }
 
-// truth reads a parameter that is true or false, and false where it is absent.
-// Another word for it is refused: dry_run=1 must not import.
-func truth(c echo.Context, name string) (bool, error) {
-	switch c.QueryParam(name) {
-	case "", "false":
-		return false, nil
-	case "true":
-		return true, nil
+// checkImportType refuses what is not said to be NDJSON; of what curl sends it
+// reads as much as shows whether that is what it is.
+func checkImportType(c echo.Context) error {
+	switch mediaType(c) {
+	case "application/x-ndjson", "application/json", "application/jsonl":
+		return nil
+	case formType:
+		begin, _ := io.ReadAll(io.LimitReader(c.Request().Body, 64))
+		return errMediaType(c, begin, "application/x-ndjson")
 	}
-	return false, malformed("bad_query", name+" is true or false")
+	return errMediaType(c, nil, "application/x-ndjson")
 }
 
 // makeUsers imports users, or counts those that it would. What is refused for a

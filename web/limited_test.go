@@ -26,7 +26,8 @@ import (
 var worth = map[string]string{
 	"GET /health": "public", "GET /livez": "public", "GET /readyz": "public", "GET /openapi.json": "public", "GET /docs": "public", "GET /docs/:name": "public",
 	"GET /assets/:name": "public", "GET /setting/application": "public", "GET /provider/_info": "public",
-	"GET /setup": "public", "GET /login": "public",
+	"GET /setup": "public", "GET /login": "public", "GET /favicon.ico": "public", "GET /_license/info": "public",
+	"POST /query/_search": "reads", "POST /datasource/_search": "reads", "POST /mcp_server/_search": "reads", "POST /assistant/_search": "reads", "GET /connector/_search": "reads",
 	"POST /account/login": "public", "POST /setup/_initialize": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 
 	"PUT /account/password": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",
@@ -66,10 +67,18 @@ var makers = map[string][]string{
 const greedy = `{"name":"greedy","email":"greedy@example.com","password":"` + fresh + `","roles":["admin"],"disabled":false,"no_password":false,` +
 	`"grants":{"permissions":["*"]},"permissions":["*"],"expire_in":-1,"allowed_ips":[],"owner":"` + db.SingleUser + `","grace":"9999h"}`
 
+// The same of one kind of route alone: what looks like a member there and is one
+// of another's is refused for that.
+const (
+	greedyToken = `{"name":"greedy","description":"","permissions":["*"],"expire_in":-1,"allowed_ips":[],"owner":"` + db.SingleUser + `"}`
+	greedyRole  = `{"name":"greedy","grants":{"permissions":["*"]}}`
+	greedyUser  = `{"name":"greedy","email":"greedy@example.com","password":"` + fresh + `","roles":["admin"],"disabled":false}`
+)
+
 // bodies are what is sent to a route: as little as it takes, and too much.
 func bodies(route string) []string {
 	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`, `{"hold":true,"expire_in":-1}`, `{"hold":true}`,
-		`{"owner":"victim@example.com"}`, greedy}, makers[route]...)
+		`{"owner":"victim@example.com"}`, greedy, greedyToken, greedyRole, greedyUser}, makers[route]...)
 	if strings.HasPrefix(route, "POST") || strings.HasPrefix(route, "PUT") {
 		return all
 	}

@@ -22,7 +22,8 @@ var lists = []string{
 // Every list of the router is among them.
 func TestListsAreAll(t *testing.T) {
 	for _, r := range newServer(t).Table() {
-		if r.Method == "GET" && strings.HasSuffix(r.Path, "_search") && !slices.Contains(lists, r.Path) {
+		nothing := r.Path == "/connector/_search" // for the desktop program: there is nothing to list
+		if r.Method == "GET" && strings.HasSuffix(r.Path, "_search") && !nothing && !slices.Contains(lists, r.Path) {
 			t.Errorf("%s is not among the lists that are tested", r.Path)
 		}
 	}

@@ -274,6 +274,13 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"provider":    func(ctx context.Context, d *described) error { return d.plain("") },
 	"info":        func(ctx context.Context, d *described) error { return d.plain("") },
 	"settings":    func(ctx context.Context, d *described) error { return d.plain("") },
+	"license":     func(ctx context.Context, d *described) error { return d.plain("") },
+
+	"querySearch":      func(ctx context.Context, d *described) error { return d.plain("") },
+	"datasourceSearch": func(ctx context.Context, d *described) error { return d.plain("") },
+	"mcp_serverSearch": func(ctx context.Context, d *described) error { return d.plain("") },
+	"assistantSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
+	"connectorSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
 	"initialize": func(ctx context.Context, d *described) error {
 		s, _, _ := benchServer(d.T)
 		fresh := httptest.NewServer(s)
@@ -418,7 +425,7 @@ func (d *described) misdirect(r route) {
 
 // neverFail are the operations that nothing sent can make fail, but for another
 // host.
-var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "application": true, "provider": true}
+var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "application": true, "provider": true, "license": true}
 
 // TestOpenAPIAnswers calls every operation so that it succeeds, and in every
 // way in which its description says that it refuses, as far as that follows

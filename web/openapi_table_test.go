@@ -72,6 +72,13 @@ var (
 
 func pointer[T any](v T) *T { return &v }
 
+// search is one of the searches of the desktop program.
+func search(what string) operation {
+	return operation{id: what + "Search", tag: tagSystem, summary: "What the desktop program searches for (" + what + ")",
+		about: "Husk has nothing of it. By the answer the program knows that the server is there, and by 401 that its token is good no more. A body, of at most 64 KiB, is not looked at.",
+		query: listParameters[:2], answer: api.Search[api.Document]{}}
+}
+
 // operations has an entry for every route that is not in htmlOnly, by method
 // and path as the table of routes has them.
 var operations = map[string]operation{
@@ -85,7 +92,13 @@ var operations = map[string]operation{
 	"GET /provider/_info":      {id: "provider", tag: tagSystem, summary: "What a desktop program reads of a server that it is pointed at", answer: api.Provider{}},
 	"GET /_info":               {id: "info", tag: tagSystem, summary: "Name and version of what answers", answer: api.Info{}},
 	"GET /settings": {id: "settings", tag: tagSystem, summary: "What a console asks for its own settings",
-		about: "Husk keeps none for it.", answer: map[string]any{}},
+		about: "Husk keeps none for it. The models are named so that it asks nobody for some.", answer: api.ConsoleSettings{}},
+	"GET /_license/info":       {id: "license", tag: tagSystem, summary: "What a console shows of a licence", about: "There is none, and none is needed.", answer: api.License{}},
+	"POST /query/_search":      search("query"),
+	"POST /datasource/_search": search("datasource"),
+	"POST /mcp_server/_search": search("mcp_server"),
+	"POST /assistant/_search":  search("assistant"),
+	"GET /connector/_search":   search("connector"),
 	"POST /setup/_initialize": {id: "initialize", tag: tagAccount, summary: "Make the first administrator",
 		about: "With the set-up code that `husk serve` printed when it started. Without an email it is the single user who gets the password.",
 		body:  api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
@@ -98,7 +111,7 @@ var operations = map[string]operation{
 		streamed: "application/x-tar", also: []int{507}},
 
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
-		about: "Without an email it is the single user, `coco-default-user`, who signs in. The answer has the JWT of a new session and sets it as a cookie too, " +
+		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
 			"beside `husk_device`, by which the throttle knows the browser again and which opens nothing; a script of another origin is set none. " +
 			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect.",
 		body: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
@@ -108,7 +121,7 @@ var operations = map[string]operation{
 	"POST /account/logout": {id: "Logout", tag: tagAccount, summary: "Sign out",
 		about: "The session of each credential that is shown ends at once, everywhere, the cookie's too, and the cookie is cleared. 200 also where nobody was signed in.", answer: api.Status{}, ends: true},
 	"GET /account/profile": {id: "Profile", tag: tagAccount, summary: "Who asks, and what they may do",
-		about: "`permissions` are those of this credential, as they are now.", answer: api.Profile{}},
+		about: "`permissions` are those of this credential, as they are now; to a browser, which shows its cookie, without `coco#system/read`, for which a console would offer settings that Husk has none of.", answer: api.Profile{}},
 	"PUT /account/password": {id: "ChangePassword", tag: tagAccount, summary: "Change one's own password",
 		about:  "All other sessions of the user end; API tokens stay. A wrong old password counts like a failed sign-in.",
 		body:   api.PasswordChange{OldPassword: "four unrelated words here", NewPassword: "and four quite different ones"},
@@ -171,12 +184,13 @@ var operations = map[string]operation{
 
 	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles", list: true, answer: api.Search[api.Role]{}},
 	"POST /security/role": {id: "CreateRole", tag: tagRoles, summary: "Make a role",
-		about:  "Names are unique, whatever their case. " + notLimited,
+		about: "Names are unique, whatever their case. In the categories `generic` and `coco` there are Husk's own permissions and those of a Coco Server, and nobody makes up others (`unknown_permission`); " +
+			"all other categories are for the applications behind. " + notLimited,
 		body:   api.RoleChange{Name: "keeper", Description: pointer("makes backups"), Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
 		answer: api.Result{}, also: []int{409}},
 	"GET /security/role/:id": {id: "GetRole", tag: tagRoles, summary: "Show a role", named: roleID, answer: api.Found[api.Role]{}},
 	"PUT /security/role/:id": {id: "UpdateRole", tag: tagRoles, summary: "Change a role", named: roleID,
-		about: "What is absent stays. It takes effect at the next request of those who have the role. A built-in role can't be changed. " +
+		about: "What is absent stays, and empty permissions leave those that are there: `no_permissions` takes the last. It takes effect at the next request of those who have the role. A built-in role can't be changed. " +
 			"A token with an end, permissions or addresses of its own only takes from it (`limited_credential`).",
 		body:   api.RoleChange{Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
 		answer: api.Result{}, also: []int{409}},
@@ -221,19 +235,24 @@ var htmlOnly = map[string]bool{
 	"GET /": true, "GET /setup": true, "GET /login": true,
 	"GET /password": true, "POST /password": true,
 	"GET /connect": true, "POST /connect": true,
-	"GET /assets/:name": true,
-	"GET /docs":         true, "GET /docs/:name": true,
+	"GET /assets/:name": true, "GET /favicon.ico": true,
+	"GET /docs": true, "GET /docs/:name": true,
 }
 
 // withoutClient are the operations that api.Client has no method for, and why.
 var withoutClient = map[string]string{
-	"live":         "for what watches over the process",
-	"ready":        "for what sends requests to the process",
-	"openAPI":      "for tools that read OpenAPI",
-	"application":  "for consoles, which read it by JavaScript",
-	"provider":     "for the desktop program",
-	"info":         "for the desktop program",
-	"settings":     "for consoles, which read it by JavaScript",
+	"live":        "for what watches over the process",
+	"ready":       "for what sends requests to the process",
+	"openAPI":     "for tools that read OpenAPI",
+	"application": "for consoles, which read it by JavaScript",
+	"provider":    "for the desktop program",
+	"info":        "for the desktop program",
+	"settings":    "for consoles, which read it by JavaScript",
+	"license":     "for consoles, which read it by JavaScript",
+
+	"querySearch": "for the desktop program", "datasourceSearch": "for the desktop program", "mcp_serverSearch": "for the desktop program",
+	"assistantSearch": "for the desktop program", "connectorSearch": "for the desktop program",
+
 	"initialize":   "for browsers; 'husk passwd' does it on the machine",
 	"logoutByLink": "for links; Logout is the same",
 	"requestToken": "for older clients; CreateToken is the same",
@@ -288,6 +307,6 @@ const aboutAPI = `Husk answers one question: who is asking, and may they?
 
 **Credentials.** Send an API token as ` + "`X-API-TOKEN`" + `, or the JWT of a session as ` + "`Authorization: Bearer`" + `; a browser sends its session cookie by itself. A header decides where there is one; more than one is 400. An empty header and an ` + "`Authorization`" + ` of another scheme decide nothing. Of several session cookies the good one decides. Nothing is read from the query or the body.
 
-**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. HEAD is GET without the body. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `.
+**Errors** are ` + "`{\"status\", \"error\": {\"reason\", \"code\"}}`" + ` with the same HTTP status: the reason is for people, the code is a stable word for programs. Every success is 200. HEAD is GET without the body. An unknown path is 404, an unknown method 405 with ` + "`Allow`" + `; a collection is not listed by itself, and its reason names the ` + "`_search`" + ` that does it. Limits are told with their number.
 
-**Reading and writing.** JSON in UTF-8, at most 64 KiB. Unknown members and parameters are ignored. Every answer has an ` + "`X-Request-Id`" + `, which the server's log knows. Paths work with and without a slash at the end.`
+**Reading and writing.** JSON in UTF-8, at most 64 KiB. Unknown members and parameters are ignored, unless they are like one that is read: then a body is 400 (` + "`unknown_member`" + `), and the reason names the one that is meant. Names are exact, and a member that is there twice is 400 (` + "`duplicate_member`" + `). What a GET shows can be sent back whole, and a role may have the ` + "`permission`" + ` object of the Coco console's form beside its grants. Every answer has an ` + "`X-Request-Id`" + `, which the server's log knows. Paths work with and without a slash at the end.`

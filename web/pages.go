@@ -23,11 +23,11 @@ import (
 const formType = "application/x-www-form-urlencoded"
 
 var (
-	valuePageCSP = []string{console.Policy}
 	// Under no-referrer a browser sends a form with "Origin: null", which can't
 	// be told from another site's where it sends no Sec-Fetch-Site: on plain
 	// http to anything but this machine.
 	valueSameOrigin = []string{"same-origin"}
+	valueForADay    = []string{"public, max-age=86400"}
 	valueForEver    = []string{"public, max-age=31536000, immutable"}
 )
 
@@ -77,7 +77,7 @@ func showPage(c echo.Context, status int, p console.Page) error {
 		return err
 	}
 	h := c.Response().Header()
-	h["Content-Security-Policy"], h["Referrer-Policy"] = valuePageCSP, valueSameOrigin
+	h["Content-Security-Policy"], h["Referrer-Policy"] = []string{console.PolicyOf(p)}, valueSameOrigin
 	return c.Blob(status, "text/html; charset=utf-8", body)
 }
 
@@ -109,16 +109,28 @@ func (s *Server) failPage(c echo.Context, err error) error {
 	case !wantsPage(c):
 		return err
 	default:
-		return s.refusePage(c, err, console.Failure{Title: cmp.Or(failureTitles[f.status], "Something went wrong"), Text: sentence(f.reason)})
+		return s.refusePage(c, err, failurePage(f))
 	}
 	return seeOther(c, s.withReturn(next, target))
 }
 
+// problemOf is what a page tells of err: why, and how many seconds there are to wait.
+func problemOf(err error) (problem string, wait int) {
+	f := explain(err)
+	return sentence(f.reason), waitSeconds(f)
+}
+
+func failurePage(f *failure) console.Failure {
+	return console.Failure{Title: cmp.Or(failureTitles[f.status], "Something went wrong"), Text: sentence(f.reason), Wait: waitSeconds(f)}
+}
+
 var failureTitles = map[int]string{
-	http.StatusBadRequest:      "That can't be used",
-	http.StatusForbidden:       "Not permitted",
-	http.StatusConflict:        "That is not possible any more",
-	http.StatusTooManyRequests: "Too much",
+	http.StatusBadRequest:       "That can't be used",
+	http.StatusForbidden:        "Not permitted",
+	http.StatusNotFound:         "Nothing here",
+	http.StatusMethodNotAllowed: "That can't be opened",
+	http.StatusConflict:         "That is not possible any more",
+	http.StatusTooManyRequests:  "Too much",
 }
 
 // sentence makes a reason one: an upper-case letter, a full stop.
@@ -139,6 +151,13 @@ func (s *Server) asset(c echo.Context, _ *db.Actor) error {
 	}
 	c.Response().Header()["Cache-Control"] = valueForEver
 	return c.Blob(http.StatusOK, a.Type, a.Body)
+}
+
+// favicon is for browsers that ask for it beside what a page names: the path has
+// no hash, so it is kept for a day.
+func (s *Server) favicon(c echo.Context, _ *db.Actor) error {
+	c.Response().Header()["Cache-Control"] = valueForADay
+	return c.Blob(http.StatusOK, "image/x-icon", console.Favicon)
 }
 
 func (s *Server) home(c echo.Context, actor *db.Actor) error {
@@ -199,12 +218,11 @@ func (s *Server) loginForm(c echo.Context, email, target string) (p console.Logi
 // loginByForm is the sign-in of the page: like the one of the API, answered
 // with the next page, or with the same one and what was wrong.
 func (s *Server) loginByForm(c echo.Context, actor *db.Actor) error {
-	form, err := bindForm(c)
+	in, target, err := readLoginForm(c)
 	if err != nil {
 		return err
 	}
-	target := s.openReturn(form.Get("return"))
-	in := api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}
+	target = s.openReturn(target)
 	user, err := s.loginWith(c, actor, in)
 	switch {
 	case err == nil && user.MustChange:
@@ -218,7 +236,7 @@ func (s *Server) loginByForm(c echo.Context, actor *db.Actor) error {
 	if failed != nil {
 		return failed
 	}
-	page.Problem = sentence(explain(err).reason)
+	page.Problem, page.Wait = problemOf(err)
 	return s.refusePage(c, err, page)
 }
 
@@ -239,10 +257,7 @@ func (s *Server) passwordForm(actor *db.Actor, target string) console.Password {
 }
 
 func (s *Server) changePasswordByForm(c echo.Context, actor *db.Actor) error {
-	if mediaType(c) != formType {
-		return errMediaType(formType)
-	}
-	form, err := bindForm(c)
+	form, err := bindForm(c, "old_password", "new_password", "again", "return")
 	if err != nil {
 		return err
 	}
@@ -259,7 +274,7 @@ func (s *Server) changePasswordByForm(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	page := s.passwordForm(actor, target)
-	page.Problem = sentence(explain(err).reason)
+	page.Problem, page.Wait = problemOf(err)
 	return s.refusePage(c, err, page)
 }
 
@@ -327,10 +342,7 @@ func (s *Server) connect(c echo.Context, actor *db.Actor) error {
 	if actor.Session == nil {
 		return errDesktopSession
 	}
-	if mediaType(c) != formType {
-		return errMediaType(formType)
-	}
-	form, err := bindForm(c)
+	form, err := bindForm(c, "product", "provider", "request_id")
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func TestPageHeaders(t *testing.T) {
 func TestAssetsAreServed(t *testing.T) {
 	h := newTestHouse(t, nil)
 	v := h.visitor()
-	for _, file := range []string{"husk.css", "husk.svg"} {
+	for _, file := range []string{"husk.css", "husk.svg", "countdown.js"} {
 		a := v.get(console.AssetURL(file))
 		if a.StatusCode != http.StatusOK || a.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" ||
 			a.Header.Get("X-Content-Type-Options") != "nosniff" || a.Header.Get("Content-Type") == "" {
@@ -174,7 +174,7 @@ func TestAssetsAreServed(t *testing.T) {
 	}
 	for _, path := range []string{"/assets/", "/assets/husk.css", "/assets/..%2f..%2fhusk.db", "/assets/%2e%2e/husk.db", "/assets/..%5chusk.db", "/assets/%2fetc%2fpasswd",
 		"/assets/x/../../husk.db", "/assets//husk.css", "/assets/" + url.PathEscape("../static/husk.css")} {
-		v.get(path).fails(t, http.StatusNotFound, "not_found")
+		v.get(path, "Accept", "*/*").fails(t, http.StatusNotFound, "not_found")
 	}
 	if a := v.get("/assets/none"); a.Header.Get("Cache-Control") != "no-store" {
 		t.Error("an absent file may be cached")
@@ -401,4 +401,24 @@ func TestDesktopNeedsThePermission(t *testing.T) {
 	v.signIn("bob@example.com", testPassword)
 	v.get("/connect"+desktopQuery).isPage(t, http.StatusForbidden, "needs the permission")
 	v.post("/connect", "product", "coco", "provider", "x", "request_id", testRequest).isPage(t, http.StatusForbidden, "needs the permission")
+}
+
+// Who has to wait is shown how long, in the page itself, and a script of its own
+// file counts it down; without a wait no page has one.
+func TestThrottledPageCountsDown(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, func(c *Config) { c.Tries = Tries{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h.user("", testPassword, false)
+	v := h.visitor()
+	if a := v.post("/account/login", "password", "wrong and wrong"); a.StatusCode != http.StatusForbidden || strings.Contains(a.body, "<script") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	a := v.post("/account/login", "password", "wrong and wrong")
+	a.isPage(t, http.StatusTooManyRequests, `You can try again in <span id="seconds">75</span> s.`, `<script src="`+console.AssetURL("countdown.js")+`" defer></script>`)
+	if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "script-src 'self';") || a.Header.Get("Retry-After") != "75" || strings.Count(a.body, "<script") != 1 {
+		t.Errorf("%v %s", a.Header, a.body)
+	}
+	if a := v.get("/login"); a.Header.Get("Content-Security-Policy") != console.Policy {
+		t.Error(a.Header)
+	}
 }

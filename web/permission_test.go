@@ -52,7 +52,9 @@ var contract = map[string]string{
 	"GET /system/health":              "coco#system/read",
 
 	"GET /setting/application": "public", "GET /provider/_info": "public", "POST /setup/_initialize": "public",
-	"GET /_info": "signed-in", "GET /settings": "coco#system/read",
+	"GET /_info": "signed-in", "GET /settings": "coco#system/read", "GET /_license/info": "public",
+	"POST /query/_search": "signed-in", "POST /datasource/_search": "signed-in", "POST /mcp_server/_search": "signed-in", "POST /assistant/_search": "signed-in",
+	"GET /connector/_search": "signed-in",
 
 	// Beside the contract: what older clients call, and what the command line and browsers need.
 	"POST /auth/request_access_token":     "generic#security:auth:api-token/create",
@@ -71,6 +73,7 @@ var contract = map[string]string{
 	"GET /connect":                        "generic#security:auth:api-token/create",
 	"POST /connect":                       "generic#security:auth:api-token/create",
 	"GET /assets/:name":                   "public",
+	"GET /favicon.ico":                    "public",
 }
 
 func TestRoutesNeedWhatTheContractSays(t *testing.T) {

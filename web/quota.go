@@ -30,10 +30,13 @@ const (
 // quota counts what users do, each user's credentials together. There are two:
 // what a credential does is one, what a password does another, so that a thief
 // of the one can't keep the owner from signing in and ending it.
-type quota struct{ *ratelimit.Budget }
+type quota struct {
+	*ratelimit.Budget
+	changes int // in a minute
+}
 
 func newQuota(q Quotas, now func() time.Time) quota {
-	return quota{ratelimit.NewBudget(q.Changes, now)}
+	return quota{ratelimit.NewBudget(q.Changes, now), q.Changes}
 }
 
 // spend counts a change of the actor's user, or refuses it.
@@ -44,16 +47,16 @@ func (q quota) spendAs(id string, free bool) error {
 		q.Count(id)
 		return nil
 	}
-	return tooManyChanges(q.Spend(id))
+	return q.tooManyChanges(q.Spend(id))
 }
 
 // tooManyChanges is nil where there is nothing to wait for.
-func tooManyChanges(wait time.Duration) error {
+func (q quota) tooManyChanges(wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}
 	return &failure{status: http.StatusTooManyRequests, code: api.CodeTooManyChanges, retryAfter: wait,
-		reason: "that are more changes in a minute than this server takes from one user (changes-per-minute): go on more slowly"}
+		reason: fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute): go on more slowly", q.changes)}
 }
 
 // spendImport counts the users that an import makes, each a change; that it is
@@ -64,7 +67,7 @@ func (s *Server) spendImport(actor *db.Actor, users int) error {
 		return &failure{status: http.StatusRequestEntityTooLarge, code: "too_many_users",
 			reason: fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute), and each user that is made is one: split the import", s.Quotas.Changes)}
 	}
-	return tooManyChanges(s.changes.SpendMany(actor.ID, users-1))
+	return s.changes.tooManyChanges(s.changes.SpendMany(actor.ID, users-1))
 }
 
 // spendProof counts what a user proved to be entitled to by a password.

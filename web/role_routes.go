@@ -27,15 +27,23 @@ func (s *Server) searchRoles(c echo.Context, _ *db.Actor) error {
 	return writePage(c, began, page, func(r *db.Role) string { return r.Name }, showRole)
 }
 
-// readRoleChange reads the body of a role that is made or changed.
+// readRoleChange reads the body of a role that is made or changed. Empty
+// permissions leave those that are there: a client whose list has not come yet
+// sends them. To take the last one is an act of its own.
 func readRoleChange(c echo.Context) (name string, change db.RoleChange, err error) {
 	var in api.RoleChange
 	if err := bind(c, &in, false); err != nil {
 		return "", change, err
 	}
 	change.Description = in.Description
-	if in.Grants != nil && in.Grants.Permissions != nil {
+	some := in.Grants != nil && len(in.Grants.Permissions) > 0
+	switch {
+	case some && in.NoPermissions:
+		return "", change, malformed("bad_role", "no_permissions and permissions exclude each other")
+	case some:
 		change.Permissions = in.Grants.Permissions
+	case in.NoPermissions:
+		change.Permissions = []string{}
 	}
 	return in.Name, change, nil
 }

@@ -63,7 +63,15 @@ func TestRoleRoutes(t *testing.T) {
 		t.Errorf("the audit says %+v", e)
 	}
 	do("GET", roles+"/editor", "").like(found("editor", show("editor", "edits", "false", ownKey)))
-	do("PUT", roles+"/editor", `{"grants":{"permissions":[]}}`).want(200)
+	// A client whose list has not come yet sends none: that takes none away.
+	for _, body := range []string{`{}`, `{"grants":null}`, `{"grants":{}}`, `{"grants":{"permissions":null}}`, `{"grants":{"permissions":[]}}`, `{"grants":{"permissions":[]},"no_permissions":false}`} {
+		do("PUT", roles+"/editor", body).want(200)
+		do("GET", roles+"/editor", "").like(found("editor", show("editor", "edits", "false", ownKey)))
+	}
+	for _, method := range []string{"POST", "PUT"} {
+		do(method, roles+map[string]string{"PUT": "/editor"}[method], `{"grants":{"permissions":["`+ownKey+`"]},"no_permissions":true}`).want(400, "bad_role")
+	}
+	do("PUT", roles+"/editor", noPermissions).want(200)
 	do("GET", roles+"/editor", "").like(found("editor", show("editor", "edits", "false")))
 
 	names := func(query string) (names []string) {
@@ -111,7 +119,7 @@ func TestRoleRoutes(t *testing.T) {
 		{"delete of an absent one", "DELETE", roles + "/absent", "", 404, "not_found"},
 		{"other case", "GET", roles + "/Editor", "", 404, "not_found"},
 		{"another name", "PUT", roles + "/editor", `{"name":"author"}`, 400, "role_renamed"},
-		{"change of the built-in admin", "PUT", roles + "/admin", `{"grants":{"permissions":[]}}`, 403, "builtin_role"},
+		{"change of the built-in admin", "PUT", roles + "/admin", noPermissions, 403, "builtin_role"},
 		{"description of the built-in user", "PUT", roles + "/user", `{"description":"x"}`, 403, "builtin_role"},
 		{"delete of the built-in admin", "DELETE", roles + "/admin", "", 403, "builtin_role"},
 		{"delete of the built-in user", "DELETE", roles + "/user", "", 403, "builtin_role"},
@@ -130,6 +138,9 @@ func TestRoleRoutes(t *testing.T) {
 	do("DELETE", roles+"/editor", "").want(404)
 	do("POST", roles, `{"name":"editor"}`).want(200)
 }
+
+// noPermissions takes all from a role.
+const noPermissions = `{"grants":{"permissions":[]},"no_permissions":true}`
 
 // What is not of valid form is refused in words of Husk's own alone.
 func TestNamesAreTold(t *testing.T) {
@@ -336,7 +347,7 @@ func TestRoleChangesCountAtOnce(t *testing.T) {
 	if len(withs) != 9 {
 		t.Errorf("%d credentials may search; the 3 narrow tokens must not", len(withs))
 	}
-	s.do("PUT", roles+"/reader", roleBody(""), local).want(200)
+	s.do("PUT", roles+"/reader", noPermissions, local).want(200)
 	may(search, 403)
 	may("/account/profile", 200)
 }
@@ -349,7 +360,7 @@ func TestLastAdministratorByRole(t *testing.T) {
 	ann := s.newUser(annEmail, "root")
 	s.do("PUT", "/security/user/"+db.SingleUser, `{"disabled":true}`, local).want(200)
 	for _, with := range []edit{ann.session(), local} {
-		for _, body := range []string{roleBody(""), roleBody("", db.PermUserRead), roleBody("", ownKey)} {
+		for _, body := range []string{noPermissions, roleBody("", db.PermUserRead), roleBody("", ownKey)} {
 			s.do("PUT", roles+"/root", body, with).want(409, "last_administrator")
 		}
 		s.do("DELETE", roles+"/root", "", with).want(409, "role_in_use")
@@ -360,9 +371,9 @@ func TestLastAdministratorByRole(t *testing.T) {
 	// One with the right and without a password is none who could sign in.
 	robot, err := s.local.CreateUser(t.Context(), api.NewUser{Email: "robot@example.com", Roles: []string{"admin"}, NoPassword: true})
 	must(t, err)
-	s.do("PUT", roles+"/root", roleBody(""), local).want(409, "last_administrator")
+	s.do("PUT", roles+"/root", noPermissions, local).want(409, "last_administrator")
 	s.setPassword(robot.User.ID, "a robot that signs in")
-	s.do("PUT", roles+"/root", roleBody(""), local).want(200)
+	s.do("PUT", roles+"/root", noPermissions, local).want(200)
 	s.do("GET", "/security/user/_search", "", ann.session()).want(403)
 }
 

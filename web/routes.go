@@ -139,8 +139,16 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/setting/application", need: isPublic, handle: s.application},
 		{method: "GET", path: "/provider/_info", need: isPublic, handle: s.provider},
 		{method: "GET", path: "/_info", need: isSignedIn, handle: s.info},
+		{method: "GET", path: "/_license/info", need: isPublic, handle: s.license},
 		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), handle: s.applicationSettings},
 		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, handle: s.initialize, page: true},
+
+		// As the desktop program searches.
+		{method: "POST", path: "/query/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
+		{method: "POST", path: "/datasource/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
+		{method: "POST", path: "/mcp_server/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
+		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
+		{method: "GET", path: "/connector/_search", need: isSignedIn, handle: s.searchNothing},
 
 		{method: "GET", path: "/", need: isOwnSession, handle: s.home, page: true},
 		{method: "GET", path: "/setup", need: isPublic, handle: s.setupPage, page: true},
@@ -150,6 +158,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connectPage, page: true},
 		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: changes, handle: s.connect, page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, handle: s.asset},
+		{method: "GET", path: "/favicon.ico", need: isPublic, handle: s.favicon},
 
 		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, handle: s.backup},
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Log       *slog.Logger
 
 	Version       string        // of this program
+	BuildDate     string        // of the commit that it was built from, RFC 3339; "": not known
+	BuildHash     string        // of that commit; "": not known
 	SessionTTL    time.Duration // absolute life of a session; 0: 24 h
 	SessionIdle   time.Duration // how long a session lives unused; 0: as long as its absolute life
 	CORSOrigins   []string      // whose scripts may call the API, without cookies
@@ -74,6 +76,8 @@ type Server struct {
 	idPrefix string // of request ids; new in each process
 	idCount  atomic.Uint64
 
+	lists map[string]bool // the paths of routes that list something
+
 	identities identities
 	deviceKey  []byte // signs device cookies
 	returnKey  []byte // signs where a sign-in leads back to
@@ -81,12 +85,13 @@ type Server struct {
 	stopping  context.Context // done when Serve has begun to stop
 	beginStop context.CancelFunc
 
-	listening  string      // URL of the listening address; see Endpoint
-	loopback   atomic.Bool // only this machine can connect; see misdirected
-	publicHost string      // of PublicURL
-	setupCode  string
-	setupTries *ratelimit.Limiter
-	tries      *ratelimit.Limiter // at passwords
+	listening     string      // URL of the listening address; see Endpoint
+	toldLocalhost bool        // others than this machine can connect, and are told localhost; see notices
+	loopback      atomic.Bool // only this machine can connect; see misdirected
+	publicHost    string      // of PublicURL
+	setupCode     string
+	setupTries    *ratelimit.Limiter
+	tries         *ratelimit.Limiter // at passwords
 
 	changes, proofs quota // how much each user may do; see quota.go
 	hoards          atomic.Pointer[db.Hoards]
@@ -158,7 +163,7 @@ func (s *Server) takeSecrets() (err error) {
 func (s *Server) buildRouter() error {
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) {
-		s.fail(c, err)
+		s.failUnmatched(c, err)
 		s.Metrics.countUnmatched(c.Response().Status)
 	}
 	// Nothing here asks echo who calls and by which scheme; where something did,
@@ -166,9 +171,13 @@ func (s *Server) buildRouter() error {
 	// every peer in a private network.
 	s.echo.IPExtractor, s.echo.SchemeExtractor = echo.ExtractIPDirect(), echo.ExtractSchemeDirect()
 	s.allowOrigins(s.CORSOrigins)
+	s.lists = map[string]bool{}
 	for _, r := range s.routes() {
 		if err := s.add(r); err != nil {
 			return err
+		}
+		if r.method == http.MethodGet && strings.HasSuffix(r.path, "/_search") {
+			s.lists[r.path] = true
 		}
 	}
 	return nil

@@ -83,7 +83,7 @@ func (s *Server) initialize(c echo.Context, actor *db.Actor) error {
 }
 
 func (s *Server) initializeByForm(c echo.Context, actor *db.Actor) error {
-	form, err := bindForm(c)
+	form, err := bindForm(c, "name", "email", "password", "again", "code", "language")
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *Server) initializeByForm(c echo.Context, actor *db.Actor) error {
 	if !wantsPage(c) || f.code == errSetupDone.code {
 		return err
 	}
-	page.Problem = sentence(f.reason)
+	page.Problem, page.Wait = problemOf(err)
 	return s.refusePage(c, err, page)
 }
 

@@ -213,6 +213,9 @@ func TestSpellingsShareABucket(t *testing.T) {
 	s.fail(&person{email: "  "}, 1)
 	s.fail(&person{email: " COCO-default-user "}, 1)
 	s.login(single, singlePassword).throttled(firstDelay)
+	s.login(&person{email: "Coco-Default-User"}, singlePassword).throttled(firstDelay)
+	s.clock.advance(firstDelay)
+	s.login(&person{email: "Coco-Default-User"}, singlePassword).want(200)
 }
 
 // T7: the delay ends, doubles with each further failure, is never over an

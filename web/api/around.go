@@ -83,9 +83,43 @@ type Info struct {
 
 // Application is the program that answers.
 type Application struct {
-	Name    string  `json:"name"`
-	Version Version `json:"version"`
+	Name    string       `json:"name"`
+	Version BuildVersion `json:"version"`
 }
+
+// BuildVersion is the version of a program, and what it was built from. The two
+// are empty where that is not known; a console shows now for a date that is
+// absent.
+type BuildVersion struct {
+	Number string `json:"number"`     // as in semver.org
+	Date   string `json:"build_date"` // of the commit, RFC 3339
+	Hash   string `json:"build_hash"` // of the commit
+}
+
+// ConsoleSettings answers GET /settings. Husk has no settings for a console, and
+// no language models: where none are named, it asks people for some.
+type ConsoleSettings struct {
+	DefaultModel DefaultModels `json:"default_model"`
+}
+
+// DefaultModels are the models that a console would use.
+type DefaultModels struct {
+	Language  Model `json:"language_model"`
+	Vision    Model `json:"vision_model"`
+	Embedding Model `json:"embedding_model"`
+}
+
+// Model names a language model: none.
+type Model struct {
+	ID         string `json:"id"`          // "none"
+	ProviderID string `json:"provider_id"` // "none"
+}
+
+// License answers GET /_license/info: it needs none.
+type License struct{}
+
+// Document is what a search would find; Husk has no documents.
+type Document struct{}
 
 // Setup is the body of POST /setup/_initialize.
 type Setup struct {

@@ -349,11 +349,12 @@ type Role struct {
 }
 
 // RoleChange is the body of POST /security/role, and of PUT for a role: there
-// what is absent stays.
+// what is absent stays, and empty permissions do too.
 type RoleChange struct {
-	Name        string  `json:"name,omitempty"`
-	Description *string `json:"description,omitempty"`
-	Grants      *Grants `json:"grants,omitempty"`
+	Name          string  `json:"name,omitempty"`
+	Description   *string `json:"description,omitempty"`
+	Grants        *Grants `json:"grants,omitempty"`
+	NoPermissions bool    `json:"no_permissions,omitempty"` // it grants nothing any more; excludes permissions
 }
 
 // Permission is a permission key and its parts.

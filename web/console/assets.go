@@ -11,6 +11,12 @@ import (
 //go:embed static
 var staticFiles embed.FS
 
+// Favicon is the icon for browsers that ask for one at /favicon.ico: husk.svg at
+// 16 and at 32 pixels.
+//
+//go:embed favicon.ico
+var Favicon []byte
+
 // AssetPath is the path under which FindAsset's names stand.
 const AssetPath = "/assets/"
 
@@ -23,8 +29,9 @@ type Asset struct {
 
 // assetTypes is the table of what is served, by name in static/.
 var assetTypes = map[string]string{
-	"husk.css": "text/css; charset=utf-8",
-	"husk.svg": "image/svg+xml",
+	"countdown.js": "text/javascript; charset=utf-8",
+	"husk.css":     "text/css; charset=utf-8",
+	"husk.svg":     "image/svg+xml",
 }
 
 type assetTable struct {

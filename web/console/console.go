@@ -7,7 +7,8 @@
 // The page names its static files by URLs that hold a hash of their content;
 // FindAsset answers those and nothing else.
 //
-// No page needs a script, none has one, and none names another server. All
+// No page needs a script, and none names another server. The one script there is
+// counts seconds down, on pages that say how long to wait; see PolicyOf. All
 // values are escaped by html/template; the one URL that it would not let pass,
 // that of the desktop program, is made by DesktopLink.
 package console
@@ -20,8 +21,26 @@ import (
 	"sync"
 )
 
-// Policy is the Content-Security-Policy of every page.
-const Policy = "default-src 'none'; script-src 'none'; object-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// Policy is the Content-Security-Policy of every page without a script.
+const Policy = noScript + policy
+
+// The policies differ in this alone. What 'self' has besides the countdown is
+// JSON and images, which nosniff keeps from being scripts.
+const (
+	noScript  = "default-src 'none'; script-src 'none'; "
+	ownScript = "default-src 'none'; script-src 'self'; "
+)
+
+// PolicyOf is the Content-Security-Policy of a page: of one that counts down, the
+// script for it is let in.
+func PolicyOf(p Page) string {
+	if w, ok := p.(interface{ waits() int }); ok && w.waits() > 0 {
+		return ownScript + policy
+	}
+	return Policy
+}
+
+const policy = "object-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 //go:embed templates
 var templateFiles embed.FS

@@ -11,6 +11,7 @@ var pages = []Page{Setup{}, Login{}, Home{}, Password{}, Connect{}, Connected{},
 // Setup makes the first administrator.
 type Setup struct {
 	Problem string // why the last try was refused; may be empty
+	Wait    int    // seconds until the next one may be made
 	Code    string // as they were typed in the last try
 	Name    string
 	Email   string
@@ -21,6 +22,7 @@ func (Setup) view() (file, title string) { return "setup.html", "Set up" }
 // Login signs in.
 type Login struct {
 	Problem string // why the last try was refused; may be empty
+	Wait    int    // seconds until the next one may be made
 	Multi   bool   // ask for the email too
 	Email   string // as it was typed in the last try
 	Program string // that waits for the sign-in; may be empty
@@ -42,6 +44,7 @@ func (Home) view() (file, title string) { return "home.html", "Signed in" }
 // Password changes one's own password.
 type Password struct {
 	Problem  string // why the last try was refused; may be empty
+	Wait     int    // seconds until the next one may be made
 	Must     bool   // the old one was generated and is good for this only
 	Username string
 	Return   string // where to go afterwards, signed; may be empty
@@ -75,9 +78,15 @@ func (Connected) view() (file, title string) { return "connected.html", "Connect
 type Failure struct {
 	Title string
 	Text  string
+	Wait  int // seconds until the next try may be made
 }
 
 func (f Failure) view() (file, title string) { return "failure.html", f.Title }
+
+func (p Setup) waits() int    { return p.Wait }
+func (p Login) waits() int    { return p.Wait }
+func (p Password) waits() int { return p.Wait }
+func (f Failure) waits() int  { return f.Wait }
 
 // DesktopLink is the link that hands a token to the desktop program. Its
 // scheme is fixed here, and every value is escaped.
