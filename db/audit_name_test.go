@@ -156,7 +156,7 @@ func TestTargetName(t *testing.T) {
 	_, err = f.UpdateUser(f.ctx, local, single.ID, db.UserChange{Password: ptr("hash")})
 	must(t, err)
 	f.NoteRefusal(&db.Actor{Address: "192.0.2.1"}, "session.login", (*db.User)(nil).Target())
-	f.NoteRefusal(&db.Actor{Address: "192.0.2.1"}, "session.login", db.Target{Name: "what was typed"})
+	f.NoteRefusal(&db.Actor{Address: "192.0.2.2"}, "session.login", db.Target{Name: "what was typed"})
 	must(t, f.FlushUse(f.ctx))
 	for _, e := range f.events() {
 		if e.TargetName != "" {
