@@ -22,7 +22,7 @@ var (
 // Codes that no command is answered with: they are about cookies, forms, or
 // bodies that the client makes by itself.
 var notForCommands = map[string]bool{
-	"bad_user": true, "bad_token": true, "bad_sort": true, "password_missing": true, "password_change_required": true,
+	"bad_user": true, "bad_role": true, "bad_token": true, "bad_sort": true, "password_missing": true, "password_change_required": true,
 }
 
 // TestReasonsThatNameTheAPI reads all reasons in the source, and looks whether
@@ -99,6 +99,9 @@ func partsOf(n ast.Node) []ast.Expr {
 		var values []ast.Expr
 		for _, e := range n.Elts {
 			if pair, ok := e.(*ast.KeyValueExpr); ok {
+				if _, ok := pair.Key.(*ast.BasicLit); ok {
+					continue // a table of something else
+				}
 				e = pair.Value
 			}
 			values = append(values, e)

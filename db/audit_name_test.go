@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -45,25 +46,27 @@ func TestEveryActionTellsTheName(t *testing.T) {
 		told[e.Action] = append(told[e.Action], e.TargetName)
 	}
 	want := map[string][]string{
-		"setup.initialize": {"root@example.com"},
-		"user.create":      {"ann@example.com", "imp@example.com"},
-		"user.update":      {"ann@example.com"}, // was renamed by it
-		"user.disable":     {"annie@example.com"},
-		"user.enable":      {"annie@example.com"},
-		"user.password":    {"annie@example.com", "annie@example.com"},
-		"user.unlock":      {"annie@example.com"},
-		"user.delete":      {"annie@example.com"},
-		"session.login":    {"root@example.com", "root@example.com", "annie@example.com"},
-		"session.evict":    {"root@example.com"},
-		"session.renew":    {"annie@example.com"},
-		"session.revoke":   {"root@example.com", "annie@example.com"},
-		"session.logout":   {"root@example.com"},
-		"token.create":     {"deploy", "soon"},
-		"token.update":     {"deploy"}, // was renamed by it
-		"token.rotate":     {"release"},
-		"token.use":        {"release", "release"},
-		"token.evict":      {"soon"},
-		"token.delete":     {"release"},
+		"setup.initialize":   {"root@example.com"},
+		"user.create":        {"ann@example.com", "imp@example.com"},
+		"user.update":        {"ann@example.com"}, // was renamed by it
+		"user.disable":       {"annie@example.com"},
+		"user.enable":        {"annie@example.com"},
+		"user.password":      {"annie@example.com", "annie@example.com"},
+		"user.unlock":        {"annie@example.com"},
+		"user.delete":        {"annie@example.com"},
+		"session.login":      {"root@example.com", "root@example.com", "annie@example.com"},
+		"session.evict":      {"root@example.com"},
+		"session.renew":      {"annie@example.com"},
+		"session.revoke":     {"root@example.com", "annie@example.com"},
+		"session.logout":     {"root@example.com"},
+		"token.create":       {"deploy", "soon"},
+		"token.update":       {"deploy"}, // was renamed by it
+		"token.rotate":       {"release"},
+		"token.rotate_begin": {"release"},
+		"token.rotate_undo":  {"release"},
+		"token.use":          {"release", "release"},
+		"token.evict":        {"soon"},
+		"token.delete":       {"release"},
 	}
 	for _, action := range db.Actions() {
 		_, none := nameless[action]
@@ -110,7 +113,11 @@ func (f *fixture) actionsOnTokens(actor *db.Actor) {
 	f.advance(time.Minute)
 	f.mint(plain, db.NewToken{Name: "later", MaxPerUser: 1})
 	must(f.t, f.UpdateToken(f.ctx, actor, k.ID, db.TokenChange{Name: "release"}))
-	k, err := f.RotateToken(f.ctx, actor, k.ID, db.Rotation{Hash: make([]byte, 32)})
+	begun := bytes.Repeat([]byte{1}, 32)
+	_, err := f.BeginRotation(f.ctx, actor, k.ID, db.Rotation{Hash: begun})
+	must(f.t, err)
+	must(f.t, f.SettleRotation(f.ctx, actor, k.ID, db.Settlement{Hash: begun, Undo: true}))
+	k, err = f.RotateToken(f.ctx, actor, k.ID, db.Rotation{Hash: make([]byte, 32)})
 	must(f.t, err)
 	f.NoteTokenUse(k.ID, "192.0.2.7", false)
 	f.NoteRefusal(&db.Actor{ID: actor.ID, Name: actor.Name}, "token.use", k.Target())
@@ -152,9 +159,9 @@ func (f *fixture) actionsOnUsers(actor *db.Actor) {
 func TestTargetName(t *testing.T) {
 	f := newStore(t)
 	single, err := f.User(f.ctx, db.SingleUser)
-	must(t, err)
+	must(f.t, err)
 	_, err = f.UpdateUser(f.ctx, local, single.ID, db.UserChange{Password: ptr("hash")})
-	must(t, err)
+	must(f.t, err)
 	f.NoteRefusal(&db.Actor{Address: "192.0.2.1"}, "session.login", (*db.User)(nil).Target())
 	f.NoteRefusal(&db.Actor{Address: "192.0.2.2"}, "session.login", db.Target{Name: "what was typed"})
 	must(t, f.FlushUse(f.ctx))
@@ -228,9 +235,9 @@ func TestActionsAreThoseOfTheSource(t *testing.T) {
 func literals(t *testing.T, file string) (texts []string) {
 	t.Helper()
 	source, err := os.ReadFile(file)
-	must(t, err)
+	must(f.t, err)
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, source, 0)
-	must(t, err)
+	must(f.t, err)
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 			text, err := strconv.Unquote(lit.Value)
