@@ -235,7 +235,7 @@ func TestActionsAreThoseOfTheSource(t *testing.T) {
 func literals(t *testing.T, file string) (texts []string) {
 	t.Helper()
 	source, err := os.ReadFile(file)
-	must(f.t, err)
+	must(t, err)
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, source, 0)
 	must(f.t, err)
 	ast.Inspect(parsed, func(n ast.Node) bool {
