@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"husk/db/fsys"
 	"husk/web/api"
 )
 
@@ -126,6 +126,7 @@ type outputFile struct {
 	path   string
 	folder *os.Root
 	temp   string // its name, until it is in place
+	open   bool   // others may read it: its file system keeps no modes
 }
 
 func openOutput(path string) (*outputFile, error) {
@@ -140,7 +141,8 @@ func openOutput(path string) (*outputFile, error) {
 		folder.Close()
 		return nil, err
 	}
-	if err := o.Chmod(0o600); err != nil { // whatever the umask
+	err = fsys.MakePrivate(o.File)
+	if o.open = fsys.Lacks(err); err != nil && !o.open {
 		o.close()
 		return nil, err
 	}
@@ -158,7 +160,7 @@ func (o *outputFile) place() error {
 		return err
 	}
 	defer d.Close()
-	return syncOpen(d)
+	return fsys.SyncOpenFolder(d)
 }
 
 // close removes what is not in place.
@@ -190,6 +192,9 @@ func (a *app) backupTo(ctx context.Context, output string, encrypt seal) (m api.
 	}
 	if err == nil {
 		err = f.place()
+	}
+	if err == nil && f.open && encrypt == nil {
+		a.say("warning: others may read %s, whose file system keeps no file modes: encrypt it with --recipient, or mount that for its owner alone (umask=077)", printable(output))
 	}
 	return m, writeFailure(output, err)
 }
@@ -276,10 +281,8 @@ func writeFailure(output string, err error) error {
 	case !errors.As(err, &errno) || isUnreachable(err):
 		return err
 	}
-	f := &failure{code: exitFailure, err: err, what: "the backup can't be written: " + printable(plainWriteError(output, err))}
-	if isFull(err) {
-		f.next = "free some space and try again"
-	}
+	f := fileFailure(exitFailure, "", err)
+	f.what = "the backup can't be written: " + printable(plainWriteError(output, err))
 	return f
 }
 
@@ -287,8 +290,6 @@ func isUnreachable(err error) bool {
 	var gone *api.UnreachableError
 	return errors.As(err, &gone)
 }
-
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // errNoBackup says that what was read is no whole backup.
 func errNoBackup(why string, err error) error {
@@ -358,27 +359,10 @@ func createPrivate(dir, pattern string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Chmod(0o600); err != nil {
+	if err := fsys.MakePrivate(f); err != nil {
 		f.Close()
 		os.Remove(f.Name())
 		return nil, err
 	}
 	return f, nil
-}
-
-// syncDir makes a rename in the folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return syncOpen(d)
-}
-
-func syncOpen(d *os.File) error {
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync the folder: %w", err)
-	}
-	return nil
 }

@@ -1,10 +1,10 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -81,9 +81,6 @@ func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 	defer f.Close()
 	c, err := control.Dial(ctx, f.Path())
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, &failure{code: exitDenied, err: err, what: "no access to the control socket in " + d.settings.Data + ": permission denied",
-			next: "run the command as the user of the server, or as root"}
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, d.explainStore(err)
 	case errors.Is(err, control.ErrOlder):
@@ -93,7 +90,7 @@ func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 		return nil, &failure{code: exitBusy, err: err, what: "the server in " + d.settings.Data + " does not answer on its control socket",
 			next: "look at its log, or restart it"}
 	case err != nil:
-		return nil, err
+		return nil, cmp.Or(d.explainSocket(err), err)
 	}
 	return &socketConn{Conn: c}, nil
 }

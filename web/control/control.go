@@ -72,6 +72,17 @@ func dialError(dir string, err error) error {
 	return fmt.Errorf("connecting to the control socket %s: %w", path, err)
 }
 
+// StrangerError says that who listens on the socket is not who the folder
+// belongs to. errors.Is(err, fs.ErrPermission) holds.
+type StrangerError struct{ Server, Folder int } // uids
+
+func (e *StrangerError) Error() string {
+	return fmt.Sprintf("its server runs as uid %d, the folder belongs to uid %d: %v", e.Server, e.Folder, fs.ErrPermission)
+}
+
+// Unwrap gives fs.ErrPermission.
+func (e *StrangerError) Unwrap() error { return fs.ErrPermission }
+
 // checkServer refuses a server that is not the folder's owner: passwords and
 // tokens go through this connection. Root is led by nobody to another server,
 // not to one of its own either, by what is called husk.sock in the folder of
@@ -89,5 +100,5 @@ func checkServer(c net.Conn, at *place) error {
 	if peer.UID == uid || me != 0 && (peer.UID == 0 || peer.UID == me) {
 		return nil
 	}
-	return fmt.Errorf("its server runs as uid %d, the folder belongs to uid %d: %w", peer.UID, uid, fs.ErrPermission)
+	return &StrangerError{Server: peer.UID, Folder: uid}
 }
