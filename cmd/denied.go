@@ -98,7 +98,7 @@ func (a *app) explainSystem(err error) (*failure, bool) {
 		return nil, false
 	}
 	what, next := c.Of(a.settings.Data), c.Next
-	if c.Kind == fsys.Failed && c.Errno != syscall.EROFS {
+	if c.Kind == fsys.Failed && c.Code != syscall.EROFS {
 		what += "; nothing was changed"
 	}
 	if !strings.Contains(what, a.settings.Data) {

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/term"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web"
 	"husk/web/control"
 	"husk/web/folder"
@@ -336,10 +337,16 @@ func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 	l, err := control.Listen(a.dir())
 	switch {
 	case err == nil:
+		if control.Elsewhere(l) {
+			log.Warn("the file system of the data folder takes no sockets: commands on this machine find the server without, but not those in another container or network namespace", "data", a.settings.Data, "socket", l.Addr().String())
+		}
 		return ownConnections("control socket", controlConnections(descriptorLimit()), log).Listener(l), nil
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, syscall.EACCES):
 		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + fs.ErrPermission.Error(),
 			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
+	}
+	if c, ok := fsys.Explain(err); ok {
+		return nil, &failure{code: systemCode(c), err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + c.Of(a.settings.Data), next: c.Next}
 	}
 	return nil, err
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web/folder"
 )
 
@@ -243,7 +244,7 @@ func (s *Server) placeBackup(f *os.File, name string) error {
 	if err := os.Rename(f.Name(), filepath.Join(s.Backups.Dir, name)); err != nil {
 		return err
 	}
-	return syncFolder(s.Backups.Dir)
+	return fsys.SyncFolder(s.Backups.Dir)
 }
 
 func (s *Server) sealed(w io.Writer, write func(io.Writer) error) error {
@@ -328,7 +329,7 @@ func (s *Server) removeOldBackups(now time.Time) (kept []backupFile, err error) 
 			return found, fmt.Errorf("remove an old backup: %w", err)
 		}
 	}
-	return found[:s.Backups.Keep], syncFolder(s.Backups.Dir)
+	return found[:s.Backups.Keep], fsys.SyncFolder(s.Backups.Dir)
 }
 
 // trouble tells what is wrong with the regular backups, in words for
@@ -363,14 +364,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// syncFolder makes names that were given or taken in a folder durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

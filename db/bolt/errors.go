@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	bbolterrors "go.etcd.io/bbolt/errors"
@@ -44,9 +45,7 @@ func classify(err error) error {
 	if err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk) {
 		return err
 	}
-	if errno, ok := err.(syscall.Errno); ok { // bbolt has none but of this
-		err = &os.PathError{Op: "sync", Path: "store", Err: errno}
-	}
+	err = named(err)
 	switch c, _ := fsys.Explain(err); {
 	case c.Kind == fsys.Full:
 		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: reasonOf(c), Cause: err}
@@ -57,6 +56,20 @@ func classify(err error) error {
 	case errors.Is(err, bbolterrors.ErrKeyTooLarge), errors.Is(err, bbolterrors.ErrValueTooLarge),
 		errors.Is(err, bbolterrors.ErrBucketNameRequired), errors.Is(err, bbolterrors.ErrTxNotWritable):
 		return &db.Error{Kind: db.ErrInvalid, Code: "store_misuse", Reason: err.Error(), Cause: err}
+	}
+	return err
+}
+
+// named gives an error of bbolt the name of the call that failed: it hands on
+// the bare errno of a sync, and of what it does to grow the file only words.
+func named(err error) error {
+	if errno, ok := err.(syscall.Errno); ok {
+		return &os.PathError{Op: "sync", Path: "store", Err: errno}
+	}
+	for words, op := range map[string]string{"file sync error: ": "sync", "file resize error: ": "truncate", "mmap allocate error: ": "mmap"} {
+		if errno := fsys.Errno(err); errno != 0 && strings.Contains(err.Error(), words) {
+			return &os.PathError{Op: op, Path: "store", Err: errors.Join(errno, err)}
+		}
 	}
 	return err
 }

@@ -28,10 +28,10 @@ const (
 
 // Cause is what the system's answer means.
 type Cause struct {
-	Errno syscall.Errno
-	Kind  Kind
-	Next  string // what to do
-	what  string // with {of} for where
+	Code syscall.Errno
+	Kind Kind
+	Next string // what to do
+	what string // with {of} for where
 }
 
 // What says what is the matter, without naming a place.
@@ -55,6 +55,7 @@ const (
 	opChown = "chown"
 	opLink  = "link"
 	opBind  = "bind"
+	opGrow  = "truncate"
 )
 
 // cannot is what systems answer to a call that a file system does not have.
@@ -94,6 +95,7 @@ var causes = append([]row{
 		"run the command as the owner of the folder, or " + elsewhere},
 	{opLink, append([]syscall.Errno{syscall.EMLINK}, cannot...), Unfit, "the file system{of} knows no hard links, nor any other way to give a file a name that is not taken", elsewhere},
 	{opBind, cannot, Unfit, "the file system{of} takes no sockets", elsewhere},
+	{opGrow, cannot, Unfit, "the file system{of} can't make a file longer", elsewhere},
 	{"", []syscall.Errno{syscall.EACCES}, Denied, "permission denied", "run the command as the owner of the file and its folder, or as root"},
 	{"", []syscall.Errno{syscall.EPERM}, Denied, "the system does not permit it, whatever owner and mode say",
 		"see whether the file or its folder is marked immutable ('lsattr', then 'chattr -i'), or a sandbox or a security module forbids it (the unit's ReadWritePaths=, SELinux, AppArmor)"},
@@ -124,22 +126,22 @@ var causes = append([]row{
 // Explain tells what the system's answer in err means; false where there is
 // none in it, or an unknown one.
 func Explain(err error) (Cause, bool) {
-	errno := errnoOf(err)
-	if errno == 0 {
+	code := Errno(err)
+	if code == 0 {
 		return Cause{}, false
 	}
 	op := opOf(err)
 	for _, r := range causes {
-		if (r.op == "" || r.op == op) && slices.Contains(r.errnos, errno) {
-			return Cause{errno, r.kind, r.next, r.what}, true
+		if (r.op == "" || r.op == op) && slices.Contains(r.errnos, code) {
+			return Cause{code, r.kind, r.next, r.what}, true
 		}
 	}
 	return Cause{}, false
 }
 
-// errnoOf finds the errno. A library may have flattened it into text: then its
+// Errno finds the system's answer in err; 0 where there is none. A library may have flattened it into text: then its
 // words at the end are all that is left.
-func errnoOf(err error) (errno syscall.Errno) {
+func Errno(err error) (errno syscall.Errno) {
 	if err == nil || errors.As(err, &errno) {
 		return errno
 	}
@@ -172,7 +174,7 @@ func opOf(err error) string {
 
 // lacks tells whether err says that the file system does not have the call.
 func lacks(err error) bool {
-	return slices.Contains(cannot, errnoOf(err))
+	return slices.Contains(cannot, Errno(err))
 }
 
 // Lacks tells whether err says that a file system does not have what the call
