@@ -48,9 +48,9 @@ The secret key of any one recipient is enough.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.backup(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.output, "output", "", "the file to write, or - for stdout")
+	pathVar(cmd.Flags(), &o.output, "output", "the file to write, or - for stdout")
 	cmd.Flags().Var(&o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
-	cmd.Flags().StringVar(&o.recipientsFile, "recipients-file", "", "encrypt to the age recipients in this file, one a line")
+	pathVar(cmd.Flags(), &o.recipientsFile, "recipients-file", "encrypt to the age recipients in this file, one a line")
 	return cmd
 }
 
@@ -252,7 +252,7 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, enc
 	}
 	if err != nil {
 		// Not closed: an encrypted stream without its end is refused.
-		return m, brokenOff(err, m)
+		return m, s.brokenOff(err, m)
 	}
 	return m, out.Close()
 }
@@ -263,9 +263,12 @@ func (unsealed) Close() error { return nil }
 
 // brokenOff tells a backup that began and did not end from one that nobody
 // answered.
-func brokenOff(err error, m api.Manifest) error {
+func (s *session) brokenOff(err error, m api.Manifest) error {
 	var gone *api.UnreachableError
 	if errors.As(err, &gone) && m.SHA256 != "" && !errors.Is(err, context.Canceled) {
+		if s.why != nil && s.why() != "" {
+			return &failure{code: exitFailure, err: err, what: "the backup broke off: " + s.why()}
+		}
 		return &failure{code: exitBusy, err: err, what: "the backup broke off: the server ended the connection", next: "its log says why; try again"}
 	}
 	return err

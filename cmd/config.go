@@ -93,7 +93,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 what it is. It ends with 0 where there is none, 7 where there are some, and 3
 without a file. Asked for JSON it prints an array of {line, setting, problem}.`,
 		Example: `  husk config check /etc/husk/husk.yaml`,
-		Args:    one("the FILE"),
+		Args:    pathArgs(one("the FILE")),
 		// A broken file in HUSK_CONFIG must not keep it from being checked.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := a.resolveGiven(cmd)

@@ -31,7 +31,7 @@ An encrypted backup needs the secret key of one of its recipients, in a file as
 age-keygen writes it.`,
 		Example: `  husk restore /var/backups/husk.tar
   husk restore husk.tar.age --identity-file key.txt`,
-		Args: one("the FILE"),
+		Args: pathArgs(one("the FILE")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := onFile(cmd); err != nil {
 				return err
@@ -42,7 +42,7 @@ age-keygen writes it.`,
 			return a.restore(cmd.Context(), args[0], identityFile)
 		},
 	}
-	cmd.Flags().StringVar(&identityFile, "identity-file", "", "file with the age identity that decrypts FILE (- for stdin)")
+	pathVar(cmd.Flags(), &identityFile, "identity-file", "file with the age identity that decrypts FILE (- for stdin)")
 	return cmd
 }
 

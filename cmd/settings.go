@@ -56,10 +56,10 @@ type settings struct {
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
-	f.String("data", defaultData(), "the data folder")
+	f.Var(newPath(defaultData()), "data", "the data folder")
 	f.Var(&formed{form: isServerURL}, "server", "ask the husk at this URL instead of the data folder")
-	f.String("token-file", "", "file with the API token for --server (- for stdin)")
-	f.String("config", "", "YAML file with settings")
+	f.Var(newPath(""), "token-file", "file with the API token for --server (- for stdin)")
+	f.Var(newPath(""), "config", "YAML file with settings")
 	f.Bool("json", false, "print JSON, for programs")
 	f.BoolP("quiet", "q", false, "say nothing but errors and what was asked for")
 }
@@ -67,8 +67,8 @@ func addGlobalFlags(f *pflag.FlagSet) {
 func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&formed{"127.0.0.1:9000", isAddr}, "addr", "address to listen on; not used for sockets from the service manager")
 	f.Var(&formed{form: isPublicURL}, "public-url", "scheme and host under which browsers reach this server")
-	f.String("tls-cert", "", "PEM file with the TLS certificate and its chain; read again when it changes")
-	f.String("tls-key", "", "PEM file with the private key of --tls-cert")
+	f.Var(newPath(""), "tls-cert", "PEM file with the TLS certificate and its chain; read again when it changes")
+	f.Var(newPath(""), "tls-key", "PEM file with the private key of --tls-cert")
 	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newBounded(24*time.Hour, time.Second, 0), "session-ttl", "absolute life of a sign-in")
 	f.Var(newOptional(time.Minute), "session-idle", "how long a sign-in lives unused, a minute at least (0: as long as --session-ttl)")
@@ -87,8 +87,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&countValue{defaultConnections, 0, maxConnections}, "max-connections", "how many connections there are at most (0: as many as descriptors allow)")
 	f.Var(&countValue{256, 0, maxConnections}, "max-connections-per-address", "how many of them an address has at most, or an IPv6 /64; not for trusted proxies (0: no bound)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
-	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
-	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
+	f.Var(newPath(""), "notify-command", "program that is told of what needs attention, as JSON on its standard input")
+	f.Var(newPath(""), "backup-dir", "folder for regular backups, which is for them alone (none by default)")
 	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest regular backup may become, a minute at least")
 	f.Var(&countValue{14, 1, 100_000}, "backup-keep", "how many regular backups are kept")
 	f.Var(&recipients{}, "backup-recipient", "age recipient (age1…) to which regular backups are encrypted; repeatable")
@@ -186,12 +186,23 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 	if text(r.FlagSet, "data") == "" { // what an unset variable leaves: not the folder that one is in
 		return nil, usage("--data names no folder", "give one, or leave it out for the default")
 	}
-	// What is relative is so to where the program was started.
-	data, err := filepath.Abs(text(r.FlagSet, "data"))
-	if err != nil {
-		return nil, fmt.Errorf("find the data folder: %w", err)
+	return r, r.placeData()
+}
+
+// placeData makes the data folder absolute: what is relative is so to where the
+// program was started. The default comes from HOME or XDG_DATA_HOME, and is a
+// path like another.
+func (r *resolution) placeData() error {
+	p := r.Lookup("data").Value.(*pathValue)
+	if err := isPath(p.String()); err != nil {
+		return usage("the default data folder \""+printable(p.String())+"\": "+err.Error(), "mend HOME or XDG_DATA_HOME, or name the folder with --data or HUSK_DATA")
 	}
-	return r, r.Lookup("data").Value.Set(data)
+	data, err := filepath.Abs(p.String())
+	if err != nil {
+		return fmt.Errorf("find the data folder: %w", err)
+	}
+	*p.text = data
+	return nil
 }
 
 // resolveGiven takes the flags and the variables, and no file.

@@ -66,7 +66,7 @@ widened or granted. A script that does so over the network needs one without:
 	f.StringVar(&o.expires, "expires", "", "when it ends: 90s, 12h, 365d, 2w, 1y, a date (RFC 3339), or never")
 	f.StringArrayVar(&o.permissions, "permission", nil, "limit it to this permission; may be repeated")
 	f.StringArrayVar(&o.allowedIPs, "allowed-ip", nil, "limit its use to this address or CIDR prefix; may be repeated")
-	f.StringVar(&o.output, "output", "", "write the token into this file (0600) instead of stdout")
+	pathVar(f, &o.output, "output", "write the token into this file (0600) instead of stdout")
 	return cmd
 }
 

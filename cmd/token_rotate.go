@@ -39,7 +39,7 @@ the old one, unless --expires says otherwise.`,
 	f := cmd.Flags()
 	f.Var(&o.grace, "grace", "how long the old secret stays valid")
 	f.StringVar(&o.expires, "expires", "", "when the new one ends: 90s, 12h, 365d, 2w, 1y, a date (RFC 3339), or never")
-	f.StringVar(&o.output, "output", "", "write the token into this file (0600) instead of stdout")
+	pathVar(f, &o.output, "output", "write the token into this file (0600) instead of stdout")
 	return cmd
 }
 

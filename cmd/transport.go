@@ -29,6 +29,7 @@ type session struct {
 	name   string // of who answers, for people
 	data   string // the data folder
 	end    func() error
+	why    func() string // see door.why; nil: remote
 }
 
 // connect chooses the dialer: TCP with --server, else the door. creates says
@@ -199,6 +200,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 		data:   a.settings.Data,
 		Client: &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
 		end:    func() error { return d.close(ctx) },
+		why:    d.why,
 	}, nil
 }
 

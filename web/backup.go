@@ -138,7 +138,7 @@ func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 func diskError(err error) error {
 	c, ok := fsys.Explain(err)
 	switch {
-	case !ok || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk):
+	case !ok || c.Kind == fsys.Spent || c.Kind == fsys.Odd || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk):
 		return err
 	case c.Kind == fsys.Full:
 		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: c.What() + ": there is no room for a copy of the store; " + c.Next, Cause: err}

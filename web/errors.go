@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web/api"
 	"husk/web/password"
 )
@@ -68,6 +69,9 @@ var (
 	errOwnerGone      = refusedFor("owner_deleted", "its owner was deleted")
 	errOwnerDisabled  = refusedFor("owner_disabled", "its owner is disabled")
 )
+
+// codeInternal is of what has no words for users.
+const codeInternal = "internal"
 
 // Codes of refusals for want of rights.
 const (
@@ -141,7 +145,7 @@ func explainStatus(status int) *failure {
 	case http.StatusMethodNotAllowed:
 		return &failure{status: status, code: "method_not_allowed", reason: "that method is not for this path; see the Allow header"}
 	}
-	return &failure{status: http.StatusInternalServerError, code: "internal",
+	return &failure{status: http.StatusInternalServerError, code: codeInternal,
 		reason: "something went wrong inside; the server's log has the request id"}
 }
 
@@ -160,16 +164,29 @@ func (s *Server) fail(c echo.Context, err error) (whole bool) {
 func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
 	s.logFailure(c, f, err)
+	if l, ok := localOf(c.Request().Context()); ok && f.code == codeInternal && l.transport == db.TransportOffline {
+		return f.toOneself(err)
+	}
 	return f
 }
 
+// toOneself is an answer within one process: no server's log has the cause.
+func (f *failure) toOneself(err error) *failure {
+	own := *f
+	own.reason = "something went wrong inside: " + withCause(err)
+	return &own
+}
+
 // withCause is the text of an error for the log: what users are told, and what
-// they are not.
+// they are not, and what the system's answer means.
 func withCause(err error) string {
 	text := err.Error()
 	var e *db.Error
 	if errors.As(err, &e) && e.Cause != nil && !strings.Contains(text, e.Cause.Error()) {
 		text += ": " + e.Cause.Error()
+	}
+	if c, ok := fsys.Explain(err); ok && !strings.Contains(text, c.Next) {
+		text += ": " + c.What() + "; " + c.Next
 	}
 	return text
 }

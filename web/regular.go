@@ -166,7 +166,7 @@ func (s *Server) backUpWhenDue(ctx context.Context) {
 
 func (s *Server) tellBackup(ctx context.Context, name string, size int64, took time.Duration, err error) {
 	if err != nil {
-		s.log.Error("the regular backup failed", "dir", s.Backups.Dir, "error", err)
+		s.log.Error("the regular backup failed", "dir", s.Backups.Dir, "error", withCause(err))
 		return
 	}
 	file := filepath.Join(s.Backups.Dir, name)
@@ -345,6 +345,9 @@ func (r *regular) trouble(every time.Duration, now time.Time) string {
 	case r.begun.IsZero():
 		return ""
 	case r.err != nil:
+		if c, ok := fsys.Explain(r.err); ok {
+			return "the last regular backup failed: " + c.What() + "; " + last
+		}
 		return "the last regular backup failed, " + last + "; see the log"
 	case now.Sub(later(r.newest, r.begun)) > 2*every:
 		return "regular backups are overdue, " + last + "; see the log"
