@@ -15,10 +15,11 @@ import (
 // app is one run of the program: its streams, its environment and what its
 // settings came to.
 type app struct {
-	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
-	getenv func(string) string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	getenv  func(string) string
+	environ func() []string // all variables; nil: none are looked at
 
 	stdinFor    string          // what stdin was read for; "": nothing yet
 	interrupted <-chan struct{} // closed by a signal
@@ -36,7 +37,7 @@ func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ}
 	return a.run(ctx, os.Args[1:])
 }
 

@@ -63,6 +63,8 @@ type service struct {
 	*app
 	log     *liveLog
 	tls     *keyPair // nil: http
+	notify  string   // the program that is told; empty: none
+	saved   web.Backups
 	manager manager
 	values  map[string]string // of the settings as they run
 }
@@ -79,13 +81,19 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	if a.resolved.file != nil && a.resolved.file.exposed {
 		s.log.Warn(a.resolved.file.exposedText())
 	}
-	for _, text := range a.settings.warnings() {
+	if a.environ != nil {
+		for _, v := range unknownVariables(a.environ()) {
+			s.log.Warn(v.text())
+		}
+	}
+	j, faults := a.judge(s.log.Logger)
+	for _, text := range j.warnings {
 		s.log.Warn(text)
 	}
-	var err error
-	if s.tls, err = a.tlsPair(s.log.Logger); err != nil {
+	if err := a.refuse(faults); err != nil {
 		return err
 	}
+	s.tls, s.notify, s.saved = j.tls, j.notifyCommand, j.backups
 	inherited, err := inheritedSockets(a.getenv)
 	if err != nil {
 		return err
@@ -126,10 +134,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
-	config.Connections = s.connections()
-	if config.Backups, err = s.backups(); err != nil {
-		return err
-	}
+	config.Connections, config.Backups = s.connections(), s.saved
 	server, err := newServer(config)
 	if err != nil {
 		return err
@@ -221,6 +226,9 @@ func (s *service) reload(cmd *cobra.Command) {
 		s.tls.reload()
 	}
 	next, err := s.resolve(cmd)
+	if err == nil {
+		err = s.judgeNext(next)
+	}
 	if err != nil {
 		s.log.Error("the configuration was not reloaded: the one before stays in use", "error", err)
 		return
@@ -242,6 +250,20 @@ func (s *service) reload(cmd *cobra.Command) {
 	if len(restart) > 0 {
 		s.log.Warn("some changed settings need a restart", "settings", sorted(restart))
 	}
+}
+
+// judgeNext is the error of settings with which serve would not start. TLS files
+// of the same names were looked at by themselves.
+func (s *service) judgeNext(next *resolution) error {
+	then := *s.app
+	if err := then.settings.take(next.FlagSet); err != nil {
+		return err
+	}
+	if text(next.FlagSet, "tls-cert") == s.values["tls-cert"] && text(next.FlagSet, "tls-key") == s.values["tls-key"] {
+		then.settings.TLSCert, then.settings.TLSKey = "", ""
+	}
+	_, faults := then.judge(slog.New(slog.DiscardHandler))
+	return then.refuse(faults)
 }
 
 func sorted(words []string) string {

@@ -156,6 +156,7 @@ func (a *app) configure(cmd *cobra.Command) error {
 	if err := a.settings.take(r.FlagSet); err != nil {
 		return err
 	}
+	a.warnOfVariables(cmd)
 	if r.file != nil && r.file.exposed && cmd.Name() != "serve" { // serve logs it
 		a.say("warning: %s", r.file.exposedText())
 	}
@@ -176,17 +177,27 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 		if err := r.file.broken(); err != nil {
 			return nil, err
 		}
-		for name := range r.file.lines {
-			if r.sourceOf(name) == fromDefault {
-				copyValue(r.Lookup(name).Value, r.file.set.Lookup(name).Value)
-				r.source[name] = fromFile
-			}
+		r.takeFile()
+	}
+	return r, r.finish()
+}
+
+// takeFile takes what the file sets where nothing else does.
+func (r *resolution) takeFile() {
+	for name := range r.file.lines {
+		if r.sourceOf(name) == fromDefault {
+			copyValue(r.Lookup(name).Value, r.file.set.Lookup(name).Value)
+			r.source[name] = fromFile
 		}
 	}
+}
+
+// finish sees to the data folder.
+func (r *resolution) finish() error {
 	if text(r.FlagSet, "data") == "" { // what an unset variable leaves: not the folder that one is in
-		return nil, usage("--data names no folder", "give one, or leave it out for the default")
+		return usage("--data names no folder", "give one, or leave it out for the default")
 	}
-	return r, r.placeData()
+	return r.placeData()
 }
 
 // placeData makes the data folder absolute: what is relative is so to where the
