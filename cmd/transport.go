@@ -63,10 +63,17 @@ func (a *app) use(ctx context.Context, creates bool, f func(*session) error) err
 	return errors.Join(s.explain(f(s)), s.end())
 }
 
-// explain adds the next step where nobody was known to ask.
+// explain adds the next step where nobody was known to ask, and the cause where
+// the answer names a log that there is not: the handler is in this process.
 func (s *session) explain(err error) error {
 	var answer *api.Error
-	if !errors.As(err, &answer) || answer.Detail.Code != "not_signed_in" {
+	if !errors.As(err, &answer) {
+		return err
+	}
+	if answer.Detail.Code == "internal" && s.why != nil && s.why() != "" {
+		return &failure{code: exitFailure, err: err, what: "something went wrong inside: " + s.why()}
+	}
+	if answer.Detail.Code != "not_signed_in" {
 		return err
 	}
 	if s.remote {

@@ -70,9 +70,6 @@ var (
 	errOwnerDisabled  = refusedFor("owner_disabled", "its owner is disabled")
 )
 
-// codeInternal is of what has no words for users.
-const codeInternal = "internal"
-
 // Codes of refusals for want of rights.
 const (
 	codeNotPermitted  = "not_permitted"
@@ -145,7 +142,7 @@ func explainStatus(status int) *failure {
 	case http.StatusMethodNotAllowed:
 		return &failure{status: status, code: "method_not_allowed", reason: "that method is not for this path; see the Allow header"}
 	}
-	return &failure{status: http.StatusInternalServerError, code: codeInternal,
+	return &failure{status: http.StatusInternalServerError, code: "internal",
 		reason: "something went wrong inside; the server's log has the request id"}
 }
 
@@ -164,17 +161,7 @@ func (s *Server) fail(c echo.Context, err error) (whole bool) {
 func (s *Server) note(c echo.Context, err error) *failure {
 	f := explain(err)
 	s.logFailure(c, f, err)
-	if l, ok := localOf(c.Request().Context()); ok && f.code == codeInternal && l.transport == db.TransportOffline {
-		return f.toOneself(err)
-	}
 	return f
-}
-
-// toOneself is an answer within one process: no server's log has the cause.
-func (f *failure) toOneself(err error) *failure {
-	own := *f
-	own.reason = "something went wrong inside: " + withCause(err)
-	return &own
 }
 
 // withCause is the text of an error for the log: what users are told, and what

@@ -346,7 +346,7 @@ func (r *regular) trouble(every time.Duration, now time.Time) string {
 		return ""
 	case r.err != nil:
 		if c, ok := fsys.Explain(r.err); ok {
-			return "the last regular backup failed: " + c.What() + "; " + last
+			return "the last regular backup failed, " + last + ": " + c.What()
 		}
 		return "the last regular backup failed, " + last + "; see the log"
 	case now.Sub(later(r.newest, r.begun)) > 2*every:
