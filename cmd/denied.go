@@ -144,6 +144,9 @@ func (a *app) explainSocket(err error) error {
 	folder, err1 := os.Stat(a.settings.Data)
 	path := filepath.Join(a.settings.Data, control.Name)
 	socket, err2 := os.Lstat(path)
+	if errors.Is(err1, fs.ErrPermission) || errors.Is(err2, fs.ErrPermission) {
+		return a.explainDenied(err) // the folder, or the way to it
+	}
 	if err1 != nil || err2 != nil {
 		return f
 	}
