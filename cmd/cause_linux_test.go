@@ -150,7 +150,7 @@ func TestFolderWithoutSockets(t *testing.T) {
 		t.Error("there is a socket")
 	}
 	stranger := program{data: p.data, uid: nobody}
-	if r := stranger.run(t, "token", "list"); r.code != exitDenied {
+	if r := stranger.run(t, "token", "list"); r.code != exitDenied || strings.Contains(r.stderr, "know you") {
 		t.Errorf("a stranger is answered: %v", r)
 	}
 	s.end()

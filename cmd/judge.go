@@ -51,10 +51,13 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	note(setting, err)
 	j.notifyCommand, err = a.notifyCommand()
 	note("notify-command", err)
+	j.warnings = a.settings.warnings()
 	j.backups, setting, err = a.backups()
+	if errors.Is(err, errExposed) {
+		j.warnings, err = append(j.warnings, err.Error()), nil
+	}
 	note(setting, err)
 	note("metrics-addr", a.checkAddrs())
-	j.warnings = a.settings.warnings()
 	return j, faults
 }
 

@@ -352,6 +352,9 @@ func (a *app) warnOfWideFolder(log *slog.Logger) {
 	info, err := os.Stat(a.dir())
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("others may enter the data folder; 'chmod 700' it", "data", a.settings.Data, "mode", info.Mode().Perm().String())
+		if info, err := os.Stat(a.storeFile()); err == nil && fsys.OpenToOthers(info) {
+			log.Warn("others may read the store, with every password hash and signing key in it; 'chmod 600' it, or, where the file system keeps no modes, mount it with umask=077", "file", a.storePath(), "mode", info.Mode().Perm().String())
+		}
 	}
 }
 

@@ -61,19 +61,21 @@ type regular struct {
 }
 
 // CheckBackups tells whether backups can be written to the folder, and whether
-// what root writes goes there and nowhere else.
-func CheckBackups(b Backups) error {
+// what root writes goes there and nowhere else. exposed: others may read them,
+// since the file system keeps no modes, and they are not encrypted.
+func CheckBackups(b Backups) (exposed bool, err error) {
 	if b.Dir == "" {
-		return nil
+		return false, nil
 	}
 	if err := folder.Check(b.Dir); err != nil {
-		return err
+		return false, err
 	}
 	f, err := os.CreateTemp(b.Dir, ".husk-try-*")
 	if err != nil {
-		return err
+		return false, err
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	exposed = b.Seal == nil && fsys.Private(f) != nil
+	return exposed, errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // startBackups makes regular backups until ctx ends; stop waits for the end.
