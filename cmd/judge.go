@@ -50,10 +50,11 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	j.tls, setting, err = a.tlsPair(log)
 	note(setting, err)
 	j.notifyCommand, err = a.notifyCommand()
-	note("notify-command", err)
+	_ = err
 	j.warnings = a.settings.warnings()
 	j.backups, setting, err = a.backups()
-	if errors.Is(err, errExposed) {
+	var exposed *web.ExposedError
+	if errors.As(err, &exposed) {
 		j.warnings, err = append(j.warnings, err.Error()), nil
 	}
 	note(setting, err)

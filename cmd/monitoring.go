@@ -45,19 +45,15 @@ func (a *app) backups() (b web.Backups, setting string, err error) {
 		return b, "backup-recipient", err
 	}
 	b.Seal = encrypt
-	exposed, err := web.CheckBackups(b)
-	if err != nil {
+	var exposed *web.ExposedError
+	if err := web.CheckBackups(b); errors.As(err, &exposed) {
+		return b, "", err
+	} else if err != nil {
 		return b, "backup-dir", &failure{code: exitUsage, err: err, what: "no backup can be written to backup-dir: " + printable(plainWriteError(b.Dir, err)),
 			next: "make that folder, with mode 0700, for the owner of the data folder, as whom husk runs; under systemd it has to be in ReadWritePaths="}
 	}
-	if exposed {
-		return b, "", errExposed
-	}
 	return b, "", nil
 }
-
-// errExposed is a warning.
-var errExposed = errors.New("others may read what is in backup-dir, whose file system keeps no file modes: name a backup-recipient, or mount it with umask=077")
 
 // monitoring takes the address of the metrics, so that a mistake in it ends
 // serve before anybody is served.

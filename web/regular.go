@@ -61,21 +61,33 @@ type regular struct {
 }
 
 // CheckBackups tells whether backups can be written to the folder, and whether
-// what root writes goes there and nowhere else. exposed: others may read them,
-// since the file system keeps no modes, and they are not encrypted.
-func CheckBackups(b Backups) (exposed bool, err error) {
+// what root writes goes there and nowhere else. Its error is a *ExposedError
+// where others may read them.
+func CheckBackups(b Backups) error {
 	if b.Dir == "" {
-		return false, nil
+		return nil
 	}
 	if err := folder.Check(b.Dir); err != nil {
-		return false, err
+		return err
 	}
 	f, err := os.CreateTemp(b.Dir, ".husk-try-*")
 	if err != nil {
-		return false, err
+		return err
 	}
-	exposed = b.Seal == nil && fsys.Private(f) != nil
-	return exposed, errors.Join(f.Close(), os.Remove(f.Name()))
+	open := b.Seal == nil && fsys.Private(f) != nil
+	err = errors.Join(f.Close(), os.Remove(f.Name()))
+	if err == nil && open {
+		return &ExposedError{b.Dir}
+	}
+	return err
+}
+
+// ExposedError says that others may read the regular backups, which are not
+// encrypted: the file system keeps no modes. It is a warning.
+type ExposedError struct{ Dir string }
+
+func (e *ExposedError) Error() string {
+	return "others may read what is in backup-dir, " + e.Dir + ", whose file system keeps no file modes: name a backup-recipient, or mount it with umask=077"
 }
 
 // startBackups makes regular backups until ctx ends; stop waits for the end.
