@@ -50,7 +50,7 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	j.tls, setting, err = a.tlsPair(log)
 	note(setting, err)
 	j.notifyCommand, err = a.notifyCommand()
-	_ = err
+	note("notify-command", err)
 	j.warnings = a.settings.warnings()
 	j.backups, setting, err = a.backups()
 	var exposed *web.ExposedError

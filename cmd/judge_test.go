@@ -63,12 +63,15 @@ func yamlOf(settings map[string]string) string {
 }
 
 // judgedByServe starts a server that ends at once where it would start.
-func judgedByServe(env []string) ran {
+func judgedByServe(env []string) ran { return runUntilServing(env, "serve") }
+
+// runUntilServing runs a command that has been told to stop.
+func runUntilServing(env []string, args ...string) ran {
 	var stdout, stderr bytes.Buffer
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
 	a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: lookIn(env)}
-	return ran{a.run(ctx, []string{"serve"}), stdout.String(), stderr.String()}
+	return ran{a.run(ctx, args), stdout.String(), stderr.String()}
 }
 
 // firstFault is what a command says is wrong, without how the setting came.

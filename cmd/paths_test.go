@@ -111,12 +111,12 @@ func TestBadPathsAtEveryDoor(t *testing.T) {
 		{[]string{"HUSK_CONFIG='husk.yaml'"}, nil},
 		{[]string{"HUSK_TOKEN_FILE=~/t"}, nil},
 	} {
-		for _, command := range [][]string{{"token", "create"}, {"passwd"}, {"serve"}, {"config", "show"}, {"config", "check", "husk.yaml"}} {
+		for _, command := range [][]string{{"token", "create"}, {"passwd"}, {"serve", "--addr", "127.0.0.1:0"}, {"config", "show"}, {"config", "check", "husk.yaml"}} {
 			want := exitUsage
 			if len(command) == 3 && command[0] == "config" && command[1] == "check" && len(c.args) > 0 && c.args[0] == "--config" {
 				want = exitInvalid // of the file that is checked
 			}
-			if r := runHere(t, c.env, "", append(command, c.args...)...); r.code != want {
+			if r := runUntilServing(c.env, append(command, c.args...)...); r.code != want {
 				t.Errorf("%q %q: want %d, got %d: %s", c.env, append(command, c.args...), want, r.code, r.errors)
 			}
 		}

@@ -370,10 +370,19 @@ func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + fs.ErrPermission.Error(),
 			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}
-	if c, ok := fsys.Explain(err); ok {
+	if c, ok := fsys.Explain(socketCause(err)); ok {
 		return nil, &failure{code: systemCode(c), err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + c.Of(a.settings.Data), next: c.Next}
 	}
 	return nil, err
+}
+
+// socketCause is the cause of a socket that was not made, and for which there
+// was no other place: where the system permits nothing, it is not the socket.
+func socketCause(err error) error {
+	if errors.Is(err, syscall.EPERM) {
+		return syscall.EPERM
+	}
+	return err
 }
 
 func (a *app) listenTCP() (net.Listener, error) {

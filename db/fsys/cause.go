@@ -81,9 +81,9 @@ type row struct {
 // causes is the one table. The first row that fits decides.
 var causes = append([]row{
 	{opLock, append([]syscall.Errno{syscall.ENOLCK, syscall.EBADF}, cannot...), Unfit, "the file system{of} keeps no locks",
-		"husk needs them, or two processes would write one store: on NFS start the lock service (rpc.statd, no 'nolock' in the mount), on SMB mount without 'nobrl', or " + elsewhere},
+		"husk needs them, or two processes would write one store: on NFS start the lock service (rpc.statd), else see what the mount says of locks, or " + elsewhere},
 	{"", []syscall.Errno{syscall.ENOLCK}, Unfit, "the file system{of} keeps no locks",
-		"on NFS start the lock service (rpc.statd, no 'nolock' in the mount), or " + elsewhere},
+		"on NFS start the lock service (rpc.statd), or " + elsewhere},
 	{opMap, []syscall.Errno{syscall.ENOMEM}, Spent, "there is no address space or memory left to map the store{of}",
 		"raise the limit (ulimit -v, MemoryMax= in the unit) or give the machine more memory"},
 	{opMap, append([]syscall.Errno{syscall.ENODEV, syscall.EACCES}, cannot...), Unfit, "the file system{of} can't map files into memory",

@@ -31,7 +31,7 @@ func TestExplain(t *testing.T) {
 		{&os.LinkError{Op: "rename", Err: syscall.EPERM}, Denied, "whatever owner", "lsattr"},
 		{&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EOPNOTSUPP)}, Unfit, "takes no sockets", "file system of this machine"},
 		{path("lock", syscall.ENOLCK), Unfit, "keeps no locks", "rpc.statd"},
-		{path("lock", syscall.ENOSYS), Unfit, "keeps no locks", "nobrl"},
+		{path("lock", syscall.ENOSYS), Unfit, "keeps no locks", "what the mount says of locks"},
 		{path("mmap", syscall.ENODEV), Unfit, "can't map files", "direct_io"},
 		{path("mmap", syscall.ENOMEM), Spent, "address space", "ulimit -v"},
 		{path("sync", syscall.EINVAL), Unfit, "when the power fails", "file system of this machine"},

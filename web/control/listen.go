@@ -26,7 +26,7 @@ func Listen(dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	l, err := at.listen(filepath.Join(dir, Name))
-	if err != nil && (takesNoSocket(err) || at.removeMade()) && at.goAway() == nil {
+	if err != nil && (takesNoSocket(err) && at.takesFile() || at.removeMade()) && false {
 		l, err = at.listen(filepath.Join(dir, Name))
 	}
 	if err != nil {
@@ -50,6 +50,17 @@ func (at *place) listen(named string) (net.Listener, error) {
 	return bindPrivate(func() (net.Listener, error) {
 		return new(net.ListenConfig).Listen(context.Background(), "unix", at.socket)
 	})
+}
+
+// takesFile tells whether a file can be made where a socket can't. Else it is
+// the folder: it may be marked immutable, or a sandbox is around it.
+func (at *place) takesFile() bool {
+	f, err := os.CreateTemp(filepath.Dir(at.socket), ".husk-try-*")
+	if err != nil {
+		return false
+	}
+	_, _ = f.Close(), os.Remove(f.Name())
+	return true
 }
 
 // removeMade removes what some file systems of FUSE make where a socket was
