@@ -26,7 +26,7 @@ func Listen(dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	l, err := at.listen(filepath.Join(dir, Name))
-	if err != nil && (takesNoSocket(err) && at.takesFile() || at.removeMade()) && false {
+	if err != nil && (takesNoSocket(err) && at.takesFile() || at.removeMade()) && at.goAway() == nil {
 		l, err = at.listen(filepath.Join(dir, Name))
 	}
 	if err != nil {
