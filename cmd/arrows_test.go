@@ -16,14 +16,14 @@ import (
 // has no place yet.
 var arrows = map[string][]string{
 	"husk":     {"husk/cmd"},
-	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/listen", "husk/web/token", "husk/db", "husk/db/bolt"},
+	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/listen", "husk/web/token", "husk/db", "husk/db/bolt", "husk/db/fsys"},
 	"husk/web": {
-		"husk/db", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
+		"husk/db", "husk/db/fsys", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
 		"husk/web/ratelimit", "husk/web/gate", "husk/web/console", "husk/web/listen",
 	},
 	"husk/web/api":            nil,
 	"husk/web/control":        nil,
-	"husk/web/folder":         nil,
+	"husk/web/folder":         {"husk/db/fsys"},
 	"husk/web/password":       nil,
 	"husk/web/token":          nil,
 	"husk/web/session":        {"husk/db"},
@@ -32,7 +32,8 @@ var arrows = map[string][]string{
 	"husk/web/listen":         nil,
 	"husk/web/console":        nil,
 	"husk/db":                 nil,
-	"husk/db/bolt":            {"husk/db"},
+	"husk/db/bolt":            {"husk/db", "husk/db/fsys"},
+	"husk/db/fsys":            nil,
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
 	"husk/db/dbtest/syscalls": nil,                         // for tests alone

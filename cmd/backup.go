@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"husk/db/fsys"
 	"husk/web/api"
 )
 
@@ -48,10 +48,10 @@ The secret key of any one recipient is enough.`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.backup(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&o.output, "output", "", "the file to write, or - for stdout")
+	pathVar(cmd.Flags(), &o.output, "output", "the file to write, or - for stdout")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE where it is there")
 	cmd.Flags().Var(&o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
-	cmd.Flags().StringVar(&o.recipientsFile, "recipients-file", "", "encrypt to the age recipients in this file, one a line")
+	pathVar(cmd.Flags(), &o.recipientsFile, "recipients-file", "encrypt to the age recipients in this file, one a line")
 	return cmd
 }
 
@@ -149,6 +149,9 @@ func (a *app) backupTo(ctx context.Context, o backupOptions, encrypt seal) (m ap
 	if err != nil {
 		return m, f.failed(err)
 	}
+	if f.Exposed && encrypt == nil {
+		a.warn("others may read %s, whose file system keeps no file modes: encrypt it with --recipient, or mount that for its owner alone (umask=077)", printable(o.output))
+	}
 	return m, f.place()
 }
 
@@ -205,7 +208,7 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, enc
 	}
 	if err != nil {
 		// Not closed: an encrypted stream without its end is refused.
-		return m, brokenOff(err, m)
+		return m, s.brokenOff(err, m)
 	}
 	return m, out.Close()
 }
@@ -216,9 +219,12 @@ func (unsealed) Close() error { return nil }
 
 // brokenOff tells a backup that began and did not end from one that nobody
 // answered.
-func brokenOff(err error, m api.Manifest) error {
+func (s *session) brokenOff(err error, m api.Manifest) error {
 	var gone *api.UnreachableError
 	if errors.As(err, &gone) && m.SHA256 != "" && !errors.Is(err, context.Canceled) {
+		if s.why != nil && s.why() != "" {
+			return &failure{code: exitFailure, err: err, what: "the backup broke off: " + s.why()}
+		}
 		return &failure{code: exitBusy, err: err, what: "the backup broke off: the server ended the connection", next: "its log says why; try again"}
 	}
 	return err
@@ -234,10 +240,8 @@ func writeFailure(output string, err error) error {
 	case !errors.As(err, &errno) || isUnreachable(err):
 		return err
 	}
-	f := &failure{code: exitFailure, err: err, what: "the backup can't be written: " + printable(plainWriteError(output, err))}
-	if isFull(err) {
-		f.next = "free some space and try again"
-	}
+	f := fileFailure(exitFailure, "", err)
+	f.what = "the backup can't be written: " + printable(plainWriteError(output, err))
 	return f
 }
 
@@ -245,8 +249,6 @@ func isUnreachable(err error) bool {
 	var gone *api.UnreachableError
 	return errors.As(err, &gone)
 }
-
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // errNoBackup says that what was read is no whole backup.
 func errNoBackup(why string, err error) error {
@@ -316,27 +318,10 @@ func createPrivate(dir, pattern string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Chmod(0o600); err != nil {
+	if err := fsys.MakePrivate(f); err != nil {
 		f.Close()
 		os.Remove(f.Name())
 		return nil, err
 	}
 	return f, nil
-}
-
-// syncDir makes a rename in the folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return syncOpen(d)
-}
-
-func syncOpen(d *os.File) error {
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync the folder: %w", err)
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 func (a *app) compactCommand() *cobra.Command {
@@ -53,7 +54,7 @@ func (a *app) compact(ctx context.Context) error {
 	a.removeLeftovers()
 	var r compacted
 	if r.Before, err = fileSize(a.storeFile()); err != nil {
-		return err
+		return a.explainStore(err)
 	}
 	copied := filepath.Join(a.dir(), fmt.Sprintf(".husk-compact-%d", os.Getpid()))
 	defer os.Remove(copied) // gone after the rename
@@ -61,13 +62,13 @@ func (a *app) compact(ctx context.Context) error {
 		return orInterrupted(ctx, err)
 	}
 	if r.After, err = fileSize(copied); err != nil {
-		return err
+		return a.explainStore(err)
 	}
 	if err := os.Rename(copied, a.storeFile()); err != nil {
 		return a.explainCopy(err)
 	}
-	if err := syncDir(a.dir()); err != nil {
-		return err
+	if err := fsys.SyncFolder(a.dir()); err != nil {
+		return a.explainStore(err)
 	}
 	if a.settings.JSON {
 		return a.printJSON(r)

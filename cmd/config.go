@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"regexp"
@@ -61,6 +62,10 @@ type shownSetting struct {
 func (a *app) showConfig() error {
 	all := []shownSetting{}
 	rows := [][]string{}
+	j, faults := a.judge(slog.New(slog.DiscardHandler))
+	for _, text := range j.warnings {
+		a.warn("%s", text)
+	}
 	a.resolved.VisitAll(func(f *pflag.Flag) {
 		s := shownSetting{f.Name, withoutUserinfo(f.Value.String()), a.resolved.sourceOf(f.Name)}
 		all = append(all, s)
@@ -69,10 +74,13 @@ func (a *app) showConfig() error {
 		}
 		rows = append(rows, []string{s.Name, s.Value, s.Source})
 	})
+	var err error
 	if a.settings.JSON {
-		return a.printJSON(all)
+		err = a.printJSON(all)
+	} else {
+		err = a.table([]column{{name: rows[0][0]}, {name: rows[0][1], least: 12}, {name: rows[0][2]}}, rows[1:])
 	}
-	return a.table([]column{{name: rows[0][0]}, {name: rows[0][1], least: 12}, {name: rows[0][2]}}, rows[1:])
+	return cmp.Or(err, a.refuse(faults))
 }
 
 // withoutUserinfo hides what stands before the @ of a URL.
@@ -93,14 +101,19 @@ func (a *app) configCheckCommand() *cobra.Command {
 what it is. It ends with 0 where there is none, 7 where there are some, and 3
 without a file. Asked for JSON it prints an array of {line, setting, problem}.`,
 		Example: `  husk config check /etc/husk/husk.yaml`,
-		Args:    one("the FILE"),
+		Args:    pathArgs(one("the FILE")),
 		// A broken file in HUSK_CONFIG must not keep it from being checked.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := a.resolveGiven(cmd)
 			if err != nil {
 				return err
 			}
-			return a.settings.take(r.FlagSet)
+			a.resolved = r
+			if err := a.settings.take(r.FlagSet); err != nil {
+				return err
+			}
+			a.warnOfVariables(cmd)
+			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return a.checkConfig(args[0]) },
 	}
@@ -115,12 +128,13 @@ func (a *app) checkConfig(name string) error {
 		}
 		return &failure{code: code, err: err, what: "the configuration file can't be read: " + plainPathError(err)}
 	}
-	c.checkPair("tls-cert", "tls-key", a.getenv)
 	if c.exposed {
 		a.warn("%s", c.exposedText())
 	}
-	for _, text := range c.warnings(a.getenv) {
-		a.warn("%s", text)
+	if len(c.problems) == 0 {
+		if err := a.judgeFile(c); err != nil {
+			return err
+		}
 	}
 	if a.settings.JSON {
 		err = a.printJSON(append([]problem{}, c.problems...))
@@ -139,15 +153,27 @@ func (a *app) checkConfig(name string) error {
 	return nil
 }
 
-// warnings are those of a file in which nothing is wrong. The certificate may
-// be named outside of it.
-func (c *configFile) warnings(getenv func(string) string) []string {
-	var s settings
-	if len(c.problems) > 0 || s.take(c.set) != nil {
-		return nil
+// judgeFile adds to the problems of a file what serve would refuse if it were
+// started with it from here, and says what it would warn of.
+func (a *app) judgeFile(c *configFile) error {
+	r := a.resolved
+	r.file = c
+	r.takeFile()
+	if err := cmp.Or(r.finish(), a.settings.take(r.FlagSet)); err != nil {
+		return err
 	}
-	s.TLSCert = cmp.Or(s.TLSCert, getenv(envName("tls-cert")))
-	return s.warnings()
+	j, faults := a.judge(slog.New(slog.DiscardHandler))
+	for _, text := range j.warnings {
+		a.warn("%s", text)
+	}
+	for _, f := range faults {
+		text := f.text()
+		if r.sourceOf(f.setting) == fromEnv {
+			text += " (" + envName(f.setting) + ")"
+		}
+		c.add(c.lines[f.setting], f.setting, "%s", text)
+	}
+	return nil
 }
 
 func problemCount(n int) string {
@@ -345,16 +371,6 @@ func (c *configFile) value(f *pflag.Flag, n *yaml.Node) {
 			} else if err := list.Append(item.Value); err != nil {
 				c.add(item.Line, f.Name, "%s: %v", f.Name, err)
 			}
-		}
-	}
-}
-
-// checkPair finds one of two settings without the other, which may come from
-// the environment.
-func (c *configFile) checkPair(one, other string, getenv func(string) string) {
-	for _, names := range [][2]string{{one, other}, {other, one}} {
-		if text(c.set, names[0]) != "" && text(c.set, names[1]) == "" && getenv(envName(names[1])) == "" {
-			c.add(c.lines[names[0]], names[0], "%s needs %s", names[0], names[1])
 		}
 	}
 }

@@ -152,7 +152,7 @@ func TestConfigProblems(t *testing.T) {
 		{"an empty document", "---\n", nil},
 		{"a list of one without a dash", "trusted-proxy: 10.0.0.1", nil},
 		{"an empty list", "trusted-proxy: []", nil},
-		{"an anchor", "tls-cert: &a x\ntls-key: *a", nil},
+		{"an anchor", "log-level: &a debug\npublic-url: \"\"\nlogin-delay: &b 1m\nlogin-max-delay: *b", nil},
 		{"an empty text", `public-url: ""`, nil},
 		{"a typo", "\n\nadr: 127.0.0.1:1", []string{":3: there is no setting adr; did you mean addr?"}},
 		{"an underscore", "public_url: https://a.example", []string{":1: there is no setting public_url; did you mean public-url?"}},
@@ -218,7 +218,7 @@ func TestConfigProblems(t *testing.T) {
 				t.Errorf("check: want %d and\n%sgot %d and\n%s%s", code, &want, r.code, r.out, r.errors)
 			}
 			if strings.Contains(want.String(), " needs ") {
-				return // which serve sees, and the other commands need not
+				return // which serve sees, and the other commands need not; see TestOneJudgement
 			}
 			// Every command refuses what check refuses, with the first of it.
 			r := runHere(t, []string{"HUSK_CONFIG=" + path}, "", "config", "show")

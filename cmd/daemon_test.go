@@ -223,7 +223,7 @@ type ran struct {
 func runHere(t testing.TB, env []string, stdin string, args ...string) ran {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	a := &app{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr, getenv: lookIn(env)}
+	a := &app{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr, getenv: lookIn(env), environ: func() []string { return env }}
 	code := a.run(context.Background(), args)
 	return ran{code, stdout.String(), stderr.String()}
 }

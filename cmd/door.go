@@ -1,15 +1,16 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,6 +36,16 @@ type door struct {
 
 	mu      sync.Mutex
 	offline *offline // nil as long as a server answers
+	failed  atomic.Pointer[string]
+}
+
+// why is what broke off an answer in this process; empty where a server's log
+// says it.
+func (d *door) why() string {
+	if text := d.failed.Load(); text != nil {
+		return *text
+	}
+	return ""
 }
 
 // offline is a handler in this process. As long as it is there the file is
@@ -81,9 +92,6 @@ func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 	defer f.Close()
 	c, err := control.Dial(ctx, f.Path())
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, &failure{code: exitDenied, err: err, what: "no access to the control socket in " + d.settings.Data + ": permission denied",
-			next: "run the command as the user of the server, or as root"}
 	case errors.Is(err, syscall.ENOTDIR):
 		return nil, d.explainStore(err)
 	case errors.Is(err, control.ErrOlder):
@@ -93,7 +101,7 @@ func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 		return nil, &failure{code: exitBusy, err: err, what: "the server in " + d.settings.Data + " does not answer on its control socket",
 			next: "look at its log, or restart it"}
 	case err != nil:
-		return nil, err
+		return nil, cmp.Or(d.explainSocket(err), err)
 	}
 	return &socketConn{Conn: c}, nil
 }
@@ -114,7 +122,7 @@ func (d *door) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	log := slog.New(onlyPanics{slog.NewTextHandler(d.stderr, nil)})
+	log := slog.New(&onlyPanics{slog.NewTextHandler(d.stderr, nil), &d.failed})
 	handler, err := newServer(d.config(store, log))
 	if err != nil {
 		store.Close()
@@ -129,11 +137,18 @@ func (d *door) open(ctx context.Context) (err error) {
 
 // onlyPanics is the log of a handler in the process of a command: what is to be
 // said, the command says, and there is no other place for a panic.
-type onlyPanics struct{ slog.Handler }
+type onlyPanics struct {
+	slog.Handler
+	failed *atomic.Pointer[string] // what the last failure says of its cause
+}
 
 // Handle implements slog.Handler. Only what tells of a panic has a stack.
-func (h onlyPanics) Handle(ctx context.Context, r slog.Record) (err error) {
+func (h *onlyPanics) Handle(ctx context.Context, r slog.Record) (err error) {
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "error" && r.Level >= slog.LevelError {
+			text := a.Value.String()
+			h.failed.Store(&text)
+		}
 		if a.Key == "stack" {
 			err = h.Handler.Handle(ctx, r)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"husk/db"
@@ -54,7 +55,7 @@ func (a *app) findFolder() (*folder.Folder, error) {
 	if err != nil {
 		return nil, a.explainStore(err)
 	}
-	if path := f.Path(); path != a.settings.Data {
+	if path := f.Path(); path != a.settings.Data && !slices.Contains(a.held, path) {
 		a.held = append(a.held, path, a.settings.Data)
 	}
 	return f, nil

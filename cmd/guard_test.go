@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -150,7 +151,7 @@ func TestReadThatPanics(t *testing.T) {
 // In the process of a command the log of the handler is for panics alone.
 func TestOnlyPanicsAreTold(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(onlyPanics{slog.NewTextHandler(&out, nil)})
+	log := slog.New(&onlyPanics{slog.NewTextHandler(&out, nil), new(atomic.Pointer[string])})
 	log.Error("request failed", "request_id", "1", "error", fs.ErrInvalid)
 	log.Info("sign-in")
 	if out.Len() > 0 {

@@ -39,6 +39,9 @@ func (p *pathFlag) Set(text string) error {
 	if text == "" {
 		return errors.New("it is empty")
 	}
+	if err := isPath(text); err != nil {
+		return err
+	}
 	p.path, p.given = text, true
 	return nil
 }

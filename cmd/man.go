@@ -24,7 +24,7 @@ husk-token-create.1 and so on. They are the same at every run; a date stands in
 them only where SOURCE_DATE_EPOCH (Unix seconds) gives one.`,
 		Example: `  husk man /usr/local/share/man/man1
   husk man . && man ./husk-token-create.1`,
-		Args: one("the DIR"),
+		Args: pathArgs(one("the DIR")),
 		RunE: func(_ *cobra.Command, args []string) error { return a.man(args[0]) },
 	}
 }

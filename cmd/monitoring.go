@@ -27,29 +27,33 @@ type monitoring struct {
 
 // backups are the regular backups that serve makes. A folder that can't be
 // written to is found out now, not in the night.
-func (a *app) backups() (b web.Backups, err error) {
+// Its error is about the setting.
+func (a *app) backups() (b web.Backups, setting string, err error) {
 	b = web.Backups{Dir: a.settings.BackupDir, Every: a.settings.BackupEvery, Keep: a.settings.BackupKeep}
 	switch {
 	case b.Dir == "" && len(a.settings.BackupRecipients) > 0:
-		return b, usage("backup-recipient needs backup-dir", "name the folder for regular backups")
+		return b, "backup-recipient", usage("backup-recipient needs backup-dir", "name the folder for regular backups")
 	case b.Dir == "":
-		return b, nil
+		return b, "", nil
 	case b.Every < time.Minute:
-		return b, usage("backup-every is a minute at least", "24h is the default")
+		return b, "backup-every", usage("backup-every is a minute at least", "24h is the default")
 	}
 	if b.Dir, err = filepath.Abs(b.Dir); err != nil {
-		return b, err
+		return b, "backup-dir", err
 	}
 	encrypt, err := sealTo(a.settings.BackupRecipients)
 	if err != nil {
-		return b, err
+		return b, "backup-recipient", err
 	}
 	b.Seal = encrypt
-	if err := web.CheckBackups(b); err != nil {
-		return b, &failure{code: exitUsage, err: err, what: "no backup can be written to backup-dir: " + printable(plainWriteError(b.Dir, err)),
+	var exposed *web.ExposedError
+	if err := web.CheckBackups(b); errors.As(err, &exposed) {
+		return b, "", err
+	} else if err != nil {
+		return b, "backup-dir", &failure{code: exitUsage, err: err, what: "no backup can be written to backup-dir: " + printable(plainWriteError(b.Dir, err)),
 			next: "make that folder, with mode 0700, for the owner of the data folder, as whom husk runs; under systemd it has to be in ReadWritePaths="}
 	}
-	return b, nil
+	return b, "", nil
 }
 
 // monitoring takes the address of the metrics, so that a mistake in it ends
@@ -59,8 +63,8 @@ func (s *service) monitoring() (m monitoring, err error) {
 		m.certExpiry = func() time.Time { return s.tls.served.Load().Leaf.NotAfter }
 		m.certStale = s.tls.stale.Load
 	}
-	if m.notifyCommand, err = s.notifyCommand(); err != nil || s.settings.MetricsAddr == "" {
-		return m, err
+	if m.notifyCommand = s.notify; s.settings.MetricsAddr == "" {
+		return m, nil
 	}
 	if m.metrics, err = web.NewMetrics(prometheus.NewRegistry()); err != nil {
 		return m, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"husk/db/fsys"
 	"husk/web/folder"
 )
 
@@ -182,8 +183,8 @@ func (o destination) failed(err error) error {
 		return err
 	}
 	f := &failure{code: exitFailure, err: err, what: fmt.Sprintf("%s can't be written: %s", o.what, printable(plainWriteError(o.path, err))), next: "nothing was changed"}
-	if isFull(err) {
-		f.next = "nothing was changed; free some space and try again"
+	if c, ok := fsys.Explain(err); ok {
+		f.next = "nothing was changed; " + c.Next
 	}
 	return f
 }

@@ -114,7 +114,7 @@ func readFailed(what string, err error) error {
 	if errors.As(err, &own) {
 		return err
 	}
-	return &failure{code: exitCode(err), err: err, what: what + ": " + plainPathError(err)}
+	return fileFailure(exitCode(err), what, err)
 }
 
 // asks tells whether a person is there to be asked before a dangerous act.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web/control"
 )
 
@@ -107,7 +108,7 @@ func (a *app) explainRepair(err error) error {
 		return &failure{code: exitInvalid, err: err, what: a.storePath() + " can't be repaired: " + err.Error(),
 			next: "nothing was changed; restore a backup with 'husk restore'"}
 	}
-	return a.explainStore(fullDisk(err))
+	return a.explainStore(err)
 }
 
 // repairJob is one repair under way.
@@ -258,17 +259,13 @@ func links(info fs.FileInfo) uint64 {
 // swap puts the new store in the place of the old one, which gets a second
 // name first.
 func (j *repairJob) swap() error {
-	kept := j.storeFile() + beforeSuffix
-	if err := os.Remove(kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace the store kept before: %w", err)
-	}
-	if err := os.Link(j.storeFile(), kept); err != nil {
+	if err := fsys.Keep(j.storeFile(), j.fresh.Name()+"-kept", j.storeFile()+beforeSuffix); err != nil {
 		return fmt.Errorf("keep the old store: %w", err)
 	}
 	if err := os.Rename(j.fresh.Name(), j.storeFile()); err != nil {
 		return fmt.Errorf("put the store in place: %w", err)
 	}
-	return syncDir(j.dir())
+	return fsys.SyncFolder(j.dir())
 }
 
 func (a *app) tellRepaired(r repaired) error {

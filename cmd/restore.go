@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web/api"
 )
 
@@ -30,7 +31,7 @@ An encrypted backup needs the secret key of one of its recipients, in a file as
 age-keygen writes it.`,
 		Example: `  husk restore /var/backups/husk.tar
   husk restore husk.tar.age --identity-file key.txt`,
-		Args: one("the FILE"),
+		Args: pathArgs(one("the FILE")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := onFile(cmd); err != nil {
 				return err
@@ -41,7 +42,7 @@ age-keygen writes it.`,
 			return a.restore(cmd.Context(), args[0], identityFile)
 		},
 	}
-	cmd.Flags().StringVar(&identityFile, "identity-file", "", "file with the age identity that decrypts FILE (- for stdin)")
+	pathVar(cmd.Flags(), &identityFile, "identity-file", "file with the age identity that decrypts FILE (- for stdin)")
 	a.yesFlag(cmd.Flags())
 	return cmd
 }
@@ -179,14 +180,11 @@ func interrupted(ctx context.Context) error {
 
 // explainCopy explains what kept a copy of the store from being written.
 func (a *app) explainCopy(err error) error {
-	if isFull(err) {
-		err = &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full", Cause: err}
-	}
 	var own *failure
 	if err == nil || errors.As(err, &own) {
 		return err
 	}
-	if errors.Is(err, db.ErrFull) || errors.Is(err, fs.ErrPermission) {
+	if _, known := fsys.Explain(err); known || errors.Is(err, db.ErrFull) {
 		return a.explainStore(err)
 	}
 	return &failure{code: exitFailure, err: err, what: "the store in " + a.settings.Data + " was not replaced: " + plainPathError(err)}
@@ -287,27 +285,19 @@ func (a *app) swap(copied string, absent bool) error {
 	if absent {
 		// No lock kept others away: a rename would replace what a server made
 		// meanwhile.
-		if err := os.Link(copied, path); err != nil {
-			if _, there := os.Lstat(path); there == nil {
+		if err := fsys.Place(copied, path); err != nil {
+			if errors.Is(err, fs.ErrExist) {
 				return &failure{code: exitConflict, err: err, what: "a store was made in " + a.settings.Data + " meanwhile", next: "nothing was changed; stop the server and try again"}
 			}
 			return err
 		}
-		return syncDir(dir)
+		return fsys.SyncFolder(dir)
 	}
-	aside := copied + "-kept"
-	if err := os.Link(path, aside); err != nil {
-		return err
-	}
-	defer os.Remove(aside) // still there where both are names of one file: then a rename does nothing
-	if err := os.Rename(aside, path+".before-restore"); err != nil {
-		return err
-	}
-	if err := syncDir(dir); err != nil {
+	if err := fsys.Keep(path, copied+"-kept", path+".before-restore"); err != nil {
 		return err
 	}
 	if err := os.Rename(copied, path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return fsys.SyncFolder(dir)
 }

@@ -13,10 +13,11 @@ import (
 // app is one run of the program: its streams, its environment and what its
 // settings came to.
 type app struct {
-	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
-	getenv func(string) string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	getenv  func(string) string
+	environ func() []string // all variables; nil: none are looked at
 
 	completing  bool            // for a shell, which is to hear of no trouble
 	stdinFor    string          // what stdin was read for; "": nothing yet
@@ -33,7 +34,7 @@ type app struct {
 
 // Main runs the command line of the process and returns its exit code.
 func Main() int {
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ}
 	return a.run(a.untilSignal(), os.Args[1:])
 }
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 // keepSchema keeps a copy of a store of an older schema, as husk.db.schema-N,
@@ -18,14 +18,14 @@ func (a *app) keepSchema(ctx context.Context, e db.Engine, schema db.Schema) err
 	suffix := fmt.Sprintf(".schema-%d", schema.Version)
 	copied, err := a.copyAside(ctx, e, schema)
 	if err != nil {
-		return fullDisk(err)
+		return err
 	}
 	if err := os.Rename(copied, a.storeFile()+suffix); err != nil {
 		os.Remove(copied)
-		return fullDisk(err)
+		return err
 	}
-	if err := syncDir(a.dir()); err != nil {
-		return fullDisk(err)
+	if err := fsys.SyncFolder(a.dir()); err != nil {
+		return err
 	}
 	a.say("The store is of schema %d, and is upgraded to %d. As it was it stays in %s.", schema.Version, db.SchemaVersion, a.storePath()+suffix)
 	return nil
@@ -72,12 +72,4 @@ func proveSchema(ctx context.Context, path string, want db.Schema) error {
 		return errors.Join(errors.New("the copy is not what was copied"), err)
 	}
 	return nil
-}
-
-// fullDisk gives the error of a full disk its kind.
-func fullDisk(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return errors.Join(db.ErrFull, err)
-	}
-	return err
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/term"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web"
 	"husk/web/control"
 	"husk/web/folder"
@@ -62,6 +63,8 @@ type service struct {
 	*app
 	log     *liveLog
 	tls     *keyPair // nil: http
+	notify  string   // the program that is told; empty: none
+	saved   web.Backups
 	manager manager
 	values  map[string]string // of the settings as they run
 }
@@ -78,13 +81,19 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	if a.resolved.file != nil && a.resolved.file.exposed {
 		s.log.Warn(a.resolved.file.exposedText())
 	}
-	for _, text := range a.settings.warnings() {
+	if a.environ != nil {
+		for _, v := range unknownVariables(a.environ()) {
+			s.log.Warn(v.text())
+		}
+	}
+	j, faults := a.judge(s.log.Logger)
+	for _, text := range j.warnings {
 		s.log.Warn(text)
 	}
-	var err error
-	if s.tls, err = a.tlsPair(s.log.Logger); err != nil {
+	if err := a.refuse(faults); err != nil {
 		return err
 	}
+	s.tls, s.notify, s.saved = j.tls, j.notifyCommand, j.backups
 	inherited, err := inheritedSockets(a.getenv)
 	if err != nil {
 		return err
@@ -125,10 +134,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
-	config.Connections = s.connections()
-	if config.Backups, err = s.backups(); err != nil {
-		return err
-	}
+	config.Connections, config.Backups = s.connections(), s.saved
 	server, err := newServer(config)
 	if err != nil {
 		return err
@@ -224,6 +230,9 @@ func (s *service) reload(cmd *cobra.Command) {
 		kept = append(kept, "tls-cert", "tls-key")
 	}
 	next, err := s.resolve(cmd)
+	if err == nil {
+		err = s.judgeNext(next)
+	}
 	if err != nil {
 		s.log.Error("the configuration was not reloaded: the one before stays in use", "error", err)
 		return
@@ -249,6 +258,20 @@ func (s *service) reload(cmd *cobra.Command) {
 	if len(restart) > 0 {
 		s.log.Warn("some changed settings need a restart", "settings", sorted(restart))
 	}
+}
+
+// judgeNext is the error of settings with which serve would not start. TLS files
+// of the same names were looked at by themselves.
+func (s *service) judgeNext(next *resolution) error {
+	then := *s.app
+	if err := then.settings.take(next.FlagSet); err != nil {
+		return err
+	}
+	if text(next.FlagSet, "tls-cert") == s.values["tls-cert"] && text(next.FlagSet, "tls-key") == s.values["tls-key"] {
+		then.settings.TLSCert, then.settings.TLSKey = "", ""
+	}
+	_, faults := then.judge(slog.New(slog.DiscardHandler))
+	return then.refuse(faults)
 }
 
 func sorted(words []string) string {
@@ -337,6 +360,9 @@ func (a *app) warnOfWideFolder(log *slog.Logger) {
 	info, err := os.Stat(a.dir())
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("others may enter the data folder; 'chmod 700' it", "data", a.settings.Data, "mode", info.Mode().Perm().String())
+		if info, err := os.Stat(a.storeFile()); err == nil && fsys.OpenToOthers(info) {
+			log.Warn("others may read the store, with every password hash and signing key in it; 'chmod 600' it, or, where the file system keeps no modes, mount it with umask=077", "file", a.storePath(), "mode", info.Mode().Perm().String())
+		}
 	}
 }
 
@@ -344,12 +370,27 @@ func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 	l, err := control.Listen(a.dir())
 	switch {
 	case err == nil:
+		if control.Elsewhere(l) {
+			log.Warn("the file system of the data folder takes no sockets: commands on this machine find the server without, but not those in another container or network namespace", "data", a.settings.Data, "socket", l.Addr().String())
+		}
 		return ownConnections("control socket", controlConnections(descriptorLimit()), log).Listener(l), nil
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, syscall.EACCES):
 		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + fs.ErrPermission.Error(),
 			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}
+	if c, ok := fsys.Explain(socketCause(err)); ok {
+		return nil, &failure{code: systemCode(c), err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + c.Of(a.settings.Data), next: c.Next}
+	}
 	return nil, err
+}
+
+// socketCause is the cause of a socket that was not made, and for which there
+// was no other place: where the system permits nothing, it is not the socket.
+func socketCause(err error) error {
+	if errors.Is(err, syscall.EPERM) {
+		return syscall.EPERM
+	}
+	return err
 }
 
 func (a *app) listenTCP() (net.Listener, error) {

@@ -59,11 +59,11 @@ type settings struct {
 }
 
 func addGlobalFlags(f *pflag.FlagSet) {
-	f.String("data", defaultData(), "the data folder")
+	f.Var(newPath(defaultData()), "data", "the data folder")
 	f.Var(&formed{form: isServerURL}, "server", "ask the husk at this URL instead of the data folder")
-	f.String("token-file", "", "file with the API token for --server (- for stdin)")
-	f.String("server-ca", "", "PEM file with the authorities to trust for --server, in place of the machine's")
-	f.String("config", "", "YAML file with settings")
+	f.Var(newPath(""), "token-file", "file with the API token for --server (- for stdin)")
+	f.Var(newPath(""), "server-ca", "PEM file with the authorities to trust for --server, in place of the machine's")
+	f.Var(newPath(""), "config", "YAML file with settings")
 	f.Bool("json", false, "print JSON, for programs")
 	f.BoolP("quiet", "q", false, "say nothing but errors and what was asked for")
 	f.Bool("wide", false, "cut nothing of a table on a terminal, and leave no column out")
@@ -73,8 +73,8 @@ func addGlobalFlags(f *pflag.FlagSet) {
 func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&formed{"127.0.0.1:9000", isAddr}, "addr", "address to listen on; not used for sockets from the service manager")
 	f.Var(&formed{form: isPublicURL}, "public-url", "scheme and host under which browsers reach this server")
-	f.String("tls-cert", "", "PEM file with the TLS certificate and its chain; read again when it changes")
-	f.String("tls-key", "", "PEM file with the private key of --tls-cert")
+	f.Var(newPath(""), "tls-cert", "PEM file with the TLS certificate and its chain; read again when it changes")
+	f.Var(newPath(""), "tls-key", "PEM file with the private key of --tls-cert")
 	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newBounded(24*time.Hour, time.Second, 0), "session-ttl", "absolute life of a sign-in")
 	f.Var(newOptional(time.Minute), "session-idle", "how long a sign-in lives unused, a minute at least (0: as long as --session-ttl)")
@@ -93,8 +93,8 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&countValue{defaultConnections, 0, maxConnections}, "max-connections", "how many connections there are at most (0: as many as descriptors allow)")
 	f.Var(&countValue{256, 0, maxConnections}, "max-connections-per-address", "how many of them an address has at most, or an IPv6 /64; not for trusted proxies (0: no bound)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
-	f.String("notify-command", "", "program that is told of what needs attention, as JSON on its standard input")
-	f.String("backup-dir", "", "folder for regular backups, which is for them alone (none by default)")
+	f.Var(newPath(""), "notify-command", "program that is told of what needs attention, as JSON on its standard input")
+	f.Var(newPath(""), "backup-dir", "folder for regular backups, which is for them alone (none by default)")
 	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest regular backup may become, a minute at least")
 	f.Var(&countValue{14, 1, 100_000}, "backup-keep", "how many regular backups are kept")
 	f.Var(&recipients{}, "backup-recipient", "age recipient (age1…) to which regular backups are encrypted; repeatable")
@@ -162,6 +162,7 @@ func (a *app) configure(cmd *cobra.Command) error {
 	if err := a.settings.take(r.FlagSet); err != nil {
 		return err
 	}
+	a.warnOfVariables(cmd)
 	if r.file != nil && r.file.exposed && cmd.Name() != "serve" { // serve logs it
 		a.warn("%s", r.file.exposedText())
 	}
@@ -182,29 +183,49 @@ func (a *app) resolve(cmd *cobra.Command) (*resolution, error) {
 		if err := r.file.broken(); err != nil {
 			return nil, err
 		}
-		for name := range r.file.lines {
-			if r.sourceOf(name) == fromDefault {
-				copyValue(r.Lookup(name).Value, r.file.set.Lookup(name).Value)
-				r.source[name] = fromFile
-			}
+		r.takeFile()
+	}
+	return r, r.finish()
+}
+
+// takeFile takes what the file sets where nothing else does.
+func (r *resolution) takeFile() {
+	for name := range r.file.lines {
+		if r.sourceOf(name) == fromDefault {
+			copyValue(r.Lookup(name).Value, r.file.set.Lookup(name).Value)
+			r.source[name] = fromFile
 		}
 	}
-	// A folder named on the command line is meant, and not the server that a
-	// variable or the file names for all commands: what is done to the one must
-	// not befall the other.
+}
+
+// finish sees to the data folder. One that is named on the command line is
+// meant, and not the server that a variable or the file names for all commands:
+// what is done to the one must not befall the other.
+func (r *resolution) finish() error {
 	if r.sourceOf("data") == fromFlag && r.sourceOf("server") != fromFlag {
 		_ = r.Lookup("server").Value.Set("")
 		delete(r.source, "server")
 	}
 	if text(r.FlagSet, "data") == "" { // what an unset variable leaves: not the folder that one is in
-		return nil, usage("--data names no folder", "give one, or leave it out for the default")
+		return usage("--data names no folder", "give one, or leave it out for the default")
 	}
-	// What is relative is so to where the program was started.
-	data, err := filepath.Abs(text(r.FlagSet, "data"))
+	return r.placeData()
+}
+
+// placeData makes the data folder absolute: what is relative is so to where the
+// program was started. The default comes from HOME or XDG_DATA_HOME, and is a
+// path like another.
+func (r *resolution) placeData() error {
+	p := r.Lookup("data").Value.(*pathValue)
+	if err := isPath(p.String()); err != nil {
+		return usage("the default data folder \""+printable(p.String())+"\": "+err.Error(), "mend HOME or XDG_DATA_HOME, or name the folder with --data or HUSK_DATA")
+	}
+	data, err := filepath.Abs(p.String())
 	if err != nil {
-		return nil, fmt.Errorf("find the data folder: %w", err)
+		return fmt.Errorf("find the data folder: %w", err)
 	}
-	return r, r.Lookup("data").Value.Set(data)
+	*p.text = data
+	return nil
 }
 
 // resolveGiven takes the flags and the variables, and no file.

@@ -13,6 +13,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/db/fsys"
 	"husk/web/folder"
 )
 
@@ -145,7 +146,7 @@ func makeFolder(path string) error {
 	case err != nil:
 		return err
 	}
-	if err := os.Chmod(path, 0o700); err != nil {
+	if err := fsys.MakePrivateFolder(path); err != nil {
 		return err
 	}
 	return keepName(path)
@@ -155,13 +156,15 @@ func makeFolder(path string) error {
 // again: who comes next would take it for safe.
 func keepName(path string) error {
 	parent := filepath.Dir(path)
-	err := syncDir(parent)
+	err := fsys.SyncFolder(parent)
 	if err == nil || errors.Is(err, fs.ErrPermission) { // one that can be written but not read can't be synced
 		return nil
 	}
 	os.Remove(path)
-	return &failure{code: exitFailure, err: err, what: "the disk of " + parent + " failed; nothing was changed",
-		next: "look at the log of the machine and at the disk, then try again"}
+	if c, ok := fsys.Explain(err); ok {
+		return &failure{code: systemCode(c), err: err, what: c.Of(parent) + "; nothing was changed", next: c.Next}
+	}
+	return err
 }
 
 // removeLeftovers removes the temporary files of commands that were killed:
@@ -209,9 +212,8 @@ func (a *app) explainStore(err error) error {
 	case errors.Is(err, db.ErrLocked):
 		return &failure{code: exitBusy, err: err, what: path + " is in use" + a.holderText(),
 			next: "wait for it to end, or stop it"}
-	case errors.Is(err, fs.ErrPermission):
-		return &failure{code: exitDenied, err: err, what: fmt.Sprintf("no access to the store in %s: %v", a.settings.Data, fs.ErrPermission),
-			next: "run the command as the owner of that folder, or as root"}
+	case errors.Is(err, syscall.EACCES) && !fsys.Lacks(err):
+		return a.explainDenied(err)
 	case errors.Is(err, db.ErrNewer):
 		return &failure{code: exitInvalid, err: err, what: withPath(path, err)}
 	case errors.Is(err, db.ErrDamaged):
@@ -220,8 +222,11 @@ func (a *app) explainStore(err error) error {
 	case errors.Is(err, syscall.ENOTDIR):
 		return &failure{code: exitFailure, err: err, what: "the data folder " + a.settings.Data + " is no folder, or is in what is none",
 			next: "another folder is named with --data or HUSK_DATA"}
-	case errors.Is(err, syscall.EROFS):
-		return &failure{code: exitFailure, err: err, what: "the file system of " + a.settings.Data + " is read-only", next: "mount it for writing: also a look at the store locks it"}
+	}
+	if f, ok := a.explainSystem(err); ok {
+		return f
+	}
+	switch {
 	case errors.Is(err, db.ErrDisk):
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " failed; nothing was changed", next: "look at the log of the machine and at the disk, then try again"}
 	case errors.Is(err, db.ErrFull):

@@ -73,7 +73,7 @@ func (k *keyPair) read(now time.Time) (*tls.Certificate, error) {
 			return err
 		})
 		if err != nil {
-			return nil, &failure{code: exitCode(err), err: err, what: "the TLS certificate or its key can't be read: " + plainPathError(err)}
+			return nil, fileFailure(exitCode(err), "the TLS certificate or its key can't be read", err)
 		}
 		texts[i] = text
 	}
@@ -177,13 +177,18 @@ func same(a, b os.FileInfo) bool {
 }
 
 // tlsPair opens the key pair that the settings name; nil where they name none.
-func (a *app) tlsPair(log *slog.Logger) (*keyPair, error) {
+// Its error is about the setting.
+func (a *app) tlsPair(log *slog.Logger) (pair *keyPair, setting string, err error) {
+	const next = "give both for https, or neither"
 	cert, key := a.settings.TLSCert, a.settings.TLSKey
 	switch {
 	case cert == "" && key == "":
-		return nil, nil
-	case cert == "" || key == "":
-		return nil, usage("--tls-cert and --tls-key go together: one of them is missing", "give both for https, or neither")
+		return nil, "", nil
+	case key == "":
+		return nil, "tls-cert", usage("tls-cert needs tls-key", next)
+	case cert == "":
+		return nil, "tls-key", usage("tls-key needs tls-cert", next)
 	}
-	return openKeyPair(cert, key, log)
+	pair, err = openKeyPair(cert, key, log)
+	return pair, "tls-cert", err
 }

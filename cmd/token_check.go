@@ -33,7 +33,7 @@ To check a token of others is not to use it: its last use stays as it was.
 ` + exitHelp,
 		Example: `  husk token check /etc/ci/husk.token
   pbpaste | husk token check`,
-		Args: atMostOne("a FILE, or - for stdin"),
+		Args: pathArgs(atMostOne("a FILE, or - for stdin")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := "-"
 			if len(args) == 1 {

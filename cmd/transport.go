@@ -28,6 +28,7 @@ type session struct {
 	name   string // of who answers, for people
 	data   string // the data folder
 	end    func() error
+	why    func() string // see door.why; nil: remote
 }
 
 // connect chooses the dialer: TCP with --server, else the door. creates says
@@ -61,15 +62,22 @@ func (a *app) use(ctx context.Context, creates bool, f func(*session) error) err
 	return errors.Join(s.explain(ctx, f(s)), s.end())
 }
 
-// explain adds the next step where nobody was known to ask, and says in the
-// command line's words what was said of an API.
+// explain adds the next step where nobody was known to ask, and the cause where
+// the answer names a log that there is not: the handler is in this process. What
+// was said of an API it says in the command line's words.
 func (s *session) explain(ctx context.Context, err error) error {
 	if s.remote {
 		err = s.explainRemote(ctx, err)
 	}
 	err = inWords(err)
 	var answer *api.Error
-	if !errors.As(err, &answer) || answer.Detail.Code != "not_signed_in" {
+	if !errors.As(err, &answer) {
+		return err
+	}
+	if answer.Detail.Code == "internal" && s.why != nil && s.why() != "" {
+		return &failure{code: exitFailure, err: err, what: "something went wrong inside: " + s.why()}
+	}
+	if answer.Detail.Code != "not_signed_in" {
 		return err
 	}
 	if s.remote {
@@ -166,6 +174,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 		data:   a.settings.Data,
 		Client: &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
 		end:    func() error { return d.close(ctx) },
+		why:    d.why,
 	}, nil
 }
 

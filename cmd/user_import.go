@@ -50,8 +50,8 @@ An import that was cut short is run again with --if-missing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.userImport(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.htpasswd, "htpasswd", "", "an htpasswd file, or - for stdin")
-	f.StringVar(&o.ndjson, "ndjson", "", "a file with one JSON object a line, or - for stdin")
+	pathVar(f, &o.htpasswd, "htpasswd", "an htpasswd file, or - for stdin")
+	pathVar(f, &o.ndjson, "ndjson", "a file with one JSON object a line, or - for stdin")
 	f.StringVar(&o.domain, "domain", "", "with --htpasswd: what makes an email of a name")
 	f.StringArrayVar(&o.roles, "role", nil, "with --htpasswd: a role for all of them; may be repeated (default: user)")
 	f.BoolVar(&o.IfMissing, "if-missing", false, "a user who is there already is left as they are")

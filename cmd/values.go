@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,14 +47,22 @@ func oneOf(words ...string) func(string) error {
 }
 
 func isAddr(text string) error {
-	_, port, err := net.SplitHostPort(text)
+	host, port, err := net.SplitHostPort(text)
 	if err == nil {
 		_, err = net.LookupPort("tcp", port)
 	}
-	if err != nil {
+	if err != nil || !isHost(host) {
 		return errors.New("it is HOST:PORT, such as 127.0.0.1:9000, [::1]:9000 or :9000")
 	}
 	return nil
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+
+// isHost takes a name, an address, or nothing, for all addresses.
+func isHost(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || hostName.MatchString(host)
 }
 
 func isOptionalAddr(text string) error {

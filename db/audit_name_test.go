@@ -237,7 +237,7 @@ func literals(t *testing.T, file string) (texts []string) {
 	source, err := os.ReadFile(file)
 	must(t, err)
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, source, 0)
-	must(f.t, err)
+	must(t, err)
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 			text, err := strconv.Unquote(lit.Value)

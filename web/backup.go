@@ -12,12 +12,12 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web/api"
 	"husk/web/listen"
 )
@@ -122,7 +122,7 @@ func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a file for the backup: %w", diskError(err))
 	}
-	err = f.Chmod(0o600) // whatever the umask
+	err = fsys.MakePrivate(f)
 	if err == nil {
 		err = backuper.Backup(ctx, f)
 	}
@@ -134,12 +134,16 @@ func (s *Server) snapshot(ctx context.Context) (f *os.File, err error) {
 	return f, nil
 }
 
-// diskError gives the error of a full disk its kind.
+// diskError gives the error of a disk its kind.
 func diskError(err error) error {
-	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, db.ErrFull) {
-		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full, or a quota is used up: there is no room for a copy of the store; free some space and try again", Cause: err}
+	c, ok := fsys.Explain(err)
+	switch {
+	case !ok || c.Kind == fsys.Spent || c.Kind == fsys.Odd || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk):
+		return err
+	case c.Kind == fsys.Full:
+		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: c.What() + ": there is no room for a copy of the store; " + c.Next, Cause: err}
 	}
-	return err
+	return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: c.What() + ": no copy of the store can be made; " + c.Next, Cause: err}
 }
 
 // prove opens the copy as a store and tells what is in it.

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web/api"
 	"husk/web/password"
 )
@@ -164,12 +165,15 @@ func (s *Server) note(c echo.Context, err error) *failure {
 }
 
 // withCause is the text of an error for the log: what users are told, and what
-// they are not.
+// they are not, and what the system's answer means.
 func withCause(err error) string {
 	text := err.Error()
 	var e *db.Error
 	if errors.As(err, &e) && e.Cause != nil && !strings.Contains(text, e.Cause.Error()) {
 		text += ": " + e.Cause.Error()
+	}
+	if c, ok := fsys.Explain(err); ok && !strings.Contains(text, c.Next) {
+		text += ": " + c.What() + "; " + c.Next
 	}
 	return text
 }

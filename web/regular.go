@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 	"husk/web/folder"
 )
 
@@ -60,7 +61,8 @@ type regular struct {
 }
 
 // CheckBackups tells whether backups can be written to the folder, and whether
-// what root writes goes there and nowhere else.
+// what root writes goes there and nowhere else. Its error is a *ExposedError
+// where others may read them.
 func CheckBackups(b Backups) error {
 	if b.Dir == "" {
 		return nil
@@ -72,7 +74,20 @@ func CheckBackups(b Backups) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	open := b.Seal == nil && fsys.Private(f) != nil
+	err = errors.Join(f.Close(), os.Remove(f.Name()))
+	if err == nil && open {
+		return &ExposedError{b.Dir}
+	}
+	return err
+}
+
+// ExposedError says that others may read the regular backups, which are not
+// encrypted: the file system keeps no modes. It is a warning.
+type ExposedError struct{ Dir string }
+
+func (e *ExposedError) Error() string {
+	return "others may read what is in backup-dir, " + e.Dir + ", whose file system keeps no file modes: name a backup-recipient, or mount it with umask=077"
 }
 
 // startBackups makes regular backups until ctx ends; stop waits for the end.
@@ -165,7 +180,7 @@ func (s *Server) backUpWhenDue(ctx context.Context) {
 
 func (s *Server) tellBackup(ctx context.Context, name string, size int64, took time.Duration, err error) {
 	if err != nil {
-		s.log.Error("the regular backup failed", "dir", s.Backups.Dir, "error", err)
+		s.log.Error("the regular backup failed", "dir", s.Backups.Dir, "error", withCause(err))
 		return
 	}
 	file := filepath.Join(s.Backups.Dir, name)
@@ -249,7 +264,7 @@ func (s *Server) placeBackup(f *os.File, name string) error {
 	if err := folder.RenameNew(in, filepath.Base(f.Name()), name); err != nil {
 		return err
 	}
-	return syncFolder(s.Backups.Dir)
+	return fsys.SyncFolder(s.Backups.Dir)
 }
 
 func (s *Server) sealed(w io.Writer, write func(io.Writer) error) error {
@@ -334,7 +349,7 @@ func (s *Server) removeOldBackups(now time.Time) (kept []backupFile, err error) 
 			return found, fmt.Errorf("remove an old backup: %w", err)
 		}
 	}
-	return found[:s.Backups.Keep], syncFolder(s.Backups.Dir)
+	return found[:s.Backups.Keep], fsys.SyncFolder(s.Backups.Dir)
 }
 
 // trouble tells what is wrong with the regular backups, in words for
@@ -350,6 +365,9 @@ func (r *regular) trouble(every time.Duration, now time.Time) string {
 	case r.begun.IsZero():
 		return ""
 	case r.err != nil:
+		if c, ok := fsys.Explain(r.err); ok {
+			return "the last regular backup failed, " + last + ": " + c.What()
+		}
 		return "the last regular backup failed, " + last + "; see the log"
 	case now.Sub(later(r.newest, r.begun)) > 2*every:
 		return "regular backups are overdue, " + last + "; see the log"
@@ -369,14 +387,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// syncFolder makes names that were given or taken in a folder durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

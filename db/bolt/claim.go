@@ -68,7 +68,7 @@ func lockBy(f *os.File, deadline time.Time) error {
 	for {
 		taken, err := tryLock(f)
 		if err != nil {
-			return fmt.Errorf("lock %s: %w", f.Name(), err)
+			return err
 		}
 		if taken {
 			return nil

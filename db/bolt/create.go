@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 const (
@@ -38,21 +39,24 @@ func Create(path string, init func(db.Tx) error) error {
 	}
 	temp := f.Name()
 	defer os.Remove(temp)
-	if err := errors.Join(f.Chmod(0o600), giveToOwner(f, dir)); err != nil {
+	if err := errors.Join(fsys.MakePrivate(f), giveToOwner(f, dir)); err != nil {
 		f.Close()
 		return classify(err)
 	}
 	if err := fill(f, func(e *Engine) error { return e.Update(context.Background(), init) }); err != nil {
 		return err
 	}
-	err = os.Link(temp, path) // a rename would replace a file that came meanwhile
+	err = fsys.Place(temp, path)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return exists(path, err)
 	case err != nil:
 		return classify(err)
 	}
-	return classify(errors.Join(os.Remove(temp), syncDir(dir)))
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return classify(err)
+	}
+	return classify(fsys.SyncFolder(dir))
 }
 
 func exists(path string, cause error) error {
@@ -76,9 +80,13 @@ func sweep(dir string) {
 // syncs and closes it. It takes f over.
 func fill(f *os.File, write func(*Engine) error) (err error) {
 	e := newEngine(f.Name(), defaultTimeout)
-	if taken, err := tryLock(f); err != nil || !taken {
+	taken, err := tryLock(f)
+	if err == nil && !taken {
+		err = locked("%s is in use by another process", f.Name())
+	}
+	if err != nil {
 		f.Close()
-		return errors.Join(err, locked("%s is in use by another process", f.Name()))
+		return err
 	}
 	if err := e.attach(f); err != nil {
 		return err
@@ -109,7 +117,7 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 		}
 	}()
 	dir := filepath.Dir(dstPath)
-	if err := errors.Join(f.Chmod(0o600), giveToOwner(f, dir)); err != nil {
+	if err := errors.Join(fsys.MakePrivate(f), giveToOwner(f, dir)); err != nil {
 		f.Close()
 		return classify(err)
 	}
@@ -122,7 +130,7 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 	if err == nil {
 		err = giveBackGrowth(dstPath)
 	}
-	return classify(errors.Join(err, syncDir(dir)))
+	return classify(errors.Join(err, fsys.SyncFolder(dir)))
 }
 
 // giveBackGrowth gives back what bbolt took for growth and has no page in: a small store

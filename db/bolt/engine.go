@@ -131,7 +131,7 @@ func (e *Engine) attach(f *os.File) error {
 		if errors.Is(err, bbolterrors.ErrTimeout) {
 			return locked("%s is in use by another process", f.Name())
 		}
-		return classify(err)
+		return classify(mapping(err, f.Name()))
 	}
 	// A mapping that is larger than AllocSize would make bbolt grow the file
 	// by AllocSize from the start; its own 16 MiB are too much for a small store.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -11,6 +12,7 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 var (
@@ -27,18 +29,27 @@ func locked(format string, args ...any) error {
 	return &db.Error{Kind: db.ErrLocked, Code: "store_locked", Reason: fmt.Sprintf(format, args...)}
 }
 
+// diskFailed says that nothing was changed, and why, where that is known.
 func diskFailed(cause error) error {
-	return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again", Cause: cause}
+	reason := "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again"
+	if c, ok := fsys.Explain(cause); ok {
+		reason = reasonOf(c)
+	}
+	return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: reason, Cause: cause}
 }
+
+func reasonOf(c fsys.Cause) string { return c.What() + ": nothing was changed; " + c.Next }
 
 // classify gives an error of bbolt or of the system its kind.
 func classify(err error) error {
-	switch {
-	case err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk):
+	if err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk) {
 		return err
-	case full(err):
-		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full, or a quota is used up: nothing was changed; free some space and try again", Cause: err}
-	case wordOf(err, syscall.EIO, syscall.EROFS, syscall.ENXIO, syscall.ENODEV, syscall.ESTALE):
+	}
+	err = named(err)
+	switch c, _ := fsys.Explain(err); {
+	case c.Kind == fsys.Full:
+		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: reasonOf(c), Cause: err}
+	case c.Kind == fsys.Failed:
 		return diskFailed(err)
 	case errors.Is(err, bbolterrors.ErrIncompatibleValue): // a bucket that is a record, or the other way round
 		return damaged(err, "the store is damaged")
@@ -49,19 +60,28 @@ func classify(err error) error {
 	return err
 }
 
-// full tells whether space or quota was missing.
-func full(err error) bool { return wordOf(err, syscall.ENOSPC, syscall.EDQUOT) }
-
-// wordOf tells whether one of the errnos is the cause. bbolt hands on the error
-// of a write, but flattens that of a failed growth into text: there the words
-// of the errno at the end are all that is left of it.
-func wordOf(err error, errnos ...syscall.Errno) bool {
-	for _, errno := range errnos {
-		if errors.Is(err, errno) || strings.HasSuffix(err.Error(), ": "+errno.Error()) {
-			return true
+// named gives an error of bbolt the name of the call that failed: it hands on
+// the bare errno of a sync, and of what it does to grow the file only words.
+func named(err error) error {
+	if errno, ok := err.(syscall.Errno); ok {
+		return &os.PathError{Op: "sync", Path: "store", Err: errno}
+	}
+	for words, op := range map[string]string{"file sync error: ": "sync", "file resize error: ": "truncate", "mmap allocate error: ": "mmap"} {
+		if errno := fsys.Errno(err); errno != 0 && strings.Contains(err.Error(), words) {
+			return &os.PathError{Op: op, Path: "store", Err: errors.Join(errno, err)}
 		}
 	}
-	return false
+	return err
+}
+
+// mapping names the call whose errno bbolt hands on when it opens a file: that
+// of the map, or of the sync of a new file.
+func mapping(err error, path string) error {
+	switch errno, _ := err.(syscall.Errno); errno {
+	case syscall.ENODEV, syscall.ENOMEM, syscall.EACCES, syscall.EPERM:
+		return &os.PathError{Op: "mmap", Path: path, Err: errno}
+	}
+	return err
 }
 
 // guard runs one step of bbolt. What is damaged in the file shows there as a

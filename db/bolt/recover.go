@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 // What a failed sync leaves: its pages are in the page cache, where everybody
@@ -250,7 +251,7 @@ func (e *Engine) secure() error {
 	}
 	// A folder that may not be read, or whose file system does not know of it,
 	// can't be synced; then the name is as safe as it can be.
-	err := classify(syncDir(filepath.Dir(e.path)))
+	err := classify(fsys.SyncFolder(filepath.Dir(e.path)))
 	if errors.Is(err, db.ErrDisk) || errors.Is(err, db.ErrFull) {
 		return fmt.Errorf("make the name of the store durable: %w", err)
 	}

@@ -25,8 +25,10 @@ func tryLock(f *os.File) (taken bool, err error) {
 		case syscall.EINTR:
 		case syscall.EWOULDBLOCK:
 			return false, nil
+		case nil:
+			return true, nil
 		default:
-			return err == nil, err
+			return false, &os.PathError{Op: "lock", Path: f.Name(), Err: err}
 		}
 	}
 }
@@ -48,16 +50,6 @@ func unmapHeader(header []byte) {
 	if header != nil {
 		_ = syscall.Munmap(header)
 	}
-}
-
-// syncDir makes names that were added to or taken from a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // giveToOwner hands a file that root made to the owner of its folder: the

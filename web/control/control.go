@@ -42,13 +42,29 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 		return nil, dialError(dir, err)
 	}
 	defer at.close()
-	if err := at.check(); err != nil {
+	c, err := at.dial(ctx)
+	if isAbsent(err) && at.goAway() == nil {
+		c, err = at.dialAway(ctx, err)
+	}
+	if err != nil {
 		return nil, dialError(dir, err)
+	}
+	return c, nil
+}
+
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// dial connects and sees to it that it is a server, and the right one.
+func (at *place) dial(ctx context.Context) (net.Conn, error) {
+	if err := at.check(); err != nil {
+		return nil, err
 	}
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", at.socket)
 	if err != nil {
-		return nil, dialError(dir, err)
+		return nil, err
 	}
 	err = checkServer(c, at)
 	if err == nil {
@@ -56,21 +72,45 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	}
 	if err != nil {
 		_ = c.Close()
-		return nil, dialError(dir, err)
+		return nil, err
 	}
 	return c, nil
+}
+
+// dialAway connects where a server listens whose folder takes no socket. absent
+// is the error of the one in the folder: it is that, too, where a stranger
+// listens, who may take the name as well.
+func (at *place) dialAway(ctx context.Context, absent error) (net.Conn, error) {
+	c, err := at.dial(ctx)
+	var stranger *StrangerError
+	var op *net.OpError
+	if errors.As(err, &stranger) || errors.As(err, &op) && op.Op == "dial" {
+		return nil, absent
+	}
+	return c, err
 }
 
 func dialError(dir string, err error) error {
 	path := filepath.Join(dir, Name)
 	switch {
-	case errors.Is(err, ErrNoServer) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, ErrNoServer) || isAbsent(err):
 		// The cause is told, not wrapped: an absent socket must not pass for
 		// an absent record or store.
 		return fmt.Errorf("%w %s: %v", ErrNoServer, path, err)
 	}
 	return fmt.Errorf("connecting to the control socket %s: %w", path, err)
 }
+
+// StrangerError says that who listens on the socket is not who the folder
+// belongs to. errors.Is(err, fs.ErrPermission) holds.
+type StrangerError struct{ Server, Folder int } // uids
+
+func (e *StrangerError) Error() string {
+	return fmt.Sprintf("its server runs as uid %d, the folder belongs to uid %d: %v", e.Server, e.Folder, fs.ErrPermission)
+}
+
+// Unwrap gives fs.ErrPermission.
+func (e *StrangerError) Unwrap() error { return fs.ErrPermission }
 
 // checkServer refuses a server that is not the folder's owner: passwords and
 // tokens go through this connection. Root is led by nobody to another server,
@@ -89,5 +129,5 @@ func checkServer(c net.Conn, at *place) error {
 	if peer.UID == uid || me != 0 && (peer.UID == 0 || peer.UID == me) {
 		return nil
 	}
-	return fmt.Errorf("its server runs as uid %d, the folder belongs to uid %d: %w", peer.UID, uid, fs.ErrPermission)
+	return &StrangerError{Server: peer.UID, Folder: uid}
 }

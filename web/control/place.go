@@ -15,6 +15,8 @@ const maxPath = 100
 type place struct {
 	dir    *os.File
 	socket string
+	away   bool // the socket is not in the folder, whose file system takes none
+	bound  bool // nothing was at socket when it was tried to listen there
 	once   sync.Once
 }
 
@@ -38,6 +40,13 @@ func openPlace(dir string) (*place, error) {
 		return nil, err
 	}
 	return at, nil
+}
+
+// goAway takes the place of a socket for a folder whose file system takes none.
+func (at *place) goAway() (err error) {
+	at.away = true
+	at.socket, err = at.other()
+	return err
 }
 
 func (at *place) close() { at.once.Do(func() { _ = at.dir.Close() }) }

@@ -31,6 +31,17 @@ func (at *place) shorter(dir string) (string, error) {
 	return filepath.Join(folder, Name), nil
 }
 
+// other is a name in no file system, which depends on the folder alone. Anybody
+// on the machine may take such a name, and connect to it: who listens refuses
+// strangers, and who connects takes one for nobody.
+func (at *place) other() (string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(at.dir.Fd()), &st); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("@husk-%x-%x", st.Dev, st.Ino), nil
+}
+
 // make and check are for a socket that is not in its folder.
 func (at *place) make() error  { return nil }
 func (at *place) check() error { return nil }

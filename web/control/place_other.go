@@ -32,5 +32,8 @@ func (at *place) shorter(dir string) (string, error) {
 	return filepath.Join(runDir(ownerOf(info)), hex.EncodeToString(sum[:16])+".sock"), nil
 }
 
+// other is the same place as that of a folder with a long path.
+func (at *place) other() (string, error) { return at.shorter(at.dir.Name()) }
+
 func (at *place) make() error  { return makeRunDirOf(at.socket) }
 func (at *place) check() error { return checkRunDirOf(at.socket) }

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"errors"
 	"io/fs"
 	"net"
 	"sync"
@@ -14,6 +15,12 @@ func ownerOf(info fs.FileInfo) (uid int) {
 		return int(st.Uid)
 	}
 	return -1
+}
+
+// takesNoSocket tells whether bind failed because the file system has no
+// sockets, as SMB and some of FUSE.
+func takesNoSocket(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS)
 }
 
 var umaskMu sync.Mutex

@@ -96,9 +96,9 @@ func check(way []step, missing bool) error {
 		case s.uid != 0 || s.link || !s.shared || s.sticky && !end:
 			continue
 		case end:
-			return &LedError{fmt.Sprintf("others may write to %s, and could lead root elsewhere from there", s.path), "'chmod 700' it"}
+			return &LedError{fmt.Sprintf("others may write to %s, and could lead root elsewhere from there", s.path), "'chmod 700' it (a file system without modes is mounted with umask=077)"}
 		}
-		return &LedError{fmt.Sprintf("others may write to %s, and could lead root to another folder than %s", s.path, last.path), "'chmod go-w' it, or move the data folder"}
+		return &LedError{fmt.Sprintf("others may write to %s, and could lead root to another folder than %s", s.path, last.path), "'chmod go-w' it (a file system without modes is mounted with umask=077), or move the data folder"}
 	}
 	return nil
 }

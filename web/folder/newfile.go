@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+
+	"husk/db/fsys"
 )
 
 // NewFile is a file that is being written: it has no name, or one of its own,
@@ -17,6 +19,9 @@ type NewFile struct {
 	names    *os.File // the folder, for calls that take its descriptor
 	prefix   string   // of a name of its own
 	temp     string   // that name; "": it has none
+
+	// Exposed says that others may read it: its file system keeps no modes.
+	Exposed bool
 }
 
 // Create begins a file in the folder dir, for its owner alone, whatever the
@@ -32,7 +37,10 @@ func Create(dir, prefix string) (*NewFile, error) {
 		err = f.create()
 	}
 	if err == nil {
-		err = f.Chmod(0o600)
+		err = fsys.MakePrivate(f.File)
+		if f.Exposed = fsys.Lacks(err); f.Exposed {
+			err = nil
+		}
 	}
 	if err != nil {
 		f.Discard()
@@ -88,7 +96,7 @@ func (f *NewFile) Place(name string, replace bool) error {
 }
 
 // SyncName makes the name durable that Place gave.
-func (f *NewFile) SyncName() error { return f.names.Sync() }
+func (f *NewFile) SyncName() error { return fsys.SyncOpenFolder(f.names) }
 
 // Discard closes the file and removes it, unless Place gave it its name.
 func (f *NewFile) Discard() {

@@ -1,0 +1,116 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"husk/web"
+)
+
+// This file is the one judgement of a server's settings. What serve would
+// refuse for their sake is told here, so that serve, its reload, 'config show'
+// and 'config check' can't be of different minds. It changes nothing and takes
+// no address: whether a port is free is no matter of settings.
+
+// judged is what the settings come to.
+type judged struct {
+	tls           *keyPair // nil: http
+	notifyCommand string   // absolute path, or empty
+	backups       web.Backups
+	warnings      []string
+}
+
+// fault is a setting that serve refuses.
+type fault struct {
+	setting string
+	err     error
+}
+
+// judge looks at all of the settings, as the user whom serve would be: root is
+// the owner of the data folder there.
+func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
+	note := func(setting string, err error) {
+		if err != nil {
+			faults = append(faults, fault{setting, err})
+		}
+	}
+	leave, err := a.visit()
+	if err != nil {
+		note("data", err)
+		return j, faults
+	}
+	defer leave()
+	setting := ""
+	j.tls, setting, err = a.tlsPair(log)
+	note(setting, err)
+	j.notifyCommand, err = a.notifyCommand()
+	note("notify-command", err)
+	j.warnings = a.settings.warnings()
+	j.backups, setting, err = a.backups()
+	var exposed *web.ExposedError
+	if errors.As(err, &exposed) {
+		j.warnings, err = append(j.warnings, err.Error()), nil
+	}
+	note(setting, err)
+	note("metrics-addr", a.checkAddrs())
+	return j, faults
+}
+
+// checkAddrs finds two doors at one address.
+func (a *app) checkAddrs() error {
+	_, port, err := net.SplitHostPort(a.settings.Addr)
+	if err != nil || port == "0" || a.settings.MetricsAddr != a.settings.Addr {
+		return nil
+	}
+	return usage("metrics-addr is the address of addr", "give the metrics one of their own, such as 127.0.0.1:9464")
+}
+
+// visit is enter for who makes nothing, also no folder.
+func (a *app) visit() (leave func() error, err error) {
+	if a.entered != "" {
+		return func() error { return nil }, nil
+	}
+	f, err := a.findFolder()
+	if err != nil {
+		return nil, err
+	}
+	back, err := f.Become()
+	if err != nil {
+		return nil, errors.Join(a.explainStore(err), f.Close())
+	}
+	leave = func() error { return errors.Join(back(), f.Close()) }
+	info, err := os.Stat(f.Path())
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: a.settings.Data, Err: syscall.ENOTDIR}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(a.explainStore(err), leave())
+	}
+	return leave, nil
+}
+
+// refuse is the error of serve where there are faults: the first of them, after
+// the others were told.
+func (a *app) refuse(faults []fault) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	for _, f := range faults[1:] {
+		fmt.Fprintf(a.stderr, "husk: %s\n", printable(f.text()))
+	}
+	return faults[0].err
+}
+
+// text is what is wrong, with the name of the setting.
+func (f fault) text() string {
+	if text := f.err.Error(); strings.Contains(text, f.setting) {
+		return text
+	}
+	return f.setting + ": " + f.err.Error()
+}

@@ -1,0 +1,137 @@
+package fsys
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// MakePrivate lets nobody but the owner read and write f, whatever the umask.
+// What counts is what the mode then is: some file systems refuse to change it,
+// some only seem to, and both may be mounted for the owner alone.
+func MakePrivate(f *os.File) error {
+	if err := f.Chmod(0o600); err != nil && !lacks(err) {
+		return err
+	}
+	return Private(f)
+}
+
+// Private tells that others may read or write f.
+func Private(f *os.File) error {
+	info, err := f.Stat()
+	if err == nil && OpenToOthers(info) {
+		return &fs.PathError{Op: opChmod, Path: f.Name(), Err: errUnchanged}
+	}
+	return err
+}
+
+// MakePrivateFolder is MakePrivate for a folder, but it refuses none: what is
+// in it decides.
+func MakePrivateFolder(path string) error {
+	err := os.Chmod(path, 0o700)
+	if lacks(err) {
+		return nil
+	}
+	return err
+}
+
+// SyncFolder makes names that were given or taken in a folder durable.
+func SyncFolder(path string) error {
+	if !syncsFolders {
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return SyncOpenFolder(d)
+}
+
+// SyncOpenFolder is SyncFolder for one that is open. A file system that does
+// not have this (some of FUSE and SMB) keeps names as it does: nobody can ask
+// for more there.
+func SyncOpenFolder(d *os.File) error {
+	err := d.Sync()
+	if err != nil && !lacks(err) {
+		return fmt.Errorf("sync the folder: %w", err)
+	}
+	return nil
+}
+
+// Place gives the file at temp, which is whole and synced, the name path, and
+// fails with fs.ErrExist where that is taken: nobody's file is replaced. It may
+// stay at temp too.
+func Place(temp, path string) error {
+	err := os.Link(temp, path) // a rename would replace a file that came meanwhile
+	if err == nil || !Lacks(err) {
+		return err
+	}
+	return placeWithoutLinks(temp, path, err)
+}
+
+// placeLocked is Place by a rename, while the folder is locked: for file
+// systems that have neither links nor a rename that replaces nothing. All who
+// place a file there come this way.
+func placeLocked(temp, path string, cause error) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close() // and with it the lock ends
+	if err := lockWhole(d); err != nil {
+		return errors.Join(cause, err)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return &os.LinkError{Op: opLink, Old: temp, New: path, Err: fs.ErrExist}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+// Keep gives the file at path, which nobody writes to, the second name kept,
+// durably, in the place of what has that name. At every moment both names lead
+// to a whole file. temp is a name in the same folder that is free. Without hard
+// links it is a copy.
+func Keep(path, temp, kept string) error {
+	err := os.Link(path, temp)
+	if err != nil && Lacks(err) {
+		err = copyPrivate(path, temp)
+	}
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp) // still there where both are names of one file: then a rename does nothing
+	if err := os.Rename(temp, kept); err != nil {
+		return err
+	}
+	return SyncFolder(filepath.Dir(kept))
+}
+
+func copyPrivate(path, to string) (err error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			os.Remove(to)
+		}
+	}()
+	if err := MakePrivate(out); err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	return out.Sync()
+}

@@ -1,0 +1,110 @@
+package fsys
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantText(t *testing.T, path, want string) {
+	t.Helper()
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("%s: %q, %v", path, got, err)
+	}
+}
+
+// Each way to give a file its name replaces nobody's, also where many try at
+// once.
+func TestPlaceReplacesNothing(t *testing.T) {
+	t.Parallel()
+	noLinks := &os.LinkError{Op: opLink, Err: syscall.EPERM}
+	for name, place := range map[string]func(temp, path string) error{
+		"a link":        Place,
+		"without links": func(temp, path string) error { return placeWithoutLinks(temp, path, noLinks) },
+		"under a lock":  func(temp, path string) error { return placeLocked(temp, path, noLinks) },
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "name")
+		var placed atomic.Int32
+		var all sync.WaitGroup
+		for i := range 16 {
+			temp := filepath.Join(dir, string(rune('a'+i)))
+			write(t, temp, temp)
+			all.Go(func() {
+				switch err := place(temp, path); {
+				case err == nil:
+					placed.Add(1)
+				case !errors.Is(err, fs.ErrExist):
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		all.Wait()
+		if placed.Load() != 1 {
+			t.Errorf("%s: %d were placed", name, placed.Load())
+		}
+		if err := place(filepath.Join(dir, "none"), filepath.Join(dir, "free")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What is kept is what was there, by a link or by a copy, in the place of what
+// was kept before.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, temp, kept := filepath.Join(dir, "a"), filepath.Join(dir, "t"), filepath.Join(dir, "k")
+	for _, text := range []string{"one", "two", "two"} {
+		write(t, path, text)
+		if err := Keep(path, temp, kept); err != nil {
+			t.Fatal(err)
+		}
+		wantText(t, kept, text)
+		wantText(t, path, text)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, path, "three")
+	if err := copyPrivate(path, temp); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, temp, "three")
+	if err := copyPrivate(path, temp); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a copy replaces a file: %v", err)
+	}
+}
+
+// What counts is the mode that a file has in the end.
+func TestPrivate(t *testing.T) {
+	t.Parallel()
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for mode, private := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o711: true, 0o640: false, 0o620: false, 0o604: false, 0o602: false} {
+		if err := f.Chmod(mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := Private(f); (err == nil) != private || err != nil && !Lacks(err) {
+			t.Errorf("%v: %v", mode, err)
+		}
+	}
+	if err := MakePrivate(f); err != nil {
+		t.Error(err)
+	}
+}
