@@ -385,7 +385,7 @@ type AuditEvent struct {
 	Action     string    `json:"action"`
 	Target     string    `json:"target"`
 	TargetName string    `json:"target_name,omitempty"` // that it had at the time: a user's email, a token's name, of a session its user's; absent where it is the id
-	Result     string    `json:"result"` // "ok" or "refused"
+	Result     string    `json:"result"`                // "ok" or "refused"
 	RequestID  string    `json:"request_id"`
 	Count      int       `json:"count"`       // of acts that were folded into the entry
 	PrevChange string    `json:"prev_change"` // hex SHA-256 of the newest entry before that is no refusal of a stranger
