@@ -168,9 +168,46 @@ func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 
 var errSignInMoved = fail(ErrDenied, "login_failed", "the account was changed during the sign-in; try again")
 
-// Logout ends the session that the actor shows; ErrNotFound where it has ended.
-func (s *Store) Logout(ctx context.Context, actor *Actor) error {
-	return s.endSession(ctx, actor, actor.Session.ID, "session.logout", func(*txn, *Session) error { return nil })
+// Logout ends the sessions that are shown, each by an actor of its own, all of
+// them or none; ErrNotFound where none of them was still there. Whoever shows a
+// session may end it, whatever else they may.
+func (s *Store) Logout(ctx context.Context, shown ...*Actor) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		found := false
+		for _, actor := range shown {
+			done, err := t.logout(actor)
+			if err != nil {
+				return err
+			}
+			found = found || done
+		}
+		if !found {
+			return errAbsentRecord
+		}
+		return nil
+	})
+}
+
+func (t *txn) logout(actor *Actor) (done bool, err error) {
+	r, err := sessionRecords.get(t, actor.Session.ID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	who := *actor
+	switch u, err := userRecords.get(t, r.User); {
+	case err == nil:
+		who.ID, who.Name = u.ID, u.Username()
+	case !errors.Is(err, ErrNotFound):
+		return false, err
+	}
+	t.actor = &who
+	if err := t.removeSession(r); err != nil {
+		return false, err
+	}
+	return true, t.audit("session.logout", r.ID)
 }
 
 // EndOwnSession ends a session of the actor's user; ErrNotFound where it is
