@@ -56,6 +56,7 @@ var kinds = []struct {
 	{db.ErrDenied, exitDenied},
 	{fs.ErrPermission, exitDenied},
 	{db.ErrLocked, exitBusy},
+	{db.ErrMoved, exitBusy},
 	{db.ErrDamaged, exitInvalid},
 	{db.ErrNewer, exitInvalid},
 }

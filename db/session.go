@@ -116,32 +116,39 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		if err != nil {
 			return err
 		}
-		// RFC 7519 dates are whole seconds; so is the end, for both to agree.
-		now := t.now.Truncate(time.Second)
-		r = &Session{User: in.User, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
-			UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
-		r.setSecret(secret)
-		if err := sessionRecords.put(t, nil, r); err != nil {
-			return err
-		}
-		u := *old
-		u.LastLogin = t.now
-		if in.Rehash != "" {
-			u.Password, u.Imported = in.Rehash, false
-		}
-		if err := t.putUser(old, &u); err != nil {
-			return err
-		}
-		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
-		if err := s.endUnused(t, r, in.MaxPerUser); err != nil {
-			return err
-		}
-		return t.audit("session.login", r.ID)
+		r, err = s.signIn(t, old, secret, in)
+		return err
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	return r, secret, nil
+}
+
+// signIn makes the session of a user, who is in the store as old.
+func (s *Store) signIn(t *txn, old *User, secret string, in SignIn) (*Session, error) {
+	// RFC 7519 dates are whole seconds; so is the end, for both to agree.
+	now := t.now.Truncate(time.Second)
+	r := &Session{User: old.ID, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
+		UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
+	r.setSecret(secret)
+	if err := sessionRecords.put(t, nil, r); err != nil {
+		return nil, err
+	}
+	u := *old
+	u.LastLogin = t.now
+	if in.Rehash != "" {
+		u.Password, u.Imported = in.Rehash, false
+	}
+	if err := t.putUser(old, &u); err != nil {
+		return nil, err
+	}
+	from := t.actor
+	t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: from.Transport, Address: from.Address, RequestID: from.RequestID}
+	if err := s.endUnused(t, r, in.MaxPerUser); err != nil {
+		return nil, err
+	}
+	return r, t.audit("session.login", r.ID)
 }
 
 func (s *Session) setSecret(secret string) {

@@ -65,7 +65,7 @@ func labelsOf(f *dto.MetricFamily) (labels []string) {
 // The page lists every event and every word that a warning can have.
 func TestEveryEventIsListed(t *testing.T) {
 	page := readDoc(t, monitoringDocs+".md")
-	for _, word := range []string{eventTokens, eventCertificate, eventClock, eventDamaged, eventFull, eventDisk, eventBackup, "store_slow", "write_refused", "certificate_expired", "store_header"} {
+	for _, word := range []string{eventTokens, eventCertificate, eventClock, eventDamaged, eventFull, eventDisk, eventMoved, eventBackup, "store_slow", "write_refused", "certificate_expired", "store_header"} {
 		if !strings.Contains(page, "`"+word+"`") {
 			t.Errorf("docs/monitoring.md does not tell of %s", word)
 		}

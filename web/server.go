@@ -93,6 +93,9 @@ type Server struct {
 
 	running atomic.Bool // Run works: only then anything is written that nobody asked for
 	proof   proof
+
+	fileGone atomic.Bool // what the log heard last; see lookForFile
+
 	watcher watcher
 	damage  damage
 

@@ -34,7 +34,7 @@ func diskFailed(cause error) error {
 // classify gives an error of bbolt or of the system its kind.
 func classify(err error) error {
 	switch {
-	case err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk):
+	case err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk) || errors.Is(err, db.ErrMoved):
 		return err
 	case full(err):
 		return &db.Error{Kind: db.ErrFull, Code: "disk_full", Reason: "the disk is full, or a quota is used up: nothing was changed; free some space and try again", Cause: err}

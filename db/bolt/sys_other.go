@@ -23,3 +23,5 @@ func syncDir(string) error { return nil }
 func giveToOwner(*os.File, string) error { return nil }
 
 func ledAway(*os.File, string) bool { return false }
+
+func nameless(os.FileInfo) bool { return false }
