@@ -106,9 +106,12 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer store.Close()
+	endClaim := claimFolder(a.settings.Data) // it ends before the lock does, or others would see it without
+	defer endClaim()
 	if err := s.run(ctx, cmd, store, inherited, hangups); err != nil {
 		return err
 	}
+	endClaim()
 	err = store.Close()
 	s.log.Info("husk has stopped")
 	return err

@@ -83,7 +83,7 @@ func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified
 	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
 		if f := explain(err); f.isRefusal() {
-			s.refused(c, actor, "sign-in refused", "code", f.code)
+			s.refused(c, actor, "sign-in refused", f.code)
 		}
 		return nil, "", err
 	}

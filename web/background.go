@@ -24,6 +24,7 @@ func (s *Server) Run(ctx context.Context) {
 		case <-ctx.Done():
 			s.Store.KeepTime(s.Store.Now())
 			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
+			s.background(s.folds.tell)
 			return
 		case <-flush.C:
 			s.background(func() { s.flush(ctx) })
@@ -36,6 +37,7 @@ func (s *Server) Run(ctx context.Context) {
 			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
 			s.background(func() { s.watch(ctx) })
 			s.background(s.tellConnections)
+			s.background(s.folds.tell)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -121,7 +122,8 @@ func (s *Server) livez(c echo.Context, _ *db.Actor) error {
 func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 	ctx := c.Request().Context()
 	if _, err := s.Store.Schema(ctx); err != nil {
-		s.log.Error("not ready", "request_id", requestID(c), "error", withCause(err))
+		who := s.nobody(c.Request(), requestID(c))
+		s.folds.line(slog.LevelError, "not ready", "", who, append(origin(who), "error", withCause(err))...)
 		return notReady("the store does not answer; see the log")
 	}
 	if s.damage.found() {
