@@ -109,6 +109,10 @@ func (s *steady) next() (w *saying) {
 		return nil
 	}
 	w, s.waiting = s.waiting[0], s.waiting[1:]
+	if s.torn { // it begins on a line of its own
+		w.text = append([]byte("\n"), w.text...)
+		s.size++
+	}
 	return w
 }
 
@@ -123,6 +127,7 @@ func (s *steady) wrote(w *saying, n int, err error) {
 		s.torn = s.torn || n > 0
 		return
 	}
+	s.torn = false
 	s.tellLost()
 }
 
@@ -132,10 +137,7 @@ func (s *steady) tellLost() {
 		return
 	}
 	text := s.tell(s.lost)
-	if s.torn {
-		text = append([]byte("\n"), text...)
-	}
-	s.lost, s.torn = 0, false
+	s.lost = 0
 	s.waiting, s.size = append([]*saying{{text, make(chan struct{})}}, s.waiting...), s.size+len(text)
 }
 

@@ -356,6 +356,17 @@ func TestLogoutOfADisabledUser(t *testing.T) {
 	s.do("GET", "/account/profile", "", cookie(ann.jwt)).want(401)
 }
 
+// One that was not used for too long would be good again under another setting.
+func TestLogoutOfAnIdleSession(t *testing.T) {
+	s := newServer(t, func(c *web.Config) { c.SessionIdle = time.Hour })
+	p := s.single()
+	s.clock.advance(2 * time.Hour)
+	s.do("POST", "/account/logout", "", cookie(p.jwt)).want(200)
+	if e := s.lastEvent(); e.Action != "session.logout" || e.Actor != db.SingleUser {
+		t.Errorf("the audit log ends with %+v", e)
+	}
+}
+
 // The good cookie is not among those that a request is decided by.
 func TestLogoutBehindManyCookies(t *testing.T) {
 	s := newServer(t)
