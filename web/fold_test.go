@@ -56,12 +56,14 @@ func TestFoldsAreBounded(t *testing.T) {
 		what             func(i int) string
 		written, tellers int // at most
 	}{
-		"one address":      {slog.LevelInfo, func(int) *db.Actor { return &db.Actor{Address: "192.0.2.1"} }, nil, foldFree, 1},
-		"one network":      {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{Address: fmt.Sprintf("192.0.2.%d", i%256)} }, nil, foldFree, 1},
-		"one /64":          {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{Address: fmt.Sprintf("2001:db8::%x", i)} }, nil, foldFree, 1},
-		"no address":       {slog.LevelInfo, func(int) *db.Actor { return &db.Actor{Transport: "socket"} }, nil, foldFree, 1},
-		"a user":           {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{ID: "ann", Address: fmt.Sprintf("192.0.%d.1", i%256)} }, nil, foldFree, 1},
-		"a large network":  {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{Address: fmt.Sprintf("2001:db8:%x:%x::1", i/3>>16, i/3&0xffff)} }, nil, foldLines, foldTold + 2},
+		"one address": {slog.LevelInfo, func(int) *db.Actor { return &db.Actor{Address: "192.0.2.1"} }, nil, foldFree, 1},
+		"one network": {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{Address: fmt.Sprintf("192.0.2.%d", i%256)} }, nil, foldFree, 1},
+		"one /64":     {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{Address: fmt.Sprintf("2001:db8::%x", i)} }, nil, foldFree, 1},
+		"no address":  {slog.LevelInfo, func(int) *db.Actor { return &db.Actor{Transport: "socket"} }, nil, foldFree, 1},
+		"a user":      {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{ID: "ann", Address: fmt.Sprintf("192.0.%d.1", i%256)} }, nil, foldFree, 1},
+		"a large network": {slog.LevelInfo, func(i int) *db.Actor {
+			return &db.Actor{Address: fmt.Sprintf("2001:db8:%x:%x::1", i/3>>16, i/3&0xffff)}
+		}, nil, foldLines, foldTold + 2},
 		"all words differ": {slog.LevelError, func(int) *db.Actor { return &db.Actor{Address: "192.0.2.1"} }, func(i int) string { return fmt.Sprint(i) }, foldLines, foldTold + 2},
 		"who looks close":  {slog.LevelDebug, func(int) *db.Actor { return &db.Actor{Address: "192.0.2.1"} }, nil, foldFreeDebug, 1},
 	} {
