@@ -140,9 +140,9 @@ func words(all ...string) candidates {
 	return func(*app, context.Context, string) []cobra.Completion { return all }
 }
 
-// ask connects, makes candidates of what the server lists, and disconnects.
+// inTime connects, makes candidates of what the server lists, and disconnects.
 // What does not come in time is left out.
-func ask(a *app, ctx context.Context, list func(*session) []cobra.Completion) []cobra.Completion {
+func inTime(a *app, ctx context.Context, list func(*session) []cobra.Completion) []cobra.Completion {
 	s, err := a.connect(ctx, false)
 	if err != nil {
 		return nil
@@ -177,7 +177,7 @@ func search[T any](list func(api.ListOptions) (api.Search[T], error), begins str
 }
 
 func users(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return ask(a, ctx, func(s *session) (all []cobra.Completion) {
+	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
 		found := search(func(o api.ListOptions) (api.Search[api.User], error) { return s.SearchUsers(ctx, o) }, begins)
 		for _, u := range found {
 			all = append(all, described(cmp.Or(u.Email, u.ID), u.Name))
@@ -187,7 +187,7 @@ func users(a *app, ctx context.Context, begins string) []cobra.Completion {
 }
 
 func roles(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return ask(a, ctx, func(s *session) (all []cobra.Completion) {
+	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
 		found := search(func(o api.ListOptions) (api.Search[api.Role], error) { return s.SearchRoles(ctx, o) }, begins)
 		for _, r := range found {
 			all = append(all, described(r.Name, r.Description))
@@ -199,7 +199,7 @@ func roles(a *app, ctx context.Context, begins string) []cobra.Completion {
 // permissions are those that the server knows, with an operator's own, else
 // Husk's.
 func permissions(a *app, ctx context.Context, _ string) []cobra.Completion {
-	all := ask(a, ctx, func(s *session) (all []cobra.Completion) {
+	all := inTime(a, ctx, func(s *session) (all []cobra.Completion) {
 		known, _ := s.Permissions(ctx) // none, with an error
 		for _, p := range known {
 			all = append(all, p.ID)
@@ -214,7 +214,7 @@ func permissions(a *app, ctx context.Context, _ string) []cobra.Completion {
 
 // tokens are names where one token alone has them, and ids for who began one.
 func tokens(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return ask(a, ctx, func(s *session) (all []cobra.Completion) {
+	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
 		found := search(func(o api.ListOptions) (api.Search[api.Token], error) { return s.SearchTokens(ctx, o) }, begins)
 		times := map[string]int{}
 		for _, t := range found {
@@ -233,7 +233,7 @@ func tokens(a *app, ctx context.Context, begins string) []cobra.Completion {
 }
 
 func sessions(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return ask(a, ctx, func(s *session) (all []cobra.Completion) {
+	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
 		found := search(func(o api.ListOptions) (api.Search[api.Session], error) { return s.SearchSessions(ctx, o) }, begins)
 		for _, r := range found {
 			all = append(all, described(r.ID, r.UserName+" from "+r.IP))

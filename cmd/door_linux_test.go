@@ -357,9 +357,7 @@ func TestFullDisk(t *testing.T) {
 	big := []string{"token", "create", "--description", strings.Repeat("x", 1000)}
 	clear(p.want(t, exitFailure, big...))
 	clear(p.want(t, exitFailure, "backup", "--output", filepath.Join(dir, "backup.tar")))
-	if h := p.ok(t, "health", "--json"); !strings.Contains(h, "green") {
-		t.Errorf("health says %s", h)
-	}
+	p.ok(t, "check")
 	if names := p.tokenNames(t); len(names) != len(made) {
 		t.Errorf("%d tokens are listed, %d were made", len(names), len(made))
 	}

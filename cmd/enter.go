@@ -25,6 +25,9 @@ func (a *app) storeFile() string { return filepath.Join(a.dir(), embedded.file) 
 // none. What belongs to the caller meanwhile, as an output, is reached by
 // folder.AsCaller.
 func (a *app) enter(makes bool) (leave func() error, err error) {
+	if err := a.refuseClaimed(); err != nil {
+		return nil, err
+	}
 	f, err := a.findFolder()
 	if err != nil {
 		return nil, err
@@ -48,6 +51,23 @@ func (a *app) enter(makes bool) (leave func() error, err error) {
 		return nil, a.explainStore(err)
 	}
 	return a.enter(false) // somebody else may have made it meanwhile
+}
+
+// refuseClaimed keeps this process from a folder that another one serves from a
+// file that is not there any more: what is there now, or would be made, is a
+// second store beside a living server.
+func (a *app) refuseClaimed() error {
+	pid, file, found := claimant(a.settings.Data)
+	if !found {
+		return nil
+	}
+	keep := ""
+	if file != "" {
+		keep = ", or save it first: 'cp " + file + " FILE'"
+	}
+	return &failure{code: exitBusy,
+		what: fmt.Sprintf("process %d serves %s from a data file that was deleted, moved or replaced since; nothing was made or changed", pid, a.settings.Data),
+		next: fmt.Sprintf("put that file back%s; then stop the process ('kill %d') and try again", keep, pid)}
 }
 
 func (a *app) findFolder() (*folder.Folder, error) {

@@ -57,6 +57,7 @@ var kinds = []struct {
 	{fs.ErrNotExist, exitNotFound}, // a file that was named
 	{fs.ErrPermission, exitDenied},
 	{db.ErrLocked, exitBusy},
+	{db.ErrMoved, exitBusy},
 	{db.ErrDamaged, exitInvalid},
 	{db.ErrNewer, exitInvalid},
 }

@@ -14,9 +14,9 @@ func (a *app) healthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask how husk is; for containers and monitors",
-		Long: `Ask how husk is. It needs no credential. It ends with 0 when the answer is green,
-6 when no answer comes, 7 when it is not green. Where no server runs, the store
-itself is asked, and the answer says so; nothing is written then.
+		Long: `Ask the server how it is. It needs no credential. It ends with 0 when the answer is
+green, 6 when no server answers, 7 when it is not green. 'husk check' looks at the
+store itself, with a server or without.
 
 --verbose tells what needs attention and how much there is of what. Remote, that
 needs a token with the permission coco#system/read.`,
@@ -24,7 +24,13 @@ needs a token with the permission coco#system/read.`,
   husk health --verbose`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.use(cmd.Context(), false, func(s *session) error { return a.health(cmd.Context(), s, verbose) })
+			return a.use(cmd.Context(), false, func(s *session) error {
+				if s.offline {
+					return &failure{code: exitBusy, what: "no server runs in " + a.settings.Data,
+						next: "'husk serve' starts one; 'husk check' looks at the store itself"}
+				}
+				return a.health(cmd.Context(), s, verbose)
+			})
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "tell details")

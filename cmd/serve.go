@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -15,13 +14,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"husk/db"
 	"husk/db/fsys"
@@ -76,7 +73,9 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from here on it does not end the process
 	defer signal.Stop(hangups)
-	s := &service{app: a, log: newLiveLog(a.stderr), manager: newManager(a.getenv), values: valuesOf(a.resolved)}
+	log, end := a.steadyLog()
+	defer end()
+	s := &service{app: a, log: log, manager: newManager(a.getenv), values: valuesOf(a.resolved)}
 	s.log.set(a.settings.LogLevel, a.settings.LogFormat)
 	if a.resolved.file != nil && a.resolved.file.exposed {
 		s.log.Warn(a.resolved.file.exposedText())
@@ -116,12 +115,28 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	defer store.Close()
+	endClaim := claimFolder(a.settings.Data) // it ends before the lock does, or others would see it without
+	defer endClaim()
 	if err := s.run(ctx, cmd, store, inherited, hangups); err != nil {
 		return err
 	}
+	endClaim()
 	err = store.Close()
 	s.log.Info("husk has stopped")
 	return err
+}
+
+// steadyLog is the log of a server, which goes on when its reader does not: all
+// that is said goes there. end waits a moment for it to be written.
+func (a *app) steadyLog() (log *liveLog, end func()) {
+	// Else the runtime ends the process at a write to a pipe without a reader. A
+	// signal that is ignored would stay so in the notify-command; one that is
+	// taken does not.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	log = newLiveLog(a.stderr)
+	a.stderr = log.out // to the end of the process: the error that ends it too
+	return log, func() { _ = log.out.drain(time.Second) }
 }
 
 // run serves the store until ctx ends.
@@ -283,75 +298,6 @@ func valuesOf(r *resolution) map[string]string {
 	values := map[string]string{}
 	r.VisitAll(func(f *pflag.Flag) { values[f.Name] = f.Value.String() })
 	return values
-}
-
-// liveLog is a log whose level and format can change. What was derived from it
-// changes too.
-type liveLog struct {
-	*slog.Logger
-	out   io.Writer
-	level slog.LevelVar
-	base  atomic.Pointer[slog.Handler]
-}
-
-func newLiveLog(out io.Writer) *liveLog {
-	l := &liveLog{out: out}
-	l.set("info", "auto")
-	l.Logger = slog.New(&liveHandler{base: &l.base})
-	return l
-}
-
-// set takes values that were checked as settings.
-func (l *liveLog) set(level, format string) {
-	var now slog.Level
-	_ = now.UnmarshalText([]byte(level))
-	l.level.Set(now)
-	if format == "auto" {
-		format = "json"
-		if f, ok := l.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			format = "text"
-		}
-	}
-	o := &slog.HandlerOptions{Level: &l.level}
-	var h slog.Handler = slog.NewJSONHandler(l.out, o)
-	if format == "text" {
-		h = slog.NewTextHandler(l.out, o)
-	}
-	l.base.Store(&h)
-}
-
-// liveHandler passes on to the base of the moment, with what was added.
-type liveHandler struct {
-	base  *atomic.Pointer[slog.Handler]
-	added []func(slog.Handler) slog.Handler
-}
-
-// Enabled implements slog.Handler.
-func (h *liveHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return (*h.base.Load()).Enabled(ctx, level)
-}
-
-// Handle implements slog.Handler.
-func (h *liveHandler) Handle(ctx context.Context, r slog.Record) error {
-	now := *h.base.Load()
-	for _, add := range h.added {
-		now = add(now)
-	}
-	return now.Handle(ctx, r)
-}
-
-// WithAttrs implements slog.Handler.
-func (h *liveHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return h.with(func(now slog.Handler) slog.Handler { return now.WithAttrs(attrs) })
-}
-
-// WithGroup implements slog.Handler.
-func (h *liveHandler) WithGroup(name string) slog.Handler {
-	return h.with(func(now slog.Handler) slog.Handler { return now.WithGroup(name) })
-}
-
-func (h *liveHandler) with(add func(slog.Handler) slog.Handler) slog.Handler {
-	return &liveHandler{h.base, append(slices.Clip(h.added), add)}
 }
 
 // warnOfWideFolder says so where others may look into the data folder. What is

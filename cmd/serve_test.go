@@ -313,7 +313,8 @@ func TestRootBesideTheService(t *testing.T) {
 		root(name, "token", "list")
 		d.stops()
 		root("", "token", "create", "--name", "after")
-		root("no server runs", "health")
+		root("", "check")
+		(program{data: data}).want(t, exitBusy, "health")
 	}
 }
 

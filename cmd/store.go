@@ -20,10 +20,12 @@ import (
 // engine is the one table of the engine in use: all that a command may know of
 // one. Another engine is another value of it.
 type engine struct {
-	file   string // name in the data folder
-	open   func(path string, wait time.Duration) (db.Engine, error)
-	create func(path string, init func(db.Tx) error) error
-	holder func(path string) (pid int, name string, ok bool)
+	file string // name in the data folder
+	open func(path string, wait time.Duration) (db.Engine, error)
+	// openNamed opens by one path what others find by another.
+	openNamed func(path, named string, wait time.Duration) (db.Engine, error)
+	create    func(path string, init func(db.Tx) error) error
+	holder    func(path string) (pid int, name string, ok bool)
 	// lock locks the file, whatever is in it.
 	lock func(path string, wait time.Duration) (release func() error, err error)
 	// compact writes a copy without free pages.
@@ -44,11 +46,10 @@ type damagedFile interface {
 var embedded = engine{
 	file: "husk.db",
 	open: func(path string, wait time.Duration) (db.Engine, error) {
-		e, err := bolt.Open(path, bolt.Options{Timeout: wait})
-		if err != nil {
-			return nil, err // not a nil *bolt.Engine in an interface
-		}
-		return e, nil
+		return openBolt(path, bolt.Options{Timeout: wait})
+	},
+	openNamed: func(path, named string, wait time.Duration) (db.Engine, error) {
+		return openBolt(path, bolt.Options{Timeout: wait, Named: named})
 	},
 	create: bolt.Create,
 	holder: bolt.Holder,
@@ -66,6 +67,14 @@ var embedded = engine{
 	fill: bolt.Fill,
 }
 
+func openBolt(path string, o bolt.Options) (db.Engine, error) {
+	e, err := bolt.Open(path, o)
+	if err != nil {
+		return nil, err // not a nil *bolt.Engine in an interface
+	}
+	return e, nil
+}
+
 func (a *app) storePath() string { return filepath.Join(a.settings.Data, embedded.file) }
 
 // openStore opens the store, waiting for its lock at most so long. An absent
@@ -76,7 +85,7 @@ func (a *app) openStore(ctx context.Context, wait time.Duration, create bool) (*
 			return nil, err
 		}
 	}
-	e, err := embedded.open(a.storeFile(), wait)
+	e, err := embedded.openNamed(a.storeFile(), a.storePath(), wait)
 	if err != nil {
 		return nil, a.explainStore(err)
 	}

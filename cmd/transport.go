@@ -25,10 +25,12 @@ import (
 type session struct {
 	*api.Client
 	remote bool
-	name   string // of who answers, for people
-	data   string // the data folder
-	end    func() error
-	why    func() string // see door.why; nil: remote
+	// offline: no server answers, but a handler in this process.
+	offline bool
+	name    string // of who answers, for people
+	data    string // the data folder
+	end     func() error
+	why     func() string // see door.why; nil: remote
 }
 
 // connect chooses the dialer: TCP with --server, else the door. creates says
@@ -170,11 +172,12 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 		name = "the store; no server runs"
 	}
 	return &session{
-		name:   name,
-		data:   a.settings.Data,
-		Client: &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
-		end:    func() error { return d.close(ctx) },
-		why:    d.why,
+		offline: d.offline != nil,
+		name:    name,
+		data:    a.settings.Data,
+		Client:  &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
+		end:     func() error { return d.close(ctx) },
+		why:     d.why,
 	}, nil
 }
 

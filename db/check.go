@@ -27,6 +27,7 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 			func() error { return checkRecords(w, &keyRecords, nil) },
 			w.counters,
 			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
+			func() error { return w.each(proofBucket, func(_, _ []byte) {}) },
 			func() error { return w.each(estateBucket, func(_, _ []byte) {}) },
 			func() error { return w.orphans(tokenUseBucket, tokenRecords.bucket) },
 			func() error { return w.orphans(sessionUseBucket, sessionRecords.bucket) },

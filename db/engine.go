@@ -11,7 +11,7 @@ import (
 // the first Put and treats an absent one as empty.
 //
 // An engine answers with an error that wraps one of this package's sentinels
-// where the cause is one of them: ErrLocked, ErrDamaged, ErrFull, ErrDisk. A damaged
+// where the cause is one of them: ErrLocked, ErrDamaged, ErrFull, ErrDisk, ErrMoved. A damaged
 // file is an error, never a panic and never a fault.
 type Engine interface {
 	// View runs f on a snapshot. It sees all commits that were acknowledged
@@ -72,6 +72,14 @@ type Patroller interface {
 	// record runs. It returns the place to go on from, nil at the end. A record
 	// may be met twice.
 	Patrol(ctx context.Context, place []byte, record func(bucket string, key, value []byte), report func(error)) (next []byte, err error)
+}
+
+// Locator is what an Engine can be besides: one whose file others can move.
+type Locator interface {
+	// Located tells whether the file is where it was opened, by a look at the
+	// names alone; else it is ErrMoved. An Update is refused then, or its outcome
+	// said to be unknown where that was found after the commit.
+	Located() error
 }
 
 // Measurer is what an Engine can be besides: one that tells its figures.

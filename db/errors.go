@@ -20,6 +20,7 @@ var (
 	ErrNewer    = errors.New("store of newer husk") // the schema is newer than this program
 	ErrFull     = errors.New("disk full")           // no space, no quota; reads go on
 	ErrDisk     = errors.New("disk failed")         // a read, write or sync of the file failed; nothing was changed
+	ErrMoved    = errors.New("store moved")         // the open file is not where it was; reads go on, changes are refused
 )
 
 // Error is a failure that may be told to the one who asked: a kind for

@@ -119,6 +119,7 @@ var derivedFrom = map[string]string{
 	roleRecords.indexBucket():    roleRecords.bucket,
 	auditIndex:                   "",
 	countBucket:                  "",
+	proofBucket:                  "",
 }
 
 // takeRecord keeps the very bytes of a record, and makes index and counters.

@@ -116,32 +116,39 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 		if err != nil {
 			return err
 		}
-		// RFC 7519 dates are whole seconds; so is the end, for both to agree.
-		now := t.now.Truncate(time.Second)
-		r = &Session{User: in.User, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
-			UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
-		r.setSecret(secret)
-		if err := sessionRecords.put(t, nil, r); err != nil {
-			return err
-		}
-		u := *old
-		u.LastLogin = t.now
-		if in.Rehash != "" {
-			u.Password, u.Imported = in.Rehash, false
-		}
-		if err := t.putUser(old, &u); err != nil {
-			return err
-		}
-		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
-		if err := s.endUnused(t, r, in.MaxPerUser); err != nil {
-			return err
-		}
-		return t.audit("session.login", r.of(&u))
+		r, err = s.signIn(t, old, secret, in)
+		return err
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	return r, secret, nil
+}
+
+// signIn makes the session of a user, who is in the store as old.
+func (s *Store) signIn(t *txn, old *User, secret string, in SignIn) (*Session, error) {
+	// RFC 7519 dates are whole seconds; so is the end, for both to agree.
+	now := t.now.Truncate(time.Second)
+	r := &Session{User: old.ID, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
+		UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
+	r.setSecret(secret)
+	if err := sessionRecords.put(t, nil, r); err != nil {
+		return nil, err
+	}
+	u := *old
+	u.LastLogin = t.now
+	if in.Rehash != "" {
+		u.Password, u.Imported = in.Rehash, false
+	}
+	if err := t.putUser(old, &u); err != nil {
+		return nil, err
+	}
+	from := t.actor
+	t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: from.Transport, Address: from.Address, RequestID: from.RequestID}
+	if err := s.endUnused(t, r, in.MaxPerUser); err != nil {
+		return nil, err
+	}
+	return r, t.audit("session.login", r.of(&u))
 }
 
 func (s *Session) setSecret(secret string) {
@@ -172,9 +179,50 @@ func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 
 var errSignInMoved = fail(ErrDenied, "login_failed", "the account was changed during the sign-in; try again")
 
-// Logout ends the session that the actor shows; ErrNotFound where it has ended.
-func (s *Store) Logout(ctx context.Context, actor *Actor) error {
-	return s.endSession(ctx, actor, actor.Session.ID, "session.logout", func(*txn, *Session) error { return nil })
+// Logout ends the sessions that are shown, each by an actor of its own, all of
+// them or none; ErrNotFound where none of them was still there. Whoever shows a
+// session may end it, whatever else they may.
+func (s *Store) Logout(ctx context.Context, shown ...*Actor) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		found := false
+		for _, actor := range shown {
+			done, err := t.logout(actor)
+			if err != nil {
+				return err
+			}
+			found = found || done
+		}
+		if !found {
+			return errAbsentRecord
+		}
+		return nil
+	})
+}
+
+func (t *txn) logout(actor *Actor) (done bool, err error) {
+	r, err := sessionRecords.get(t, actor.Session.ID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	who := *actor
+	switch u, err := userRecords.get(t, r.User); {
+	case err == nil:
+		who.ID, who.Name = u.ID, u.Username()
+	case !errors.Is(err, ErrNotFound):
+		return false, err
+	}
+	t.actor = &who
+	target, err := t.sessionTarget(r)
+	if err != nil {
+		return false, err
+	}
+	if err := t.removeSession(r); err != nil {
+		return false, err
+	}
+	return true, t.audit("session.logout", target)
 }
 
 // EndOwnSession ends a session of the actor's user; ErrNotFound where it is

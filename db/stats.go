@@ -2,6 +2,7 @@ package db
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -14,6 +15,7 @@ type Stats struct {
 	Full    uint64                // calls that failed for want of space
 	Disk    uint64                // calls that failed because the disk did
 	Damaged uint64                // calls that met damage, and damages that patrols found
+	Moved   uint64                // calls that were refused because the file is elsewhere
 }
 
 // CacheStats tell how often a record was in memory.
@@ -37,6 +39,7 @@ func (s *Store) Stats() Stats {
 		Full:    s.figures.full.Load(),
 		Disk:    s.figures.disk.Load(),
 		Damaged: s.figures.damaged.Load(),
+		Moved:   s.figures.moved.Load(),
 	}
 	if m, ok := s.engine.(Measurer); ok {
 		stats.Engine = m.Stats()
@@ -46,9 +49,42 @@ func (s *Store) Stats() Stats {
 
 // figures counts what happens to the calls into the engine.
 type figures struct {
-	updates             latency
-	full, disk, damaged atomic.Uint64
-	met                 chan struct{} // has a place for one: damage was met
+	updates                    latency
+	full, disk, damaged, moved atomic.Uint64
+	met                        chan struct{} // has a place for one: damage was met
+
+	refusing sync.Mutex // held to change refusal
+	refusal  atomic.Pointer[Refusal]
+}
+
+// Refusal is the last time that a change was refused for what is no fault of the
+// change: the disk is full, has failed, or the file is elsewhere.
+type Refusal struct {
+	N   uint64 // how many there were with it
+	At  time.Time
+	Err error
+}
+
+// Refusal returns the last one; the zero value where there was none.
+func (s *Store) Refusal() Refusal {
+	if r := s.figures.refusal.Load(); r != nil {
+		return *r
+	}
+	return Refusal{}
+}
+
+// refused notes a change that failed by err.
+func (f *figures) refused(err error, now time.Time) {
+	if !errors.Is(err, ErrFull) && !errors.Is(err, ErrDisk) && !errors.Is(err, ErrMoved) {
+		return
+	}
+	f.refusing.Lock()
+	defer f.refusing.Unlock()
+	next := Refusal{N: 1, At: now, Err: err}
+	if last := f.refusal.Load(); last != nil {
+		next.N += last.N
+	}
+	f.refusal.Store(&next)
 }
 
 func (f *figures) failed(err error) {
@@ -58,6 +94,8 @@ func (f *figures) failed(err error) {
 		f.full.Add(1)
 	case errors.Is(err, ErrDisk):
 		f.disk.Add(1)
+	case errors.Is(err, ErrMoved):
+		f.moved.Add(1)
 	case errors.Is(err, ErrDamaged):
 		f.damaged.Add(1)
 		select {

@@ -134,6 +134,14 @@ func (s *Store) Schema(ctx context.Context) (Schema, error) {
 	return schema, err
 }
 
+// Located tells whether the store's file is where it was opened; see Locator.
+func (s *Store) Located() error {
+	if l, ok := s.engine.(Locator); ok {
+		return l.Located()
+	}
+	return nil
+}
+
 // Engine returns the engine beneath, for what works on the file itself.
 func (s *Store) Engine() Engine { return s.engine }
 
@@ -184,6 +192,7 @@ func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) er
 	})
 	s.figures.updates.add(time.Since(began))
 	s.figures.failed(err)
+	s.figures.refused(err, s.Now())
 	if t != nil {
 		s.drop(t.dirty)
 	}

@@ -13,6 +13,7 @@ import (
 	"husk/web/api"
 	"husk/web/password"
 	"husk/web/session"
+	"husk/web/token"
 )
 
 // CheckPassword tells whether a new password may be one, as far as that can be
@@ -87,7 +88,7 @@ func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified
 	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
 		if f := explain(err); f.isRefusal() {
-			s.refused(c, actor, "sign-in refused", "code", f.code)
+			s.refused(c, actor, "sign-in refused", f.code)
 		}
 		return nil, "", err
 	}
@@ -200,12 +201,11 @@ func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
 // tell what led it here, on plain http, a typed address looks like a trap.
 var errForeignLogout = forbidden("cross_origin", "nothing shows that a page of this server asked to sign you out: do it on its own page, at /, or send a POST")
 
-// logout ends the session of each credential that was shown. It is 200 also
-// when there was none: who wants to be signed out is.
+// logout ends the session of each credential that was shown, all of them or
+// none. It is 200 also when there was none: who wants to be signed out is.
 func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 	r, id := c.Request(), requestID(c)
-	last, more := cookies(r, s.sessionCookie())
-	byCookie, err := s.signedInBy(r, id, append(more, last))
+	byCookie, err := s.shown(r, id, allCookies(r, s.sessionCookie()))
 	if err != nil {
 		return err
 	}
@@ -213,16 +213,13 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 	if len(byCookie) > 0 && !own {
 		return errForeignLogout
 	}
-	byHeader, err := s.signedInBy(r, id, bearers(r))
+	byHeader, err := s.shown(r, id, bearers(r))
 	if err != nil {
 		return err
 	}
-	for _, actor := range append(byHeader, byCookie...) {
-		err := s.Store.Logout(r.Context(), actor)
-		if err != nil && !errors.Is(err, db.ErrNotFound) && !errors.Is(err, db.ErrEnded) {
-			return err
-		}
-		s.did(actor, "sign-out", "session", actor.Session.ID)
+	// The cookie goes when its session has: cleared before, nobody could try again.
+	if err := s.endShown(r, append(byHeader, byCookie...)); err != nil {
+		return err
 	}
 	if own {
 		s.setCookie(c, "", -1)
@@ -230,21 +227,49 @@ func (s *Server) logout(c echo.Context, _ *db.Actor) error {
 	if r.Method == http.MethodPost && wantsPage(c) {
 		return seeOther(c, "/login")
 	}
-	return write(c, api.Status{Status: "ok"})
+	return write(c, api.SignedOut{Status: "ok", Note: tokenNote(r)})
 }
 
-// signedInBy returns who showed the JWTs that are good.
-func (s *Server) signedInBy(r *http.Request, requestID string, jwts []string) (actors []*db.Actor, err error) {
+func (s *Server) endShown(r *http.Request, shown []*db.Actor) error {
+	if len(shown) == 0 {
+		return nil
+	}
+	err := s.Store.Logout(r.Context(), shown...)
+	if errors.Is(err, db.ErrNotFound) { // ended meanwhile
+		return nil
+	}
+	for _, actor := range shown {
+		if err == nil {
+			s.did(actor, "sign-out", "session", actor.Session.ID)
+		}
+	}
+	return err
+}
+
+// tokenNote says what a sign-out does not end. Whether the token is good is not
+// looked up: that would tell somebody who may not use it from there.
+func tokenNote(r *http.Request) string {
+	isToken := func(text string) bool { _, err := token.Parse(text); return err == nil }
+	if !slices.ContainsFunc(r.Header["X-Api-Token"], isToken) {
+		return ""
+	}
+	return "an API token is no session, and stays as it is: to end it, revoke it"
+}
+
+// shown returns the sessions that JWTs are of, each with its user as the actor.
+// The user may be disabled, and the session unused for too long: it would be good
+// again with the next change of that.
+func (s *Server) shown(r *http.Request, requestID string, jwts []string) (actors []*db.Actor, err error) {
 	for _, jwt := range jwts {
-		who, err := s.identify(r, credential{jwt: jwt})
+		who := &identity{}
+		_, err := s.resolveSession(r, who, jwt)
 		switch {
-		case isRefused(err):
-		case err != nil:
-			return nil, err
-		default:
+		case err == nil || (isRefused(err) && who.session != nil):
 			actor := s.nobody(r, requestID)
-			who.become(actor)
+			actor.ID, actor.Session = who.session.User, who.session
 			actors = append(actors, actor)
+		case !isRefused(err):
+			return nil, err
 		}
 	}
 	return actors, nil

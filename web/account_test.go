@@ -347,6 +347,53 @@ func TestLogoutOfEachCredential(t *testing.T) {
 	}
 }
 
+// A session that is refused just now would be good again once its user is
+// enabled: whoever signed out of it is out.
+func TestLogoutOfADisabledUser(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	disable := func(yes bool) {
+		s.do("PUT", "/security/user/"+annEmail, fmt.Sprintf(`{"disabled":%t}`, yes), local).want(200)
+	}
+	disable(true)
+	s.do("POST", "/account/logout", "", cookie(ann.jwt)).want(200)
+	disable(false)
+	s.do("GET", "/account/profile", "", cookie(ann.jwt)).want(401)
+}
+
+// One that was not used for too long would be good again under another setting.
+func TestLogoutOfAnIdleSession(t *testing.T) {
+	s := newServer(t, func(c *web.Config) { c.SessionIdle = time.Hour })
+	p := s.single()
+	s.clock.advance(2 * time.Hour)
+	s.do("POST", "/account/logout", "", cookie(p.jwt)).want(200)
+	if e := s.lastEvent(); e.Action != "session.logout" || e.Actor != db.SingleUser {
+		t.Errorf("the audit log ends with %+v", e)
+	}
+}
+
+// The good cookie is not among those that a request is decided by.
+func TestLogoutBehindManyCookies(t *testing.T) {
+	s := newServer(t)
+	p := s.single()
+	s.do("POST", "/account/logout", "", header("Cookie", "husk_session="+p.jwt+strings.Repeat("; husk_session=x", 20))).want(200)
+	s.do("GET", "/account/profile", "", p.session()).want(401)
+}
+
+// What a sign-out does not end is told.
+func TestLogoutWithAToken(t *testing.T) {
+	s := newServer(t)
+	p := s.single()
+	made := s.mint(p.session(), api.NewToken{})
+	var out api.SignedOut
+	s.do("POST", "/account/logout", "", apiToken(made.AccessToken), cookie(p.jwt)).want(200).json(&out)
+	if out.Status != "ok" || !strings.Contains(out.Note, "revoke") {
+		t.Errorf("it says %+v", out)
+	}
+	s.do("GET", "/account/profile", "", p.session()).want(401)
+	s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(200)
+}
+
 // A link of another site signs nobody out, told by the browser or not: on plain
 // http it sends no Sec-Fetch-Site, and a page can keep Referer back.
 func TestLogoutFromAnotherSite(t *testing.T) {

@@ -45,22 +45,24 @@ var (
 
 // credentialOf reads the one credential of a request. Headers decide where
 // they are present; the query and the body are never looked at. An empty
-// header, and an Authorization of another scheme, is for somebody else.
+// header, and an Authorization of another scheme, is for somebody else: it
+// decides nothing, beside one of Husk's neither.
 func (s *Server) credentialOf(r *http.Request) (c credential, sent bool, err error) {
-	tokens, authorizations := r.Header["X-Api-Token"], r.Header["Authorization"]
-	if len(tokens) > 1 || len(authorizations) > 1 {
-		return c, true, errManyCredentials
+	n := 0
+	for _, text := range r.Header["X-Api-Token"] {
+		if text != "" {
+			c.token, n = text, n+1
+		}
 	}
-	if len(tokens) == 1 {
-		c.token = tokens[0]
-	}
-	if len(authorizations) == 1 {
-		c.jwt, sent = bearer(authorizations[0])
+	for _, line := range r.Header["Authorization"] {
+		if jwt, ok := bearer(line); ok {
+			c.jwt, n = jwt, n+1
+		}
 	}
 	switch {
-	case sent && c.token != "":
-		return c, true, errManyCredentials
-	case sent || c.token != "":
+	case n > 1:
+		return credential{}, true, errManyCredentials
+	case n == 1:
 		return c, true, nil
 	}
 	c.jwt, c.more = cookies(r, s.sessionCookie())
@@ -80,10 +82,9 @@ func bearer(authorization string) (jwt string, ok bool) {
 	return strings.TrimLeft(authorization[end:], " "), true
 }
 
-// bearers returns the JWTs of all Authorization headers, a few at most.
+// bearers returns the JWTs of all Authorization headers.
 func bearers(r *http.Request) (jwts []string) {
-	lines := r.Header["Authorization"]
-	for _, line := range lines[:min(len(lines), maxCookies)] {
+	for _, line := range r.Header["Authorization"] {
 		if jwt, ok := bearer(line); ok {
 			jwts = append(jwts, jwt)
 		}
@@ -109,19 +110,26 @@ const maxCookies = 8
 // send those of longer paths first (RFC 6265, 5.4), and Husk's is of the
 // shortest.
 func cookies(r *http.Request, name string) (last string, before []string) {
+	all := allCookies(r, name)
+	if len(all) == 0 {
+		return "", nil
+	}
+	end := len(all) - 1
+	return all[end], all[max(0, end-maxCookies+1):end]
+}
+
+// allCookies returns the values of all cookies of a name. How many there can be
+// is bounded by the length of a header.
+func allCookies(r *http.Request, name string) (values []string) {
 	for _, line := range r.Header["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
 			key, value, _ := strings.Cut(pair, "=")
-			if value = strings.Trim(value, " \t\""); value == "" || strings.Trim(key, " \t") != name {
-				continue
+			if value = strings.Trim(value, " \t\""); value != "" && strings.Trim(key, " \t") == name {
+				values = append(values, value)
 			}
-			if last != "" {
-				before = append(before, last)
-			}
-			last = value
 		}
 	}
-	return last, before[max(0, len(before)-maxCookies+1):]
+	return values
 }
 
 func (s *Server) sessionCookie() string {

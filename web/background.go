@@ -15,23 +15,29 @@ func (s *Server) Run(ctx context.Context) {
 	defer s.startWatch(ctx)()
 	defer s.startBackups(ctx)()
 	flush, sweep := time.NewTicker(flushEvery), time.NewTicker(sweepEvery)
+	locate := time.NewTicker(locateEvery)
 	defer flush.Stop()
 	defer sweep.Stop()
+	defer locate.Stop()
 	for minutes := 0; ; {
 		select {
 		case <-ctx.Done():
 			s.Store.KeepTime(s.Store.Now())
 			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
+			s.background(s.folds.tell)
 			return
 		case <-flush.C:
 			s.background(func() { s.flush(ctx) })
 		case <-s.Store.UsesFull():
 			s.background(func() { s.flush(ctx) })
+		case <-locate.C:
+			s.background(func() { _ = s.lookForFile() })
 		case <-sweep.C:
 			minutes++
 			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
 			s.background(func() { s.watch(ctx) })
 			s.background(s.tellConnections)
+			s.background(s.folds.tell)
 		}
 	}
 }
@@ -39,6 +45,10 @@ func (s *Server) Run(ctx context.Context) {
 const (
 	flushEvery = 30 * time.Second // how long a last use may stay in memory only
 	sweepEvery = time.Minute
+
+	// locateEvery is how often it is looked whether the file has its name: one
+	// system call.
+	locateEvery = 5 * time.Second
 )
 
 // background runs f and keeps its panic from ending the process; see Guard.
@@ -54,6 +64,9 @@ func (s *Server) tellConnections() {
 }
 
 func (s *Server) flush(ctx context.Context) {
+	if s.lookForFile() != nil {
+		return // it waits in memory, where it has its bound
+	}
 	if err := s.Store.FlushUse(ctx); err != nil {
 		s.log.Warn("last uses could not be written", "error", withCause(err))
 	}
@@ -62,6 +75,9 @@ func (s *Server) flush(ctx context.Context) {
 // sweep removes what has ended where there is something, and always where
 // that was long ago: it also writes down the time.
 func (s *Server) sweep(ctx context.Context, always bool) {
+	if s.lookForFile() != nil {
+		return
+	}
 	due, err := s.Store.SweepDue(ctx)
 	if err == nil && (due || always) {
 		_, err = s.Store.Sweep(ctx)

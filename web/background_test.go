@@ -22,12 +22,16 @@ type running struct {
 	*web.Server
 	t       *testing.T
 	updates atomic.Int64 // of the store
+	dir     string       // of its file
 }
 
 type countedEngine struct {
 	db.Engine
 	n *atomic.Int64
 }
+
+// Located implements db.Locator.
+func (e countedEngine) Located() error { return e.Engine.(db.Locator).Located() }
 
 func (e countedEngine) Update(ctx context.Context, f func(db.Tx) error) error {
 	e.n.Add(1)
@@ -38,7 +42,7 @@ func (e countedEngine) Update(ctx context.Context, f func(db.Tx) error) error {
 func run(t *testing.T, change func(*web.Config), f func(t *testing.T, r *running)) {
 	path := filepath.Join(t.TempDir(), "husk.db")
 	synctest.Test(t, func(t *testing.T) {
-		r := &running{t: t}
+		r := &running{t: t, dir: filepath.Dir(path)}
 		must(t, bolt.Create(path, db.Init))
 		engine, err := bolt.Open(path, bolt.Options{})
 		must(t, err)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,7 @@ var (
 	descBackupRuns   = describe("backup_runs_total", "Regular backups since the start, by result.", "result")
 
 	descStoreUp      = describe("store_up", "1 while the store can be read, else 0.")
+	descStoreWrites  = describe("store_writable", "1 while a change can be written, which is proved by writing one at most every 10 seconds, else 0.")
 	descStoreSize    = describe("store_size_bytes", "Size of the store's file.")
 	descPageSize     = describe("store_page_size_bytes", "Size of a page of the store's file.")
 	descFreePages    = describe("store_free_pages", "Pages of the store's file that the next writes can use.")
@@ -65,7 +67,7 @@ func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
 		descConnections, descConnClosed,
 		descUsers, descTokens, descSessions, descExpiring, descAudit, descCert, descClock,
 		descBackupPeriod, descBackupNewest, descBackupSize, descBackupTime, descBackupKept, descBackupRuns,
-		descStoreUp, descStoreSize, descPageSize, descFreePages, descWorth, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
+		descStoreUp, descStoreWrites, descStoreSize, descPageSize, descFreePages, descWorth, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
 	} {
 		out <- d
 	}
@@ -101,6 +103,9 @@ func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 		up = 0
 	}
 	samples(out).gauge(descStoreUp, up)
+	if proved := c.proveWrite(ctx); !errors.Is(proved, errNotProved) {
+		samples(out).gauge(descStoreWrites, oneIf(proved == nil))
+	}
 	samples(out).gauge(descClock, c.Store.ClockFault().Seconds())
 	if ends := c.certExpiry(); !ends.IsZero() {
 		samples(out).gauge(descCert, float64(ends.Unix()))
@@ -169,6 +174,7 @@ func (c *serverCollector) collectStore(out samples, s db.Stats) {
 	out.counter(descStoreFailure, float64(s.Full), "full")
 	out.counter(descStoreFailure, float64(s.Disk), "disk")
 	out.counter(descStoreFailure, float64(s.Damaged), "damaged")
+	out.counter(descStoreFailure, float64(s.Moved), "moved")
 	for name, cache := range s.Caches {
 		out.counter(descHits, float64(cache.Hits), name)
 		out.counter(descMisses, float64(cache.Misses), name)

@@ -130,12 +130,32 @@ func TestCredentials(t *testing.T) {
 		"both, one bad":       {apiToken("x"), ann.session()},
 		"two tokens":          {apiToken(secret), another("X-API-TOKEN", secret)},
 		"two JWTs":            {ann.session(), another("Authorization", "Bearer "+ann.jwt)},
-		"JWT and Basic":       {ann.session(), another("Authorization", "Basic YTpi")},
-		"empty one of two":    {apiToken(secret), another("X-API-TOKEN", "")},
+		"two JWTs and Basic":  {ann.session(), another("Authorization", "Basic YTpi"), another("Authorization", "Bearer "+ann.jwt)},
+		"two tokens and none": {apiToken(secret), another("X-API-TOKEN", ""), another("X-API-TOKEN", secret)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.do("GET", "/account/profile", "", edits...).want(400, "many_credentials")
 			s.do("GET", "/account/profile", "", append(edits, local)...).want(400, "many_credentials")
+		})
+	}
+
+	// What is not Husk's decides nothing, beside what is neither.
+	basic, empty := another("Authorization", "Basic YTpi"), another("X-API-TOKEN", "")
+	for name, edits := range map[string][]edit{
+		"JWT and Basic":              {ann.session(), basic},
+		"Basic and JWT":              {basic, another("Authorization", "Bearer "+ann.jwt)},
+		"token and an empty one":     {apiToken(secret), empty},
+		"an empty token and one":     {empty, another("X-API-TOKEN", secret)},
+		"token and Basic":            {apiToken(secret), basic},
+		"cookie, Basic and Digest":   {cookie(ann.jwt), basic, another("Authorization", "Digest a")},
+		"cookie and empty tokens":    {cookie(ann.jwt), empty, empty},
+		"cookie and all of the sort": {cookie(ann.jwt), empty, basic, empty, basic, another("Authorization", "")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, path := range []string{"/account/profile", "/auth/access_token/_search"} {
+				s.do("GET", path, "", edits...).want(200)
+			}
+			valid(name, ann.id, edits...)
 		})
 	}
 

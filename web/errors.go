@@ -95,6 +95,7 @@ var kinds = []struct {
 	{db.ErrQuota, http.StatusTooManyRequests, "quota", "that is more than one user may have"},
 	{db.ErrFull, http.StatusInsufficientStorage, "disk_full", "the disk is full: nothing was changed; free some space and try again"},
 	{db.ErrDisk, http.StatusInternalServerError, "disk_failed", "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again"},
+	{db.ErrMoved, http.StatusServiceUnavailable, "store_moved", "the data file was moved, replaced or deleted under the running server; the server's log says what to do"},
 	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
 	{db.ErrDamaged, http.StatusInternalServerError, "store_damaged", "the store is damaged; run 'husk check' and restore a backup"},
 	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},

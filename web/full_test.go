@@ -3,6 +3,7 @@ package web_test
 import (
 	"testing"
 
+	"husk/db"
 	"husk/web/api"
 )
 
@@ -57,5 +58,34 @@ func TestNothingIsDoneOnAFullDisk(t *testing.T) {
 		s.do("GET", "/account/profile", "", second.session()).want(200)
 		s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(200)
 		s.do("GET", "/security/role/reader", "", with).want(200)
+	}
+}
+
+// A sign-out that could not be written down has not happened: of no session, and
+// the cookie stays, so that it can be tried again.
+func TestNobodyIsSignedOutOnAFullDisk(t *testing.T) {
+	s, disk := newFaulty(t)
+	for name, more := range map[string][]edit{"program": nil, "page": {header("Accept", "text/html"), contentType("application/x-www-form-urlencoded")}} {
+		for fits := range 2 { // so many updates
+			one, other := s.single(), s.single()
+			disk.set(func(update int) error {
+				if update < fits {
+					return nil
+				}
+				return db.ErrFull
+			}, nil)
+			a := s.do("POST", "/account/logout", "", append(more, cookie(one.jwt), cookie(other.jwt))...)
+			disk.set(nil, nil)
+			alive := 0
+			for _, p := range []*person{one, other} {
+				if s.do("GET", "/account/profile", "", p.session()).status == 200 {
+					alive++
+				}
+			}
+			done := a.status == 200 || a.status == 303
+			if done == (fits == 0) || done != (alive == 0) || done != (a.header.Get("Set-Cookie") != "") || !done && (alive != 2 || a.status != 507) {
+				t.Errorf("%s, %d updates fit: %d, %d sessions live on, the cookie is %q", name, fits, a.status, alive, a.header.Get("Set-Cookie"))
+			}
+		}
 	}
 }

@@ -2,12 +2,16 @@ package web
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	stdlog "log"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
+	"strings"
+	"time"
+
+	"husk/db"
 )
 
 // Guard runs f and logs its panic, with what the log is to tell about it, as
@@ -32,18 +36,33 @@ var errPanicked = errors.New("a panic, which the log tells of")
 // connectionLog is where net/http tells what it finds wrong with connections:
 // mostly that clients leave. But a panic outside of the handler, which it
 // catches itself, is told there too.
-func connectionLog(log *slog.Logger) *stdlog.Logger { return stdlog.New(connectionWriter{log}, "", 0) }
+func connectionLog(log *slog.Logger) *stdlog.Logger {
+	return connectionLogBy(newFolds(log, time.Now))
+}
 
-type connectionWriter struct{ log *slog.Logger }
+func connectionLogBy(f *folds) *stdlog.Logger { return stdlog.New(connectionWriter{f}, "", 0) }
+
+type connectionWriter struct{ folds *folds }
 
 // Write takes one message. The form of one about a panic is net/http's own,
 // for HTTP/1 and HTTP/2: "http: panic serving ADDRESS: VALUE", then the stack.
 func (w connectionWriter) Write(p []byte) (int, error) {
 	message, stack, _ := bytes.Cut(bytes.TrimRight(p, "\n"), []byte("\n"))
+	from := peerIn(string(message))
 	if bytes.Contains(message, []byte("panic serving")) {
-		w.log.Error("panic in a connection", "panic", string(message), "stack", string(stack))
+		w.folds.line(slog.LevelError, "panic in a connection", "", from, "panic", string(message), "stack", string(stack))
 	} else {
-		w.log.Log(context.Background(), slog.LevelDebug, string(bytes.TrimRight(p, "\n")))
+		w.folds.line(slog.LevelDebug, "a connection failed", "", from, "error", string(bytes.TrimRight(p, "\n")))
 	}
 	return len(p), nil
+}
+
+// peerIn finds the address in a message of net/http.
+func peerIn(message string) *db.Actor {
+	for word := range strings.FieldsSeq(message) {
+		if at, err := netip.ParseAddrPort(strings.TrimSuffix(word, ":")); err == nil {
+			return &db.Actor{Address: at.Addr().String()}
+		}
+	}
+	return &db.Actor{}
 }

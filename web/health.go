@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -125,7 +126,8 @@ func (s *Server) livez(c echo.Context, _ *db.Actor) error {
 func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 	ctx := c.Request().Context()
 	if _, err := s.Store.Schema(ctx); err != nil {
-		s.log.Error("not ready", "request_id", requestID(c), "error", withCause(err))
+		who := s.nobody(c.Request(), requestID(c))
+		s.folds.line(slog.LevelError, "not ready", "", who, append(origin(who), "error", withCause(err))...)
 		return notReady("the store does not answer; see the log")
 	}
 	if s.damage.found() {
@@ -160,18 +162,26 @@ type proof struct {
 	mu      sync.Mutex
 	at      time.Time     // of the last result; zero: none yet
 	err     error         // that result
+	heeded  uint64        // how many refusals of changes it knows of
 	running chan struct{} // closed when the try under way ends; nil: none is
+	told    time.Time     // when the log heard of err
 }
 
 // proveWrite tells whether a change can be written, by writing one, at most
-// once in proofLife. A disk that hangs costs one goroutine, and those who ask
-// their patience. Only a running server writes; else it is errNotProved.
+// once in proofLife. What others met counts more: a change that was refused is
+// the result at once, and stays it until a try that began after it succeeds. A
+// disk that hangs costs one goroutine, and those who ask their patience. Only a
+// running server writes; else it is errNotProved.
 func (s *Server) proveWrite(ctx context.Context) error {
 	if !s.running.Load() {
 		return errNotProved
 	}
+	if err := s.lookForFile(); err != nil {
+		return err
+	}
 	p := &s.proof
 	p.mu.Lock()
+	p.heed(s.Store.Refusal())
 	if age := s.Store.Now().Sub(p.at); p.running == nil && (p.at.IsZero() || age < 0 || age >= proofLife) {
 		p.running = make(chan struct{})
 		// The result is for all who ask: it must not depend on whether the first
@@ -196,19 +206,64 @@ func (s *Server) proveWrite(ctx context.Context) error {
 	return p.err
 }
 
+// heed makes a refusal that came since the last result the result. One that
+// comes while the result is bad already does not put off the next try. p.mu is
+// held.
+func (p *proof) heed(r db.Refusal) {
+	if r.N == p.heeded {
+		return
+	}
+	p.heeded = r.N
+	if p.err == nil {
+		p.at, p.err = r.At, r.Err
+	}
+}
+
 func (s *Server) tryWrite(ctx context.Context) {
 	err := errors.New("the try to write was cut short") // by a panic
+	before := s.Store.Refusal().N
 	defer func() {
 		p := &s.proof
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.at, p.err = s.Store.Now(), err
+		now, last := s.Store.Now(), s.Store.Refusal()
+		if err == nil && last.N != before {
+			err = last.Err // whether it came before or after, nobody can tell
+		}
+		s.tellProof(err, now)
+		p.at, p.err, p.heeded = now, err, last.N
 		close(p.running)
 		p.running = nil
 	}()
-	if err = s.Store.ProveWrite(ctx); err != nil {
+	err = s.Store.ProveWrite(ctx)
+}
+
+// tellProof logs a result that is bad, when it begins and hourly as long as it
+// lasts, and its end. s.proof.mu is held.
+func (s *Server) tellProof(err error, now time.Time) {
+	p := &s.proof
+	switch since := now.Sub(p.told); {
+	case err == nil && !p.told.IsZero():
+		p.told = time.Time{}
+		s.log.Info("changes can be written again")
+	case err != nil && (p.told.IsZero() || since < 0 || since >= tellAgain):
+		p.told = now
 		s.log.Error("changes can't be written", "error", withCause(err))
 	}
+}
+
+// lookForFile tells whether the store's file is where it was opened. The log
+// hears of it when that changes.
+func (s *Server) lookForFile() error {
+	err := s.Store.Located()
+	if gone := err != nil; s.fileGone.Swap(gone) != gone {
+		if gone {
+			s.log.Error("changes are refused: the data file is not where it was opened", "error", withCause(err))
+		} else {
+			s.log.Info("the data file is back: changes are made again")
+		}
+	}
+	return err
 }
 
 // writeWarning says why changes are refused, in words for everybody.
@@ -220,6 +275,8 @@ func writeWarning(err error) api.Warning {
 		return api.Warning{Code: eventDisk, Text: "the disk failed: changes are refused; look at the log of the machine and at the disk"}
 	case errors.Is(err, db.ErrDamaged):
 		return api.Warning{Code: eventDamaged, Text: "the store is damaged: run 'husk check' and restore a backup"}
+	case errors.Is(err, db.ErrMoved):
+		return api.Warning{Code: eventMoved, Text: "the data file was moved, replaced or deleted under the running server: changes are refused, credentials are still checked; the log says what to do"}
 	case errors.Is(err, errSlowWrite):
 		return api.Warning{Code: "store_slow", Text: errSlowWrite.Error() + ": look at the disk"}
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -45,7 +46,8 @@ func (s *Server) misdirected(r *http.Request) bool {
 
 // misdirect refuses before anything of the request is looked at.
 func (s *Server) misdirect(w http.ResponseWriter, r *http.Request, id string) {
-	s.log.Info("request refused", append(origin(s.nobody(r, id)), "method", r.Method, "status", errMisdirected.status, "code", errMisdirected.code)...)
+	who := s.nobody(r, id)
+	s.folds.line(slog.LevelInfo, "request refused", errMisdirected.code, who, append(origin(who), "method", r.Method, "status", errMisdirected.status, "code", errMisdirected.code)...)
 	s.Metrics.countUnmatched(errMisdirected.status)
 	writeFailure(w, errMisdirected)
 }

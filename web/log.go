@@ -27,9 +27,9 @@ func (s *Server) did(actor *db.Actor, what string, more ...any) {
 }
 
 // refused logs a refusal that has a line of its own.
-func (s *Server) refused(c echo.Context, actor *db.Actor, what string, more ...any) {
+func (s *Server) refused(c echo.Context, actor *db.Actor, what, code string) {
 	c.Set(keyTold, true)
-	s.log.Info(what, append(origin(actor), more...)...)
+	s.folds.line(slog.LevelInfo, what, code, actor, append(origin(actor), "code", code)...)
 }
 
 func origin(actor *db.Actor) []any {
@@ -49,18 +49,22 @@ func (s *Server) logFailure(c echo.Context, f *failure, err error) {
 		actor = s.nobody(r, requestID(c))
 	}
 	attrs := append(origin(actor), "method", r.Method, "path", c.Path(), "status", f.status, "code", f.code)
+	kind := f.code
+	if actor.ID != "" {
+		kind += " " + r.Method + " " + c.Path() // how many routes there are is known
+	}
 	switch gone := r.Context().Err() != nil; {
 	case gone: // who asked has left: nothing failed but the wait
-		s.log.Debug("request failed", append(attrs, "error", err)...)
+		s.folds.line(slog.LevelDebug, "request failed", kind, actor, append(attrs, "error", err)...)
 	case f.status >= http.StatusInternalServerError:
-		s.log.Error("request failed", append(attrs, "error", withCause(err))...)
+		s.folds.line(slog.LevelError, "request failed", kind, actor, append(attrs, "error", withCause(err))...)
 	case f.isRefusal() && c.Get(keyTold) == nil:
 		if f.cause != nil {
 			attrs = append(attrs, "cause", f.cause.code)
 		}
-		s.log.Info("request refused", attrs...)
+		s.folds.line(slog.LevelInfo, "request refused", kind, actor, attrs...)
 	default:
-		s.log.Debug("request refused", attrs...)
+		s.folds.line(slog.LevelDebug, "request refused", kind, actor, attrs...)
 	}
 }
 

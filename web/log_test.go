@@ -2,7 +2,9 @@ package web_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	recorded "net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +138,68 @@ func TestThrottledTriesAreAudited(t *testing.T) {
 	must(t, bare.store.FlushUse(t.Context()))
 	if e := bare.lastEvent(); e.Action != "setup.initialize" || e.Result != db.ResultRefused || e.Address != stranger {
 		t.Errorf("a wrong set-up code: %+v", e)
+	}
+}
+
+// Whatever a stranger causes makes few lines, whichever gate refuses it, and one
+// that counts the rest. What others do in between is all there.
+func TestFlood(t *testing.T) {
+	const many = 50
+	s, disk := newFaulty(t)
+	s.runNow(t)
+	admin := s.single()
+	right, wrong := jsonOf(api.Login{Password: singlePassword}), jsonOf(api.Login{Password: "wrong and long"})
+	for _, c := range []struct {
+		name, method, path, body string
+		edits                    []edit
+		status                   int
+		full                     bool
+	}{
+		{"bad token", "GET", "/account/profile", "", []edit{apiToken("x")}, 401, false},
+		{"bad cookie", "GET", "/auth/access_token/_search", "", []edit{cookie("x"), from("198.51.100.7")}, 401, false},
+		{"wrong password", "POST", "/account/login", wrong, []edit{from("203.0.113.7")}, 403, false},
+		{"full disk", "POST", "/account/login", right, []edit{from("203.0.113.8")}, 507, true},
+		{"not ready", "GET", "/readyz", "", []edit{from("203.0.113.9")}, 503, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.clock.advance(time.Minute)
+			lines := func() int {
+				return strings.Count(s.log.String(), `"level":"INFO"`) + strings.Count(s.log.String(), `"level":"ERROR"`)
+			}
+			before := lines()
+			if c.full {
+				disk.set(full, nil)
+			}
+			for range many {
+				s.do(c.method, c.path, c.body, c.edits...).want(c.status)
+			}
+			disk.set(nil, nil)
+			if n := lines() - before; n == 0 || n > 7 { // those of the minute before and of the proof, too
+				t.Errorf("%d times are %d lines", many, n)
+			}
+			if made := s.mint(admin.session(), api.NewToken{}); !strings.Contains(s.log.String(), made.ID) {
+				t.Error("the log has no line of a token that was made meanwhile")
+			}
+			s.clock.advance(time.Minute)
+			s.do("GET", "/account/profile", "", apiToken("x"))
+			if text := s.log.String(); !strings.Contains(text[max(0, len(text)-2000):], `more like that","count":45`) {
+				t.Errorf("the log ends without their number: %s", text[max(0, len(text)-2000):])
+			}
+		})
+	}
+}
+
+// What is not told yet when the server stops is told then.
+func TestFloodIsToldAtTheEnd(t *testing.T) {
+	log := &logBuffer{}
+	run(t, func(c *web.Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
+		for range 20 {
+			q := recorded.NewRequest("GET", "/account/profile", nil)
+			q.Header.Set("X-API-TOKEN", "x")
+			r.ServeHTTP(recorded.NewRecorder(), q)
+		}
+	})
+	if !strings.Contains(log.String(), `more like that" count=15`) {
+		t.Errorf("the log: %s", log)
 	}
 }

@@ -63,7 +63,7 @@ func (s *Server) HTTPServer() *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxUnreadStreams},
-		ErrorLog:          connectionLog(s.log),
+		ErrorLog:          connectionLogBy(s.folds),
 	}
 }
 

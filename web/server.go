@@ -67,6 +67,7 @@ type Config struct {
 type Server struct {
 	Config
 	log     *slog.Logger
+	folds   *folds // of what many can make the log say
 	echo    *echo.Echo
 	jwt     *session.Parser
 	csrf    *http.CrossOriginProtection
@@ -99,6 +100,9 @@ type Server struct {
 
 	running atomic.Bool // Run works: only then anything is written that nobody asked for
 	proof   proof
+
+	fileGone atomic.Bool // what the log heard last; see lookForFile
+
 	watcher watcher
 	damage  damage
 
@@ -113,7 +117,7 @@ type Server struct {
 // New makes a Server. It opens nothing and starts nothing: what works in the
 // background is Run's. A route that does not say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, folds: newFolds(c.Log, c.Store.Now), started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
@@ -242,7 +246,8 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 	if p == http.ErrAbortHandler {
 		panic(p) // net/http's own way to cut a connection
 	}
-	s.log.Error("panic in a request", append(origin(s.nobody(r, id)), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
+	who := s.nobody(r, id)
+	s.folds.line(slog.LevelError, "panic in a request", fmt.Sprintf("%.200v", p), who, append(origin(who), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
 	writeFailure(w, explainStatus(http.StatusInternalServerError))
 }
 

@@ -130,7 +130,7 @@ func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) err
 	defer attempt.End()
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
 		s.Store.NoteRefusal(actor, "setup.initialize", db.NoTarget)
-		s.refused(c, actor, "set-up refused: wrong code")
+		s.refused(c, actor, "set-up refused: wrong code", explain(errSetupCode).code)
 		return errSetupCode
 	}
 	attempt.Success()

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -150,7 +151,7 @@ func (s *Server) compare(ctx context.Context, t *try, u *db.User, pass string) (
 		if !errors.Is(err, password.ErrDamaged) {
 			return ok, stale || u.Imported && !s.Passwords.Makes(u.Password), err
 		}
-		s.log.Error("a stored password hash is damaged or costs too much: set a new password with 'husk passwd EMAIL'", "user", u.ID, "cause", err.Error())
+		s.folds.line(slog.LevelError, "a stored password hash is damaged or costs too much: set a new password with 'husk passwd EMAIL'", "", &db.Actor{ID: u.ID}, "user", u.ID, "cause", err.Error())
 	}
 	return false, false, s.Passwords.VerifyNobody(ctx, t.caller, like, pass)
 }

@@ -19,6 +19,7 @@ const (
 	eventDamaged     = "store_damaged"
 	eventFull        = "disk_full"
 	eventDisk        = "disk_failed"
+	eventMoved       = "store_moved"
 	eventBackup      = "backup_failed"
 )
 
@@ -193,6 +194,9 @@ func (s *Server) watchStore(now time.Time) {
 	}
 	if w.due(eventDamaged, stats.Damaged > w.failures.Damaged, now) {
 		s.report(eventDamaged, db.ErrDamaged, now)
+	}
+	if w.due(eventMoved, s.Store.Located() != nil, now) { // the log has it by lookForFile
+		s.tell(notice{Event: eventMoved, Time: now, Message: writeWarning(db.ErrMoved).Text})
 	}
 	w.failures = stats
 }

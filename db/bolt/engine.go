@@ -33,6 +33,7 @@ import (
 // Options are the settings of Open; the zero value is fine.
 type Options struct {
 	Timeout time.Duration // how long to wait for the file lock; 0: one second
+	Named   string        // the path by which others find the file, where that is not the one it is opened by
 }
 
 // Engine is a db.Engine and db.Backuper over one file. Its methods may be
@@ -40,6 +41,7 @@ type Options struct {
 // not call the engine again: what it waits for may be waiting for its end.
 type Engine struct {
 	path    string
+	named   string // where the file is looked for; see located.go
 	timeout time.Duration
 
 	queue  queue
@@ -70,6 +72,7 @@ var (
 	_ db.Measurer  = (*Engine)(nil)
 	_ db.Checker   = (*Engine)(nil)
 	_ db.Patroller = (*Engine)(nil)
+	_ db.Locator   = (*Engine)(nil)
 )
 
 const (
@@ -84,6 +87,7 @@ const (
 // fs.ErrPermission. A file that is refused stays as it was, byte for byte.
 func Open(path string, o Options) (*Engine, error) {
 	e := newEngine(path, cmp.Or(o.Timeout, defaultTimeout))
+	e.named = cmp.Or(o.Named, path)
 	f, err := claim(path, e.timeout)
 	if err != nil {
 		return nil, classify(err)
@@ -95,7 +99,7 @@ func Open(path string, o Options) (*Engine, error) {
 }
 
 func newEngine(path string, timeout time.Duration) *Engine {
-	return &Engine{path: path, timeout: timeout, writer: make(chan struct{}, 1)}
+	return &Engine{path: path, named: path, timeout: timeout, writer: make(chan struct{}, 1)}
 }
 
 // mount inspects a claimed file and opens it by bbolt. It takes f over.

@@ -42,7 +42,7 @@ func reasonOf(c fsys.Cause) string { return c.What() + ": nothing was changed; "
 
 // classify gives an error of bbolt or of the system its kind.
 func classify(err error) error {
-	if err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk) {
+	if err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk) || errors.Is(err, db.ErrMoved) {
 		return err
 	}
 	err = named(err)

@@ -213,6 +213,10 @@ func (e *Engine) attempt(group []*call) (again bool, err error) {
 	if t.writes == 0 {
 		return false, nil
 	}
+	if err := e.located(moved); err != nil {
+		e.secured = false // it may come back under a name that is not durable
+		return false, err
+	}
 	if err := e.secure(); err != nil {
 		return false, classify(err)
 	}
@@ -220,7 +224,7 @@ func (e *Engine) attempt(group []*call) (again bool, err error) {
 	if err := e.commit(tx); err != nil {
 		return false, &commitError{err, last}
 	}
-	return false, nil
+	return false, e.located(movedMeanwhile)
 }
 
 func (e *Engine) commit(tx *bbolt.Tx) error {

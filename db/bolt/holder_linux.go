@@ -33,3 +33,6 @@ func Holder(path string) (pid int, name string, ok bool) {
 	}
 	return 0, "", false
 }
+
+// descriptorPath is a path to an open file that needs no name of it.
+func descriptorPath(f *os.File) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd()) }

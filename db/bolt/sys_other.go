@@ -21,3 +21,5 @@ func unmapHeader([]byte) {}
 func giveToOwner(*os.File, string) error { return nil }
 
 func ledAway(*os.File, string) bool { return false }
+
+func nameless(os.FileInfo) bool { return false }

@@ -82,3 +82,9 @@ func ledAway(f *os.File, path string) bool {
 	owner, folder := mine.Sys().(*syscall.Stat_t).Uid, dir.Sys().(*syscall.Stat_t).Uid
 	return folder != 0 && owner != folder
 }
+
+// nameless tells whether an open file has no name left.
+func nameless(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
+}

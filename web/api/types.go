@@ -51,6 +51,12 @@ type Status struct {
 	Status string `json:"status"` // "ok"
 }
 
+// SignedOut answers a sign-out.
+type SignedOut struct {
+	Status string `json:"status"`         // "ok"
+	Note   string `json:"note,omitempty"` // where an API token was shown: that it goes on
+}
+
 // Profile answers GET /account/profile.
 type Profile struct {
 	ID          string         `json:"id"`
