@@ -22,7 +22,7 @@ func TestMistakes(t *testing.T) {
 			"token show", "token update", "token rotate", "session show", "explain", "restore", "man", "config check", "user import",
 			"token revoke", "session revoke", "token revoke --all", "session revoke --all", "backup",
 			"user show a b", "role show a b", "token show a b", "passwd a b", "restore a b",
-			"token create --expires soon", "token create --expires -1h", "token create --expires 300y", "token list --expiring soon", "token rotate x --grace soon",
+			"token create --expires soon", "token create --expires -1h", "token create --expires 300y", "token create --expires 9999-12-31", "token list --expiring soon", "token rotate x --grace soon",
 			"audit list --since soon", "audit list --until soon", "serve --addr nowhere", "serve --log-level loud", "serve --session-ttl 0s",
 			"user list --server ftp://x", "user list --server nowhere", "token list --json=perhaps",
 			"user create a@b.c --password-stdin --generate", "user create a@b.c --no-password --generate", "user import --htpasswd x --ndjson y",

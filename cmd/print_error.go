@@ -65,9 +65,6 @@ func nextStep(err error) string {
 // wantsJSON tells whether errors are to be JSON, also where the command line
 // was not understood so far that it would be known.
 func (a *app) wantsJSON(args []string) bool {
-	if a.settings.JSON {
-		return true
-	}
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
 	}

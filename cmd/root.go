@@ -19,6 +19,7 @@ type app struct {
 	getenv  func(string) string
 	environ func() []string // all variables; nil: none are looked at
 
+	asJSON      bool            // errors are, also before the settings are known
 	completing  bool            // for a shell, which is to hear of no trouble
 	stdinFor    string          // what stdin was read for; "": nothing yet
 	shown       *progress       // the last that was begun
@@ -42,13 +43,14 @@ func (a *app) run(ctx context.Context, args []string) int {
 	a.interrupted = ctx.Done()
 	err := interruptedBy(ctx, a.execute(ctx, args))
 	if err != nil {
-		a.printError(err, a.wantsJSON(args))
+		a.printError(err, a.asJSON || a.settings.JSON)
 	}
 	return exitCode(err)
 }
 
 func (a *app) execute(ctx context.Context, args []string) error {
 	return a.guard(func() error {
+		a.asJSON = a.wantsJSON(args)
 		root := a.root()
 		root.SetArgs(args)
 		return root.ExecuteContext(ctx)

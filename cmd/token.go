@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"husk/db"
 	"husk/web"
 	"husk/web/api"
 )
@@ -102,7 +103,9 @@ func parseExpiry(text string, now time.Time) (int64, error) {
 		return -1, nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.Parse(layout, text); err == nil && t.Unix() > db.MaxExpiry {
+			return 0, usage("--expires is too far away: a token ends in the year 2262 at the latest", "give an earlier date, or never")
+		} else if err == nil {
 			return t.Unix(), nil
 		}
 	}

@@ -97,11 +97,11 @@ func expiryKey(expires int64) []byte {
 	if expires == Never {
 		return []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}
-	return timeKey(time.Unix(min(expires, maxExpiry), 0))
+	return timeKey(time.Unix(min(expires, MaxExpiry), 0))
 }
 
-// maxExpiry is the last second that time.Time.UnixNano can tell: in 2262.
-const maxExpiry = 9223372036
+// MaxExpiry is the last second that time.Time.UnixNano can tell: in 2262.
+const MaxExpiry = 9223372036
 
 // Token returns the token of id for a check of a credential; shared, read
 // only.
@@ -234,8 +234,8 @@ func (t *txn) tokenExpiry(asked int64, maxTTL time.Duration) (int64, error) {
 	case asked == 0, asked == Never:
 	case asked <= now:
 		return 0, fail(ErrInvalid, "bad_expiry", "expire_in is in the past: it is the Unix time in seconds at which the token ends, or -1 for never")
-	case asked > maxExpiry:
-		return 0, fail(ErrInvalid, "expiry_too_far", fmt.Sprintf("expire_in is too far away: it is a Unix time in seconds, at most %d, in the year 2262, or -1 for never", int64(maxExpiry)))
+	case asked > MaxExpiry:
+		return 0, fail(ErrInvalid, "bad_expiry", fmt.Sprintf("expire_in is too far away: it is a Unix time in seconds, at most %d, in the year 2262, or -1 for never", int64(MaxExpiry)))
 	}
 	expires := asked
 	if asked == 0 {

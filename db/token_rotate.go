@@ -160,7 +160,7 @@ func (t *txn) replaceSecret(k, old *Token, hash []byte, expires int64, grace tim
 // grace that outlives neither it nor the one that replaces it. What the old
 // one mints in its grace ends with that too.
 func (t *txn) oldSecret(old, replaced *Token, grace time.Duration) *OldSecret {
-	ends := min(t.now.Unix()+int64(grace/time.Second), maxExpiry)
+	ends := min(t.now.Unix()+int64(grace/time.Second), MaxExpiry)
 	for _, k := range []*Token{old, replaced} {
 		if k.Expires != Never {
 			ends = min(ends, k.Expires)
@@ -178,7 +178,7 @@ func (t *txn) rotatedExpiry(old *Token, in Rotation) (int64, error) {
 	}
 	expires := old.Expires
 	if old.Expires != Never && t.actor.Token == nil {
-		expires = min(t.now.Unix()+old.Expires-old.Issued.Unix(), maxExpiry)
+		expires = min(t.now.Unix()+old.Expires-old.Issued.Unix(), MaxExpiry)
 	}
 	if bound := t.now.Unix() + int64(in.MaxTTL/time.Second); in.MaxTTL > 0 && later(expires, bound) {
 		expires = bound

@@ -119,7 +119,7 @@ func TestImport(t *testing.T) {
 	) + `{"email":"eve@example.com","id":"x","must_change":true,"roles":null}`
 	s.importing(body, query("dry_run=true")).want(200).like(`{"created":4,"skipped":0,"dry_run":true}`)
 	for _, q := range []string{"dry_run=1", "dry_run=TRUE", "dry_run=yes&if_missing=true", "if_missing=1"} {
-		s.importing(body, query(q)).want(400, "bad_query")
+		s.importing(body, query(q)).want(400, "bad_parameter")
 	}
 	if n := s.users(); n != 2 {
 		t.Errorf("a dry run made users: %d", n)
