@@ -123,7 +123,7 @@ func unreadable(kind string, err error) error {
 	if errors.As(err, &own) {
 		return err
 	}
-	return &failure{code: exitFailure, err: err, what: "the " + kind + " file can't be read: " + plainPathError(err)}
+	return fileFailure(exitFailure, "the "+kind+" file can't be read", err)
 }
 
 const (

@@ -65,7 +65,7 @@ func (a *app) tokenCheck(ctx context.Context, file string) error {
 	}
 	text, err := a.readSmall(file, "the token to check")
 	if err != nil {
-		return &failure{code: exitFailure, err: err, what: "the token can't be read: " + plainPathError(err)}
+		return fileFailure(exitFailure, "the token can't be read", err)
 	}
 	secret := strings.TrimSpace(string(text))
 	report := tokenReport{Permissions: []string{}}

@@ -128,7 +128,7 @@ func (a *app) readTokenFile() (string, error) {
 		return "", err
 	}
 	if err != nil {
-		return "", &failure{code: exitFailure, err: err, what: "the token file can't be read: " + plainPathError(err)}
+		return "", fileFailure(exitFailure, "the token file can't be read", err)
 	}
 	secret := strings.TrimSpace(string(text))
 	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {

@@ -67,7 +67,7 @@ An import that was cut short is run again with --if-missing.`,
 func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 	in, err := a.openInput(o.htpasswd + o.ndjson)
 	if err != nil {
-		return &failure{code: exitFailure, err: err, what: "the file can't be read: " + plainPathError(err)}
+		return fileFailure(exitFailure, "the file can't be read", err)
 	}
 	defer in.Close()
 	var lines io.Reader = in
@@ -131,7 +131,7 @@ func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, s
 	case errors.Is(err, bufio.ErrTooLong):
 		return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: it is over 64 KiB", number), next: "nothing was changed"}
 	case err != nil:
-		return nil, 0, &failure{code: exitFailure, err: err, what: "the file can't be read: " + plainPathError(err)}
+		return nil, 0, fileFailure(exitFailure, "the file can't be read", err)
 	}
 	return &out, skipped, nil
 }
