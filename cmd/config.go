@@ -42,7 +42,10 @@ func (a *app) configShowCommand() *cobra.Command {
 		Long: `Print a line for each setting: its name, its value (- where it is empty), and
 flag, env, file or default. The flags of serve are taken too, to see what serve
 would make of them. Asked for JSON it prints an array of {name, value, source};
-a value is text, as a variable would hold it.`,
+a value is text, as a variable would hold it.
+
+What serve would refuse it prints too, then says what is wrong, and ends as
+serve would.`,
 		Example: `  husk config show
   HUSK_CONFIG=husk.yaml husk config show --log-level debug`,
 		Args: none,
@@ -98,7 +101,8 @@ func (a *app) configCheckCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Check a configuration file and print every problem",
 		Long: `Check a configuration file and print every problem, a line each, as FILE:LINE and
-what it is. It ends with 0 where there is none, 7 where there are some, and 3
+what it is: all that serve would refuse if it were started with the file here,
+with the variables that are set, also of the files and folders that it names. It ends with 0 where there is none, 7 where there are some, and 3
 without a file. Asked for JSON it prints an array of {line, setting, problem}.`,
 		Example: `  husk config check /etc/husk/husk.yaml`,
 		Args:    pathArgs(one("the FILE")),
@@ -126,7 +130,7 @@ func (a *app) checkConfig(name string) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			code = exitNotFound
 		}
-		return &failure{code: code, err: err, what: "the configuration file can't be read: " + plainPathError(err)}
+		return fileFailure(code, "the configuration file can't be read", err)
 	}
 	if c.exposed {
 		a.warn("%s", c.exposedText())

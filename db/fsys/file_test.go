@@ -108,3 +108,27 @@ func TestPrivate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// One at a time has the lock of a folder, until it closes it.
+func TestLockWhole(t *testing.T) {
+	t.Parallel()
+	var d [2]*os.File
+	for i := range d {
+		var err error
+		if d[i], err = os.Open(t.TempDir() + "/.."); err != nil {
+			t.Fatal(err)
+		}
+		defer d[i].Close()
+	}
+	if err := lockWhole(d[0]); err != nil {
+		t.Fatal(err)
+	}
+	try := func() error { return syscall.Flock(int(d[1].Fd()), syscall.LOCK_SH|syscall.LOCK_NB) }
+	if err := try(); err != syscall.EWOULDBLOCK {
+		t.Errorf("a second one is let in: %v", err)
+	}
+	d[0].Close()
+	if err := try(); err != nil {
+		t.Error(err)
+	}
+}
