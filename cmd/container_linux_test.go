@@ -28,14 +28,14 @@ import (
 
 // asContainer has the test binary turn into that first process. Its value is
 // the folder that becomes the root.
-const asContainer = "HUSK_TEST_CONTAINER"
+const asContainer = "TEST_HUSK_CONTAINER"
 
 func init() {
 	root := os.Getenv(asContainer)
 	if root == "" {
 		return
 	}
-	err := enterContainer(root, os.Getenv("HUSK_TEST_UID"), os.Getenv("HUSK_TEST_CAPABILITIES") != "none")
+	err := enterContainer(root, os.Getenv("TEST_HUSK_UID"), os.Getenv("TEST_HUSK_CAPABILITIES") != "none")
 	fmt.Fprintln(os.Stderr, "no container:", err)
 	os.Exit(99)
 }
@@ -132,7 +132,7 @@ func (c container) start(t *testing.T, line ...string) *server {
 		capabilities = "none"
 	}
 	e := exec.Command("/proc/self/exe", line...)
-	e.Env = []string{asContainer + "=" + c.folder(t), "HUSK_TEST_UID=" + strconv.Itoa(c.uid), "HUSK_TEST_CAPABILITIES=" + capabilities, "HUSK_DATA=" + cmp.Or(c.data, "/data")}
+	e.Env = []string{asContainer + "=" + c.folder(t), "TEST_HUSK_UID=" + strconv.Itoa(c.uid), "TEST_HUSK_CAPABILITIES=" + capabilities, "HUSK_DATA=" + cmp.Or(c.data, "/data")}
 	e.Dir, e.SysProcAttr = "/", s
 	return run(t, e)
 }

@@ -23,7 +23,7 @@ import (
 
 // asDaemon makes the test binary husk itself. It is looked at before any test
 // is: what is run then are the real signals, descriptors and exit codes.
-const asDaemon = "HUSK_TEST_DAEMON"
+const asDaemon = "TEST_AS_HUSK_DAEMON"
 
 func init() {
 	if os.Getenv(asDaemon) == "" {

@@ -116,7 +116,11 @@ func TestBadPathsAtEveryDoor(t *testing.T) {
 			if len(command) == 3 && command[0] == "config" && command[1] == "check" && len(c.args) > 0 && c.args[0] == "--config" {
 				want = exitInvalid // of the file that is checked
 			}
-			if r := runUntilServing(c.env, append(command, c.args...)...); r.code != want {
+			run := func(env []string, args ...string) ran { return runHere(t, env, "", args...) }
+			if command[0] == "serve" {
+				run = runUntilServing
+			}
+			if r := run(c.env, append(command, c.args...)...); r.code != want {
 				t.Errorf("%q %q: want %d, got %d: %s", c.env, append(command, c.args...), want, r.code, r.errors)
 			}
 		}

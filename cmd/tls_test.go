@@ -111,8 +111,8 @@ func TestKeyPairAtStart(t *testing.T) {
 		{"garbage for a key", good.cert, []byte("garbage"), exitInvalid, "can't be served"},
 		{"swapped", good.key, good.cert, exitInvalid, "can't be served"},
 		{"empty", []byte{}, []byte{}, exitInvalid, "can't be served"},
-		{"no certificate", nil, good.key, exitFailure, "tls.crt: no such file"},
-		{"no key", good.cert, nil, exitFailure, "tls.key: no such file"},
+		{"no certificate", nil, good.key, exitNotFound, "tls.crt: no such file"},
+		{"no key", good.cert, nil, exitNotFound, "tls.key: no such file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newPairFiles(t, pair{cert: c.cert, key: c.key})
