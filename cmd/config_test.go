@@ -152,6 +152,7 @@ func TestConfigProblems(t *testing.T) {
 		{"an empty document", "---\n", nil},
 		{"a list of one without a dash", "trusted-proxy: 10.0.0.1", nil},
 		{"an empty list", "trusted-proxy: []", nil},
+		{"items with spaces, as a variable may have", "trusted-proxy: [' 10.0.0.1', '10.0.0.2 ']\ncors-origin: [' https://a.example.com']", nil},
 		{"an anchor", "log-level: &a debug\npublic-url: \"\"\nlogin-delay: &b 1m\nlogin-max-delay: *b", nil},
 		{"an empty text", `public-url: ""`, nil},
 		{"a typo", "\n\nadr: 127.0.0.1:1", []string{":3: there is no setting adr; did you mean addr?"}},

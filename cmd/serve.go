@@ -121,9 +121,11 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	endClaim()
-	err = store.Close()
+	if err := store.Close(); err != nil {
+		return err
+	}
 	s.log.Info("husk has stopped")
-	return err
+	return nil
 }
 
 // steadyLog is the log of a server, which goes on when its reader does not: all

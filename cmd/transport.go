@@ -103,6 +103,19 @@ func (a *app) tellWait() func(time.Duration, *api.Error) {
 	}
 }
 
+// notSendable tells why a text is not even worth being shown as a token, or "".
+func notSendable(secret string) string {
+	switch {
+	case secret == "":
+		return "it is empty"
+	case strings.HasPrefix(secret, `"`):
+		return "it stands in quotation marks, which jq leaves out with -r"
+	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "one is a single line of letters, digits, - and _"
+	}
+	return ""
+}
+
 // readTokenFile reads the token once: a command may connect again.
 func (a *app) readTokenFile() (string, error) {
 	if a.settings.TokenFile == "" {
@@ -116,9 +129,8 @@ func (a *app) readTokenFile() (string, error) {
 		return "", readFailed("the token file can't be read", err)
 	}
 	secret := strings.TrimSpace(string(text))
-	if strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		// It could not even be sent.
-		return "", &failure{code: exitDenied, what: "the token file holds no API token: one is a single line of letters, digits, - and _",
+	if why := notSendable(secret); why != "" {
+		return "", &failure{code: exitDenied, what: "the token file holds no API token: " + why,
 			next: "see 'husk token check " + printable(a.settings.TokenFile) + "'"}
 	}
 	a.token = &secret

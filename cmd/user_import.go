@@ -135,7 +135,7 @@ func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, s
 type unsupportedHash struct{ kind string }
 
 func (e *unsupportedHash) Error() string {
-	return e.kind + " is not imported; give that user a new password"
+	return e.kind + " is not imported; make that user with 'husk user create'"
 }
 
 // htpasswdLine reads one line; nil for one that holds nobody. Whether its hash

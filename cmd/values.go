@@ -98,7 +98,7 @@ func (p *prefixes) Type() string   { return "cidr" }
 // Set implements pflag.Value.
 func (p *prefixes) Set(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
-		if err := p.Append(strings.TrimSpace(part)); err != nil {
+		if err := p.Append(part); err != nil {
 			return err
 		}
 	}
@@ -107,6 +107,7 @@ func (p *prefixes) Set(text string) error {
 
 // Append implements pflag.SliceValue.
 func (p *prefixes) Append(text string) error {
+	text = strings.TrimSpace(text)
 	prefix, err := netip.ParsePrefix(text)
 	if address, e := netip.ParseAddr(text); e == nil && address.Zone() == "" {
 		prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
@@ -150,7 +151,7 @@ func (o *origins) Type() string   { return "origin" }
 // Set implements pflag.Value.
 func (o *origins) Set(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
-		if err := o.Append(strings.TrimSpace(part)); err != nil {
+		if err := o.Append(part); err != nil {
 			return err
 		}
 	}
@@ -159,6 +160,7 @@ func (o *origins) Set(text string) error {
 
 // Append implements pflag.SliceValue.
 func (o *origins) Append(text string) error {
+	text = strings.TrimSpace(text)
 	origin, err := web.ParseOrigin(text)
 	if err != nil || strings.HasSuffix(text, "/") {
 		return errors.New("it is scheme and host, such as https://app.example.com, and no pattern")
