@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -122,7 +123,7 @@ func (a *app) completeArguments(list candidates) cobra.CompletionFunc {
 // candidatesFor asks for candidates, quietly.
 func (a *app) candidatesFor(cmd *cobra.Command, list candidates, begins string) []cobra.Completion {
 	a.stderr, a.completing = io.Discard, true
-	if a.configure(cmd) != nil || a.settings.TokenFile == "-" {
+	if a.configure(cmd) != nil || !a.mayAsk() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
@@ -134,6 +135,18 @@ func (a *app) candidatesFor(cmd *cobra.Command, list candidates, begins string) 
 		}
 	}
 	return all
+}
+
+// mayAsk tells whether asking takes nothing from the command that is yet to
+// come, and shows its token to nobody: what would be read once is for the
+// command, and in the open nobody would be warned.
+func (a *app) mayAsk() bool {
+	file := a.settings.TokenFile
+	if a.settings.Server == "" || file == "" {
+		return true
+	}
+	info, err := os.Stat(file)
+	return err == nil && info.Mode().IsRegular() && !inTheOpen(a.settings.Server)
 }
 
 func words(all ...string) candidates {

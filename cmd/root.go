@@ -53,6 +53,9 @@ func (a *app) execute(ctx context.Context, args []string) error {
 		a.asJSON = a.wantsJSON(args)
 		root := a.root()
 		root.SetArgs(args)
+		if completes(args) {
+			root.SetErr(io.Discard) // a shell shows what is said there among what somebody types
+		}
 		return root.ExecuteContext(ctx)
 	})
 }
@@ -103,10 +106,7 @@ Every command works offline, beside the running server, and remote with
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
 		a.manCommand(), a.configCommand(),
 	)
-	root.InitDefaultCompletionCmd()
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.Args, completion.RunE = cobra.ArbitraryArgs, group // an unknown shell is a misuse
-	}
+	a.completionCommand(root)
 	a.addCompletion(root)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
