@@ -103,10 +103,7 @@ Every command works offline, beside the running server, and remote with
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
 		a.manCommand(), a.configCommand(),
 	)
-	root.InitDefaultCompletionCmd()
-	if completion, _, err := root.Find([]string{"completion"}); err == nil {
-		completion.Args, completion.RunE = cobra.ArbitraryArgs, group // an unknown shell is a misuse
-	}
+	a.completionCommand(root)
 	a.addCompletion(root)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
