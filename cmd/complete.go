@@ -189,24 +189,40 @@ func search[T any](list func(api.ListOptions) (api.Search[T], error), begins str
 	return all
 }
 
-func users(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
-		found := search(func(o api.ListOptions) (api.Search[api.User], error) { return s.SearchUsers(ctx, o) }, begins)
-		for _, u := range found {
-			all = append(all, described(cmp.Or(u.Email, u.ID), u.Name))
-		}
-		return all
-	})
+// asked are the candidates of lists that are asked on one connection.
+func asked(lists ...func(s *session, ctx context.Context, begins string) []cobra.Completion) candidates {
+	return func(a *app, ctx context.Context, begins string) []cobra.Completion {
+		return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
+			for _, list := range lists {
+				all = append(all, list(s, ctx, begins)...)
+			}
+			return all
+		})
+	}
 }
 
-func roles(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
-		found := search(func(o api.ListOptions) (api.Search[api.Role], error) { return s.SearchRoles(ctx, o) }, begins)
-		for _, r := range found {
-			all = append(all, described(r.Name, r.Description))
-		}
-		return all
-	})
+var (
+	users    = asked(findUsers)
+	roles    = asked(findRoles)
+	tokens   = asked(findTokens)
+	sessions = asked(findSessions)
+	targets  = asked(findUsers, findRoles, findTokens) // what an entry of the audit log may be about
+)
+
+func findUsers(s *session, ctx context.Context, begins string) (all []cobra.Completion) {
+	found := search(func(o api.ListOptions) (api.Search[api.User], error) { return s.SearchUsers(ctx, o) }, begins)
+	for _, u := range found {
+		all = append(all, described(cmp.Or(u.Email, u.ID), u.Name))
+	}
+	return all
+}
+
+func findRoles(s *session, ctx context.Context, begins string) (all []cobra.Completion) {
+	found := search(func(o api.ListOptions) (api.Search[api.Role], error) { return s.SearchRoles(ctx, o) }, begins)
+	for _, r := range found {
+		all = append(all, described(r.Name, r.Description))
+	}
+	return all
 }
 
 // permissions are those that the server knows, with an operator's own, else
@@ -225,37 +241,28 @@ func permissions(a *app, ctx context.Context, _ string) []cobra.Completion {
 	return append(all, described(db.PermAll, "everything"))
 }
 
-// tokens are names where one token alone has them, and ids for who began one.
-func tokens(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
-		found := search(func(o api.ListOptions) (api.Search[api.Token], error) { return s.SearchTokens(ctx, o) }, begins)
-		times := map[string]int{}
-		for _, t := range found {
-			times[t.Name]++
+// findTokens are names where one token alone has them, and ids for who began one.
+func findTokens(s *session, ctx context.Context, begins string) (all []cobra.Completion) {
+	found := search(func(o api.ListOptions) (api.Search[api.Token], error) { return s.SearchTokens(ctx, o) }, begins)
+	times := map[string]int{}
+	for _, t := range found {
+		times[t.Name]++
+	}
+	for _, t := range found {
+		if times[t.Name] == 1 {
+			all = append(all, described(t.Name, t.ID))
 		}
-		for _, t := range found {
-			if times[t.Name] == 1 {
-				all = append(all, described(t.Name, t.ID))
-			}
-			if begins != "" || times[t.Name] > 1 {
-				all = append(all, described(t.ID, t.Name))
-			}
+		if begins != "" || times[t.Name] > 1 {
+			all = append(all, described(t.ID, t.Name))
 		}
-		return all
-	})
+	}
+	return all
 }
 
-func sessions(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return inTime(a, ctx, func(s *session) (all []cobra.Completion) {
-		found := search(func(o api.ListOptions) (api.Search[api.Session], error) { return s.SearchSessions(ctx, o) }, begins)
-		for _, r := range found {
-			all = append(all, described(r.ID, r.UserName+" from "+r.IP))
-		}
-		return all
-	})
-}
-
-// targets are what an entry of the audit log may be about.
-func targets(a *app, ctx context.Context, begins string) []cobra.Completion {
-	return slices.Concat(users(a, ctx, begins), roles(a, ctx, begins), tokens(a, ctx, begins))
+func findSessions(s *session, ctx context.Context, begins string) (all []cobra.Completion) {
+	found := search(func(o api.ListOptions) (api.Search[api.Session], error) { return s.SearchSessions(ctx, o) }, begins)
+	for _, r := range found {
+		all = append(all, described(r.ID, r.UserName+" from "+r.IP))
+	}
+	return all
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -131,5 +132,21 @@ func TestCompletionWritesNothing(t *testing.T) {
 			t.Errorf("%q offers nothing", line)
 		}
 		looked(strings.Join(line, " "))
+	}
+}
+
+// TestUntilThen: who has a moment waits for a lock no longer than that, and
+// never for ever, which 0 would be.
+func TestUntilThen(t *testing.T) {
+	t.Parallel()
+	if got := untilThen(t.Context(), lockRound); got != lockRound {
+		t.Errorf("without a deadline it waits %s", got)
+	}
+	for _, left := range []time.Duration{-time.Hour, 0, lockRound / 2, time.Hour} {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		if got := untilThen(ctx, lockRound); got <= 0 || got > max(min(left, lockRound), time.Millisecond) {
+			t.Errorf("%s before the end it waits %s", left, got)
+		}
+		cancel()
 	}
 }

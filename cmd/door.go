@@ -83,6 +83,14 @@ func (d *door) dial(ctx context.Context) (net.Conn, error) {
 	return d.offline.listener.DialContext(ctx, "", "")
 }
 
+// untilThen is how long to wait at most, and no longer than ctx lasts.
+func untilThen(ctx context.Context, most time.Duration) time.Duration {
+	if end, bounded := ctx.Deadline(); bounded {
+		return max(min(most, time.Until(end)), time.Millisecond) // 0 would be for ever
+	}
+	return most
+}
+
 // dialSocket answers control.ErrNoServer where nobody listens.
 func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 	f, err := d.findFolder()
@@ -118,7 +126,7 @@ func (d *door) open(ctx context.Context) (err error) {
 			err = errors.Join(err, leave())
 		}
 	}()
-	store, err := d.openStore(ctx, lockRound, d.creates)
+	store, err := d.openStore(ctx, untilThen(ctx, lockRound), d.creates)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 // checkFlagGroups checks which flags exclude each other and which are needed,
 // as the commands declare it to cobra.
 func checkFlagGroups(cmd *cobra.Command) error {
-	if cmd.ValidateFlagGroups() == nil {
-		return nil
+	if err := checkEmpty(cmd); err != nil || cmd.ValidateFlagGroups() == nil {
+		return err
 	}
 	next := "see '" + cmd.CommandPath() + " --help'"
 	for _, group := range annotated(cmd, "cobra_annotation_mutually_exclusive") {
@@ -29,6 +29,20 @@ func checkFlagGroups(cmd *cobra.Command) error {
 		}
 	}
 	return usage("the flags do not go together", next)
+}
+
+// neverEmpty are flags that say whose things a command makes or ends. Given
+// empty, as an unset variable leaves them, they would be as if they were not
+// given: an administrator's token in the place of somebody's.
+var neverEmpty = []string{"user", "owner"}
+
+func checkEmpty(cmd *cobra.Command) error {
+	for _, name := range neverEmpty {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return usage("--"+name+" is empty", "give it a value, or leave it out")
+		}
+	}
+	return nil
 }
 
 // annotated returns the groups of flags under cobra's name for their kind.

@@ -26,6 +26,8 @@ func TestMistakes(t *testing.T) {
 			"audit list --since soon", "audit list --until soon", "serve --addr nowhere", "serve --log-level loud", "serve --session-ttl 0s",
 			"user list --server ftp://x", "user list --server nowhere", "token list --json=perhaps",
 			"user create a@b.c --password-stdin --generate", "user create a@b.c --no-password --generate", "user import --htpasswd x --ndjson y",
+			"token create --permission nonsense", "token create --allowed-ip 300.0.0.1", "token create --allowed-ip 10.0.0.0/33", "role set reader --permission nonsense",
+			"role set .x --permission wiki#page/edit", "user create nonsense --no-password", "token create --user=", "token create --output=", "token list --owner=", "token revoke --user= --all",
 			"token list --user a --owner b", "backup --output - --recipient nonsense",
 			"restore x --server http://localhost:1", "compact --server http://localhost:1", "serve --server http://localhost:1",
 			"user list --server https://localhost:1 --server-ca " + empty,
@@ -33,6 +35,8 @@ func TestMistakes(t *testing.T) {
 		exitNotFound: {
 			"user show nobody@example.com", "user update nobody@example.com --name x", "user delete nobody@example.com", "user unlock nobody@example.com",
 			"user enable nobody@example.com", "user disable nobody@example.com", "passwd nobody@example.com --password-stdin",
+			"user create new@example.com --no-password --role nothing", "user update coco-default-user --role nothing",
+			"token create --permission wiki#page/nothing", "token create --permission generic#security:user/nothing", "role set reader --permission generic#security:user/nothing",
 			"role show nothing", "role delete nothing", "token show nothing", "token update nothing --name x", "token rotate nothing", "token revoke nothing",
 			"token show 1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11", "token create --user nobody@example.com", "token list --user nobody@example.com",
 			"token revoke --user nobody@example.com --all", "session revoke --user nobody@example.com --all", "session list --user nobody@example.com",

@@ -30,9 +30,10 @@ func (a *app) connectRemote() (*session, error) {
 	return &session{
 		Client: &api.Client{Base: a.settings.Server, Token: token, HTTP: &http.Client{Transport: t, CheckRedirect: noRedirect},
 			Patience: changesPatience, Waiting: a.tellWait()},
-		remote: true,
-		name:   a.settings.Server,
-		end:    func() error { t.CloseIdleConnections(); return nil },
+		remote:      true,
+		name:        a.settings.Server,
+		authorities: printable(a.settings.ServerCA),
+		end:         func() error { t.CloseIdleConnections(); return nil },
 	}, nil
 }
 
@@ -89,9 +90,18 @@ func (s *session) explainRemote(ctx context.Context, err error) error {
 		u.Scheme = "http"
 		return &failure{code: exitBusy, err: err, what: "that port does not speak TLS, and --server says https", next: "give --server " + u.String() + ", where nobody can listen in"}
 	case errors.As(err, &unknown):
-		return &failure{code: exitBusy, err: err, what: err.Error(), next: "name a file with the certificate of its authority: --server-ca FILE"}
+		return s.untrusted(err)
 	}
 	return err
+}
+
+// untrusted tells of a server whose certificate is of an unknown authority.
+func (s *session) untrusted(err error) error {
+	if s.authorities == "" {
+		return &failure{code: exitBusy, err: err, what: err.Error(), next: "name a file with the certificate of its authority: --server-ca FILE"}
+	}
+	return &failure{code: exitBusy, err: err, what: "husk does not answer: its certificate is of none of the authorities in " + s.authorities + ", which alone are trusted",
+		next: "name another file with --server-ca, or leave it out for the authorities of this machine"}
 }
 
 // speaksTLS finds out by a handshake, whatever the certificate is: nothing is

@@ -36,7 +36,7 @@ func TestServerAuthority(t *testing.T) {
 	}{
 		{"named", good, goodFile, exitDone, "green"},
 		{"not named", good, "", exitBusy, "--server-ca FILE"},
-		{"another authority", good, file("other.pem", other), exitBusy, "does not trust"},
+		{"another authority", good, file("other.pem", other), exitBusy, "none of the authorities in"},
 		{"ended", ended, file("ended.pem", ended), exitBusy, "its certificate ended at "},
 		{"not yet valid", early, file("early.pem", early), exitBusy, "its certificate is valid from "},
 		{"of another name", elsewhere, file("elsewhere.pem", elsewhere), exitBusy, "its certificate is for id.example.com, 127.0.0.1, not for localhost"},

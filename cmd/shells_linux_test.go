@@ -45,7 +45,7 @@ func TestShellsComplete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := os.Stat(c.needs); err != nil {
-				t.Skip("it is not installed")
+				prerequisite(t, c.needs)
 			}
 			p.typeAt(t, c.shell)
 		})

@@ -29,8 +29,10 @@ type session struct {
 	offline bool
 	name    string // of who answers, for people
 	data    string // the data folder
-	end     func() error
-	why     func() string // see door.why; nil: remote
+	// authorities is the file of --server-ca; empty where this machine's count.
+	authorities string
+	end         func() error
+	why         func() string // see door.why; nil: remote
 }
 
 // connect chooses the dialer: TCP with --server, else the door. creates says

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -82,7 +83,7 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 		out, err := s.ImportUsers(ctx, p.reader(lines), o.ImportOptions)
 		p.end()
 		if err != nil {
-			return err
+			return faultyInput(err)
 		}
 		out.Skipped += skipped
 		if a.settings.JSON {
@@ -95,6 +96,15 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 		a.say("%d users %s, %d skipped.", out.Created, verb, out.Skipped)
 		return nil
 	})
+}
+
+// faultyInput is of what stands in the file: the command itself was called
+// rightly, whatever is wrong with an email or a role there.
+func faultyInput(err error) error {
+	if isStatus(err, http.StatusBadRequest) {
+		return &failure{code: exitFailure, err: err, what: err.Error()}
+	}
+	return err
 }
 
 // readHtpasswd turns NAME:HASH lines into lines of an import. An empty line

@@ -83,6 +83,7 @@ func (h *historian) of(ctx context.Context, filter map[string]string) (events []
 	switch {
 	case isStatus(err, http.StatusForbidden) || isStatus(err, http.StatusUnauthorized):
 		h.hidden = hiddenAudit
+	case isStatus(err, http.StatusNotFound): // the log was read, and nobody in it has that name
 	case err != nil:
 		h.hidden = "who did it and when: the audit log can't be read: " + err.Error()
 	}

@@ -67,9 +67,9 @@ func checkOwn(key string) error {
 	near := nearPermission(key, within)
 	switch {
 	case near != "":
-		return fail(ErrInvalid, "unknown_permission", "there is no permission "+key+"; "+near+" is one, and Husk's own are listed at /security/permission")
+		return fail(ErrInvalid, "unknown_permission", "there is no permission "+key+"; "+near+" is one: see the list of Husk's own")
 	case within == nearOwn:
-		return fail(ErrInvalid, "unknown_permission", "there is no permission "+key+"; generic# and coco# are for Husk's own, listed at /security/permission: name those of an application by another word")
+		return fail(ErrInvalid, "unknown_permission", "there is no permission "+key+"; generic# and coco# are for Husk's own: see their list, or name those of an application by another word")
 	}
 	return nil
 }

@@ -138,7 +138,7 @@ func (r *RoleSet) checkPermissions(keys []string) error {
 			if err := checkOwn(key); err != nil {
 				return err
 			}
-			return fail(ErrInvalid, "unknown_permission", "there is no permission "+key+"; Husk's own are listed at /security/permission, others exist once a role names them")
+			return fail(ErrInvalid, "unknown_permission", "there is no permission "+key+"; see the list of Husk's own, others exist once a role names them")
 		}
 	}
 	return nil
