@@ -94,6 +94,9 @@ type Settlement struct {
 	Undo  bool          // the new secret ends, not the old one
 }
 
+// The token would end with the secret, and the old one is gone by then.
+var errRotationEnded = fail(ErrConflict, "rotation_ended", "the new secret has ended, and the old one stays: undo the rotation, or begin another one")
+
 var errNotBegun = fail(ErrConflict, "no_rotation", "there is no rotation to that secret to settle: it was undone, or another one took its place")
 
 // SettleRotation ends the old secret, after the grace, or with Undo the new
@@ -105,6 +108,8 @@ func (s *Store) SettleRotation(ctx context.Context, actor *Actor, id string, in 
 			return nil
 		case old.Next == nil || !bytes.Equal(old.Next.Hash, in.Hash):
 			return errNotBegun
+		case !in.Undo && old.Next.Expires != Never && old.Next.Expires <= t.now.Unix():
+			return errRotationEnded
 		}
 		settled, action := *old, "token.rotate_undo"
 		settled.Next = nil

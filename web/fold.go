@@ -17,8 +17,9 @@ import (
 // with a wrong token sends thousands a second. So what many can cause goes through
 // here. Of one kind and from one network, or by one known user, the first few
 // lines of a minute are written, and at its end how many more there were. What
-// known users cause and what others do have bounds of their own: no flood hides
-// what an operator did.
+// known users cause and what others do have bounds of their own, and so have the
+// failures that others meet: no flood hides what an operator did, nor, of refused
+// sign-ins, that the disk fails.
 
 const (
 	foldEvery     = time.Minute
@@ -34,9 +35,9 @@ type folds struct {
 	log *slog.Logger
 	now func() time.Time
 
-	mu               sync.Mutex
-	since            time.Time // when the minute began
-	strangers, known folded
+	mu                         sync.Mutex
+	since                      time.Time // when the minute began
+	strangers, failures, known folded
 }
 
 // folded are the lines of a minute.
@@ -84,13 +85,11 @@ func (f *folds) count(key foldKey) (over []foldKeyed, write bool) {
 	if age := f.now().Sub(f.since); age < 0 || age >= foldEvery {
 		over = f.take()
 	}
-	set, free := &f.strangers, foldFree
-	if key.source == "actor" {
-		set = &f.known
-	}
+	free := foldFree
 	if key.level < slog.LevelInfo {
 		free = foldFreeDebug
 	}
+	set := f.setOf(key)
 	c := set.find(key)
 	c.came++
 	if write = c.came <= free && set.lines < foldLines; write {
@@ -99,6 +98,16 @@ func (f *folds) count(key foldKey) (over []foldKeyed, write bool) {
 		c.left++
 	}
 	return over, write
+}
+
+func (f *folds) setOf(key foldKey) *folded {
+	switch {
+	case key.source == "actor":
+		return &f.known
+	case key.level > slog.LevelInfo:
+		return &f.failures
+	}
+	return &f.strangers
 }
 
 func (s *folded) find(key foldKey) *foldCount {
@@ -121,8 +130,8 @@ type foldKeyed struct {
 
 // take ends the minute and returns what had no line. f.mu is held.
 func (f *folds) take() []foldKeyed {
-	all := slices.Concat(f.strangers.summary(), f.known.summary())
-	f.strangers, f.known, f.since = folded{}, folded{}, f.now()
+	all := slices.Concat(f.strangers.summary(), f.failures.summary(), f.known.summary())
+	f.strangers, f.failures, f.known, f.since = folded{}, folded{}, folded{}, f.now()
 	return all
 }
 

@@ -77,7 +77,7 @@ func TestFoldsAreBounded(t *testing.T) {
 				}
 				f.line(c.level, "request refused", kind, c.actor(i))
 			}
-			if n := max(len(f.strangers.of), len(f.known.of)); n > foldSources+1 {
+			if n := max(len(f.strangers.of), len(f.failures.of), len(f.known.of)); n > foldSources+1 {
 				t.Errorf("%d sources are kept", n)
 			}
 			written, _, _ := f.lines(t)
@@ -111,5 +111,20 @@ func TestFoldsKeepUsersApart(t *testing.T) {
 	f.tell()
 	if f.out.Len() > 0 {
 		t.Errorf("they are told twice: %s", &f.out)
+	}
+}
+
+// A flood of what is refused hides no failure that another stranger meets.
+func TestFoldsKeepFailuresApart(t *testing.T) {
+	f := newFolding(slog.LevelInfo)
+	for i := range 10_000 {
+		f.line(slog.LevelInfo, "sign-in refused", "login_failed", &db.Actor{Address: fmt.Sprintf("2001:db8:0:%x::1", i)})
+	}
+	f.lines(t)
+	for i := range foldFree + 1 {
+		f.line(slog.LevelError, "request failed", "disk_failed", &db.Actor{Address: fmt.Sprintf("2001:db8:1:%x::1", i)})
+	}
+	if written, _, _ := f.lines(t); written != foldFree+1 {
+		t.Errorf("%d lines of failures", written)
 	}
 }

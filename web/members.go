@@ -189,7 +189,7 @@ func unlike(name, one string) int {
 	}
 	name, plain := plainName(name), plainName(one)
 	const another = 3 // word for it: one letter off is nearer, two are farther
-	switch d := db.Distance(name, plain); {
+	switch d := distance(name, plain); {
 	case d <= 1:
 		return 2 * d
 	case slices.Contains(alsoCalled[one], name) || shortens(name, plain):
@@ -200,11 +200,22 @@ func unlike(name, one string) int {
 	return maxNearName
 }
 
+// distance is db.Distance where it can be small: a stranger's body has thousands
+// of names, and most are of another length.
+func distance(name, plain string) int {
+	if off := max(len(name)-len(plain), len(plain)-len(name)); off > maxTypos {
+		return off
+	}
+	return db.Distance(name, plain)
+}
+
+// between is what may stand between the words of a name. It is made once: that
+// costs many times what it does.
+var between = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
+
 // plainName is a name without what spellings differ in: case, and what stands
 // between words.
-func plainName(name string) string {
-	return strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(name))
-}
+func plainName(name string) string { return between.Replace(strings.ToLower(name)) }
 
 // shortens tells whether name is the beginning of a longer one.
 func shortens(name, whole string) bool {
@@ -212,11 +223,14 @@ func shortens(name, whole string) bool {
 	return len(name) >= enough && strings.HasPrefix(whole, name)
 }
 
+// maxTypos is how many letters a name may be off and still be like a long one.
+const maxTypos = 2
+
 // typos is how many letters a name may be off and still be like this one.
 func typos(one string) int {
 	const long = 7
 	if len(one) < long {
 		return 1
 	}
-	return 2
+	return maxTypos
 }

@@ -228,3 +228,14 @@ func (a answer) ok(t *testing.T) {
 		t.Errorf("%d %s, want 200", a.StatusCode, a.body)
 	}
 }
+
+// A body has room for thousands of names, and anybody may send one: what is of
+// another length than all that is known is hardly looked at.
+func TestNearestIsCheap(t *testing.T) {
+	known := []string{"email", "login", "password", "expire_in", "allowed_ips"}
+	for _, name := range []string{"zz", strings.Repeat("z", 16), strings.Repeat("z", maxNearName)} {
+		if n := testing.AllocsPerRun(10, func() { nearest(name, known) }); n > float64(len(known)) {
+			t.Errorf("%s took %v allocations for %d names", name, n, len(known))
+		}
+	}
+}

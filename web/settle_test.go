@@ -128,3 +128,17 @@ func (s *server) begin(id string, in api.Rotate, with edit) (out api.TokenCreate
 	s.secret(out.AccessToken)
 	return out
 }
+
+// A rotation to a secret that has ended meanwhile can't be settled: the token
+// would end with it, and nobody would have a secret that is good.
+func TestSettleTooLate(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	old := s.mint(ann.session(), api.NewToken{ExpireIn: db.Never})
+	next := s.begin(old.ID, api.Rotate{Hold: true, ExpireIn: s.clock.now().Add(time.Hour).Unix()}, ann.session())
+	s.clock.advance(time.Hour)
+	s.settle(old.ID, api.Settle{AccessToken: next.AccessToken, Grace: "24h"}, ann.session()).want(409, "rotation_ended")
+	s.valid(old.AccessToken, true)
+	s.settle(old.ID, api.Settle{AccessToken: next.AccessToken, Undo: true}, ann.session()).want(200)
+	s.valid(old.AccessToken, true)
+}
