@@ -80,6 +80,9 @@ func (f *outputFile) check() error {
 		return f.notRegular(info)
 	case !f.force:
 		return &failure{code: exitConflict, err: fs.ErrExist, what: printable(f.path) + " is there already", next: f.instead("replace it: --force")}
+	case f.takesAway(info):
+		return &failure{code: exitConflict, what: printable(f.path) + " belongs to another user, who could not read the new one",
+			next: "nothing was changed; run the command as that user, or name another file and hand it over"}
 	case f.refuse == nil:
 		return nil
 	}
@@ -89,6 +92,15 @@ func (f *outputFile) check() error {
 	}
 	defer there.Close()
 	return f.refuse(there)
+}
+
+// takesAway tells whether the new file would be another user's than the one
+// that it replaces, which root may do: a service would lose what it reads, and
+// the secret that was in it has ended by then. Giving the new one away is no way
+// out, where others may make files.
+func (f *outputFile) takesAway(there fs.FileInfo) bool {
+	mine, err := f.Stat()
+	return err == nil && !folder.SameOwner(mine, there)
 }
 
 // notRegular says what stands in the place; nil: a name that is a folder's.

@@ -151,3 +151,6 @@ func renameOver(folder *os.Root, from, to string) error {
 	}
 	return err
 }
+
+// SameOwner tells whether two files belong to one user.
+func SameOwner(a, b fs.FileInfo) bool { return ownerOf(a) == ownerOf(b) }
