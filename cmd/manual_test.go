@@ -52,7 +52,9 @@ What ` + "`husk COMMAND --help`" + ` prints, for all of them. The flags of the f
 with every command. A way through them is in the [README](../README.md), what an
 operator does with them in [tasks](tasks).
 
-<!-- made from the commands: go test ./cmd -run Page -update -->
+`)
+	page.WriteString(errorsPage)
+	page.WriteString(`<!-- made from the commands: go test ./cmd -run Page -update -->
 `)
 	for _, cmd := range newDocumented() {
 		fmt.Fprintf(&page, "\n## %s\n\n```text\n%s\n```\n", cmd.CommandPath(), helpOf(t, cmd))
@@ -62,6 +64,19 @@ operator does with them in [tasks](tasks).
 
 // globalFlags is the end of the help of all commands but the first.
 var globalFlags = regexp.MustCompile(`(?s)\n*Global Flags:\n.*`)
+
+// errorsPage tells programs how to read errors.
+const errorsPage = "An error is told on stderr: what happened and why, and the next step. With `--json`\n" +
+	"it is one line of JSON, like the errors of the HTTP API, also where the command\n" +
+	"line itself is wrong:\n\n" +
+	"```json\n" +
+	`{"status":404,"error":{"reason":"there is no user ann@example.com","code":"not_found","next":"see 'husk user list'"},"exit":3}` + "\n" +
+	"```\n\n" +
+	"`status` is that of the answer, and is left out where no server refused. `code` is a\n" +
+	"stable word: that of the answer, else `usage`, `not_found`, `conflict`, `denied`,\n" +
+	"`busy`, `invalid`, `attention` or `failure`. `next` is there where it is known, `exit` is\n" +
+	"the exit code. What a command tells besides is a line `{\"note\":\"…\"}` or\n" +
+	"`{\"warning\":\"…\"}`; `--quiet` leaves those out.\n\n"
 
 func helpOf(t *testing.T, cmd *cobra.Command) string {
 	t.Helper()

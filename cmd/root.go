@@ -98,6 +98,7 @@ Every command works offline, beside the running server, and remote with
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(printHelp)
 	root.SetVersionTemplate("{{.Version}}\n")
 	addGlobalFlags(root.PersistentFlags())
 	root.AddCommand(
@@ -108,6 +109,7 @@ Every command works offline, beside the running server, and remote with
 	)
 	a.completionCommand(root)
 	a.addCompletion(root)
+	exemplify(root)
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Run, help.RunE = nil, helpOn
