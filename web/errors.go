@@ -126,7 +126,7 @@ func explain(err error) *failure {
 			if errors.As(err, &e) {
 				f.code, f.reason, f.retryAfter = e.Code, e.Reason, e.Wait
 			}
-			if f.status == http.StatusServiceUnavailable {
+			if f.status == http.StatusServiceUnavailable && !errors.Is(err, db.ErrMoved) { // which no wait mends
 				f.retryAfter = time.Second
 			}
 			return f

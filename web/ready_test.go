@@ -121,7 +121,9 @@ func TestFileElsewhere(t *testing.T) {
 	for name, move := range s.elsewhere(t) {
 		t.Run(name, func(t *testing.T) {
 			back := move()
-			s.do("POST", "/auth/access_token", "", p.session()).want(503, "store_moved")
+			if a := s.do("POST", "/auth/access_token", "", p.session()).want(503, "store_moved"); a.header.Get("Retry-After") != "" {
+				t.Error("waiting is said to help")
+			}
 			s.do("POST", "/account/login", jsonOf(api.Login{Password: singlePassword})).want(503, "store_moved")
 			if a := s.do("POST", "/account/logout", "", p.session()).want(503, "store_moved"); a.header.Get("Set-Cookie") != "" {
 				t.Error("the cookie is cleared")
