@@ -150,6 +150,31 @@ func (f *front) client() *http.Client {
 // up where it comes from.
 func (f *front) ask(method, path, body string, cookies []*http.Cookie, into any) *http.Response {
 	f.t.Helper()
+	answer, err := f.send(method, path, body, cookies)
+	for range 20 {
+		// A refusal of a large body comes while that is still on its way: a proxy
+		// then closes, and the client may meet that before it reads the answer.
+		if !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+		answer, err = f.send(method, path, body, cookies)
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		f.t.Errorf("%s %s: %s: %v: %s", method, path, answer.Status, err, text)
+	}
+	return answer
+}
+
+func (f *front) send(method, path, body string, cookies []*http.Cookie) (*http.Response, error) {
+	f.t.Helper()
 	r, err := http.NewRequest(method, "https://id.example.com"+path, strings.NewReader(body))
 	if err != nil {
 		f.t.Fatal(err)
@@ -163,19 +188,7 @@ func (f *front) ask(method, path, body string, cookies []*http.Cookie, into any)
 	for _, c := range cookies {
 		r.AddCookie(c)
 	}
-	answer, err := f.client().Do(r)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil {
-		err = json.Unmarshal(text, into)
-	}
-	if err != nil {
-		f.t.Errorf("%s %s: %s: %v: %s", method, path, answer.Status, err, text)
-	}
-	return answer
+	return f.client().Do(r)
 }
 
 func (f *front) leadsToTLS() {
