@@ -40,7 +40,7 @@ func TestAttackRootIsLed(t *testing.T) {
 			p := program{data: data, stdin: testPassword + "\n"}
 			for began := time.Now(); time.Since(began) < attackLedFor; {
 				for _, args := range [][]string{
-					{"token", "create"}, {"passwd", "--password-stdin"}, {"backup", "--output", filepath.Join(dir, "out.tar")},
+					{"token", "create"}, {"passwd", "--password-stdin"}, {"backup", "--output", filepath.Join(dir, "out.tar"), "--force"},
 					{"compact"}, {"check", "--repair"}, {"restore", backup}, {"token", "list"},
 				} {
 					switch r := p.run(t, args...); r.code {
