@@ -254,10 +254,19 @@ func ownerText(t api.Token) string { return cmp.Or(t.OwnerName, t.Owner) }
 
 // oldSecretText tells of the secret that a rotation replaced.
 func (a *app) oldSecretText(t api.Token) string {
-	p := t.Previous
+	replaced := a.replacedText(t.Previous)
+	if t.Next == nil {
+		return replaced
+	}
+	begun := "valid: a rotation of " + a.timeText(t.Next.Made) + " was not finished, rotate again"
+	if t.Previous != nil {
+		begun += "; one before it: " + replaced
+	}
+	return begun
+}
+
+func (a *app) replacedText(p *api.PreviousSecret) string {
 	switch {
-	case t.Next != nil:
-		return "valid: a rotation of " + a.timeText(t.Next.Made) + " was not finished, rotate again"
 	case p == nil:
 		return "-"
 	case p.LastUsed == nil:

@@ -136,7 +136,13 @@ func TestSettleTooLate(t *testing.T) {
 	ann := s.newUser(annEmail)
 	old := s.mint(ann.session(), api.NewToken{ExpireIn: db.Never})
 	next := s.begin(old.ID, api.Rotate{Hold: true, ExpireIn: s.clock.now().Add(time.Hour).Unix()}, ann.session())
+	if k := s.shown(old.ID); k.Next == nil {
+		t.Error("the rotation is not shown")
+	}
 	s.clock.advance(time.Hour)
+	if k := s.shown(old.ID); k.Next != nil {
+		t.Error("a secret that has ended is shown as one to settle")
+	}
 	s.settle(old.ID, api.Settle{AccessToken: next.AccessToken, Grace: "24h"}, ann.session()).want(409, "rotation_ended")
 	s.valid(old.AccessToken, true)
 	s.settle(old.ID, api.Settle{AccessToken: next.AccessToken, Undo: true}, ann.session()).want(200)

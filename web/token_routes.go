@@ -145,8 +145,8 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 			out.Previous.LastUsed = &use.Old
 		}
 	}
-	if k.Next != nil {
-		out.Next = &api.NextSecret{Made: k.Next.Made, Ends: k.Next.Expires}
+	if n := k.Next; n != nil && (n.Expires == db.Never || s.Store.Now().Unix() < n.Expires) {
+		out.Next = &api.NextSecret{Made: n.Made, Ends: n.Expires}
 	}
 	for _, p := range k.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())

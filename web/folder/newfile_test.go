@@ -115,16 +115,3 @@ func TestRenameNew(t *testing.T) {
 		})
 	}
 }
-
-// A file that is being written has no name where the system can do without: a
-// process that is killed leaves nothing.
-func TestNewFileHasNoName(t *testing.T) {
-	dir := t.TempDir()
-	f, err := Create(dir, ".new-")
-	must(t, err)
-	defer f.Discard()
-	if f.temp != "" {
-		t.Skip("this file system has no files without a name")
-	}
-	wantNames(t, dir)
-}
