@@ -113,3 +113,38 @@ func FuzzBackup(f *testing.F) {
 		}
 	})
 }
+
+// Each way not to be a whole backup is told.
+func TestReadRefuses(t *testing.T) {
+	t.Parallel()
+	store := []byte("a store, as far as a tar can tell")
+	manifest := fmt.Sprintf(`{"size":%d,"sha256":"%x"}`, len(store), sha256.Sum256(store))
+	good := tarOf(manifest, store)
+	if _, err := archive.Read(t.Context(), bytes.NewReader(good), io.Discard); err != nil {
+		t.Fatalf("the good one: %v", err)
+	}
+	at := bytes.Index(good, store)
+	changed := bytes.Clone(good)
+	changed[at]++
+	longer := tarOf(manifest, store)
+	copy(longer[len(longer)-1024:], good[:512]) // the header of one more file
+	for name, c := range map[string]struct {
+		text []byte
+		says string
+	}{
+		"nothing":          {nil, "does not begin with manifest.json"},
+		"no tar":           {bytes.Repeat([]byte("x"), 2048), "does not begin with manifest.json"},
+		"the store first":  {good[1024:], "does not begin with manifest.json"},
+		"no JSON":          {tarOf("{", store), "manifest can't be read"},
+		"only a manifest":  {good[:1024], "holds no husk.db"},
+		"another size":     {tarOf(strings.Replace(manifest, "33", "32", 1), store), "holds no husk.db of the size"},
+		"cut in the store": {good[:at+5], "cut short"},
+		"another store":    {changed, "does not match the SHA-256"},
+		"another file":     {longer, "goes on after husk.db"},
+	} {
+		_, err := archive.Read(t.Context(), bytes.NewReader(c.text), io.Discard)
+		if !isInvalid(err) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+}
