@@ -220,7 +220,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		AuditEntries:   a.settings.AuditEntries,
 		AuditRefusals:  a.settings.AuditRefusals,
 
-		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
+		OpenCopy: openCopy,
 	}
 }
 
