@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"husk/db/fsys"
+	"husk/db/archive"
 	"husk/web/api"
 )
 
@@ -129,7 +129,7 @@ func (o backupOptions) open(encrypt seal) (*outputFile, error) {
 
 // backupTo writes the backup beside its place, reads it back, and puts it
 // there.
-func (a *app) backupTo(ctx context.Context, o backupOptions, encrypt seal) (m api.Manifest, err error) {
+func (a *app) backupTo(ctx context.Context, o backupOptions, encrypt seal) (m archive.Manifest, err error) {
 	f, err := o.open(encrypt)
 	if err != nil {
 		return m, err
@@ -181,7 +181,7 @@ func readBack(f *os.File, want []byte) error {
 // fetch writes a backup to w as it comes, encrypted where that is asked for,
 // and proves it on its way: so what is encrypted is never on a disk in clear.
 // to is what the audit log is told of its place.
-func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, encrypt seal) (m api.Manifest, err error) {
+func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, encrypt seal) (m archive.Manifest, err error) {
 	p := a.progress("backup", 0, byteText)
 	defer p.end()
 	out := io.WriteCloser(unsealed{w})
@@ -219,7 +219,7 @@ func (unsealed) Close() error { return nil }
 
 // brokenOff tells a backup that began and did not end from one that nobody
 // answered.
-func (s *session) brokenOff(err error, m api.Manifest) error {
+func (s *session) brokenOff(err error, m archive.Manifest) error {
 	var gone *api.UnreachableError
 	if errors.As(err, &gone) && m.SHA256 != "" && !errors.Is(err, context.Canceled) {
 		if s.why != nil && s.why() != "" {
@@ -257,17 +257,17 @@ func errNoBackup(why string, err error) error {
 
 // readBackup reads a backup to its end, copies the store in it to w, and
 // checks it against its manifest. What it says of w is w's own error.
-func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
+func readBackup(r io.Reader, w io.Writer) (m archive.Manifest, err error) {
 	in := tar.NewReader(r)
 	h, err := in.Next()
-	if err != nil || !isPlain(h, api.BackupManifest) {
-		return m, errNoBackup("it does not begin with "+api.BackupManifest, err)
+	if err != nil || !isPlain(h, archive.ManifestName) {
+		return m, errNoBackup("it does not begin with "+archive.ManifestName, err)
 	}
 	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(&m); err != nil {
 		return m, errNoBackup("its manifest can't be read", err)
 	}
-	if h, err = in.Next(); err != nil || !isPlain(h, api.BackupStore) || h.Size != m.Size {
-		return m, errNoBackup("it holds no "+api.BackupStore+" of the size that its manifest says", err)
+	if h, err = in.Next(); err != nil || !isPlain(h, archive.StoreName) || h.Size != m.Size {
+		return m, errNoBackup("it holds no "+archive.StoreName+" of the size that its manifest says", err)
 	}
 	sum, out := sha256.New(), &ownError{w: w}
 	n, err := io.Copy(io.MultiWriter(out, sum), in)
@@ -277,10 +277,10 @@ func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
 	case err != nil || n != m.Size:
 		return m, errNoBackup("it is cut short", err)
 	case hex.EncodeToString(sum.Sum(nil)) != m.SHA256:
-		return m, errNoBackup(api.BackupStore+" does not match the SHA-256 of its manifest", nil)
+		return m, errNoBackup(archive.StoreName+" does not match the SHA-256 of its manifest", nil)
 	}
 	if _, err := in.Next(); !errors.Is(err, io.EOF) {
-		return m, errNoBackup("it goes on after "+api.BackupStore, err)
+		return m, errNoBackup("it goes on after "+archive.StoreName, err)
 	}
 	// The end of an encrypted one proves that nothing was cut off.
 	if _, err := io.Copy(io.Discard, r); err != nil {
@@ -309,19 +309,4 @@ type ownError struct {
 func (o *ownError) Write(p []byte) (n int, err error) {
 	n, o.err = o.w.Write(p)
 	return n, o.err
-}
-
-// createPrivate makes a temporary file that its owner alone may read and
-// write, whatever the umask.
-func createPrivate(dir, pattern string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, pattern)
-	if err != nil {
-		return nil, err
-	}
-	if err := fsys.MakePrivate(f); err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return nil, err
-	}
-	return f, nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"husk/db/archive"
 	"husk/web/api"
 )
 
@@ -130,11 +131,11 @@ func FuzzHtpasswd(f *testing.F) {
 func tarOf(manifest string, store []byte) []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	for name, content := range map[string][]byte{api.BackupManifest: []byte(manifest)} {
+	for name, content := range map[string][]byte{archive.ManifestName: []byte(manifest)} {
 		_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content))})
 		_, _ = w.Write(content)
 	}
-	_ = w.WriteHeader(&tar.Header{Name: api.BackupStore, Mode: 0o600, Size: int64(len(store))})
+	_ = w.WriteHeader(&tar.Header{Name: archive.StoreName, Mode: 0o600, Size: int64(len(store))})
 	_, _ = w.Write(store)
 	_ = w.Close()
 	return out.Bytes()
@@ -145,7 +146,7 @@ func tarOf(manifest string, store []byte) []byte {
 func sparseTar(manifest string, size int) []byte {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	_ = w.WriteHeader(&tar.Header{Name: api.BackupManifest, Mode: 0o600, Size: int64(len(manifest))})
+	_ = w.WriteHeader(&tar.Header{Name: archive.ManifestName, Mode: 0o600, Size: int64(len(manifest))})
 	_, _ = io.WriteString(w, manifest)
 	_ = w.Flush()
 	records := ""
@@ -157,7 +158,7 @@ func sparseTar(manifest string, size int) []byte {
 		content string
 	}{{tar.TypeXHeader, records}, {tar.TypeReg, "a"}} {
 		at := out.Len()
-		_ = w.WriteHeader(&tar.Header{Name: api.BackupStore, Mode: 0o600, Size: int64(len(part.content))})
+		_ = w.WriteHeader(&tar.Header{Name: archive.StoreName, Mode: 0o600, Size: int64(len(part.content))})
 		_, _ = io.WriteString(w, part.content)
 		_ = w.Flush()
 		header, sum := out.Bytes()[at:at+512], 0
@@ -180,7 +181,7 @@ func TestReadBackupOfAHole(t *testing.T) {
 	in := tar.NewReader(bytes.NewReader(text))
 	for range 2 {
 		h, err := in.Next()
-		if err != nil || h.Name == api.BackupStore && h.Size != size {
+		if err != nil || h.Name == archive.StoreName && h.Size != size {
 			t.Fatalf("the tar is none: %v %v", h, err)
 		}
 	}

@@ -59,7 +59,7 @@ func (a *app) repair(ctx context.Context) error {
 		return &failure{code: exitInvalid, err: err, what: a.storePath() + " can't be repaired: " + err.Error(),
 			next: "nothing was changed; without its header nothing tells what is in the store and what was given up: restore a backup with 'husk restore'"}
 	}
-	fresh, err := createPrivate(a.dir(), ".husk-repair-*")
+	fresh, err := fsys.CreatePrivate(a.dir(), ".husk-repair-*")
 	if err != nil {
 		return a.explainRepair(err)
 	}
@@ -207,7 +207,7 @@ func (j *repairJob) prove(ctx context.Context) error {
 
 // keepAside adds what is set aside to that of earlier repairs.
 func (j *repairJob) keepAside(path string) (err error) {
-	f, err := createPrivate(j.dir(), ".husk-repair-*")
+	f, err := fsys.CreatePrivate(j.dir(), ".husk-repair-*")
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/fsys"
-	"husk/web/api"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -112,11 +112,11 @@ func (a *app) holdStore() (release func(), absent bool, err error) {
 
 // replaceStore copies the store out of the backup into the data folder, proves
 // it, and puts it in place.
-func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool) (m api.Manifest, err error) {
+func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool) (m archive.Manifest, err error) {
 	if !absent { // else nothing is held
 		a.removeLeftovers()
 	}
-	f, err := createPrivate(a.dir(), ".husk-restore-*")
+	f, err := fsys.CreatePrivate(a.dir(), ".husk-restore-*")
 	if err != nil {
 		return m, a.explainCopy(err)
 	}
@@ -134,7 +134,7 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, ab
 	return m, a.explainCopy(a.swap(f.Name(), absent))
 }
 
-func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m api.Manifest, err error) {
+func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m archive.Manifest, err error) {
 	size := int64(0)
 	if info, err := in.Stat(); err == nil {
 		size = info.Size()
@@ -193,7 +193,7 @@ func (a *app) explainCopy(err error) error {
 // proveCopy opens the copy, walks all of it, and counts what is in it. One of
 // an older schema is proved on a copy of its own, because opening it brings it
 // up to date: the store that is put in place is the one of the backup.
-func (a *app) proveCopy(ctx context.Context, path string, m api.Manifest) error {
+func (a *app) proveCopy(ctx context.Context, path string, m archive.Manifest) error {
 	p := a.progress("checking", 0, countText)
 	defer p.end()
 	var o db.Options
@@ -266,7 +266,7 @@ func duplicate(path string) (string, error) {
 		return "", err
 	}
 	defer in.Close()
-	out, err := createPrivate(filepath.Dir(path), filepath.Base(path)+"-old-*")
+	out, err := fsys.CreatePrivate(filepath.Dir(path), filepath.Base(path)+"-old-*")
 	if err != nil {
 		return "", err
 	}

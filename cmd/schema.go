@@ -37,7 +37,7 @@ func (a *app) copyAside(ctx context.Context, e db.Engine, schema db.Schema) (pat
 	if !ok {
 		return "", errors.New("this engine makes no copies")
 	}
-	f, err := createPrivate(a.dir(), ".husk-schema-*")
+	f, err := fsys.CreatePrivate(a.dir(), ".husk-schema-*")
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/fsys"
 	"husk/web/folder"
 )
@@ -193,15 +194,11 @@ func (s *Server) tellBackup(ctx context.Context, name string, size int64, took t
 // backUp makes one backup as of now. It is read as a whole before it gets its
 // name, as a store and then as a file.
 func (s *Server) backUp(ctx context.Context, now time.Time) (name string, size int64, err error) {
-	copied, manifest, err := s.provedCopy(ctx, true)
+	copied, err := s.source().Copy(ctx, true)
 	if err != nil {
 		return "", 0, err
 	}
 	defer copied.Close()
-	text, err := manifestText(manifest)
-	if err != nil {
-		return "", 0, err
-	}
 	f, err := s.newBackupFile()
 	if err != nil {
 		return "", 0, err
@@ -209,19 +206,12 @@ func (s *Server) backUp(ctx context.Context, now time.Time) (name string, size i
 	defer os.Remove(f.Name()) // gone after the rename
 	defer f.Close()
 	written := sha256.New()
-	err = s.sealed(io.MultiWriter(wantedWriter{ctx, f}, written), func(w io.Writer) error { return writeBackup(w, text, manifest, copied) })
+	err = s.sealed(io.MultiWriter(f, written), func(w io.Writer) error { return copied.WriteTar(ctx, w) })
 	if err == nil {
-		err = f.Sync()
+		size, err = archive.ReadBack(f, written.Sum(nil))
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("write the backup: %w", err)
-	}
-	size, read, err := sum(f)
-	if err == nil && read != hex.EncodeToString(written.Sum(nil)) {
-		err = errors.New("what is read back is not what was written: look at the disk")
-	}
-	if err != nil {
-		return "", 0, fmt.Errorf("read the backup: %w", err)
 	}
 	name = "husk-" + now.UTC().Format(backupTime) + s.Backups.extension()
 	return name, size, s.placeBackup(f, name)
@@ -279,19 +269,6 @@ func (s *Server) sealed(w io.Writer, write func(io.Writer) error) error {
 		return err
 	}
 	return out.Close()
-}
-
-// wantedWriter writes until the context ends.
-type wantedWriter struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (w wantedWriter) Write(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return w.w.Write(p)
 }
 
 // backupFile is a regular backup that is there.

@@ -28,6 +28,21 @@ func Private(f *os.File) error {
 	return err
 }
 
+// CreatePrivate makes a temporary file that its owner alone may read and
+// write, whatever the umask; see os.CreateTemp.
+func CreatePrivate(dir, pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, pattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := MakePrivate(f); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return f, nil
+}
+
 // MakePrivateFolder is MakePrivate for a folder, but it refuses none: what is
 // in it decides.
 func MakePrivateFolder(path string) error {
