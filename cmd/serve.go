@@ -21,12 +21,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/fsys"
 	"husk/web"
 	"husk/web/control"
 	"husk/web/fold"
 	"husk/web/folder"
 	"husk/web/listen"
+	"husk/web/upkeep"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -62,7 +64,7 @@ type service struct {
 	log     *liveLog
 	tls     *keyPair // nil: http
 	notify  string   // the program that is told; empty: none
-	saved   web.Backups
+	saved   upkeep.Backups
 	manager manager
 	values  map[string]string // of the settings as they run
 }
@@ -152,8 +154,10 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
-	config.Connections, config.Backups, config.Folds = s.connections(), s.saved, fold.New(s.log.Logger, store.Now)
-	server, err := newServer(config)
+	config.Connections, config.Folds = s.connections(), fold.New(s.log.Logger, store.Now)
+	var server *web.Server
+	config.Upkeep = s.upkeep(config, func() string { return server.Excess() })
+	server, err = newServer(config)
 	if err != nil {
 		return err
 	}
@@ -182,8 +186,30 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	s.manager.notify(s.log.Logger, "READY=1")
 	stopBeside := s.beside(ctx, cmd, store, hangups)
 	defer stopBeside()
-	front := listen.New(listen.Config{Handler: server, Background: server.Run, Log: config.Folds})
+	front := listen.New(listen.Config{Handler: server, Background: config.Upkeep.Run, Log: config.Folds})
 	return front.Serve(ctx, append(s.secure(listeners), socket)...)
+}
+
+// upkeep is what goes on beside the requests of a server.
+func (s *service) upkeep(c web.Config, excess func() string) *upkeep.Upkeep {
+	return upkeep.New(upkeep.Config{
+		Store:   c.Store,
+		Log:     c.Folds,
+		Backups: s.saved,
+		Source:  archive.Source{Store: c.Store, Open: c.OpenCopy, Dir: c.Dir, Version: c.Version},
+
+		SessionIdle:   c.SessionIdle,
+		AuditKeep:     s.settings.AuditKeep,
+		AuditEntries:  s.settings.AuditEntries,
+		AuditRefusals: s.settings.AuditRefusals,
+		MaxTokens:     c.Quotas.Tokens,
+
+		NotifyCommand: s.notify,
+		PublicURL:     c.PublicURL,
+		Connections:   c.Connections,
+		CertExpiry:    c.CertExpiry,
+		Excess:        excess,
+	})
 }
 
 // beside starts what goes on beside the server: word to the service manager,

@@ -14,6 +14,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/upkeep"
 )
 
 func showEvent(e *db.Event) (api.AuditEvent, error) { return api.AuditEvent(*e), nil }
@@ -142,7 +143,7 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 // records can't be walked, those that can be reached are looked at one by one.
 func (s *Server) checkStore(ctx context.Context, note func(error)) (records int, err error) {
 	if s.Store.Stats().Engine.OldHeader {
-		note(errors.New(headerText))
+		note(errors.New(upkeep.OldHeader))
 	}
 	if engine, ok := s.Store.Engine().(db.Checker); ok {
 		if err := engine.Check(ctx, note); errors.Is(err, db.ErrDamaged) {

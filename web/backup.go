@@ -37,7 +37,7 @@ func (s *Server) backup(c echo.Context, actor *db.Actor) error {
 	defer copied.Close()
 	whole := copied.TarSize()
 	if !looksOnly(c) {
-		if err := s.audited(c.Request().Context(), actor, actBackup, destination(c, actor)); err != nil {
+		if err := s.audited(c.Request().Context(), actor, archive.ActBackup, destination(c, actor)); err != nil {
 			return err
 		}
 		s.did(actor, "backup", "bytes", copied.Size, "sha256", copied.SHA256)

@@ -11,11 +11,28 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/fold"
 	"husk/web/listen"
+	"husk/web/upkeep"
 )
 
+// NewKept makes a Server with what goes on beside it, as cmd/serve.go wires them.
+func NewKept(c Config) (s *Server, err error) {
+	c.Folds = fold.New(c.Log, c.Store.Now)
+	c.Upkeep = upkeep.New(upkeep.Config{
+		Store: c.Store, Log: c.Folds, SessionIdle: c.SessionIdle, MaxTokens: c.Quotas.Tokens,
+		PublicURL: c.PublicURL, Connections: c.Connections, Excess: func() string { return s.Excess() },
+	})
+	s, err = New(c)
+	return s, err
+}
+
 func (s *Server) front() *listen.Server {
-	return listen.New(listen.Config{Handler: s, Background: s.Run, Log: s.folds})
+	c := listen.Config{Handler: s, Log: s.folds}
+	if s.Upkeep != nil {
+		c.Background = s.Upkeep.Run
+	}
+	return listen.New(c)
 }
 
 // HTTPServer returns an http.Server for s with the limits of connections.
@@ -74,14 +91,6 @@ func (s *Server) Turns(user string) (holders, users int) {
 		holders = t.holders
 	}
 	return holders, len(s.turns.users)
-}
-
-// Watch looks at everything once, as Run does every minute.
-func (s *Server) Watch(ctx context.Context) {
-	if s.watcher.told == nil {
-		s.watcher.told = map[string]told{}
-	}
-	s.watch(ctx)
 }
 
 // AddPublic adds a public route.

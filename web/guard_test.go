@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -66,37 +65,6 @@ func TestPanicInAScrape(t *testing.T) {
 		t.Errorf("%d families, %v", len(families), err)
 	}
 	wantPanic(t, log, "panic in the background", "in View", "")
-}
-
-// panicOnce is a log that panics at one message, the first time.
-type panicOnce struct {
-	slog.Handler
-	message string
-	done    *bool
-}
-
-func (h panicOnce) Handle(ctx context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, h.message) && !*h.done {
-		*h.done = true
-		panic("in the log")
-	}
-	return h.Handler.Handle(ctx, r)
-}
-
-// A panic about one event does not keep the next from being told.
-func TestPanicInTheNotifier(t *testing.T) {
-	s, log := testServer(t, func(c *Config) {
-		c.Log = slog.New(panicOnce{c.Log.Handler(), "notify-command failed", new(bool)})
-		c.NotifyCommand = "/nonexistent/program"
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	stop := s.startWatch(ctx)
-	s.tell(notice{Event: eventFull})
-	s.tell(notice{Event: eventDamaged})
-	until(t, func() bool { return strings.Contains(log.String(), `"event":"store_damaged"`) })
-	wantPanic(t, log, "panic in the background", "in the log", "")
-	cancel()
-	stop()
 }
 
 // Requests share a commit, and their functions run in the goroutine of one of

@@ -94,7 +94,7 @@ func newTestHouse(t *testing.T, change func(*Config)) *testHouse {
 	if change != nil {
 		change(&config)
 	}
-	if h.Server, err = New(config); err != nil {
+	if h.Server, err = NewKept(config); err != nil {
 		t.Fatal(err)
 	}
 	h.serve()
@@ -121,7 +121,7 @@ func testServer(t *testing.T, edit func(*Config)) (*Server, *lockedBuffer) {
 	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
 		Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "test"}
 	edit(&config)
-	s, err := New(config)
+	s, err := NewKept(config)
 	if err != nil {
 		t.Fatal(err)
 	}

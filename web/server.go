@@ -22,6 +22,7 @@ import (
 	"husk/web/password"
 	"husk/web/ratelimit"
 	"husk/web/session"
+	"husk/web/upkeep"
 )
 
 // Config is all that a Server needs; it is written out by hand in one place.
@@ -32,20 +33,17 @@ type Config struct {
 	Log       *slog.Logger
 	Folds     *fold.Log // of what many can make Log say; nil: nobody shares it
 
-	Version       string        // of this program
-	BuildDate     string        // of the commit that it was built from, RFC 3339; "": not known
-	BuildHash     string        // of that commit; "": not known
-	SessionTTL    time.Duration // absolute life of a session; 0: 24 h
-	SessionIdle   time.Duration // how long a session lives unused; 0: as long as its absolute life
-	CORSOrigins   []string      // whose scripts may call the API, without cookies
-	AuditKeep     time.Duration // how long audit entries are kept; 0: for ever
-	AuditEntries  int64         // how many of changes, and of what known people did, are kept at most; 0: all
-	AuditRefusals int64         // how many of what strangers were refused are kept at most; 0: all
-	MaxTokenTTL   time.Duration // longest life of a new API token; 0: no bound
-	Quotas        Quotas        // of each user
-	PublicURL     string        // under which browsers reach this server; "": only the listening address is known
-	TLS           bool          // the own listener is https
-	AccessLog     bool          // log successful requests too
+	Version     string        // of this program
+	BuildDate   string        // of the commit that it was built from, RFC 3339; "": not known
+	BuildHash   string        // of that commit; "": not known
+	SessionTTL  time.Duration // absolute life of a session; 0: 24 h
+	SessionIdle time.Duration // how long a session lives unused; 0: as long as its absolute life
+	CORSOrigins []string      // whose scripts may call the API, without cookies
+	MaxTokenTTL time.Duration // longest life of a new API token; 0: no bound
+	Quotas      Quotas        // of each user
+	PublicURL   string        // under which browsers reach this server; "": only the listening address is known
+	TLS         bool          // the own listener is https
+	AccessLog   bool          // log successful requests too
 
 	// TrustedProxies are believed when they say in X-Forwarded-For for whom
 	// they ask. Nobody else is.
@@ -53,20 +51,17 @@ type Config struct {
 
 	Dir string // the data folder, for a backup's temporary copy
 
-	Connections   *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
-	Metrics       *Metrics         // nil: nothing is counted
-	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
-	CertStale     func() bool      // whether its files hold what can't be served; nil: never
-	NotifyCommand string           // path of a program that is told of what needs attention; "": none
-
-	Backups Backups // that Run makes by itself
+	Connections *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
+	Metrics     *Metrics         // nil: nothing is counted
+	CertExpiry  func() time.Time // when the certificate that is served ends; zero or nil: there is none
+	CertStale   func() bool      // whether its files hold what can't be served; nil: never
+	Upkeep      *upkeep.Upkeep   // what goes on beside requests; nil: nothing does
 
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
 }
 
-// Server is the HTTP API over a store. It is a handler and no more until Run
-// is called.
+// Server is the HTTP API over a store. It is a handler and no more.
 type Server struct {
 	Config
 	log     *slog.Logger
@@ -95,29 +90,18 @@ type Server struct {
 	tries         *ratelimit.Limiter // at passwords
 
 	changes, proofs quota // how much each user may do; see quota.go
-	hoards          atomic.Pointer[db.Hoards]
 	turns           turns // at large answers
 
-	running atomic.Bool // Run works: only then anything is written that nobody asked for
-	proof   proof
-
-	fileGone atomic.Bool // what the log heard last; see lookForFile
-
-	watcher watcher
-	damage  damage
-
-	regular regular
 	copies  atomic.Int32 // of the store, that backups under way have made
 	imports atomic.Int32 // that are under way
 
-	proofPatience, stallTimeout time.Duration // set by tests
-	patrolRest                  time.Duration
+	stallTimeout time.Duration // set by tests
 }
 
-// New makes a Server. It opens nothing and starts nothing: what works in the
-// background is Run's. A route that does not say what it needs is an error.
+// New makes a Server. It opens nothing and starts nothing. A route that does not
+// say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, folds: c.Folds, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, folds: c.Folds, started: c.Store.Now(), idPrefix: randomHex(6), stallTimeout: stallTimeout, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}

@@ -16,18 +16,19 @@ import (
 	"husk/db"
 	"husk/db/bolt"
 	"husk/web/password"
+	"husk/web/upkeep"
 )
 
-// patrolled is a server over a file that a test can damage.
-type patrolled struct {
+// damaged is a server, with what goes on beside it, over a file that a test can damage.
+type damaged struct {
 	*Server
 	path   string
 	t      *testing.T
 	engine *bolt.Engine
-	log    *watchLog
+	log    *lockedBuffer
 }
 
-func newPatrolled(t *testing.T, damage ...func(path string)) *patrolled {
+func newDamaged(t *testing.T, damage ...func(path string)) *damaged {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "husk.db")
 	if err := bolt.Create(path, db.Init); err != nil {
@@ -45,47 +46,39 @@ func newPatrolled(t *testing.T, damage ...func(path string)) *patrolled {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	p := &patrolled{t: t, path: path, engine: engine, log: &watchLog{}}
-	p.Server, err = New(Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(p.log, nil))})
+	p := &damaged{t: t, path: path, engine: engine, log: &lockedBuffer{}}
+	p.Server, err = NewKept(Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// begin starts what works beside the server.
-func (p *patrolled) begin() {
+// begin runs it until the test ends.
+func (p *damaged) begin() {
 	ctx, cancel := context.WithCancel(p.t.Context())
-	stop := p.startWatch(ctx)
-	p.t.Cleanup(func() { cancel(); stop() })
+	ended := make(chan struct{})
+	go func() { p.Upkeep.Run(ctx); close(ended) }()
+	p.t.Cleanup(func() { cancel(); <-ended })
 }
 
-// flip changes a byte of a record in the file and returns how it was.
-func (p *patrolled) flip(bucket, key string) (whole []byte) {
+// flip changes a byte of a record in the file.
+func (p *damaged) flip(bucket, key string) {
 	p.t.Helper()
 	err := p.engine.Update(p.t.Context(), func(tx db.Tx) error {
 		sealed, err := tx.Get(bucket, []byte(key))
 		if err != nil || sealed == nil {
 			return errors.Join(err, errors.New("no such record"))
 		}
-		whole = bytes.Clone(sealed)
 		sealed[len(sealed)-1] ^= 1
 		return tx.Put(bucket, []byte(key), sealed)
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return whole
 }
 
-func (p *patrolled) put(bucket, key string, sealed []byte) {
-	p.t.Helper()
-	if err := p.engine.Update(p.t.Context(), func(tx db.Tx) error { return tx.Put(bucket, []byte(key), sealed) }); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *patrolled) becomes(what string, holds func() bool) {
+func (p *damaged) becomes(what string, holds func() bool) {
 	p.t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -96,7 +89,7 @@ func (p *patrolled) becomes(what string, holds func() bool) {
 	}
 }
 
-func (p *patrolled) ready() bool {
+func (p *damaged) ready() bool {
 	a := ask(p, "GET", "/readyz", "")
 	if a.Code != http.StatusOK && !strings.Contains(a.Body.String(), "the store is damaged") {
 		p.t.Errorf("readyz is %d %s", a.Code, a.Body)
@@ -104,66 +97,24 @@ func (p *patrolled) ready() bool {
 	return a.Code == http.StatusOK
 }
 
-// Damage that nobody has asked for is found soon after the start: the server
-// is not ready, health is yellow, the log names the place, once.
-func TestPatrolFindsWhatNobodyReads(t *testing.T) {
-	for _, place := range [][2]string{{"audit", "\x00\x00\x00\x00\x00\x00\x00\x01"}, {"role", "user"}, {"count", "role"}} {
-		t.Run(place[0], func(t *testing.T) {
-			p := newPatrolled(t)
-			if !p.ready() {
-				t.Fatal("a sound store is not ready")
-			}
-			p.flip(place[0], place[1])
-			p.begin()
-			p.becomes("not ready", func() bool { return !p.ready() })
-			if s := p.healthStatus(t.Context()); s != "yellow" {
-				t.Errorf("health is %s", s)
-			}
-			p.background(func() { p.patrolRound(t.Context()) })
-			if n := p.log.count("place="); n != 1 || !strings.Contains(p.log.String(), place[0]) {
-				t.Errorf("the log tells %d times:\n%s", n, p.log)
-			}
-			if n := p.Store.Stats().Damaged; n < 2 {
-				t.Errorf("%d damages are counted", n)
-			}
-		})
+// Damage that nobody has asked for ends readiness: the server is not ready, and
+// health is yellow.
+func TestDamageEndsReadiness(t *testing.T) {
+	p := newDamaged(t)
+	if !p.ready() {
+		t.Fatal("a sound store is not ready")
 	}
-}
-
-// A sound store stays ready.
-func TestPatrolOfASoundStore(t *testing.T) {
-	p := newPatrolled(t)
-	p.patrolRound(t.Context())
-	if p.damage.found() || !p.ready() || p.Store.Stats().Damaged != 0 || p.log.String() != "" {
-		t.Errorf("a sound store:\n%s", p.log)
-	}
-}
-
-// Damage that a request meets is looked for at once, and what is whole again
-// is forgotten.
-func TestDamageMetBeginsAPatrol(t *testing.T) {
-	p := newPatrolled(t)
+	p.flip("role", "user")
 	p.begin()
-	p.becomes("the first round is over", func() bool { return p.ready() })
-	whole := p.flip("user", db.SingleUser)
-	if _, err := p.Store.User(t.Context(), db.SingleUser); !errors.Is(err, db.ErrDamaged) {
-		t.Fatalf("a damaged user: %v", err)
-	}
 	p.becomes("not ready", func() bool { return !p.ready() })
-	p.put("user", db.SingleUser, whole)
-	whole = p.flip("role", "user")
-	p.becomes("another round", func() bool {
-		_, _ = p.Store.Roles(t.Context())
-		return !p.ready() && strings.Contains(p.log.String(), "role")
-	})
-	p.put("role", "user", whole)
-	p.background(func() { p.patrolRound(t.Context()) })
-	p.becomes("ready again", p.ready)
+	if s := p.healthStatus(t.Context()); s != "yellow" {
+		t.Errorf("health is %s", s)
+	}
 }
 
 // A store that was opened by the header before the last says so.
 func TestOldHeaderIsTold(t *testing.T) {
-	p := newPatrolled(t, func(path string) {
+	p := newDamaged(t, func(path string) {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err == nil {
 			_, err = f.WriteAt(make([]byte, 64), int64(os.Getpagesize())+16) // the second header; the first is that of the only commit
@@ -174,11 +125,12 @@ func TestOldHeaderIsTold(t *testing.T) {
 		}
 	})
 	p.begin()
-	if s := p.healthStatus(t.Context()); s != "yellow" || !p.ready() || p.log.count(headerText) != 1 {
+	p.becomes("the header is told", func() bool { return strings.Contains(p.log.String(), upkeep.OldHeader) })
+	if s := p.healthStatus(t.Context()); s != "yellow" || !p.ready() || strings.Count(p.log.String(), upkeep.OldHeader) != 1 {
 		t.Errorf("health is %s, ready %t\n%s", s, p.ready(), p.log)
 	}
 	var problems []error
-	if _, err := p.checkStore(t.Context(), func(err error) { problems = append(problems, err) }); err != nil || len(problems) != 1 || problems[0].Error() != headerText {
+	if _, err := p.checkStore(t.Context(), func(err error) { problems = append(problems, err) }); err != nil || len(problems) != 1 || problems[0].Error() != upkeep.OldHeader {
 		t.Errorf("the check names %v, %v", problems, err)
 	}
 }
@@ -186,7 +138,7 @@ func TestOldHeaderIsTold(t *testing.T) {
 // A check of a store whose pages are damaged while it is served names the page,
 // goes on with what can be reached, and is an answer.
 func TestCheckOfDamagedPages(t *testing.T) {
-	p := newPatrolled(t)
+	p := newDamaged(t)
 	for i := range 60 {
 		if _, err := p.Store.CreateUser(t.Context(), &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}, db.NewUser{Email: fmt.Sprintf("user%d@example.com", i)}); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,11 @@
-package web_test
+package upkeep
 
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,13 +15,12 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
-	"husk/web"
-	"husk/web/password"
+	"husk/web/fold"
 )
 
-// running is a server whose Run works, in fake time.
+// running is an Upkeep whose Run works, in fake time.
 type running struct {
-	*web.Server
+	*Upkeep
 	t       *testing.T
 	updates atomic.Int64 // of the store
 	dir     string       // of its file
@@ -38,8 +39,8 @@ func (e countedEngine) Update(ctx context.Context, f func(db.Tx) error) error {
 	return e.Engine.Update(ctx, f)
 }
 
-// run calls f with a server that runs, inside of fake time.
-func run(t *testing.T, change func(*web.Config), f func(t *testing.T, r *running)) {
+// run calls f with an Upkeep that runs, inside of fake time.
+func run(t *testing.T, change func(*Config), f func(t *testing.T, r *running)) {
 	path := filepath.Join(t.TempDir(), "husk.db")
 	synctest.Test(t, func(t *testing.T) {
 		r := &running{t: t, dir: filepath.Dir(path)}
@@ -48,10 +49,9 @@ func run(t *testing.T, change func(*web.Config), f func(t *testing.T, r *running
 		must(t, err)
 		store, err := db.Open(t.Context(), countedEngine{engine, &r.updates}, db.Options{})
 		must(t, err)
-		config := web.Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.DiscardHandler)}
+		config := Config{Store: store, Log: fold.New(slog.New(slog.DiscardHandler), store.Now)}
 		change(&config)
-		r.Server, err = web.New(config)
-		must(t, err)
+		r.Upkeep = New(config)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { r.Run(ctx); close(ended) }()
@@ -83,6 +83,15 @@ func (r *running) session(user *db.User, ttl time.Duration) string {
 	return made.ID
 }
 
+const stranger = "192.0.2.1"
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // firstEntry is the key of the oldest entry of the audit log.
 const firstEntry = "\x00\x00\x00\x00\x00\x00\x00\x01"
 
@@ -91,8 +100,8 @@ var owner = &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions, Transpo
 // When credentials were last used is written within 30 seconds, of all at
 // once; a use writes nothing itself.
 func TestLastUsesAreWrittenInBatches(t *testing.T) {
-	run(t, func(*web.Config) {}, func(t *testing.T, r *running) {
-		ann, err := r.Store.CreateUser(t.Context(), owner, db.NewUser{Email: annEmail, Password: "hash"})
+	run(t, func(*Config) {}, func(t *testing.T, r *running) {
+		ann, err := r.Store.CreateUser(t.Context(), owner, db.NewUser{Email: "ann@example.com", Password: "hash"})
 		must(t, err)
 		var sessions, tokens []string
 		for range 20 {
@@ -127,8 +136,8 @@ func TestLastUsesAreWrittenInBatches(t *testing.T) {
 
 // What has ended is removed by the running server, and what has not stays.
 func TestRunSweeps(t *testing.T) {
-	run(t, func(c *web.Config) { c.AuditKeep = 3 * time.Hour }, func(t *testing.T, r *running) {
-		ann, err := r.Store.CreateUser(t.Context(), owner, db.NewUser{Email: annEmail, Password: "hash"})
+	run(t, func(c *Config) { c.AuditKeep = 3 * time.Hour }, func(t *testing.T, r *running) {
+		ann, err := r.Store.CreateUser(t.Context(), owner, db.NewUser{Email: "ann@example.com", Password: "hash"})
 		must(t, err)
 		short, long := r.session(ann, time.Hour), r.session(ann, 24*time.Hour)
 		keys, err := r.Store.Keys(t.Context())
@@ -156,6 +165,44 @@ func TestRunSweeps(t *testing.T) {
 		time.Sleep(21 * time.Hour)
 		if r.there("session", long) || r.there("key", keys.Signing.ID) {
 			t.Error("a day later the last session or its key is there")
+		}
+	})
+}
+
+// Nobody has to ask: the log hears of it all the same.
+func TestFileElsewhereIsNoticed(t *testing.T) {
+	log := &watchLog{}
+	aside := t.TempDir()
+	run(t, func(c *Config) { c.Log = fold.New(slog.New(slog.NewTextHandler(log, nil)), time.Now) }, func(t *testing.T, r *running) {
+		path := filepath.Join(r.dir, "husk.db")
+		for range 3 {
+			must(t, os.Rename(path, filepath.Join(aside, "away")))
+			time.Sleep(10 * time.Second)
+			must(t, os.Rename(filepath.Join(aside, "away"), path))
+			time.Sleep(10 * time.Second)
+		}
+	})
+	for _, text := range []string{"husk.db: it was moved", "put it back there", "the data file is back"} {
+		if n := strings.Count(log.String(), text); n != 3 {
+			t.Errorf("the log says %d times %q:\n%s", n, text, log)
+		}
+	}
+}
+
+// The running server ends the sessions that were not used.
+func TestRunEndsIdleSessions(t *testing.T) {
+	const idle = 30 * time.Minute
+	run(t, func(c *Config) { c.SessionIdle = idle }, func(t *testing.T, r *running) {
+		ann, err := r.Store.CreateUser(t.Context(), owner, db.NewUser{Email: "ann@example.com", Password: "hash"})
+		must(t, err)
+		id := r.session(ann, 24*time.Hour)
+		time.Sleep(idle - time.Minute)
+		if !r.there("session", id) {
+			t.Error("it ended before its time")
+		}
+		time.Sleep(12 * time.Minute)
+		if r.there("session", id) {
+			t.Error("it was not ended")
 		}
 	})
 }
