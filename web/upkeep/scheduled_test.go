@@ -230,7 +230,7 @@ func TestAFailedScheduledBackup(t *testing.T) {
 	}
 	for range 90 { // minutes
 		w.lookAtBackups()
-		w.watch()
+		w.watch(t.Context())
 	}
 	if n := w.log.count("the scheduled backup failed"); n != 2 {
 		t.Errorf("%d tries in 90 minutes, want 2 (one an hour):\n%s", n, w.log)
@@ -253,7 +253,7 @@ func TestAFailedScheduledBackup(t *testing.T) {
 	if s := w.status(); s != "green" {
 		t.Errorf("the status stays %s", s)
 	}
-	w.watch()
+	w.watch(t.Context())
 	if got := w.told(); got != nil {
 		t.Errorf("told %v when all was well again", got)
 	}
@@ -270,7 +270,7 @@ func TestOverdueScheduledBackups(t *testing.T) {
 	if text := w.trouble(); !strings.Contains(text, "scheduled backups are overdue, none was made since the server started") {
 		t.Errorf("everybody is told %q", text)
 	}
-	w.watch()
+	w.watch(t.Context())
 	if got := w.told(); !slices.Equal(got, []string{eventBackup}) {
 		t.Errorf("told %v", got)
 	}

@@ -13,8 +13,15 @@ func (u *Upkeep) flush(ctx context.Context) {
 		return // it waits in memory, where it has its bound
 	}
 	if err := u.Store.FlushUse(ctx); err != nil && ctx.Err() == nil {
-		u.Log.Warn("when credentials were last used could not be written to the store: it is kept in memory and tried again in "+flushEvery.String()+", and is lost if the server stops before", "error", WithCause(err))
+		u.Log.Warn("when credentials were last used could not be written to the store: it waits in memory, is tried again each "+flushEvery.String()+", and is lost where the server stops before", "error", WithCause(err))
 	}
+}
+
+// lastFlush is the flush of a server that stops. It also keeps the time, which
+// the next one goes on from.
+func (u *Upkeep) lastFlush(ctx context.Context) {
+	u.Store.KeepTime(u.Store.Now())
+	u.flush(ctx)
 }
 
 // sweep removes what has ended, where there is something.

@@ -85,10 +85,6 @@ func (u *Upkeep) Run(ctx context.Context) {
 	for _, j := range u.jobs() {
 		working.Go(func() { u.guard(func() { u.repeat(ctx, j) }) })
 	}
-	<-ctx.Done()
-	u.guard(func() { u.Store.KeepTime(u.Store.Now()) })
-	u.guard(func() { u.flush(context.WithoutCancel(ctx)) })
-	u.guard(u.Log.Tell)
 	working.Wait()
 }
 
@@ -100,6 +96,7 @@ type job struct {
 	late  bool            // there is a pause before the first time
 	where place
 	do    func(context.Context)
+	last  func(context.Context) // is done when all ends, with a context that does not; nil: nothing is
 }
 
 // place is which of the nodes over one store do a job.
@@ -117,15 +114,14 @@ const (
 	tidyEvery   = 10 * time.Minute
 )
 
-// jobs is the table. A job does not wait for another one.
+// jobs is the table. No job waits for another one.
 func (u *Upkeep) jobs() []job {
 	all := []job{
-		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, where: eachNode, do: u.flush},
+		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, where: eachNode, do: u.flush, last: u.lastFlush},
 		{name: "look for the data file", pause: locateEvery, late: true, where: eachNode, do: func(context.Context) { _ = u.lookForFile() }},
 		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), where: eachNode, do: u.scrub},
-		{name: "watch the node", pause: lookEvery, where: eachNode, do: u.watchNode},
-		{name: "watch the store", pause: lookEvery, where: onceForAll, do: u.watchStore},
-		{name: "tell what was folded", pause: lookEvery, late: true, where: eachNode, do: u.tellFolded},
+		{name: "tell what needs attention", pause: lookEvery, where: eachNode, do: u.watch},
+		{name: "tell what was folded", pause: lookEvery, late: true, where: eachNode, do: u.tellFolded, last: u.tellFolded},
 		{name: "remove what has ended", pause: lookEvery, late: true, where: onceForAll, do: u.sweep},
 		{name: "keep the store in bounds", pause: tidyEvery, late: true, where: onceForAll, do: u.tidy},
 	}
@@ -138,7 +134,7 @@ func (u *Upkeep) jobs() []job {
 	return all
 }
 
-// repeat does a job again and again until ctx ends.
+// repeat does a job again and again until ctx ends, and what it has to do last.
 func (u *Upkeep) repeat(ctx context.Context, j job) {
 	for first := true; ctx.Err() == nil; first = false {
 		if !first || !j.late {
@@ -151,6 +147,9 @@ func (u *Upkeep) repeat(ctx context.Context, j job) {
 		case <-j.soon:
 		}
 		pause.Stop()
+	}
+	if j.last != nil {
+		u.guard(func() { j.last(context.WithoutCancel(ctx)) }, "job", j.name)
 	}
 }
 

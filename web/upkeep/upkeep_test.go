@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -205,4 +206,72 @@ func TestRunEndsIdleSessions(t *testing.T) {
 			t.Error("it was not ended")
 		}
 	})
+}
+
+// A job is done at its times, a panic ends none of them, and what it does last is
+// done when it has ended, with a context that has not.
+func TestRepeat(t *testing.T) {
+	for name, c := range map[string]struct {
+		late bool
+		want []time.Duration
+	}{
+		"at once":       {false, []time.Duration{0, time.Minute, 90 * time.Second, 150 * time.Second}},
+		"after a pause": {true, []time.Duration{time.Minute, 90 * time.Second, 150 * time.Second, 210 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, began := &watchLog{}, time.Now()
+				u := New(Config{Log: fold.New(slog.New(slog.NewTextHandler(log, nil)), time.Now)})
+				ctx, stop := context.WithCancel(t.Context())
+				soon := make(chan struct{}, 1)
+				var done []time.Duration
+				ended := false
+				time.AfterFunc(90*time.Second, func() { soon <- struct{}{} })
+				u.repeat(ctx, job{
+					name: "the job", pause: time.Minute, soon: soon, late: c.late,
+					do: func(ctx context.Context) {
+						done = append(done, time.Since(began))
+						if len(done) < len(c.want) {
+							panic("in the job")
+						}
+						stop()
+						<-ctx.Done()
+					},
+					last: func(ctx context.Context) { ended = ctx.Err() == nil },
+				})
+				if !slices.Equal(done, c.want) || !ended {
+					t.Errorf("it was done at %v, want %v; ended %t", done, c.want, ended)
+				}
+				if n := log.count(`job="the job" panic="in the job"`); n != len(c.want)-1 {
+					t.Errorf("the log tells of %d panics:\n%s", n, log)
+				}
+			})
+		})
+	}
+}
+
+// What was noted last is written at the end, also where the end cut a flush short.
+func TestTheLastFlush(t *testing.T) {
+	w := newWatched(t, nil)
+	id := w.token("used", time.Hour)
+	w.Store.NoteTokenUse(id, stranger, false)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	w.flush(ended)
+	if w.log.String() != "" {
+		t.Errorf("the end is told as a fault:\n%s", w.log)
+	}
+	w.Run(ended)
+	if n := w.engine.updates.Load(); n != 3 { // the token, the flush that was cut, the last one
+		t.Errorf("%d updates", n)
+	}
+	found := false
+	must(t, w.Store.Engine().View(t.Context(), func(tx db.Tx) error {
+		value, err := tx.Get("token.use", []byte(id))
+		found = value != nil
+		return err
+	}))
+	if !found {
+		t.Error("the last use is lost")
+	}
 }

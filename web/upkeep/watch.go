@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"husk/db"
@@ -38,12 +37,10 @@ type expiringToken struct {
 	Expires time.Time `json:"expires"`
 }
 
-// watcher remembers what was told.
+// watcher remembers what was told. Only the goroutine that watches uses it.
 type watcher struct {
 	notify *notifier // nil: nobody to tell but the log
-
-	mu   sync.Mutex
-	told map[string]told
+	told   map[string]told
 
 	tokensSeen time.Time // when the tokens were last looked at
 	hoardsSeen time.Time // when they were last counted by user
@@ -58,8 +55,6 @@ type told struct {
 // due tells whether to tell of something: when it begins, and daily as long as
 // it lasts.
 func (w *watcher) due(kind string, holds bool, now time.Time) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	t, before := w.told[kind]
 	if !holds {
 		t.over = true
@@ -74,21 +69,26 @@ func (w *watcher) due(kind string, holds bool, now time.Time) bool {
 	return true
 }
 
-// watchNode looks at what is this node's own.
-func (u *Upkeep) watchNode(context.Context) {
+// watch looks at everything once.
+func (u *Upkeep) watch(ctx context.Context) {
 	now := u.Store.Now()
+	u.watchStore(ctx, now)
+	u.watchNode(now)
+}
+
+// watchStore looks at what all nodes keep, and one of them tells.
+func (u *Upkeep) watchStore(ctx context.Context, now time.Time) {
+	u.watchTokens(ctx, now)
+	u.watchBackups(now)
+	u.watchHoards(ctx, now)
+}
+
+// watchNode looks at what is this node's own.
+func (u *Upkeep) watchNode(now time.Time) {
 	u.watchCertificate(now)
 	u.watchClock(now)
 	u.watchDisk(now)
 	u.watchExcess(now)
-}
-
-// watchStore looks at what the store holds, and at its backups.
-func (u *Upkeep) watchStore(ctx context.Context) {
-	now := u.Store.Now()
-	u.watchTokens(ctx, now)
-	u.watchBackups(now)
-	u.watchHoards(ctx, now)
 }
 
 // tell passes an event to the program, where there is one.

@@ -139,13 +139,7 @@ func (w *watched) begin() {
 	w.t.Helper()
 	w.running.Store(true)
 	w.noteHeader()
-	w.watch()
-}
-
-// watch looks at everything once.
-func (w *watched) watch() {
-	w.watchNode(w.t.Context())
-	w.watchStore(w.t.Context())
+	w.watch(w.t.Context())
 }
 
 // hear puts a queue that nobody empties in the place of the program's.
@@ -256,14 +250,14 @@ func TestExpiringTokensAreToldDaily(t *testing.T) {
 	w.hear()
 	w.token("late", 100*24*time.Hour)
 	w.pass(tellEvery) // the look at the start saw none
-	w.watch()
+	w.watch(t.Context())
 	if got := w.told(); got != nil {
 		t.Errorf("none expires, and told %v", got)
 	}
 	id := w.token("soon", 3*24*time.Hour)
 	for range 26 * 60 { // a day and two hours, each minute
 		w.pass(time.Minute)
-		w.watch()
+		w.watch(t.Context())
 	}
 	if got := w.told(); len(got) != 1 || got[0] != eventTokens {
 		t.Errorf("in a day it told %v", got)
@@ -282,7 +276,7 @@ func TestOnlyTheFirstFewAreNamed(t *testing.T) {
 		w.token(string(rune('a'+i)), time.Duration(i+1)*time.Hour)
 	}
 	w.hear()
-	w.watch()
+	w.watch(t.Context())
 	e := <-w.watcher.notify.waiting
 	if e.Count != 9 || len(e.Tokens) != 5 || e.Tokens[0].Name != "a" || e.Tokens[4].Name != "e" {
 		t.Errorf("%+v", e)
@@ -314,7 +308,7 @@ func TestACertificateThatExpiresIsTold(t *testing.T) {
 	} {
 		w.pass(step.pass)
 		ends = now.Add(step.ends)
-		w.watch()
+		w.watch(t.Context())
 		if got := w.told(); len(got) != step.want {
 			t.Errorf("step %d told %v, want %d", i, got, step.want)
 		}
@@ -327,23 +321,23 @@ func TestFaultsOfTheStoreAreTold(t *testing.T) {
 			w := newWatched(t, nil)
 			w.begin()
 			w.hear()
-			w.watch()
+			w.watch(t.Context())
 			set(&w.engine.failing, err)
 			w.NoteUse()
 			w.flush(t.Context())
-			w.watch()
+			w.watch(t.Context())
 			if got := w.told(); len(got) != 1 || got[0] != kind {
 				t.Errorf("told %v", got)
 			}
 			w.pass(time.Minute)
 			w.flush(t.Context())
-			w.watch()
+			w.watch(t.Context())
 			if got := w.told(); got != nil {
 				t.Errorf("told again: %v", got)
 			}
 			set(&w.engine.failing, nil)
 			w.pass(2 * tellEvery)
-			w.watch()
+			w.watch(t.Context())
 			if got := w.told(); got != nil {
 				t.Errorf("told of what has ended: %v", got)
 			}
@@ -359,13 +353,13 @@ func TestAClockThatIsSetBackIsTold(t *testing.T) {
 	w.begin()
 	w.hear()
 	w.markTime()
-	w.watch()
+	w.watch(t.Context())
 	w.wall.Add(-int64(time.Hour))
 	shows, held := time.Unix(0, w.wall.Load()).UTC().Format(time.RFC3339), w.Store.Now().Format(time.RFC3339)
-	w.watch()
+	w.watch(t.Context())
 	w.sweep(t.Context())
 	w.pass(time.Minute)
-	w.watch()
+	w.watch(t.Context())
 	e := <-w.watcher.notify.waiting
 	if got := w.told(); e.Event != eventClock || len(got) != 0 {
 		t.Errorf("told %v, and %v", e, got)
@@ -389,13 +383,13 @@ func TestHoardsAreTold(t *testing.T) {
 	for i := range 11 {
 		w.token(fmt.Sprint("token ", i), time.Hour)
 	}
-	w.watch()
+	w.watch(t.Context())
 	if all := w.HoardWarnings(); all != nil {
 		t.Errorf("they were counted again at once: %v", all)
 	}
 	for range 3 {
 		w.pass(hoardsEvery)
-		w.watch()
+		w.watch(t.Context())
 	}
 	all := w.HoardWarnings()
 	if len(all) != 1 || all[0].Code != "many_tokens" || !strings.Contains(all[0].Text, "has 11") || strings.Contains(all[0].Text, db.SingleUser) {
@@ -417,7 +411,7 @@ func TestExcessIsTold(t *testing.T) {
 	user = "the-id"
 	for range 25 {
 		w.pass(time.Hour)
-		w.watch()
+		w.watch(t.Context())
 	}
 	if n := w.log.count("user=the-id"); n != 2 {
 		t.Errorf("the log names the user %d times in 25 hours:\n%s", n, w.log)
