@@ -61,7 +61,6 @@ type scheduled struct {
 	tried time.Time // the last try that failed
 	err   error     // why; nil: there is none since the last that succeeded
 	BackupFigures
-	future string // the name of one that is of the future, which the log was told
 }
 
 // LastBackups returns what is known of the scheduled backups, and every when one
@@ -314,13 +313,10 @@ func (u *Upkeep) listBackups(now time.Time) (found []backupFile, err error) {
 }
 
 func (u *Upkeep) tellFuture(name string) {
-	r := &u.scheduled
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if name != "" && r.future != name {
+	if name != "" && u.future != name {
 		u.Log.Warn("a scheduled backup is of the future and is not counted: if the clock was wrong when it was made, rename or remove it", "file", filepath.Join(u.Backups.Dir, name))
 	}
-	r.future = name
+	u.future = name
 }
 
 // removeOldBackups removes those beyond how many are kept, and returns the

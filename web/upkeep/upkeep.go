@@ -61,6 +61,7 @@ type Upkeep struct {
 	watcher   watcher
 	hoards    atomic.Pointer[db.Hoards]
 	scheduled scheduled
+	future    string // the name of a backup that is of the future, which the log was told
 
 	proofPatience, scrubRest time.Duration // set by tests
 }
@@ -94,18 +95,10 @@ type job struct {
 	pause time.Duration   // from the end of one time to the beginning of the next
 	soon  <-chan struct{} // what it delivers ends a pause early; nil: nothing does
 	late  bool            // there is a pause before the first time
-	where place
+	once  bool            // one of the nodes over a store does it for all; else each: it is about its own memory, disk or clock
 	do    func(context.Context)
 	last  func(context.Context) // is done when all ends, with a context that does not; nil: nothing is
 }
-
-// place is which of the nodes over one store do a job.
-type place int
-
-const (
-	eachNode   place = iota // it is about a node's own memory, disk or clock
-	onceForAll              // it is about what all of them keep
-)
 
 const (
 	flushEvery  = 30 * time.Second // how long a last use may stay in memory only
@@ -117,19 +110,19 @@ const (
 // jobs is the table. No job waits for another one.
 func (u *Upkeep) jobs() []job {
 	all := []job{
-		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, where: eachNode, do: u.flush, last: u.lastFlush},
-		{name: "look for the data file", pause: locateEvery, late: true, where: eachNode, do: func(context.Context) { _ = u.lookForFile() }},
-		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), where: eachNode, do: u.scrub},
-		{name: "tell what needs attention", pause: lookEvery, where: eachNode, do: u.watch},
-		{name: "tell what was folded", pause: lookEvery, late: true, where: eachNode, do: u.tellFolded, last: u.tellFolded},
-		{name: "remove what has ended", pause: lookEvery, late: true, where: onceForAll, do: u.sweep},
-		{name: "keep the store in bounds", pause: tidyEvery, late: true, where: onceForAll, do: u.tidy},
+		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, do: u.flush, last: u.lastFlush},
+		{name: "look for the data file", pause: locateEvery, late: true, do: func(context.Context) { _ = u.lookForFile() }},
+		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), do: u.scrub},
+		{name: "tell what needs attention", pause: lookEvery, do: u.watch},
+		{name: "tell what was folded", pause: lookEvery, late: true, do: u.tellFolded, last: u.tellFolded},
+		{name: "remove what has ended", pause: lookEvery, late: true, once: true, do: u.sweep},
+		{name: "keep the store in bounds", pause: tidyEvery, late: true, once: true, do: u.tidy},
 	}
 	if u.Backups.Dir != "" {
-		all = append(all, job{name: "back up when due", pause: lookEvery, where: onceForAll, do: u.backUpWhenDue})
+		all = append(all, job{name: "back up when due", pause: lookEvery, once: true, do: u.backUpWhenDue})
 	}
 	if n := u.watcher.notify; n != nil { // it waits for events by itself; after a panic the next one has its turn
-		all = append(all, job{name: "run the notify-command", where: eachNode, do: n.run})
+		all = append(all, job{name: "run the notify-command", do: n.run})
 	}
 	return all
 }
