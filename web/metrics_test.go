@@ -396,6 +396,24 @@ func TestMetricsOfScheduledBackups(t *testing.T) {
 	}
 }
 
+// A scheduled backup that failed is told to everybody, without the place, and the
+// server is ready all the same.
+func TestAFailedScheduledBackupIsTold(t *testing.T) {
+	m := newMeasured(t, nil)
+	dir := m.Upkeep.Backups.Dir
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	m.backUp(t, func(b upkeep.BackupFigures) bool { return b.Failed > 0 })
+	a := ask(m, "GET", "/readyz", "")
+	if a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "the last scheduled backup failed, none was made") || strings.Contains(a.Body.String(), dir) {
+		t.Errorf("readyz is %d %s", a.Code, a.Body)
+	}
+	if s := m.healthStatus(t.Context()); s != "yellow" {
+		t.Errorf("health is %s", s)
+	}
+}
+
 // run runs what goes on beside the server until stop.
 func (m *measured) run(t testing.TB) (stop func()) {
 	t.Helper()
