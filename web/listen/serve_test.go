@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,6 +291,49 @@ func TestConnectionsAreForgotten(t *testing.T) {
 		s.connections.states.Range(func(any, any) bool { known++; return true })
 		if known != 0 {
 			t.Errorf("%d connections that ended are known still", known)
+		}
+	})
+}
+
+// TestBackgroundOutlastsTheRequests: what goes on beside them ends when the last one
+// is answered, and the server when that has ended.
+func TestBackgroundOutlastsTheRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &drained{t: t, l: control.NewMemory()}
+		hold, end := make(chan struct{}), make(chan struct{})
+		d.Server, _ = testServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }))
+		var ends atomic.Bool
+		d.Background = func(ctx context.Context) {
+			<-ctx.Done()
+			ends.Store(true)
+			<-end
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.Serve(ctx, d.l) }()
+		conn := d.dial()
+		defer conn.Close()
+		d.send(conn, heldRequest)
+		synctest.Wait()
+		stop()
+		time.Sleep(DrainTimeout / 2)
+		if ends.Load() {
+			t.Error("the background ended before the last answer")
+		}
+		close(hold)
+		d.answer(conn)
+		time.Sleep(idleGrace + time.Second)
+		select {
+		case err := <-done:
+			t.Errorf("the server ended before the background, %v", err)
+		default:
+		}
+		if !ends.Load() {
+			t.Error("the background does not end")
+		}
+		close(end)
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }
