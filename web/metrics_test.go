@@ -18,6 +18,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"husk/db"
+	"husk/web/api"
 	"husk/web/listen"
 	"husk/web/password"
 )
@@ -117,6 +118,7 @@ func TestRequestsAreCountedByRouteAndClass(t *testing.T) {
 	}
 	ask(m, "BREW", "/account/profile", "")
 	ask(m, "GET", "/panics", "")
+	m.Refuse(httptest.NewRecorder(), &api.Error{Status: http.StatusRequestHeaderFieldsTooLarge})
 	for _, c := range []struct {
 		route, method, code string
 		want                float64
@@ -125,7 +127,7 @@ func TestRequestsAreCountedByRouteAndClass(t *testing.T) {
 		{"/account/profile", "GET", "4xx", 1},
 		{"/account/profile", "GET", "5xx", 0},
 		{"/auth/access_token/:id", "GET", "4xx", 2},
-		{"unmatched", "other", "4xx", 4},
+		{"unmatched", "other", "4xx", 5},
 		{"/panics", "GET", "5xx", 1},
 		{"/panics", "GET", "2xx", 0},
 	} {

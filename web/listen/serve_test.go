@@ -338,6 +338,25 @@ func TestBackgroundOutlastsTheRequests(t *testing.T) {
 	})
 }
 
+// TestRequestsFindTheirConnection: a handler that streams holds it.
+func TestRequestsFindTheirConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		found := make(chan *Conn, 1)
+		s, _ := testServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { found <- From(r.Context()) }))
+		d := &drained{Server: s, t: t, l: control.NewMemory()}
+		hs := s.HTTPServer()
+		go hs.Serve(NewPool(Limits{}).Listener(d.l))
+		defer hs.Close()
+		conn := d.dial()
+		defer conn.Close()
+		d.send(conn, wholeRequest)
+		d.answer(conn)
+		if c := <-found; c == nil {
+			t.Error("a request does not know its connection")
+		}
+	})
+}
+
 // TestListenerThatFails: the server ends with what its listener said.
 func TestListenerThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
