@@ -14,6 +14,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/listen"
 	"husk/web/upkeep"
 )
 
@@ -71,7 +72,7 @@ func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
-	out := bufio.NewWriter(&patientWriter{w: c.Response(), control: http.NewResponseController(c.Response()), patience: s.stallTimeout})
+	out := bufio.NewWriter(listen.NewPatientWriter(c.Response(), s.stallTimeout))
 	for next := uint64(1); ; {
 		events, err := s.Store.AuditFrom(ctx, next)
 		if err != nil {

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"husk/db"
 	"husk/db/bolt"
@@ -78,17 +77,6 @@ func (p *damaged) flip(bucket, key string) {
 	}
 }
 
-func (p *damaged) becomes(what string, holds func() bool) {
-	p.t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !holds(); <-tick.C {
-		if time.Now().After(end) {
-			p.t.Fatalf("waited in vain: %s\n%s", what, p.log)
-		}
-	}
-}
-
 func (p *damaged) ready() bool {
 	a := ask(p, "GET", "/readyz", "")
 	if a.Code != http.StatusOK && !strings.Contains(a.Body.String(), "the store is damaged") {
@@ -106,7 +94,7 @@ func TestDamageEndsReadiness(t *testing.T) {
 	}
 	p.flip("role", "user")
 	p.begin()
-	p.becomes("not ready", func() bool { return !p.ready() })
+	until(t, func() bool { return !p.ready() })
 	if s := p.healthStatus(t.Context()); s != "yellow" {
 		t.Errorf("health is %s", s)
 	}
@@ -125,7 +113,7 @@ func TestOldHeaderIsTold(t *testing.T) {
 		}
 	})
 	p.begin()
-	p.becomes("the header is told", func() bool { return strings.Contains(p.log.String(), upkeep.OldHeader) })
+	until(t, func() bool { return strings.Contains(p.log.String(), upkeep.OldHeader) })
 	if s := p.healthStatus(t.Context()); s != "yellow" || !p.ready() || strings.Count(p.log.String(), upkeep.OldHeader) != 1 {
 		t.Errorf("health is %s, ready %t\n%s", s, p.ready(), p.log)
 	}

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +67,41 @@ func TestPanicInAScrape(t *testing.T) {
 		t.Errorf("%d families, %v", len(families), err)
 	}
 	wantPanic(t, log, "panic in the background", "in View", "")
+}
+
+// noDeadlines is an answer that panics where it gets a deadline.
+type noDeadlines struct{ *httptest.ResponseRecorder }
+
+func (noDeadlines) SetReadDeadline(time.Time) error { panic("at a deadline") }
+
+// What goes wrong about a request's body at the stop is told with its id.
+func TestPanicAtTheStopNamesTheRequest(t *testing.T) {
+	s, log := testServer(t, func(*Config) {})
+	begun, hold, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	err := s.AddPublic("POST", "/held", func(http.ResponseWriter, *http.Request) {
+		close(begun)
+		<-hold
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, w := s.front(), noDeadlines{httptest.NewRecorder()}
+	go func() {
+		defer close(answered)
+		r := httptest.NewRequest("POST", "/held", strings.NewReader("12345"))
+		r.ProtoMajor = 2
+		front.ServeHTTP(w, r)
+	}()
+	<-begun
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := front.Serve(ctx, control.NewMemory()); err != nil {
+		t.Error(err)
+	}
+	until(t, func() bool { return strings.Contains(log.String(), "at a deadline") })
+	close(hold)
+	<-answered
+	wantPanic(t, log, "panic in the background", "at a deadline", `"request_id":"`+w.Header().Get(headerRequestID)+`"`)
 }
 
 // Requests share a commit, and their functions run in the goroutine of one of

@@ -105,11 +105,7 @@ func (w *watched) begin() {
 	ended := make(chan struct{})
 	go func() { w.Upkeep.Run(ctx); close(ended) }()
 	w.t.Cleanup(func() { cancel(); <-ended })
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for w.engine.views.Load() == before { // it looks around at once
-		<-tick.C
-	}
+	until(w.t, func() bool { return w.engine.views.Load() > before }) // it looks around at once
 }
 
 // flush writes down what was noted in memory, as Upkeep does.

@@ -101,6 +101,18 @@ func newTestHouse(t *testing.T, change func(*Config)) *testHouse {
 	return h
 }
 
+// until waits for a condition that another goroutine brings about.
+func until(t testing.TB, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); !holds(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("it did not come about in 30 s")
+		}
+	}
+}
+
 // testServer is a Server that nobody serves yet, and its log.
 func testServer(t *testing.T, edit func(*Config)) (*Server, *lockedBuffer) {
 	t.Helper()

@@ -22,7 +22,7 @@ type localKey struct{}
 
 // ConnContext marks the connections of the control socket and of the in-memory
 // listener: who is at their end.
-func (s *Server) ConnContext(ctx context.Context, c net.Conn) context.Context {
+func (*Server) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	peer, ok := control.PeerOf(c)
 	if !ok {
 		if _, unix := c.LocalAddr().(*net.UnixAddr); unix {

@@ -160,7 +160,7 @@ func loginResult(ok bool, err error) string {
 	return loginError
 }
 
-// scrapeTimeout is how long it may take to collect them.
+// scrapeTimeout is how long all figures may take to be collected.
 const scrapeTimeout = 15 * time.Second
 
 // HTTPServer returns the server of the metrics' own listener: GET /metrics and

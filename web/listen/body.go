@@ -103,16 +103,6 @@ func (b *body) awaitPiece() {
 	}
 }
 
-// Patient lifts the time limit of a request's whole body, for one that is long:
-// only a piece of it that does not come ends it.
-func Patient(r *http.Request, patience time.Duration) {
-	if b, ok := r.Body.(*body); ok {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.patience = patience
-	}
-}
-
 func (b *body) hurry() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -50,6 +50,17 @@ func TestPanicWhereConnectionsAreAccepted(t *testing.T) {
 	wantPanic(t, log, "panic in the background", "in Accept", `"listener":"memory"`)
 }
 
+// A server whose work in the background has ended for a panic ends too: last uses
+// would not be written down any more.
+func TestPanicInTheBackground(t *testing.T) {
+	s, log := testServer(http.NotFoundHandler())
+	s.Background = func(context.Context) { panic("in the work") }
+	if err := s.Serve(t.Context(), control.NewMemory()); !errors.Is(err, errPanicked) || !strings.Contains(err.Error(), "background") {
+		t.Errorf("Serve = %v", err)
+	}
+	wantPanic(t, log, "panic in the background", "in the work", "")
+}
+
 // panicConn panics where the server first writes to it: outside of any handler.
 type panicConn struct {
 	net.Conn

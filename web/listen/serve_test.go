@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,6 +291,68 @@ func TestConnectionsAreForgotten(t *testing.T) {
 		s.connections.states.Range(func(any, any) bool { known++; return true })
 		if known != 0 {
 			t.Errorf("%d connections that ended are known still", known)
+		}
+	})
+}
+
+// TestBackgroundOutlastsTheRequests: what goes on beside them ends when the last one
+// is answered, and the server when that has ended.
+func TestBackgroundOutlastsTheRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &drained{t: t, l: control.NewMemory()}
+		hold, end := make(chan struct{}), make(chan struct{})
+		d.Server, _ = testServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }))
+		var ends atomic.Bool
+		d.Background = func(ctx context.Context) {
+			<-ctx.Done()
+			ends.Store(true)
+			<-end
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.Serve(ctx, d.l) }()
+		conn := d.dial()
+		defer conn.Close()
+		d.send(conn, heldRequest)
+		synctest.Wait()
+		stop()
+		time.Sleep(DrainTimeout / 2)
+		if ends.Load() {
+			t.Error("the background ended before the last answer")
+		}
+		close(hold)
+		d.answer(conn)
+		time.Sleep(idleGrace + time.Second)
+		select {
+		case err := <-done:
+			t.Errorf("the server ended before the background, %v", err)
+		default:
+		}
+		if !ends.Load() {
+			t.Error("the background does not end")
+		}
+		close(end)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRequestsFindTheirConnection: a handler that streams holds it.
+func TestRequestsFindTheirConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		found := make(chan *Conn, 1)
+		s, _ := testServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { found <- From(r.Context()) }))
+		d := &drained{Server: s, t: t, l: control.NewMemory()}
+		hs := s.HTTPServer()
+		go hs.Serve(NewPool(Limits{}).Listener(d.l))
+		defer hs.Close()
+		conn := d.dial()
+		defer conn.Close()
+		d.send(conn, wholeRequest)
+		d.answer(conn)
+		if c := <-found; c == nil {
+			t.Error("a request does not know its connection")
 		}
 	})
 }

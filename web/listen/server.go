@@ -95,8 +95,8 @@ func HTTPServer(h http.Handler, log *fold.Log) *http.Server {
 // valueClose is of a header, shared by all answers: never appended to.
 var valueClose = []string{"close"}
 
-// ServeHTTP says so where the connection ends with the answer, and has the Handler
-// answer a request whose fields are not too many.
+// ServeHTTP has the Handler answer, and the client told where its connection ends
+// with that.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.stopping.Err() != nil {
 		w.Header()["Connection"] = valueClose

@@ -28,21 +28,6 @@ func script(t *testing.T, dir, body string) string {
 	return path
 }
 
-// until waits for a condition that another process brings about.
-func until(t *testing.T, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("it did not come about in 20 s")
-		}
-	}
-}
-
 func newTestNotifier(t *testing.T, body string) (*notifier, *watchLog, string) {
 	t.Helper()
 	dir := t.TempDir()

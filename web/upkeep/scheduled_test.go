@@ -394,13 +394,7 @@ func TestRunMakesScheduledBackups(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	running := make(chan struct{})
 	go func() { defer close(running); w.Run(ctx) }()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); w.log.count("scheduled backup made") == 0; <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("none was made; the log:\n%s", w.log)
-		}
-	}
+	until(t, func() bool { return w.log.count("scheduled backup made") > 0 })
 	cancel()
 	<-running
 	w.wantBackups(1, "Run")

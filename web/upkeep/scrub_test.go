@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"husk/db"
 	"husk/db/bolt"
@@ -79,17 +78,6 @@ func (p *scrubbed) put(bucket, key string, sealed []byte) {
 	}
 }
 
-func (p *scrubbed) becomes(what string, holds func() bool) {
-	p.t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !holds(); <-tick.C {
-		if time.Now().After(end) {
-			p.t.Fatalf("waited in vain: %s\n%s", what, p.log)
-		}
-	}
-}
-
 // sound tells that no damage is known of, in all that is told of it.
 func (p *scrubbed) sound() bool {
 	p.t.Helper()
@@ -111,7 +99,7 @@ func TestScrubFindsWhatNobodyReads(t *testing.T) {
 			}
 			p.flip(place[0], place[1])
 			p.begin()
-			p.becomes("damage is known", func() bool { return !p.sound() })
+			until(t, func() bool { return !p.sound() })
 			p.scrub(t.Context())
 			if n := p.log.count("place="); n != 1 || !strings.Contains(p.log.String(), place[0]) {
 				t.Errorf("the log tells %d times:\n%s", n, p.log)
@@ -137,19 +125,19 @@ func TestScrubOfASoundStore(t *testing.T) {
 func TestDamageMetBeginsAScrub(t *testing.T) {
 	p := newScrubbed(t)
 	p.begin()
-	p.becomes("the first round is over", func() bool { return p.sound() })
+	until(t, func() bool { return p.sound() })
 	whole := p.flip("user", db.SingleUser)
 	if _, err := p.Store.User(t.Context(), db.SingleUser); !errors.Is(err, db.ErrDamaged) {
 		t.Fatalf("a damaged user: %v", err)
 	}
-	p.becomes("damage is known", func() bool { return !p.sound() })
+	until(t, func() bool { return !p.sound() })
 	p.put("user", db.SingleUser, whole)
 	whole = p.flip("role", "user")
-	p.becomes("another round", func() bool {
+	until(t, func() bool {
 		_, _ = p.Store.Roles(t.Context())
 		return !p.sound() && strings.Contains(p.log.String(), "role")
 	})
 	p.put("role", "user", whole)
 	p.scrub(t.Context())
-	p.becomes("sound again", p.sound)
+	until(t, p.sound)
 }

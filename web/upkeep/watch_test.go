@@ -142,6 +142,21 @@ func (w *watched) begin() {
 	w.watch(w.t.Context())
 }
 
+// until waits for a condition that another goroutine or process brings about.
+func until(t *testing.T, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it did not come about in 20 s")
+		}
+	}
+}
+
 // hear puts a queue that nobody empties in the place of the program's.
 func (w *watched) hear() {
 	w.watcher.notify = &notifier{log: w.Upkeep.Log.Logger, waiting: make(chan notice, notifyWaiting)}
