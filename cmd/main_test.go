@@ -30,7 +30,8 @@ import (
 
 // TestMain makes the test binary also the program: called husk, it is one. So
 // the tests run real processes, with real signals, locks and exit codes.
-// Called holder, it holds a store until its standard input ends.
+// Called holder, it holds a store until its standard input ends. Called pinned,
+// it is husk whose command runs in one thread: strace counts calls by thread.
 func TestMain(m *testing.M) {
 	if os.Getenv("GORACE") == "" {
 		// A process with the race detector waits a second before it ends.
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){
 		"husk":   func() { os.Exit(Main()) },
+		"pinned": func() { runtime.LockOSThread(); os.Exit(Main()) },
 		"holder": hold,
 	})
 }

@@ -217,7 +217,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		Tries:          a.settings.Tries,
 		CORSOrigins:    a.settings.CORSOrigins,
 
-		OpenCopy: func(path string) (db.Engine, error) { return embedded.open(path, time.Second) },
+		OpenCopy: openCopy,
 	}
 }
 

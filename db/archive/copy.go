@@ -33,7 +33,7 @@ type Copy struct {
 // The read transaction lasts as long as the copying, never as long as a receiver
 // takes. A disk that is full is db.ErrFull, one that fails db.ErrDisk.
 func (s Source) Copy(ctx context.Context, thoroughly bool) (*Copy, error) {
-	f, err := s.snapshot(ctx)
+	f, err := Snapshot(ctx, s.Store.Engine(), s.Dir, ".husk-backup-*")
 	if err != nil {
 		return nil, err
 	}
@@ -46,28 +46,23 @@ func (s Source) Copy(ctx context.Context, thoroughly bool) (*Copy, error) {
 	return c, nil
 }
 
-// snapshot copies the store into a file of its own. It is read at once and then
-// gone, and is not synced.
-func (s Source) snapshot(ctx context.Context) (*os.File, error) {
-	f, err := fsys.CreatePrivate(s.Dir, ".husk-backup-*")
-	if err != nil {
-		return nil, fmt.Errorf("make a file for the backup: %w", diskError(err))
+// Snapshot copies a store as of one moment into a new file in dir, for its owner
+// alone, which is not synced; pattern is as in os.CreateTemp.
+func Snapshot(ctx context.Context, e db.Engine, dir, pattern string) (*os.File, error) {
+	backuper, ok := e.(db.Backuper)
+	if !ok {
+		return nil, errors.New("this engine makes no copies")
 	}
-	if err := CopyTo(ctx, s.Store.Engine(), f); err != nil {
+	f, err := fsys.CreatePrivate(dir, pattern)
+	if err != nil {
+		return nil, fmt.Errorf("make a file for the copy: %w", diskError(err))
+	}
+	if err := backuper.Backup(ctx, f); err != nil {
 		f.Close()
 		os.Remove(f.Name())
 		return nil, fmt.Errorf("copy the store: %w", diskError(err))
 	}
 	return f, nil
-}
-
-// CopyTo writes a copy of an engine, in its own file format, to w.
-func CopyTo(ctx context.Context, e db.Engine, w io.Writer) error {
-	backuper, ok := e.(db.Backuper)
-	if !ok {
-		return errors.New("this engine makes no copies")
-	}
-	return backuper.Backup(ctx, w)
 }
 
 // describe proves the copy and writes its manifest.

@@ -35,15 +35,16 @@ func (e *DamagedError) Error() string { return db.ErrDamaged.Error() + ": " + e.
 func (e *DamagedError) Unwrap() []error { return []error{db.ErrDamaged, e.First} }
 
 // Prove opens the copy of a store at path as a store, changes nothing in it, and
-// tells what is in it. Thoroughly, it reads every page and every record; what
-// does not fit is a *DamagedError, and a copy of an older schema is read on a
-// copy of its own that is brought up to date: only there all can be checked.
+// tells what is in it; nothing is counted in one of an older schema. Thoroughly,
+// it reads every page and every record, and what does not fit is a *DamagedError.
+// One of an older schema is then read on a copy of its own that is brought up to
+// date: only there all can be checked.
 func Prove(ctx context.Context, path string, open Opener, thoroughly bool) (c Contents, err error) {
 	older := false
 	err = look(ctx, path, open, db.Options{}, func(store *db.Store) error {
 		schema, err := store.Schema(ctx)
 		c.Schema = schema.Version
-		if older = schema.Version < db.SchemaVersion; err != nil || older && thoroughly {
+		if older = schema.Version < db.SchemaVersion; err != nil || older {
 			return err
 		}
 		return c.count(ctx, store, thoroughly)
