@@ -202,19 +202,19 @@ func TestBackupWithoutRoom(t *testing.T) {
 	}
 }
 
-// A regular backup that finds no room is told, and the next one made where
+// A scheduled backup that finds no room is told, and the next one made where
 // there is some.
-func TestRegularBackupWithoutRoom(t *testing.T) {
+func TestScheduledBackupWithoutRoom(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
 	p := program{data: large.Copy(t, 3000)}
 	s := p.serve(t, "--backup-dir", dir)
-	eventually(t, "it says so", func() bool { return strings.Contains(s.log.String(), "the regular backup failed") })
+	eventually(t, "it says so", func() bool { return strings.Contains(s.log.String(), "the scheduled backup failed") })
 	if !strings.Contains(s.log.String(), "no space left on device") {
 		t.Errorf("the log: %s", &s.log)
 	}
 	r := p.want(t, exitInvalid, "health", "--verbose")
-	if !strings.Contains(r.stdout, "the last regular backup failed, none was made") {
+	if !strings.Contains(r.stdout, "the last scheduled backup failed, none was made") {
 		t.Errorf("health says %s", r.stdout)
 	}
 	if got := namesIn(t, dir); len(got) > 0 {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"husk/web"
+	"husk/web/upkeep"
 )
 
 // This file is the one judgement of a server's settings. What serve would
@@ -22,7 +22,7 @@ import (
 type judged struct {
 	tls           *keyPair // nil: http
 	notifyCommand string   // absolute path, or empty
-	backups       web.Backups
+	backups       upkeep.Backups
 	warnings      []string
 }
 
@@ -53,7 +53,7 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	note("notify-command", err)
 	j.warnings = a.settings.warnings()
 	j.backups, setting, err = a.backups()
-	var exposed *web.ExposedError
+	var exposed *upkeep.ExposedError
 	if errors.As(err, &exposed) {
 		j.warnings, err = append(j.warnings, err.Error()), nil
 	}

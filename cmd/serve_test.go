@@ -386,3 +386,23 @@ func TestWarnings(t *testing.T) {
 	d.says("others may use the TLS key")
 	d.stops()
 }
+
+// Where it listens on loopback alone, a page whose host was led there is refused.
+func TestServeKnowsThatItListensOnLoopback(t *testing.T) {
+	d := spawn(t, filepath.Join(t.TempDir(), "data"), nil, nil, "serve", "--addr", "127.0.0.1:0")
+	defer d.stops()
+	for host, want := range map[string]int{"evil.example": http.StatusMisdirectedRequest, "localhost": http.StatusOK} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+d.addr()+"/livez", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Body.Close(); answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", host, answer.Status, want)
+		}
+	}
+}

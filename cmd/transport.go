@@ -216,9 +216,6 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		TrustedProxies: a.settings.TrustedProxies,
 		Tries:          a.settings.Tries,
 		CORSOrigins:    a.settings.CORSOrigins,
-		AuditKeep:      a.settings.AuditKeep,
-		AuditEntries:   a.settings.AuditEntries,
-		AuditRefusals:  a.settings.AuditRefusals,
 
 		OpenCopy: openCopy,
 	}

@@ -14,6 +14,8 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/listen"
+	"husk/web/upkeep"
 )
 
 func showEvent(e *db.Event) (api.AuditEvent, error) { return api.AuditEvent(*e), nil }
@@ -70,7 +72,7 @@ func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
-	out := bufio.NewWriter(&patientWriter{w: c.Response(), control: http.NewResponseController(c.Response()), patience: s.stallTimeout})
+	out := bufio.NewWriter(listen.NewPatientWriter(c.Response(), s.stallTimeout))
 	for next := uint64(1); ; {
 		events, err := s.Store.AuditFrom(ctx, next)
 		if err != nil {
@@ -142,7 +144,7 @@ func (s *Server) check(c echo.Context, actor *db.Actor) error {
 // records can't be walked, those that can be reached are looked at one by one.
 func (s *Server) checkStore(ctx context.Context, note func(error)) (records int, err error) {
 	if s.Store.Stats().Engine.OldHeader {
-		note(errors.New(headerText))
+		note(errors.New(upkeep.OldHeader))
 	}
 	if engine, ok := s.Store.Engine().(db.Checker); ok {
 		if err := engine.Check(ctx, note); errors.Is(err, db.ErrDamaged) {

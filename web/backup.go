@@ -1,7 +1,6 @@
 package web
 
 import (
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,9 +15,6 @@ import (
 // maxCopies is how many copies of the store, for those who asked for a backup
 // over the network, are on the disk at once; a receiver that is slow keeps one.
 const maxCopies = 4
-
-// stallTimeout is how long a receiver of a backup may take no byte.
-const stallTimeout = time.Minute
 
 // backup streams a tar of manifest.json and husk.db. The snapshot is first
 // copied to a local file: its read transaction lasts as long as that copy,
@@ -37,7 +33,7 @@ func (s *Server) backup(c echo.Context, actor *db.Actor) error {
 	defer copied.Close()
 	whole := copied.TarSize()
 	if !looksOnly(c) {
-		if err := s.audited(c.Request().Context(), actor, actBackup, destination(c, actor)); err != nil {
+		if err := s.audited(c.Request().Context(), actor, archive.ActBackup, destination(c, actor)); err != nil {
 			return err
 		}
 		s.did(actor, "backup", "bytes", copied.Size, "sha256", copied.SHA256)
@@ -49,10 +45,10 @@ func (s *Server) backup(c echo.Context, actor *db.Actor) error {
 	}
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
-	out := &patientWriter{w: c.Response(), control: http.NewResponseController(c.Response()), patience: s.stallTimeout}
+	out := listen.NewPatientWriter(c.Response(), s.stallTimeout)
 	err = copied.WriteTar(c.Request().Context(), out)
 	if err != nil {
-		s.brokeOff(c.Request().Context(), actor, out.sent, whole)
+		s.brokeOff(c.Request().Context(), actor, out.Sent, whole)
 	}
 	return err
 }
@@ -65,22 +61,6 @@ func unlimited(c echo.Context) {
 	// A connection in memory, as of a test, has no limits to lift.
 	_ = control.SetReadDeadline(time.Time{})
 	_ = control.SetWriteDeadline(time.Time{})
-}
-
-// patientWriter gives up a receiver that takes nothing any more; one that is
-// slow may take as long as it takes.
-type patientWriter struct {
-	w        io.Writer
-	control  *http.ResponseController
-	patience time.Duration
-	sent     int64 // bytes that were taken
-}
-
-func (p *patientWriter) Write(b []byte) (int, error) {
-	_ = p.control.SetWriteDeadline(time.Now().Add(p.patience))
-	n, err := p.w.Write(b)
-	p.sent += int64(n)
-	return n, err
 }
 
 // source is the store as one of which copies are made.

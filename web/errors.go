@@ -5,15 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
-	"husk/db/fsys"
 	"husk/web/api"
 	"husk/web/password"
+	"husk/web/upkeep"
 )
 
 // failure is an answer that is no success, made by a handler.
@@ -165,19 +164,8 @@ func (s *Server) note(c echo.Context, err error) *failure {
 	return f
 }
 
-// withCause is the text of an error for the log: what users are told, and what
-// they are not, and what the system's answer means.
-func withCause(err error) string {
-	text := err.Error()
-	var e *db.Error
-	if errors.As(err, &e) && e.Cause != nil && !strings.Contains(text, e.Cause.Error()) {
-		text += ": " + e.Cause.Error()
-	}
-	if c, ok := fsys.Explain(err); ok && !strings.Contains(text, c.Next) {
-		text += ": " + c.What() + "; " + c.Next
-	}
-	return text
-}
+// withCause is the text of an error for the log.
+func withCause(err error) string { return upkeep.WithCause(err) }
 
 func setRetryAfter(h http.Header, f *failure) {
 	if wait := waitSeconds(f); wait > 0 {

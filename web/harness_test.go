@@ -89,7 +89,7 @@ func newBareServer(t testing.TB, edits ...func(*web.Config)) *server {
 		edit(&config)
 	}
 	s.hasher = config.Passwords
-	s.Server, err = web.New(config)
+	s.Server, err = web.NewKept(config)
 	must(t, err)
 	s.listen()
 	t.Cleanup(func() { s.checkInvariants(engine) })

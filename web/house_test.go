@@ -94,11 +94,50 @@ func newTestHouse(t *testing.T, change func(*Config)) *testHouse {
 	if change != nil {
 		change(&config)
 	}
-	if h.Server, err = New(config); err != nil {
+	if h.Server, err = NewKept(config); err != nil {
 		t.Fatal(err)
 	}
 	h.serve()
 	return h
+}
+
+// until waits for a condition that another goroutine brings about.
+func until(t testing.TB, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); !holds(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("it did not come about in 30 s")
+		}
+	}
+}
+
+// testServer is a Server that nobody serves yet, and its log.
+func testServer(t *testing.T, edit func(*Config)) (*Server, *lockedBuffer) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "husk.db")
+	if err := bolt.Create(path, db.Init); err != nil {
+		t.Fatal(err)
+	}
+	engine, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := db.Open(t.Context(), engine, db.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeWhole(t, store)
+	log := &lockedBuffer{}
+	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
+		Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "test"}
+	edit(&config)
+	s, err := NewKept(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, log
 }
 
 func (h *testHouse) serve() {
@@ -108,7 +147,7 @@ func (h *testHouse) serve() {
 		h.Fatal(err)
 	}
 	h.base = "http://" + l.Addr().String()
-	h.ListensOn(l.Addr())
+	h.ListensOn(l)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	s := h.Server // a test may put another one in its place

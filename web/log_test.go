@@ -1,10 +1,9 @@
 package web_test
 
 import (
+	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
-	recorded "net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -191,15 +190,14 @@ func TestFlood(t *testing.T) {
 
 // What is not told yet when the server stops is told then.
 func TestFloodIsToldAtTheEnd(t *testing.T) {
-	log := &logBuffer{}
-	run(t, func(c *web.Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
-		for range 20 {
-			q := recorded.NewRequest("GET", "/account/profile", nil)
-			q.Header.Set("X-API-TOKEN", "x")
-			r.ServeHTTP(recorded.NewRecorder(), q)
-		}
-	})
-	if !strings.Contains(log.String(), `more like that" count=15`) {
-		t.Errorf("the log: %s", log)
+	s := newServer(t)
+	for range 20 {
+		s.do("GET", "/account/profile", "", apiToken("x")).want(401)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	s.Upkeep.Run(ended)
+	if !strings.Contains(s.log.String(), `more like that","count":15`) {
+		t.Errorf("the log: %s", s.log)
 	}
 }

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-	"unicode"
 
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/db/archive"
 )
 
 // Reads that matter are in the audit log as changes are: who took a copy of
@@ -18,8 +17,7 @@ import (
 
 // Actions of the audit log that are no changes.
 const (
-	actBackup       = "system.backup"        // from here on somebody has all of it; the target is where it went
-	actBackupBroken = "system.backup_broken" // and this is how much of it, where that is less
+	actBackupBroken = "system.backup_broken" // how much of a backup somebody has, where that is less than all of it
 	actExport       = "audit.export"
 	actDenied       = "access.refused" // the target is the permission that the route needs, or its path
 )
@@ -55,24 +53,9 @@ func (s *Server) brokeOff(ctx context.Context, actor *db.Actor, sent, whole int6
 // believed about it.
 func destination(c echo.Context, actor *db.Actor) string {
 	if to := c.QueryParam("to"); actor.Local() && to != "" {
-		return plainTarget(to)
+		return archive.Target(to).ID
 	}
 	return streamed
-}
-
-const maxTarget = 300
-
-// plainTarget is text as the target of an entry, which is looked up by it.
-func plainTarget(text string) string {
-	if len(text) > maxTarget {
-		text = "…" + text[len(text)-maxTarget:]
-	}
-	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 // noteDenied notes a refusal for want of rights to somebody who is known.

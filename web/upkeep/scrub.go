@@ -1,8 +1,7 @@
-package web
+package upkeep
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,8 +12,8 @@ import (
 // parts with long pauses: a part is some milliseconds of work and of a
 // snapshot, so that a round takes at most a few per cent of a core.
 const (
-	patrolPause = 250 * time.Millisecond // between the parts of a round
-	patrolRest  = 6 * time.Hour          // between rounds
+	scrubPause = 250 * time.Millisecond // between the parts of a round
+	scrubRest  = 6 * time.Hour          // between rounds
 )
 
 // damage is what the last round has found, or this one so far.
@@ -58,58 +57,40 @@ func (d *damage) keep(round map[string]bool) {
 	}
 }
 
-const headerText = "one of the two headers of the store was damaged when it was opened: the last change before that may be missing; compare with 'husk audit list'"
-
 // noteHeader tells once where the store may be that of the commit before.
-func (s *Server) noteHeader() {
-	if s.Store.Stats().Engine.OldHeader {
-		s.damage.header.Store(true)
-		s.log.Error(headerText)
+func (u *Upkeep) noteHeader() {
+	if u.Store.Stats().Engine.OldHeader {
+		u.damage.header.Store(true)
+		u.Log.Error(OldHeader)
 	}
 }
 
-// patrol goes round until ctx ends. Damage that a request met begins the next
-// round at once: it tells whether that is in the file.
-func (s *Server) patrol(ctx context.Context) {
-	for {
-		s.background(func() { s.patrolRound(ctx) })
-		rest := time.NewTimer(s.patrolRest)
-		select {
-		case <-ctx.Done():
-		case <-rest.C:
-		case <-s.Store.DamageMet():
-		}
-		rest.Stop()
-		if ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-func (s *Server) patrolRound(ctx context.Context) {
+// scrub goes round once. Damage that a request meets begins the next round at
+// once, which tells whether that is in the file.
+func (u *Upkeep) scrub(ctx context.Context) {
 	round := map[string]bool{}
 	report := func(err error) {
 		place := err.Error()
 		if len(round) < maxPlaces {
 			round[place] = true
 		}
-		if s.damage.add(place) {
-			s.log.Error("the store is damaged", "place", place)
+		if u.damage.add(place) {
+			u.Log.Error("the store is damaged: run 'husk check', and restore a backup", "place", place)
 		}
 	}
-	pause := time.NewTicker(patrolPause)
+	pause := time.NewTicker(scrubPause)
 	defer pause.Stop()
 	var place []byte
 	for {
 		var err error
-		if place, err = s.Store.Patrol(ctx, place, report); err != nil {
+		if place, err = u.Store.Patrol(ctx, place, report); err != nil {
 			if ctx.Err() == nil {
-				s.log.Warn("the store could not be looked over", "error", fmt.Sprint(err))
+				u.Log.Warn("looking the store over for damage broke off: it begins anew in "+u.scrubRest.String(), "error", WithCause(err))
 			}
 			return
 		}
 		if place == nil {
-			s.damage.keep(round)
+			u.damage.keep(round)
 			return
 		}
 		select {

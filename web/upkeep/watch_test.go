@@ -1,13 +1,12 @@
-package web
+package upkeep
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,8 +16,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
-	"husk/web/api"
-	"husk/web/password"
+	"husk/web/fold"
 )
 
 // faultyEngine is an engine whose disk can fail.
@@ -80,9 +78,9 @@ func (b *watchLog) String() string {
 
 func (b *watchLog) count(text string) int { return strings.Count(b.String(), text) }
 
-// watched is a server with a disk that can fail and clocks that can be set.
+// watched is an Upkeep with a disk that can fail and clocks that can be set.
 type watched struct {
-	*Server
+	*Upkeep
 	t      *testing.T
 	engine *faultyEngine
 	wall   atomic.Int64 // Unix nanoseconds
@@ -111,14 +109,23 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	}
 	closeWhole(t, store)
 	t.Cleanup(func() { set(&w.engine.reading, nil) })
-	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(w.log, nil))}
+	config := Config{Store: store, Log: fold.New(slog.New(slog.NewTextHandler(w.log, nil)), store.Now)}
 	if change != nil {
 		change(&config)
 	}
-	if w.Server, err = New(config); err != nil {
-		t.Fatal(err)
-	}
+	w.Upkeep = New(config)
 	return w
+}
+
+// closeWhole closes the store at the end of a test, and looks whether it fits
+// together.
+func closeWhole(t *testing.T, store *db.Store) {
+	t.Cleanup(func() {
+		if _, err := store.Check(context.Background(), func(err error) { t.Error("check:", err) }); err != nil && !errors.Is(err, os.ErrClosed) {
+			t.Error("check:", err)
+		}
+		store.Close()
+	})
 }
 
 // pass lets time go by.
@@ -127,17 +134,32 @@ func (w *watched) pass(d time.Duration) {
 	w.wall.Add(int64(d))
 }
 
-// begin makes the server one that runs, without the goroutine of Run.
+// begin makes it one that runs, without the goroutines of Run.
 func (w *watched) begin() {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(w.t.Context())
-	stop := w.startWatch(ctx)
-	w.t.Cleanup(func() { cancel(); stop() })
+	w.running.Store(true)
+	w.noteHeader()
+	w.watch(w.t.Context())
+}
+
+// until waits for a condition that another goroutine or process brings about.
+func until(t *testing.T, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it did not come about in 20 s")
+		}
+	}
 }
 
 // hear puts a queue that nobody empties in the place of the program's.
 func (w *watched) hear() {
-	w.watcher.notify = &notifier{log: w.Server.log, waiting: make(chan notice, notifyWaiting)}
+	w.watcher.notify = &notifier{log: w.Upkeep.Log.Logger, waiting: make(chan notice, notifyWaiting)}
 }
 
 // told returns the events since the last time.
@@ -164,84 +186,6 @@ func (w *watched) token(name string, expires time.Duration) string {
 	return id
 }
 
-func (w *watched) status() string {
-	w.t.Helper()
-	var h api.Health
-	if err := json.Unmarshal(ask(w, "GET", "/health", "").Body.Bytes(), &h); err != nil {
-		w.t.Fatal(err)
-	}
-	return h.Status
-}
-
-func TestHealthWhileNothingRunsWritesNothing(t *testing.T) {
-	w := newWatched(t, nil)
-	for _, path := range []string{"/health", "/readyz"} {
-		if a := ask(w, "GET", path, ""); a.Code != http.StatusOK {
-			t.Errorf("%s is %d", path, a.Code)
-		}
-	}
-	if n := w.engine.updates.Load(); n != 0 {
-		t.Errorf("%d updates were made by asking", n)
-	}
-	if err := w.proveWrite(t.Context()); !errors.Is(err, errNotProved) {
-		t.Errorf("proveWrite = %v", err)
-	}
-}
-
-func TestReadyProvesAWriteEachTenSeconds(t *testing.T) {
-	w := newWatched(t, nil)
-	w.begin()
-	for i, step := range []struct {
-		pass time.Duration
-		want int64
-	}{{0, 1}, {0, 1}, {9 * time.Second, 1}, {time.Second, 2}, {time.Second, 2}, {time.Hour, 3}} {
-		w.pass(step.pass)
-		if a := ask(w, "GET", "/readyz", ""); a.Code != http.StatusOK {
-			t.Fatalf("step %d: %d %s", i, a.Code, a.Body)
-		}
-		if n := w.engine.updates.Load(); n != step.want {
-			t.Errorf("step %d: %d writes, want %d", i, n, step.want)
-		}
-	}
-}
-
-func TestReadyTellsWhyItIsNot(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		err   error
-		words string
-	}{
-		{"full", &db.Error{Kind: db.ErrFull}, "the disk is full"},
-		{"failed", &db.Error{Kind: db.ErrDisk}, "the disk failed"},
-		{"damaged", &db.Error{Kind: db.ErrDamaged}, "the store is damaged"},
-		{"other", errors.New("/secret/path: input/output error"), "changes can't be written"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newWatched(t, nil)
-			w.begin()
-			set(&w.engine.failing, c.err)
-			a := ask(w, "GET", "/readyz", "")
-			if a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body.String(), c.words) || a.Header().Get("Retry-After") == "" {
-				t.Errorf("readyz is %d %s", a.Code, a.Body)
-			}
-			if strings.Contains(a.Body.String(), "secret") {
-				t.Errorf("the cause is told to everybody: %s", a.Body)
-			}
-			if s := w.status(); s != "yellow" {
-				t.Errorf("health is %s", s)
-			}
-			set(&w.engine.failing, nil)
-			if a := ask(w, "GET", "/readyz", ""); a.Code != http.StatusServiceUnavailable {
-				t.Error("the result was not kept")
-			}
-			w.pass(proofLife)
-			if a := ask(w, "GET", "/readyz", ""); a.Code != http.StatusOK || w.status() != "green" {
-				t.Errorf("readyz stays %d %s", a.Code, a.Body)
-			}
-		})
-	}
-}
-
 // While one tries, the others wait for it; those who have no patience left, and
 // those who come for a disk that hangs, are told so.
 func TestOneProofAtATime(t *testing.T) {
@@ -251,14 +195,14 @@ func TestOneProofAtATime(t *testing.T) {
 	var asking sync.WaitGroup
 	for range 8 {
 		asking.Go(func() {
-			if err := w.proveWrite(context.Background()); err != nil {
-				t.Errorf("proveWrite = %v", err)
+			if err := w.Prove(context.Background()); err != nil {
+				t.Errorf("Prove = %v", err)
 			}
 		})
 	}
 	gone, leave := context.WithCancel(context.Background())
 	leave()
-	if err := w.proveWrite(gone); !errors.Is(err, context.Canceled) {
+	if err := w.Prove(gone); !errors.Is(err, context.Canceled) {
 		t.Errorf("one who left got %v", err)
 	}
 	close(w.engine.hold)
@@ -274,8 +218,8 @@ func TestTheFirstWhoAsksMayLeave(t *testing.T) {
 	w.begin()
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	_ = w.proveWrite(gone)
-	if err := w.proveWrite(t.Context()); err != nil {
+	_ = w.Prove(gone)
+	if err := w.Prove(t.Context()); err != nil {
 		t.Errorf("the next one got %v", err)
 	}
 	if n := w.engine.updates.Load(); n != 1 {
@@ -289,9 +233,8 @@ func TestADiskThatHangs(t *testing.T) {
 	w.proofPatience = time.Nanosecond
 	w.engine.hold = make(chan struct{})
 	for range 2 {
-		a := ask(w, "GET", "/readyz", "")
-		if a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body.String(), "takes longer") {
-			t.Errorf("readyz is %d %s", a.Code, a.Body)
+		if err := w.Prove(t.Context()); !errors.Is(err, errSlowWrite) || !strings.Contains(WriteWarning(err).Text, "takes longer") {
+			t.Errorf("Prove = %v", err)
 		}
 	}
 	w.proof.mu.Lock()
@@ -299,45 +242,11 @@ func TestADiskThatHangs(t *testing.T) {
 	w.proof.mu.Unlock()
 	close(w.engine.hold)
 	<-running
-	if a := ask(w, "GET", "/readyz", ""); a.Code != http.StatusOK {
-		t.Errorf("readyz stays %d", a.Code)
+	if err := w.Prove(t.Context()); err != nil {
+		t.Errorf("Prove stays %v", err)
 	}
 	if n := w.engine.updates.Load(); n != 1 {
 		t.Errorf("%d writes to a disk that hangs", n)
-	}
-}
-
-func TestHealthColours(t *testing.T) {
-	var ends time.Time
-	var stale bool
-	w := newWatched(t, func(c *Config) {
-		c.CertExpiry = func() time.Time { return ends }
-		c.CertStale = func() bool { return stale }
-	})
-	w.begin()
-	now := w.Store.Now()
-	for _, c := range []struct {
-		name string
-		do   func()
-		want string
-	}{
-		{"well", func() {}, "green"},
-		{"certificate ends soon", func() { ends = now.Add(time.Minute) }, "green"},
-		{"certificate ended", func() { ends = now }, "yellow"},
-		{"renewed", func() { ends = now.Add(24 * time.Hour) }, "green"},
-		{"half renewed", func() { stale = true }, "yellow"},
-		{"wholly", func() { stale = false }, "green"},
-		{"unreadable", func() { set(&w.engine.reading, db.ErrDamaged) }, "red"},
-		{"readable", func() { set(&w.engine.reading, nil) }, "green"},
-		{"clock set back", func() { w.markTime(); w.wall.Add(-int64(time.Hour)) }, "yellow"},
-	} {
-		c.do()
-		if got := w.status(); got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
-	}
-	if a := ask(w, "GET", "/readyz", ""); a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "clock is set back") {
-		t.Errorf("readyz with the clock set back is %d %s", a.Code, a.Body)
 	}
 }
 
@@ -348,56 +257,6 @@ func (w *watched) markTime() {
 	if _, err := w.Store.Sweep(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
-}
-
-func TestHealthDetailsNeedThePermission(t *testing.T) {
-	m := newMeasured(t, nil)
-	if a := ask(m, "GET", "/system/health", ""); a.Code != http.StatusUnauthorized {
-		t.Errorf("nobody gets %d", a.Code)
-	}
-	// The session's user is the administrator.
-	a := ask(m, "GET", "/system/health", "", "Authorization", "Bearer "+m.jwt)
-	var h api.HealthDetails
-	if err := json.Unmarshal(a.Body.Bytes(), &h); err != nil || a.Code != http.StatusOK {
-		t.Fatalf("%d %v", a.Code, err)
-	}
-	if h.Status != "green" || h.Writable != "unknown" || h.Users != 1 || h.Tokens != 1 || h.Sessions != 1 || h.StoreBytes < 4096 ||
-		h.Warnings == nil || h.CertExpires == nil || h.CertExpires.Unix() != 2_000_000_000 || h.TokensExpiring != 0 {
-		t.Errorf("%+v", h)
-	}
-	for _, personal := range []string{`"name"`, db.SingleUser, "@"} {
-		if strings.Contains(a.Body.String(), personal) {
-			t.Errorf("the answer names %q: %s", personal, a.Body)
-		}
-	}
-}
-
-func TestHealthDetailsOfAStoreThatFails(t *testing.T) {
-	w := newWatched(t, nil)
-	w.begin()
-	read := func() (h api.HealthDetails) {
-		out := ask(w.asOwner(), "GET", "/system/health", "")
-		if err := json.Unmarshal(out.Body.Bytes(), &h); err != nil || out.Code != http.StatusOK {
-			t.Fatalf("%d %v", out.Code, err)
-		}
-		return h
-	}
-	set(&w.engine.failing, &db.Error{Kind: db.ErrFull})
-	if h := read(); h.Status != "yellow" || h.Writable != "no" || len(h.Warnings) != 1 || h.Warnings[0].Code != "disk_full" {
-		t.Errorf("full: %+v", h)
-	}
-	set(&w.engine.reading, db.ErrDamaged)
-	if h := read(); h.Status != "red" || h.Warnings[len(h.Warnings)-1].Code != "store_unreadable" {
-		t.Errorf("unreadable: %+v", h)
-	}
-}
-
-// asOwner makes every request one of the owner of the data file.
-func (w *watched) asOwner() http.Handler {
-	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		who := local{transport: db.TransportOffline, owner: true, name: "uid 0"}
-		w.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), localKey{}, who)))
-	})
 }
 
 func TestExpiringTokensAreToldDaily(t *testing.T) {
@@ -431,7 +290,6 @@ func TestOnlyTheFirstFewAreNamed(t *testing.T) {
 	for i := range 9 {
 		w.token(string(rune('a'+i)), time.Duration(i+1)*time.Hour)
 	}
-	w.watcher.told = map[string]told{}
 	w.hear()
 	w.watch(t.Context())
 	e := <-w.watcher.notify.waiting
@@ -514,7 +372,7 @@ func TestAClockThatIsSetBackIsTold(t *testing.T) {
 	w.wall.Add(-int64(time.Hour))
 	shows, held := time.Unix(0, w.wall.Load()).UTC().Format(time.RFC3339), w.Store.Now().Format(time.RFC3339)
 	w.watch(t.Context())
-	w.sweep(t.Context(), false)
+	w.sweep(t.Context())
 	w.pass(time.Minute)
 	w.watch(t.Context())
 	e := <-w.watcher.notify.waiting
@@ -526,5 +384,76 @@ func TestAClockThatIsSetBackIsTold(t *testing.T) {
 		if !strings.Contains(text, "set back by 1h0m0s: it shows "+shows) || !strings.Contains(text, held) || shows == held {
 			t.Errorf("%q tells not both %s and %s", text, shows, held)
 		}
+	}
+}
+
+// Who has far too many API tokens is named in the log, once a day, and nowhere
+// else.
+func TestHoardsAreTold(t *testing.T) {
+	w := newWatched(t, func(c *Config) { c.MaxTokens = 1 })
+	w.begin()
+	if all := w.HoardWarnings(); all != nil {
+		t.Errorf("of nobody: %v", all)
+	}
+	for i := range 11 {
+		w.token(fmt.Sprint("token ", i), time.Hour)
+	}
+	w.watch(t.Context())
+	if all := w.HoardWarnings(); all != nil {
+		t.Errorf("they were counted again at once: %v", all)
+	}
+	for range 3 {
+		w.pass(hoardsEvery)
+		w.watch(t.Context())
+	}
+	all := w.HoardWarnings()
+	if len(all) != 1 || all[0].Code != "many_tokens" || !strings.Contains(all[0].Text, "has 11") || strings.Contains(all[0].Text, db.SingleUser) {
+		t.Errorf("11 tokens of 1: %v", all)
+	}
+	if n := w.log.count("user=" + db.SingleUser); n != 1 {
+		t.Errorf("the log names the user %d times:\n%s", n, w.log)
+	}
+}
+
+// Who makes far too many changes is named in the log, once a day.
+func TestExcessIsTold(t *testing.T) {
+	user := ""
+	w := newWatched(t, func(c *Config) { c.Excess = func() string { return user } })
+	w.begin()
+	if w.log.String() != "" {
+		t.Errorf("of nobody:\n%s", w.log)
+	}
+	user = "the-id"
+	for range 25 {
+		w.pass(time.Hour)
+		w.watch(t.Context())
+	}
+	if n := w.log.count("user=the-id"); n != 2 {
+		t.Errorf("the log names the user %d times in 25 hours:\n%s", n, w.log)
+	}
+}
+
+// The page lists every event and every word that a warning can have.
+func TestEveryEventIsListed(t *testing.T) {
+	page, err := os.ReadFile("../../docs/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{eventTokens, eventCertificate, eventClock, eventDamaged, eventFull, eventDisk, eventMoved, eventBackup, "store_slow", "write_refused", "store_header", "many_tokens"} {
+		if !strings.Contains(string(page), "`"+word+"`") {
+			t.Errorf("docs/monitoring.md does not tell of %s", word)
+		}
+	}
+}
+
+// Where no server runs there is no Upkeep, and nothing is known.
+func TestNothingIsKnownOfNoServer(t *testing.T) {
+	var none *Upkeep
+	if err := none.Prove(t.Context()); !errors.Is(err, ErrNotProved) {
+		t.Errorf("Prove = %v", err)
+	}
+	every, figures := none.LastBackups()
+	if none.Damaged() || every != 0 || figures != (BackupFigures{}) || len(none.StoreWarnings(ErrNotProved))+len(none.BackupWarnings())+len(none.HoardWarnings()) > 0 {
+		t.Errorf("it knows of backups %v each %v, of %v", figures, every, none.StoreWarnings(ErrNotProved))
 	}
 }

@@ -1,4 +1,4 @@
-package web
+package upkeep
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func (n *notifier) send(e notice) {
 	select {
 	case n.waiting <- e:
 	default:
-		n.log.Warn("the notify-command is too slow: an event was not passed on", "event", e.Event)
+		n.log.Warn("the notify-command is too slow: this event was not passed on, and only this log has it", "path", n.path, "event", e.Event, "message", e.Message)
 	}
 }
 
@@ -85,9 +85,9 @@ func (n *notifier) exec(ctx context.Context, e notice) (output string, err error
 func (n *notifier) tell(e notice, output string, err error) {
 	switch {
 	case err != nil && !n.failing:
-		n.log.Error("the notify-command failed; that is told once, until it works again", "path", n.path, "event", e.Event, "error", err, "output", output)
+		n.log.Error("the notify-command failed, and nobody was told of this event: look at what it says, and run it by hand; further failures are not told until it works again", "path", n.path, "event", e.Event, "error", err, "output", output)
 	case err == nil && n.failing:
-		n.log.Info("the notify-command works again", "path", n.path)
+		n.log.Info("the notify-command works again: events are passed on", "path", n.path)
 	}
 	n.failing = err != nil
 }

@@ -1,4 +1,4 @@
-package web
+package upkeep
 
 import (
 	"archive/tar"
@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,14 +20,13 @@ import (
 	"husk/db/bolt"
 )
 
-// newBackedUp is a server with regular backups in a folder, each day, of which
+// newBackedUp is an Upkeep with scheduled backups in a folder, each day, of which
 // two are kept, unless change says otherwise.
 func newBackedUp(t *testing.T, change func(*Config)) *watched {
 	t.Helper()
 	w := newWatched(t, func(c *Config) {
-		c.Dir = t.TempDir()
+		c.Source = archive.Source{Store: c.Store, Open: openCopy, Dir: t.TempDir()}
 		c.Backups = Backups{Dir: t.TempDir(), Every: 24 * time.Hour, Keep: 2}
-		c.OpenCopy = openCopy
 		if change != nil {
 			change(c)
 		}
@@ -37,7 +35,7 @@ func newBackedUp(t *testing.T, change func(*Config)) *watched {
 	w.beginBackups()
 	w.hear()
 	t.Cleanup(func() {
-		for _, dir := range []string{w.Dir, w.Backups.Dir} {
+		for _, dir := range []string{w.Source.Dir, w.Backups.Dir} {
 			if left, _ := filepath.Glob(filepath.Join(dir, ".husk-*")); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
@@ -53,7 +51,7 @@ func (e *faultyEngine) Backup(ctx context.Context, w io.Writer) error {
 
 // lookAtBackups is a minute that goes by.
 func (w *watched) lookAtBackups() {
-	w.pass(backupLook)
+	w.pass(lookEvery)
 	w.backUpWhenDue(w.t.Context())
 }
 
@@ -67,6 +65,25 @@ func (w *watched) backups() (names []string) {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// status is what health makes of what is known.
+func (w *watched) status() string {
+	w.t.Helper()
+	if len(w.StoreWarnings(w.Prove(w.t.Context())))+len(w.BackupWarnings()) > 0 {
+		return "yellow"
+	}
+	return "green"
+}
+
+// trouble is what everybody is told of the backups.
+func (w *watched) trouble() string {
+	w.t.Helper()
+	warnings := w.BackupWarnings()
+	if len(warnings) != 1 || warnings[0].Code != eventBackup {
+		w.t.Fatalf("the warnings are %v", warnings)
+	}
+	return warnings[0].Text
 }
 
 func (w *watched) wantBackups(n int, when string) {
@@ -98,7 +115,7 @@ func readBackupFile(t *testing.T, path string) archive.Manifest {
 	return m
 }
 
-func TestRegularBackups(t *testing.T) {
+func TestScheduledBackups(t *testing.T) {
 	w := newBackedUp(t, nil)
 	w.token("kept", time.Hour)
 	w.backUpWhenDue(t.Context())
@@ -114,7 +131,7 @@ func TestRegularBackups(t *testing.T) {
 	if m := readBackupFile(t, path); m.Counts["tokens"] != 1 {
 		t.Errorf("it holds %v", m.Counts)
 	}
-	page, err := w.Store.Audit(t.Context(), db.AuditQuery{Action: actBackup, Size: 9})
+	page, err := w.Store.Audit(t.Context(), db.AuditQuery{Action: archive.ActBackup, Size: 9})
 	if err != nil || len(page.Items) != 1 || page.Items[0].Target != path || page.Items[0].Actor != "husk" {
 		t.Errorf("the audit log tells %+v, %v", page.Items, err)
 	}
@@ -124,26 +141,27 @@ func TestRegularBackups(t *testing.T) {
 	w.wantBackups(1, "before a day has passed")
 
 	// A restart makes none, however often; it is known from the names.
-	again := newBackedUp(t, func(c *Config) { c.Backups = w.Backups; c.Store = w.Store })
+	again := newBackedUp(t, func(c *Config) { c.Backups, c.Store, c.Source.Store = w.Backups, w.Store, w.Store })
 	for range 3 {
 		again.beginBackups()
 		again.backUpWhenDue(t.Context())
 	}
 	w.wantBackups(1, "after restarts")
-	if newest := again.regular.newestBackup(); newest.Unix() != w.regular.newestBackup().Unix() || newest.IsZero() {
-		t.Errorf("the newest is of %v", newest)
+	_, known := again.LastBackups()
+	if _, first := w.LastBackups(); known.Newest.Unix() != first.Newest.Unix() || known.Newest.IsZero() {
+		t.Errorf("the newest is of %v", known.Newest)
 	}
 	for range 3 {
 		w.lookAtBackups()
 	}
 	w.wantBackups(2, "after a day")
 	if got := w.told(); got != nil || w.status() != "green" {
-		t.Errorf("told %v, health is %s", got, w.status())
+		t.Errorf("told %v, the status is %s", got, w.status())
 	}
 }
 
 // Only files of exactly the form are counted and removed.
-func TestOldRegularBackupsAreRemoved(t *testing.T) {
+func TestOldScheduledBackupsAreRemoved(t *testing.T) {
 	w := newBackedUp(t, nil)
 	old := []string{"husk-20200101T000000Z.tar", "husk-20200102T000000Z.tar.age", "husk-20200103T000000Z.tar"}
 	others := []string{
@@ -177,14 +195,14 @@ func TestOldRegularBackupsAreRemoved(t *testing.T) {
 			t.Errorf("%s is still there", name)
 		}
 	}
-	if len(got) != len(others)+4 || w.regular.kept != 2 {
-		t.Errorf("%d kept: %q", w.regular.kept, got)
+	if len(got) != len(others)+4 || w.scheduled.Kept != 2 {
+		t.Errorf("%d kept: %q", w.scheduled.Kept, got)
 	}
 }
 
 // One that was made while the clock was ahead neither keeps the next from
 // being made nor is removed, nor takes the place of one that counts.
-func TestARegularBackupOfTheFuture(t *testing.T) {
+func TestAScheduledBackupOfTheFuture(t *testing.T) {
 	w := newBackedUp(t, func(c *Config) { c.Backups.Keep = 1 })
 	future := "husk-20990101T000000Z.tar"
 	if err := os.WriteFile(filepath.Join(w.Backups.Dir, future), nil, 0o600); err != nil {
@@ -203,7 +221,7 @@ func TestARegularBackupOfTheFuture(t *testing.T) {
 	}
 }
 
-func TestAFailedRegularBackup(t *testing.T) {
+func TestAFailedScheduledBackup(t *testing.T) {
 	w := newBackedUp(t, nil)
 	w.backUpWhenDue(t.Context())
 	dir := w.Backups.Dir
@@ -214,18 +232,17 @@ func TestAFailedRegularBackup(t *testing.T) {
 		w.lookAtBackups()
 		w.watch(t.Context())
 	}
-	if n := w.log.count("the regular backup failed"); n != 2 {
+	if n := w.log.count("the scheduled backup failed"); n != 2 {
 		t.Errorf("%d tries in 90 minutes, want 2 (one an hour):\n%s", n, w.log)
 	}
 	if got := w.told(); !slices.Equal(got, []string{eventBackup}) {
 		t.Errorf("told %v", got)
 	}
-	a := ask(w, "GET", "/readyz", "")
-	if a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "the last regular backup failed, the newest is of 20") || strings.Contains(a.Body.String(), dir) {
-		t.Errorf("readyz is %d %s", a.Code, a.Body)
+	if text := w.trouble(); !strings.Contains(text, "the last scheduled backup failed, the newest is of 20") || strings.Contains(text, dir) {
+		t.Errorf("everybody is told %q", text)
 	}
 	if s := w.status(); s != "yellow" {
-		t.Errorf("health is %s", s)
+		t.Errorf("the status is %s", s)
 	}
 	if err := os.Rename(dir+"-gone", dir); err != nil {
 		t.Fatal(err)
@@ -234,7 +251,7 @@ func TestAFailedRegularBackup(t *testing.T) {
 	w.backUpWhenDue(t.Context())
 	w.wantBackups(1, "nothing was due yet")
 	if s := w.status(); s != "green" {
-		t.Errorf("health stays %s", s)
+		t.Errorf("the status stays %s", s)
 	}
 	w.watch(t.Context())
 	if got := w.told(); got != nil {
@@ -243,15 +260,15 @@ func TestAFailedRegularBackup(t *testing.T) {
 }
 
 // What does nothing for long is told too: a disk that hangs.
-func TestOverdueRegularBackups(t *testing.T) {
+func TestOverdueScheduledBackups(t *testing.T) {
 	w := newBackedUp(t, nil)
 	w.pass(48 * time.Hour)
 	if s := w.status(); s != "green" {
-		t.Errorf("health is %s after twice the period", s)
+		t.Errorf("the status is %s after twice the period", s)
 	}
 	w.pass(time.Second)
-	if a := ask(w, "GET", "/readyz", ""); !strings.Contains(a.Body.String(), "regular backups are overdue, none was made since the server started") {
-		t.Errorf("readyz says %s", a.Body)
+	if text := w.trouble(); !strings.Contains(text, "scheduled backups are overdue, none was made since the server started") {
+		t.Errorf("everybody is told %q", text)
 	}
 	w.watch(t.Context())
 	if got := w.told(); !slices.Equal(got, []string{eventBackup}) {
@@ -260,7 +277,7 @@ func TestOverdueRegularBackups(t *testing.T) {
 }
 
 // A backup of a damaged store is none, and takes no good one's place.
-func TestNoRegularBackupOfADamagedStore(t *testing.T) {
+func TestNoScheduledBackupOfADamagedStore(t *testing.T) {
 	w := newBackedUp(t, func(c *Config) { c.Backups.Keep = 1 })
 	w.backUpWhenDue(t.Context())
 	good := w.backups()
@@ -281,7 +298,7 @@ func TestNoRegularBackupOfADamagedStore(t *testing.T) {
 		t.Errorf("there are %q, and were %q", got, good)
 	}
 	if w.log.count("the store is damaged") == 0 && w.log.count("damaged") == 0 || w.status() != "yellow" {
-		t.Errorf("health is %s, the log:\n%s", w.status(), w.log)
+		t.Errorf("the status is %s, the log:\n%s", w.status(), w.log)
 	}
 	w.Store.Close() // it is not to be looked at in the end
 }
@@ -302,7 +319,7 @@ func (r reversing) Write(p []byte) (int, error) {
 
 func (r reversing) Close() error { *r.ended = true; return nil }
 
-func TestRegularBackupsAreSealed(t *testing.T) {
+func TestScheduledBackupsAreSealed(t *testing.T) {
 	ended := false
 	w := newBackedUp(t, func(c *Config) {
 		c.Backups.Seal = func(w io.Writer) (io.WriteCloser, error) { return reversing{w, &ended}, nil }
@@ -322,7 +339,7 @@ func TestRegularBackupsAreSealed(t *testing.T) {
 
 // A try that was killed leaves one file, which the next one takes away; the end
 // of the server leaves none and is no failure.
-func TestRegularBackupsCutShort(t *testing.T) {
+func TestScheduledBackupsCutShort(t *testing.T) {
 	w := newBackedUp(t, nil)
 	f, err := w.newBackupFile()
 	if err != nil {
@@ -332,8 +349,8 @@ func TestRegularBackupsCutShort(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	w.backUpWhenDue(ended)
-	if w.regular.failed != 0 || w.status() != "green" {
-		t.Errorf("%d failed", w.regular.failed)
+	if w.scheduled.Failed != 0 || w.status() != "green" {
+		t.Errorf("%d failed", w.scheduled.Failed)
 	}
 	w.backUpWhenDue(t.Context())
 	w.wantBackups(1, "after one that was killed")
@@ -371,19 +388,13 @@ func TestTwoServersInOneFolder(t *testing.T) {
 }
 
 // Run makes them; New does not.
-func TestRunMakesRegularBackups(t *testing.T) {
+func TestRunMakesScheduledBackups(t *testing.T) {
 	w := newBackedUp(t, nil)
 	w.wantBackups(0, "New")
 	ctx, cancel := context.WithCancel(t.Context())
 	running := make(chan struct{})
 	go func() { defer close(running); w.Run(ctx) }()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(30 * time.Second); w.log.count("regular backup") == 0; <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("none was made; the log:\n%s", w.log)
-		}
-	}
+	until(t, func() bool { return w.log.count("scheduled backup made") > 0 })
 	cancel()
 	<-running
 	w.wantBackups(1, "Run")
@@ -409,48 +420,6 @@ func TestCheckBackups(t *testing.T) {
 	}
 	if err := CheckBackups(Backups{Dir: file}); err == nil {
 		t.Error("a file is a fine folder")
-	}
-}
-
-func TestMetricsOfRegularBackups(t *testing.T) {
-	m := newMeasured(t, func(c *Config) { c.Dir, c.OpenCopy = t.TempDir(), openCopy })
-	value := func(name string) float64 {
-		t.Helper()
-		f := m.families(t)["husk_"+name]
-		if f == nil {
-			t.Fatalf("there is no %s", name)
-		}
-		return f.GetMetric()[0].GetGauge().GetValue()
-	}
-	if value("backup_period_seconds") != 3600 || value("backup_last_success_timestamp_seconds") != 0 || value("backups_kept") != 0 {
-		t.Error("before the first one")
-	}
-	m.beginBackups()
-	now := m.Store.Now()
-	m.backUpWhenDue(t.Context())
-	if got := value("backup_last_success_timestamp_seconds"); got < float64(now.Unix()) || got > float64(now.Unix()+60) {
-		t.Errorf("the newest is of %v, it is %v", got, now.Unix())
-	}
-	if value("backups_kept") != 1 || value("backup_last_size_bytes") < 4096 || value("backup_last_duration_seconds") <= 0 {
-		t.Error("after the first one")
-	}
-	if err := os.RemoveAll(m.Backups.Dir); err != nil {
-		t.Fatal(err)
-	}
-	m.backUpWhenDue(t.Context())
-	results := map[string]float64{}
-	for _, r := range m.families(t)["husk_backup_runs_total"].GetMetric() {
-		results[r.GetLabel()[0].GetValue()] = r.GetCounter().GetValue()
-	}
-	if results["ok"] != 1 || results["failed"] != 1 {
-		t.Errorf("the results are %v", results)
-	}
-
-	none := newMeasured(t, func(c *Config) { c.Backups = Backups{} })
-	for name := range none.families(t) {
-		if strings.HasPrefix(name, "husk_backup") {
-			t.Errorf("a server without backups has %s", name)
-		}
 	}
 }
 

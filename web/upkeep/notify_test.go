@@ -1,6 +1,6 @@
 //go:build unix
 
-package web
+package upkeep
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"husk/web/fold"
 )
 
 // script writes an executable shell script.
@@ -24,21 +26,6 @@ func script(t *testing.T, dir, body string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// until waits for a condition that another process brings about.
-func until(t *testing.T, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("it did not come about in 20 s")
-		}
-	}
 }
 
 func newTestNotifier(t *testing.T, body string) (*notifier, *watchLog, string) {
@@ -190,12 +177,46 @@ func TestRunWatches(t *testing.T) {
 	if e.Event != eventTokens || e.Count != 1 || e.Tokens[0].ID != id || e.Server != "https://id.example.com" || e.Message == "" || e.Time.IsZero() {
 		t.Errorf("%s", body)
 	}
-	if err := w.proveWrite(t.Context()); err != nil {
-		t.Errorf("proveWrite = %v", err)
+	if err := w.Prove(t.Context()); err != nil {
+		t.Errorf("Prove = %v", err)
 	}
 	stop()
 	<-done
-	if err := w.proveWrite(t.Context()); !errors.Is(err, errNotProved) {
-		t.Errorf("after the end proveWrite = %v", err)
+	if err := w.Prove(t.Context()); !errors.Is(err, ErrNotProved) {
+		t.Errorf("after the end Prove = %v", err)
 	}
+}
+
+// panicOnce is a log that panics at one message, the first time.
+type panicOnce struct {
+	slog.Handler
+	message string
+	done    *bool
+}
+
+func (h panicOnce) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, h.message) && !*h.done {
+		*h.done = true
+		panic("in the log")
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// A panic about one event does not keep the next from being told.
+func TestPanicInTheNotifier(t *testing.T) {
+	w := newWatched(t, func(c *Config) {
+		c.Log = fold.New(slog.New(panicOnce{c.Log.Handler(), "notify-command failed", new(bool)}), time.Now)
+		c.NotifyCommand = "/nonexistent/program"
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { w.Run(ctx); close(ended) }()
+	w.tell(notice{Event: eventFull})
+	w.tell(notice{Event: eventDamaged})
+	until(t, func() bool { return w.log.count("event=store_damaged") > 0 })
+	if n := w.log.count(`level=ERROR msg="panic in the background" job="run the notify-command" panic="in the log"`); n != 1 {
+		t.Errorf("the panic is told %d times:\n%s", n, w.log)
+	}
+	cancel()
+	<-ended
 }
