@@ -33,8 +33,8 @@ func ChainLink(value []byte) (seq uint64, change, prev string, stranger, ok bool
 // Stranger tells whether an entry is a stranger's.
 func Stranger(e *Event) bool { return e.stranger() }
 
-// ReadsWritten tells whether value is read into v without encoding/json.
-func ReadsWritten(value []byte, v any) bool { return readsWritten(value, v.(asWritten)) }
+// ReadsFast tells whether value is read into v without encoding/json.
+func ReadsFast(value []byte, v any) bool { return readsFast(value, v.(fastReader)) }
 
 const (
 	MaxName        = maxName

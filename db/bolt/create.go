@@ -128,14 +128,14 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 		})
 	})
 	if err == nil {
-		err = giveBackGrowth(dstPath)
+		err = trimGrowth(dstPath)
 	}
 	return classify(errors.Join(err, fsys.SyncFolder(dir)))
 }
 
-// giveBackGrowth gives back what bbolt took for growth and has no page in: a small store
-// would else be larger after Compact than before.
-func giveBackGrowth(path string) error {
+// trimGrowth cuts off what bbolt took for growth and has no page in: a small
+// store would else be larger after Compact than before.
+func trimGrowth(path string) error {
 	f, err := openDirectly(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
