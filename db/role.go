@@ -59,7 +59,8 @@ type RoleSet struct {
 	known []string // all permission keys, sorted
 }
 
-// Roles returns all roles as they are now.
+// Roles returns all roles as they are now: those in memory, which Store.drop
+// forgets at the commit of a change of any of them.
 func (s *Store) Roles(ctx context.Context) (*RoleSet, error) {
 	return s.roles.get(func() (set *RoleSet, err error) {
 		err = s.view(ctx, func(t *txn) error { set, err = t.roleSet(); return err })
