@@ -33,15 +33,14 @@ func ChainLink(value []byte) (seq uint64, change, prev string, stranger, ok bool
 // Stranger tells whether an entry is a stranger's.
 func Stranger(e *Event) bool { return e.stranger() }
 
-// ReadsWritten tells whether value is read into v without encoding/json.
-func ReadsWritten(value []byte, v any) bool { return readsWritten(value, v.(asWritten)) }
+// ReadsFast tells whether value is read into v without encoding/json.
+func ReadsFast(value []byte, v any) bool { return readsFast(value, v.(fastReader)) }
 
 const (
 	MaxName        = maxName
 	MaxDescription = maxDescription
 	MaxEmail       = maxEmail
 	MaxUses        = maxUses
-	MaxAuditCounts = maxAuditCounts
 )
 
 // PutUsers writes users as they are, a few hundred in a transaction: an
@@ -250,37 +249,23 @@ func NewestSchema() int { return newestSchema() }
 // DecodeRecord reads a record of a bucket as the store does, with all that
 // stands beside it; false where the bucket has no records.
 func DecodeRecord(bucket, key string, value []byte) (known bool, err error) {
-	switch bucket {
-	case userRecords.bucket:
-		return true, decodeAll(&userRecords, key, value)
-	case tokenRecords.bucket:
-		return true, decodeAll(&tokenRecords, key, value)
-	case sessionRecords.bucket:
-		return true, decodeAll(&sessionRecords, key, value)
-	case roleRecords.bucket:
-		return true, decodeAll(&roleRecords, key, value)
-	case keyRecords.bucket:
-		return true, decodeAll(&keyRecords, key, value)
+	for _, n := range nouns() {
+		if n.name() == bucket {
+			return true, n.(interface {
+				decodeAll(key string, value []byte) error
+			}).decodeAll(key, value)
+		}
 	}
 	return false, nil
 }
 
-func decodeAll[T any](c *collection[T], key string, value []byte) error {
+func (c *collection[T]) decodeAll(key string, value []byte) error {
 	r, err := c.decode(key, value)
 	if err == nil {
 		c.indexEntries(r)
 		c.count(r)
 	}
 	return err
-}
-
-// RecountAudit counts the entries of an action, whatever is remembered.
-func (s *Store) RecountAudit(ctx context.Context, action string) (n int64) {
-	_ = s.view(ctx, func(t *txn) (err error) {
-		n, err = t.countExact(AuditQuery{Action: action}, &auditCounts{})
-		return err
-	})
-	return n
 }
 
 // keyCounter counts what a scan hands out.
@@ -291,38 +276,21 @@ type keyCounter struct {
 
 func (c *keyCounter) Scan(bucket string, prefix, from []byte, reverse bool, f func(key, value []byte) bool) error {
 	return c.Tx.Scan(bucket, prefix, from, reverse, func(key, value []byte) bool {
-		more := f(key, value)
-		if more {
-			c.keys++
-		}
-		return more
+		c.keys++
+		return f(key, value)
 	})
 }
 
 // KeysToCount tells how many keys are read to count the entries of an action.
-// What it finds is forgotten.
 func (s *Store) KeysToCount(ctx context.Context, action string) int {
-	q := AuditQuery{Action: action}
-	_, prefix := q.index()
-	before := s.auditCounts.get(prefix)
 	var c keyCounter
 	_ = s.view(ctx, func(t *txn) error {
 		c.Tx = t.Tx
 		t.Tx = &c
-		_, err := t.countExact(q, &s.auditCounts)
+		_, err := t.countExact(AuditQuery{Action: action})
 		return err
 	})
-	s.auditCounts.put(prefix, before)
 	return c.keys
-}
-
-// FillAuditCounts remembers n counts and tells how many are kept.
-func FillAuditCounts(n int) int {
-	var c auditCounts
-	for i := range n {
-		c.put(seqKey(uint64(i)), auditCount{})
-	}
-	return len(c.of)
 }
 
 // MaxStrangersDay is how many entries of strangers a day has.

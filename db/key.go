@@ -1,7 +1,6 @@
 package db
 
 import (
-	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -26,6 +25,7 @@ var keyRecords = collection[Key]{
 	bucket: "key",
 	id:     func(k *Key) string { return k.ID },
 	count:  func(*Key) []string { return []string{"key"} },
+	memory: func(s *Store) memory { return &s.keys },
 }
 
 func newKey(now time.Time) *Key {
@@ -86,7 +86,7 @@ type KeySet struct {
 
 // Keys returns the signing keys as they are now.
 func (s *Store) Keys(ctx context.Context) (*KeySet, error) {
-	return s.keys.get("", func() (set *KeySet, err error) {
+	return s.keys.get(func() (set *KeySet, err error) {
 		err = s.view(ctx, func(t *txn) error { set, err = t.keySet(); return err })
 		return set, err
 	})
@@ -94,20 +94,14 @@ func (s *Store) Keys(ctx context.Context) (*KeySet, error) {
 
 func (t *txn) keySet() (*KeySet, error) {
 	set := &KeySet{ByID: map[string]*Key{}}
-	var damage error
-	err := t.scan(keyRecords.bucket, nil, nil, false, func(id, value []byte) bool {
-		k, err := keyRecords.decode(string(id), value)
-		if err != nil {
-			damage = err
-			return false
-		}
+	err := keyRecords.each(t, func(k *Key) (more bool, err error) {
 		set.ByID[k.ID] = k
 		if k.Retired.IsZero() {
 			set.Signing = k
 		}
-		return true
+		return true, nil
 	})
-	if err := cmp.Or(err, damage); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if set.Signing == nil {

@@ -24,14 +24,14 @@ type Session struct {
 	UserAgent string    `json:"user_agent"`
 }
 
-func (s *Session) readWritten(w *written) {
-	w.text("id", &s.ID)
-	w.bytes("hash", &s.Hash)
-	w.text("user", &s.User)
-	w.time("created", &s.Created)
-	w.time("expires", &s.Expires)
-	w.text("ip", &s.IP)
-	w.text("user_agent", &s.UserAgent)
+func (s *Session) readFast(j *fastJSON) {
+	j.text("id", &s.ID)
+	j.bytes("hash", &s.Hash)
+	j.text("user", &s.User)
+	j.time("created", &s.Created)
+	j.time("expires", &s.Expires)
+	j.text("ip", &s.IP)
+	j.text("user_agent", &s.UserAgent)
 }
 
 // Expired tells whether the session has ended at now.
@@ -47,17 +47,17 @@ var sessionRecords = collection[Session]{
 			indexKey(s.User, byCreated, timeKey(s.Created), s.ID),
 		}
 	},
-	count: func(s *Session) []string { return []string{"session", sessionsOf(s.User)} },
+	count:  func(s *Session) []string { return []string{"session", sessionsOf(s.User)} },
+	owner:  func(s *Session) string { return s.User },
+	used:   sessionUseBucket,
+	memory: func(s *Store) memory { return s.sessions },
 }
 
 func sessionsOf(user string) string { return counterName("session", "user", user) }
 
 // Session returns the session of id; shared, read only.
 func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
-	return s.sessions.get(id, func() (r *Session, err error) {
-		err = s.view(ctx, func(t *txn) error { r, err = sessionRecords.get(t, id); return err })
-		return r, err
-	})
+	return sessionRecords.cached(ctx, s, s.sessions, id)
 }
 
 // newSessionSecret makes what a session is found by: 130 random bits in 26
@@ -161,7 +161,7 @@ func (s *Session) setSecret(secret string) {
 func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 	r := *old
 	r.setSecret(secret)
-	if err := t.removeSession(old); err != nil {
+	if err := sessionRecords.remove(t, old); err != nil {
 		return nil, err
 	}
 	if err := t.putJSON(sessionUseBucket, r.ID, Use{Time: t.now, Address: t.actor.Address}); err != nil {
@@ -219,7 +219,7 @@ func (t *txn) logout(actor *Actor) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := t.removeSession(r); err != nil {
+	if err := sessionRecords.remove(t, r); err != nil {
 		return false, err
 	}
 	return true, t.audit("session.logout", target)
@@ -264,7 +264,7 @@ func (s *Store) endSession(ctx context.Context, actor *Actor, id, action string,
 		if err != nil {
 			return err
 		}
-		if err := t.removeSession(r); err != nil {
+		if err := sessionRecords.remove(t, r); err != nil {
 			return err
 		}
 		return t.audit(action, target)
@@ -308,18 +308,13 @@ func (s *Store) EndUserSessions(ctx context.Context, actor *Actor, idOrEmail str
 
 // Sessions returns a page of the sessions of q.Owner, or of everybody, by
 // created.
-func (s *Store) Sessions(ctx context.Context, q ListQuery) (page Page[Session], err error) {
+func (s *Store) Sessions(ctx context.Context, q ListQuery) (Page[Session], error) {
 	q.Query = ""
-	l, err := parseListing(sessionRecords.bucket, q, byCreated)
-	if err != nil {
-		return page, err
-	}
 	total := "session"
 	if q.Owner != "" {
 		total = sessionsOf(q.Owner)
 	}
-	err = s.view(ctx, func(t *txn) error { page, err = sessionRecords.list(t, l, total); return err })
-	return page, err
+	return sessionRecords.page(ctx, s, q, total, byCreated)
 }
 
 // endSessions ends all sessions of a user but one, and tells how many.
@@ -334,13 +329,5 @@ func (t *txn) endSessions(user, keep string) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(others), t.removeSessions(others)
-}
-
-// removeSession removes the record and what is known of its use.
-func (t *txn) removeSession(r *Session) error {
-	if err := t.Delete(sessionUseBucket, []byte(r.ID)); err != nil {
-		return err
-	}
-	return sessionRecords.put(t, r, nil)
+	return len(others), sessionRecords.removeAll(t, others)
 }

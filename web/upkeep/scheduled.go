@@ -179,12 +179,12 @@ func (r *scheduled) waits(now time.Time, retry time.Duration) bool {
 
 func (u *Upkeep) tellBackup(ctx context.Context, name string, size int64, took time.Duration, err error) {
 	if err != nil {
-		u.Log.Error("the scheduled backup failed, and is tried again in "+min(u.Backups.Every, backupRetry).String(), "dir", u.Backups.Dir, "error", WithCause(err))
+		u.Log.Logger.Error("the scheduled backup failed, and is tried again in "+min(u.Backups.Every, backupRetry).String(), "dir", u.Backups.Dir, "error", WithCause(err))
 		return
 	}
 	file := filepath.Join(u.Backups.Dir, name)
 	u.auditBackup(context.WithoutCancel(ctx), file)
-	u.Log.Info("scheduled backup made", "file", file, "bytes", size, "encrypted", u.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())
+	u.Log.Logger.Info("scheduled backup made", "file", file, "bytes", size, "encrypted", u.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())
 }
 
 // auditBackup writes down that there is a copy of all. It must not depend on
@@ -192,10 +192,10 @@ func (u *Upkeep) tellBackup(ctx context.Context, name string, size int64, took t
 func (u *Upkeep) auditBackup(ctx context.Context, file string) {
 	later, err := u.Store.AuditRead(ctx, &db.Actor{ID: db.OwnActor, Name: db.OwnActor}, archive.ActBackup, archive.Target(file))
 	if later != nil {
-		u.Log.Error("the scheduled backup was made and is not in the audit log yet: make room on the disk before the server stops, or its entry is lost", "file", file, "error", WithCause(later))
+		u.Log.Logger.Error("the scheduled backup was made and is not in the audit log yet: make room on the disk before the server stops, or its entry is lost", "file", file, "error", WithCause(later))
 	}
 	if err != nil {
-		u.Log.Error("the scheduled backup was made and can't be written to the audit log", "file", file, "error", WithCause(err))
+		u.Log.Logger.Error("the scheduled backup was made and can't be written to the audit log", "file", file, "error", WithCause(err))
 	}
 }
 
@@ -314,7 +314,7 @@ func (u *Upkeep) listBackups(now time.Time) (found []backupFile, err error) {
 
 func (u *Upkeep) tellFuture(name string) {
 	if name != "" && u.future != name {
-		u.Log.Warn("a scheduled backup is of the future and is not counted: if the clock was wrong when it was made, rename or remove it", "file", filepath.Join(u.Backups.Dir, name))
+		u.Log.Logger.Warn("a scheduled backup is of the future and is not counted: if the clock was wrong when it was made, rename or remove it", "file", filepath.Join(u.Backups.Dir, name))
 	}
 	u.future = name
 }
