@@ -60,7 +60,7 @@ func TestSessionsEndBesideADamagedOne(t *testing.T) {
 }
 
 // What a deleted user leaves goes also where a token of it is damaged.
-func TestEstateWithADamagedToken(t *testing.T) {
+func TestTombstoneWithADamagedToken(t *testing.T) {
 	f := newStore(t)
 	ann := f.as(f.user("ann@example.com"))
 	lost, whole := f.mint(ann, db.NewToken{Name: "lost"}), f.mint(ann, db.NewToken{Name: "whole"})

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
 	"slices"
 )
 
@@ -20,21 +18,15 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 	err = s.view(ctx, func(t *txn) error {
 		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}, owners: map[string]bool{}}
 		steps := []func() error{
-			func() error { return checkRecords(w, &userRecords, nil) },
-			func() error { return checkRecords(w, &tokenRecords, func(k *Token) string { return k.Owner }) },
-			func() error { return checkRecords(w, &sessionRecords, func(s *Session) string { return s.User }) },
-			func() error { return checkRecords(w, &roleRecords, nil) },
-			func() error { return checkRecords(w, &keyRecords, nil) },
+			func() error { return w.nouns(s.nouns) },
 			w.counters,
 			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
 			func() error { return w.each(proofBucket, func(_, _ []byte) {}) },
-			func() error { return w.each(estateBucket, func(_, _ []byte) {}) },
-			func() error { return w.orphans(tokenUseBucket, tokenRecords.bucket) },
-			func() error { return w.orphans(sessionUseBucket, sessionRecords.bucket) },
+			func() error { return w.each(tombstoneBucket, func(_, _ []byte) {}) },
 			w.auditChain,
 		}
 		if s.older { // what it keeps beside its records can be of another form
-			steps = []func() error{w.checksums}
+			steps = []func() error{func() error { return w.checksums(layoutOf(s.nouns)) }}
 		}
 		defer func() { records = w.records }()
 		for _, step := range steps {
@@ -54,7 +46,7 @@ type walk struct {
 	report  func(error)
 	counts  map[string]int64 // what the records say that the counters should be
 	records int
-	owners  map[string]bool // who was looked for as one: whether they are there, or left an estate
+	owners  map[string]bool // who was looked for as one: whether they are there, or left a tombstone
 }
 
 // each calls f for every sealed value of a bucket that matches its checksum,
@@ -82,13 +74,20 @@ func cause(err error) error {
 	return err
 }
 
-// checkRecords compares the records of a noun with their index. Every entry
+func (w *walk) nouns(nouns []noun) error {
+	for _, n := range nouns {
+		if err := n.check(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check compares the records of a noun with their index. Every entry
 // that a record should have is looked up, and the entries are counted: they
 // are equal when none is missing and the numbers agree. So nothing that grows
 // with the store has to be kept in memory.
-//
-// owner, where it is not nil, is who has to be there for the record.
-func checkRecords[T any](w *walk, c *collection[T], owner func(*T) string) error {
+func (c *collection[T]) check(w *walk) error {
 	expected, damaged := 0, false
 	err := w.each(c.bucket, func(key, value []byte) {
 		r, err := c.decode(string(key), value)
@@ -100,8 +99,8 @@ func checkRecords[T any](w *walk, c *collection[T], owner func(*T) string) error
 		for _, name := range c.count(r) {
 			w.counts[name]++
 		}
-		if owner != nil && !w.owned(owner(r)) {
-			w.report(fmt.Errorf("%s %q belongs to user %q, who is not there", c.bucket, key, owner(r)))
+		if c.owner != nil && !w.owned(c.owner(r)) {
+			w.report(fmt.Errorf("%s %q belongs to user %q, who is not there", c.bucket, key, c.owner(r)))
 		}
 		entries := c.indexEntries(r)
 		slices.SortFunc(entries, bytes.Compare)
@@ -122,9 +121,12 @@ func checkRecords[T any](w *walk, c *collection[T], owner func(*T) string) error
 		return err
 	}
 	if actual != expected && !damaged {
-		return surplus(w, c)
+		err = c.surplus(w)
 	}
-	return nil
+	if err != nil || c.used == "" {
+		return err
+	}
+	return w.orphans(c.used, c.bucket)
 }
 
 // owned tells whether an owner is there, or left what is removed yet. One that
@@ -141,7 +143,7 @@ func (w *walk) owned(id string) bool {
 }
 
 // surplus reports the index entries that no record has.
-func surplus[T any](w *walk, c *collection[T]) error {
+func (c *collection[T]) surplus(w *walk) error {
 	return w.each(c.indexBucket(), func(entry, id []byte) {
 		r, err := c.get(w.txn, string(id))
 		if err != nil || !containsKey(c.indexEntries(r), entry) {
@@ -151,12 +153,10 @@ func surplus[T any](w *walk, c *collection[T]) error {
 }
 
 // checksums looks at every record by itself.
-func (w *walk) checksums() error {
+func (w *walk) checksums(l layout) error {
 	var failed error
-	for _, buckets := range []iter.Seq[string]{maps.Keys(takers), maps.Keys(derivedFrom)} {
-		for bucket := range buckets {
-			failed = errors.Join(failed, w.each(bucket, func(_, _ []byte) {}))
-		}
+	for bucket := range l.each {
+		failed = errors.Join(failed, w.each(bucket, func(_, _ []byte) {}))
 	}
 	return failed
 }
@@ -267,13 +267,13 @@ func (w *walk) eventIndexed(e *Event) int {
 	return len(keys)
 }
 
-// Patrol checks a small part of the store, pages and checksums, from place on,
+// Scrub checks a small part of the store, pages and checksums, from place on,
 // and returns the place to go on from: nil at the end, or where the engine
 // can't. It reports what does not fit; one place may be reported again by the
 // next part. What it does not see is how records, indexes and counters fit
 // together: that is for Check, on one long snapshot.
-func (s *Store) Patrol(ctx context.Context, place []byte, report func(error)) (next []byte, err error) {
-	engine, ok := s.engine.(Patroller)
+func (s *Store) Scrub(ctx context.Context, place []byte, report func(error)) (next []byte, err error) {
+	engine, ok := s.engine.(Scrubber)
 	if !ok {
 		return nil, nil
 	}
@@ -281,7 +281,7 @@ func (s *Store) Patrol(ctx context.Context, place []byte, report func(error)) (n
 		s.figures.damaged.Add(1)
 		report(cause(err))
 	}
-	next, err = engine.Patrol(ctx, place, func(bucket string, key, sealed []byte) {
+	next, err = engine.Scrub(ctx, place, func(bucket string, key, sealed []byte) {
 		if _, err := unseal(bucket, key, sealed); err != nil {
 			found(err)
 		}

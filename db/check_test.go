@@ -184,7 +184,7 @@ func TestCheckFinds(t *testing.T) {
 		}, "audit index"},
 		"a token of nobody":   {func(tx db.Tx, u *db.User, _ *db.Token) error { return tx.Delete("user", []byte(u.ID)) }, "belongs to user"},
 		"a session of nobody": {func(tx db.Tx, u *db.User, _ *db.Token) error { return tx.Delete("user", []byte(u.ID)) }, "session \""},
-		"a damaged estate": {func(tx db.Tx, _ *db.User, _ *db.Token) error {
+		"a damaged tombstone": {func(tx db.Tx, _ *db.User, _ *db.Token) error {
 			return tx.Put("estate", []byte("x"), []byte("damaged, and long enough"))
 		}, "estate"},
 		"an orphaned use": {func(tx db.Tx, _ *db.User, _ *db.Token) error { return sealed(tx, "session.use", "x", `{}`) }, "session.use"},

@@ -26,6 +26,14 @@ type collection[T any] struct {
 	count func(*T) []string
 	// taken is the error for a record whose unique key another one has.
 	taken error
+	// owner returns the id of the user whose the record is, under whom the index
+	// has it by when it was made; nil: nobody's.
+	owner func(*T) string
+	// used is the bucket that has the last use of a record under its id; empty:
+	// none is kept.
+	used string
+	// memory is where a store remembers decoded records; nil: nowhere.
+	memory func(*Store) memory
 }
 
 const countBucket = "count"
@@ -132,6 +140,16 @@ func (c *collection[T]) put(t *txn, old, new *T) error {
 		return fmt.Errorf("encode record of %s: %w", c.bucket, err)
 	}
 	return t.put(c.bucket, []byte(id), value)
+}
+
+// remove removes a record and what is known of its use.
+func (c *collection[T]) remove(t *txn, r *T) error {
+	if c.used != "" {
+		if err := t.Delete(c.used, []byte(c.id(r))); err != nil {
+			return err
+		}
+	}
+	return c.put(t, r, nil)
 }
 
 func (c *collection[T]) idOf(old, new *T) string {

@@ -298,7 +298,7 @@ func (d *damagedTry) compare(base, got map[string]answer, s *db.Store) string {
 }
 
 // faultsOf is all that is reported of a store: by its pages, its records, and
-// the patrol.
+// the scrub.
 func faultsOf(s *db.Store) (faults []string) {
 	note := func(err error) { faults = append(faults, err.Error()) }
 	ctx := context.Background()
@@ -313,7 +313,7 @@ func faultsOf(s *db.Store) (faults []string) {
 	}
 	for place := []byte{}; place != nil; {
 		var err error
-		if place, err = s.Patrol(ctx, place, note); err != nil {
+		if place, err = s.Scrub(ctx, place, note); err != nil {
 			note(err)
 		}
 	}

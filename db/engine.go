@@ -159,14 +159,14 @@ type Checker interface {
 	Check(ctx context.Context, report func(error)) error
 }
 
-// Patroller is what an Engine can be besides: one that walks its own pages in
+// Scrubber is what an Engine can be besides: one that walks its own pages in
 // small parts, each on a snapshot of its own.
-type Patroller interface {
-	// Patrol checks some pages, from place on, reports what does not fit, and
+type Scrubber interface {
+	// Scrub checks some pages, from place on, reports what does not fit, and
 	// calls record for what stands in them; the bytes are valid as long as
 	// record runs. It returns the place to go on from, nil at the end. A record
 	// may be met twice.
-	Patrol(ctx context.Context, place []byte, record func(bucket string, key, value []byte), report func(error)) (next []byte, err error)
+	Scrub(ctx context.Context, place []byte, record func(bucket string, key, value []byte), report func(error)) (next []byte, err error)
 }
 
 // Locator is what an Engine can be besides: one whose store can be taken away

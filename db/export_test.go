@@ -250,22 +250,17 @@ func NewestSchema() int { return newestSchema() }
 // DecodeRecord reads a record of a bucket as the store does, with all that
 // stands beside it; false where the bucket has no records.
 func DecodeRecord(bucket, key string, value []byte) (known bool, err error) {
-	switch bucket {
-	case userRecords.bucket:
-		return true, decodeAll(&userRecords, key, value)
-	case tokenRecords.bucket:
-		return true, decodeAll(&tokenRecords, key, value)
-	case sessionRecords.bucket:
-		return true, decodeAll(&sessionRecords, key, value)
-	case roleRecords.bucket:
-		return true, decodeAll(&roleRecords, key, value)
-	case keyRecords.bucket:
-		return true, decodeAll(&keyRecords, key, value)
+	for _, n := range nouns() {
+		if n.name() == bucket {
+			return true, n.(interface {
+				decodeAll(key string, value []byte) error
+			}).decodeAll(key, value)
+		}
 	}
 	return false, nil
 }
 
-func decodeAll[T any](c *collection[T], key string, value []byte) error {
+func (c *collection[T]) decodeAll(key string, value []byte) error {
 	r, err := c.decode(key, value)
 	if err == nil {
 		c.indexEntries(r)

@@ -22,7 +22,7 @@ func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended 
 		if old, err = s.notUsedSince(ctx, s.Now().Add(-idle), old); err != nil || len(old) == 0 {
 			continue
 		}
-		err = s.update(ctx, &Actor{}, func(t *txn) error { return t.removeSessions(old) })
+		err = s.update(ctx, &Actor{}, func(t *txn) error { return sessionRecords.removeAll(t, old) })
 		ended += len(old)
 	}
 	return ended, err

@@ -26,6 +26,7 @@ var keyRecords = collection[Key]{
 	bucket: "key",
 	id:     func(k *Key) string { return k.ID },
 	count:  func(*Key) []string { return []string{"key"} },
+	memory: func(s *Store) memory { return &s.keys },
 }
 
 func newKey(now time.Time) *Key {
@@ -86,7 +87,7 @@ type KeySet struct {
 
 // Keys returns the signing keys as they are now.
 func (s *Store) Keys(ctx context.Context) (*KeySet, error) {
-	return s.keys.get("", func() (set *KeySet, err error) {
+	return s.keys.get(func() (set *KeySet, err error) {
 		err = s.view(ctx, func(t *txn) error { set, err = t.keySet(); return err })
 		return set, err
 	})

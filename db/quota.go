@@ -43,7 +43,7 @@ func (t *txn) evictTokens(ended []indexed) error {
 			return err
 		}
 	}
-	if err := t.removeTokens(ended); err != nil {
+	if err := tokenRecords.removeAll(t, ended); err != nil {
 		return err
 	}
 	for _, target := range targets {
@@ -131,7 +131,7 @@ func (s *Store) endUnused(t *txn, made *Session, most int) error {
 // evictSession removes a session of the actor, who signs in; one that has ended
 // by itself was not ended.
 func (t *txn) evictSession(u unused) error {
-	if err := t.removeSessions([]indexed{u.indexed}); err != nil || u.since.IsZero() {
+	if err := sessionRecords.removeAll(t, []indexed{u.indexed}); err != nil || u.since.IsZero() {
 		return err
 	}
 	return t.audit("session.evict", Target{u.id, t.actor.Name})

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -58,6 +57,8 @@ type repair struct {
 	*txn
 	Repaired
 	ctx     context.Context
+	nouns   []noun
+	layout  layout
 	aside   func(Aside) error
 	failed  error // the first error that ends it
 	schema  Schema
@@ -69,17 +70,18 @@ type repair struct {
 // aside what it does not take. tx may commit on the way: after an error what it
 // wrote is of no use.
 func Repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) error) (Repaired, error) {
-	r := &repair{txn: newStore(nil, Options{}).begin(tx, offlineActor()), ctx: ctx, aside: aside, lost: map[string]string{}}
+	return newStore(nil, Options{}).repair(ctx, tx, walk, aside)
+}
+
+func (s *Store) repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) error) (Repaired, error) {
+	r := &repair{txn: s.begin(tx, offlineActor()), ctx: ctx, nouns: s.nouns, layout: layoutOf(s.nouns), aside: aside, lost: map[string]string{}}
 	steps := []func() error{
 		func() error { return walk(r.take, func(err error) { note(&r.Problems, "%v", err) }) },
 		r.checkSchema,
 		func() error { return walk(r.compare, func(error) {}) },
 		r.countDerived,
 		r.essentials,
-		func() error { return removeOrphans(r, &tokenRecords, func(k *Token) string { return k.Owner }) },
-		func() error { return removeOrphans(r, &sessionRecords, func(s *Session) string { return s.User }) },
-		func() error { return r.removeUses(tokenUseBucket, tokenRecords.bucket) },
-		func() error { return r.removeUses(sessionUseBucket, sessionRecords.bucket) },
+		r.mendNouns,
 		r.mendAudit,
 		r.tell,
 	}
@@ -91,49 +93,16 @@ func Repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) error) (Rep
 	return r.Repaired, nil
 }
 
-// taken tells how records of a bucket are taken over.
-type taken func(t *txn, key string, value []byte) error
-
-// takers are the buckets whose records are taken over; the others are made
-// anew.
-var takers = map[string]taken{
-	userRecords.bucket:    takeRecord(&userRecords),
-	tokenRecords.bucket:   takeRecord(&tokenRecords),
-	sessionRecords.bucket: takeRecord(&sessionRecords),
-	roleRecords.bucket:    takeRecord(&roleRecords),
-	keyRecords.bucket:     takeRecord(&keyRecords),
-	auditBucket:           takeEvent,
-	auditRanges:           takeRange,
-	auditCheckpoints:      takeCheckpoint,
-	tokenUseBucket:        takePlain(tokenUseBucket),
-	sessionUseBucket:      takePlain(sessionUseBucket),
-	estateBucket:          takePlain(estateBucket),
-	metaBucket:            takePlain(metaBucket),
-}
-
-// derivedFrom are the buckets that are made anew, and of which records.
-var derivedFrom = map[string]string{
-	userRecords.indexBucket():    userRecords.bucket,
-	tokenRecords.indexBucket():   tokenRecords.bucket,
-	sessionRecords.indexBucket(): sessionRecords.bucket,
-	roleRecords.indexBucket():    roleRecords.bucket,
-	auditIndex:                   "",
-	countBucket:                  "",
-	proofBucket:                  "",
-}
-
-// takeRecord keeps the very bytes of a record, and makes index and counters.
-func takeRecord[T any](c *collection[T]) taken {
-	return func(t *txn, key string, value []byte) error {
-		r, err := c.decode(key, value)
-		if err == nil {
-			err = errors.Join(c.putIndex(t, key, nil, r), c.putCounts(t, nil, r))
-		}
-		if err != nil {
-			return err
-		}
-		return t.put(c.bucket, []byte(key), value)
+// take keeps the very bytes of a record, and makes index and counters.
+func (c *collection[T]) take(t *txn, key string, value []byte) error {
+	r, err := c.decode(key, value)
+	if err == nil {
+		err = errors.Join(c.putIndex(t, key, nil, r), c.putCounts(t, nil, r))
 	}
+	if err != nil {
+		return err
+	}
+	return t.put(c.bucket, []byte(key), value)
 }
 
 func takeEvent(t *txn, key string, value []byte) error {
@@ -151,7 +120,7 @@ func takeEvent(t *txn, key string, value []byte) error {
 
 func takePlain(bucket string) taken {
 	return func(t *txn, key string, value []byte) error {
-		if bucket != estateBucket && !json.Valid(value) {
+		if bucket != tombstoneBucket && !json.Valid(value) {
 			return damagedRecord(bucket, []byte(key))
 		}
 		return t.put(bucket, []byte(key), value)
@@ -160,16 +129,14 @@ func takePlain(bucket string) taken {
 
 // place finds the bucket whose checksum a record has: its own, or, where the
 // way to it or its page is damaged, another one.
-func place(bucket string, key, sealed []byte) (found string, value []byte, ok bool) {
+func (l layout) place(bucket string, key, sealed []byte) (found string, value []byte, ok bool) {
 	value, err := unseal(bucket, key, sealed)
 	if err == nil {
 		return bucket, value, true
 	}
-	for _, buckets := range []iter.Seq[string]{maps.Keys(takers), maps.Keys(derivedFrom)} {
-		for bucket := range buckets {
-			if value, err := unseal(bucket, key, sealed); err == nil {
-				return bucket, value, true
-			}
+	for bucket := range l.each {
+		if value, err := unseal(bucket, key, sealed); err == nil {
+			return bucket, value, true
 		}
 	}
 	return bucket, nil, false
@@ -178,10 +145,13 @@ func place(bucket string, key, sealed []byte) (found string, value []byte, ok bo
 // CheckRecord tells what is wrong with one record as it stands in the file, nil
 // where its checksum holds. Where the bucket is empty it is not known.
 func CheckRecord(bucket string, key, sealed []byte) error {
-	if found, _, ok := place(bucket, key, sealed); ok && (found == bucket || bucket == "") {
-		return nil
+	_, err := unseal(bucket, key, sealed)
+	if err != nil && bucket == "" {
+		if _, _, ok := layoutOf(nouns()).place(bucket, key, sealed); ok {
+			return nil
+		}
 	}
-	return cause(damagedRecord(bucket, key))
+	return cause(err)
 }
 
 // take takes one record over, or sets it aside.
@@ -189,8 +159,8 @@ func (r *repair) take(bucket string, key, sealed []byte) {
 	if r.failed != nil || r.ctx.Err() != nil {
 		return
 	}
-	found, value, ok := place(bucket, key, sealed)
-	_, derived := derivedFrom[found]
+	found, value, ok := r.layout.place(bucket, key, sealed)
+	_, derived := r.layout.derived[found]
 	switch {
 	case derived && ok:
 	case derived:
@@ -203,7 +173,7 @@ func (r *repair) take(bucket string, key, sealed []byte) {
 }
 
 func (r *repair) takeOver(bucket string, key, sealed, value []byte) {
-	take := takers[bucket]
+	take := r.layout.takers[bucket]
 	before, err := r.Get(bucket, key)
 	switch {
 	case err != nil:
@@ -256,8 +226,8 @@ func (r *repair) compare(bucket string, key, sealed []byte) {
 	if r.failed != nil || r.ctx.Err() != nil {
 		return
 	}
-	found, value, ok := place(bucket, key, sealed)
-	of, derived := derivedFrom[found]
+	found, value, ok := r.layout.place(bucket, key, sealed)
+	of, derived := r.layout.derived[found]
 	if !ok || !derived {
 		return
 	}
@@ -294,7 +264,7 @@ func (r *repair) compare(bucket string, key, sealed []byte) {
 // countDerived counts what the damaged store did not have and should.
 func (r *repair) countDerived() error {
 	made := 0
-	for bucket := range derivedFrom {
+	for bucket := range r.layout.derived {
 		if err := r.Scan(bucket, nil, nil, false, func(_, _ []byte) bool { made++; return true }); err != nil {
 			return err
 		}
@@ -365,9 +335,30 @@ func (r *repair) ownSecret() error {
 	return r.signAnew()
 }
 
+func (r *repair) mendNouns() error {
+	for _, n := range r.nouns {
+		if err := n.mend(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collection[T]) mend(r *repair) error {
+	if c.owner != nil {
+		if err := c.removeOrphans(r); err != nil {
+			return err
+		}
+	}
+	if c.used == "" {
+		return nil
+	}
+	return r.removeUses(c.used, c.bucket)
+}
+
 // removeOrphans sets aside what belongs to an owner who is not there and did
-// not leave an estate: it is refused anyway.
-func removeOrphans[T any](r *repair, c *collection[T], owner func(*T) string) error {
+// not leave a tombstone: it is refused anyway.
+func (c *collection[T]) removeOrphans(r *repair) error {
 	known := map[string]bool{}
 	var orphans []*T
 	var failed error
@@ -377,7 +368,7 @@ func removeOrphans[T any](r *repair, c *collection[T], owner func(*T) string) er
 			failed = err
 			return false
 		}
-		id := owner(record)
+		id := c.owner(record)
 		there, asked := known[id]
 		if !asked {
 			there, failed = r.owns(id)
@@ -397,7 +388,7 @@ func removeOrphans[T any](r *repair, c *collection[T], owner func(*T) string) er
 		if err != nil {
 			return err
 		}
-		r.setAside(c.bucket, key, sealed, fmt.Errorf("%s %s belongs to user %s, who is not there", c.bucket, key, owner(record)))
+		r.setAside(c.bucket, key, sealed, fmt.Errorf("%s %s belongs to user %s, who is not there", c.bucket, key, c.owner(record)))
 		if err := c.put(r.txn, record, nil); err != nil {
 			return err
 		}
@@ -407,7 +398,7 @@ func removeOrphans[T any](r *repair, c *collection[T], owner func(*T) string) er
 
 // owns tells whether somebody is a user, or was and left what is removed yet.
 func (t *txn) owns(user string) (bool, error) {
-	for _, bucket := range []string{userRecords.bucket, estateBucket} {
+	for _, bucket := range []string{userRecords.bucket, tombstoneBucket} {
 		if record, err := t.Get(bucket, []byte(user)); err != nil || record != nil {
 			return record != nil, err
 		}

@@ -38,7 +38,8 @@ var roleRecords = collection[Role]{
 		}
 		return keys
 	},
-	count: func(*Role) []string { return []string{"role"} },
+	count:  func(*Role) []string { return []string{"role"} },
+	memory: func(s *Store) memory { return &s.roles },
 }
 
 func builtinRoles(now time.Time) []*Role {
@@ -61,7 +62,7 @@ type RoleSet struct {
 
 // Roles returns all roles as they are now.
 func (s *Store) Roles(ctx context.Context) (*RoleSet, error) {
-	return s.roles.get("", func() (set *RoleSet, err error) {
+	return s.roles.get(func() (set *RoleSet, err error) {
 		err = s.view(ctx, func(t *txn) error { set, err = t.roleSet(); return err })
 		return set, err
 	})

@@ -47,7 +47,10 @@ var sessionRecords = collection[Session]{
 			indexKey(s.User, byCreated, timeKey(s.Created), s.ID),
 		}
 	},
-	count: func(s *Session) []string { return []string{"session", sessionsOf(s.User)} },
+	count:  func(s *Session) []string { return []string{"session", sessionsOf(s.User)} },
+	owner:  func(s *Session) string { return s.User },
+	used:   sessionUseBucket,
+	memory: func(s *Store) memory { return s.sessions },
 }
 
 func sessionsOf(user string) string { return counterName("session", "user", user) }
@@ -161,7 +164,7 @@ func (s *Session) setSecret(secret string) {
 func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 	r := *old
 	r.setSecret(secret)
-	if err := t.removeSession(old); err != nil {
+	if err := sessionRecords.remove(t, old); err != nil {
 		return nil, err
 	}
 	if err := t.putJSON(sessionUseBucket, r.ID, Use{Time: t.now, Address: t.actor.Address}); err != nil {
@@ -219,7 +222,7 @@ func (t *txn) logout(actor *Actor) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := t.removeSession(r); err != nil {
+	if err := sessionRecords.remove(t, r); err != nil {
 		return false, err
 	}
 	return true, t.audit("session.logout", target)
@@ -264,7 +267,7 @@ func (s *Store) endSession(ctx context.Context, actor *Actor, id, action string,
 		if err != nil {
 			return err
 		}
-		if err := t.removeSession(r); err != nil {
+		if err := sessionRecords.remove(t, r); err != nil {
 			return err
 		}
 		return t.audit(action, target)
@@ -334,13 +337,5 @@ func (t *txn) endSessions(user, keep string) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(others), t.removeSessions(others)
-}
-
-// removeSession removes the record and what is known of its use.
-func (t *txn) removeSession(r *Session) error {
-	if err := t.Delete(sessionUseBucket, []byte(r.ID)); err != nil {
-		return err
-	}
-	return sessionRecords.put(t, r, nil)
+	return len(others), sessionRecords.removeAll(t, others)
 }

@@ -14,7 +14,7 @@ type Stats struct {
 	Updates LatencyStats          // of changes, from the call to their being durable or refused
 	Full    uint64                // calls that failed for want of space
 	Disk    uint64                // calls that failed because the disk did
-	Damaged uint64                // calls that met damage, and damages that patrols found
+	Damaged uint64                // calls that met damage, and damages that scrubs found
 	Moved   uint64                // calls that were refused because the file is elsewhere
 }
 
@@ -31,15 +31,17 @@ type LatencyStats struct {
 // Stats returns the figures as they are now.
 func (s *Store) Stats() Stats {
 	stats := Stats{
-		Caches: map[string]CacheStats{
-			userRecords.bucket: s.users.stats(), tokenRecords.bucket: s.tokens.stats(), sessionRecords.bucket: s.sessions.stats(),
-			roleRecords.bucket: s.roles.stats(), keyRecords.bucket: s.keys.stats(),
-		},
+		Caches:  map[string]CacheStats{},
 		Updates: s.figures.updates.stats(),
 		Full:    s.figures.full.Load(),
 		Disk:    s.figures.disk.Load(),
 		Damaged: s.figures.damaged.Load(),
 		Moved:   s.figures.moved.Load(),
+	}
+	for _, n := range s.nouns {
+		if m := n.memoryIn(s); m != nil {
+			stats.Caches[n.name()] = m.stats()
+		}
 	}
 	if m, ok := s.engine.(Measurer); ok {
 		stats.Engine = m.Stats()

@@ -37,11 +37,12 @@ type Store struct {
 	clock  *clock
 	older  bool // of an older schema: to be looked at only
 
+	nouns    []noun
 	users    *cache[User]
 	tokens   *cache[Token]
 	sessions *cache[Session]
-	roles    *cache[RoleSet] // one entry, under ""
-	keys     *cache[KeySet]  // one entry, under ""
+	roles    setCache[RoleSet]
+	keys     setCache[KeySet]
 
 	use         *useLog
 	refusals    refusalLog
@@ -110,12 +111,11 @@ func Open(ctx context.Context, engine Engine, o Options) (*Store, error) {
 func newStore(engine Engine, o Options) *Store {
 	return &Store{
 		engine:   engine,
+		nouns:    nouns(),
 		clock:    newClock(o.Now, o.Monotonic),
 		users:    newCache(cachedUsers, userRecords.id),
 		tokens:   newCache(cachedTokens, tokenRecords.id),
 		sessions: newCache(cachedSessions, sessionRecords.id),
-		roles:    newCache(1, func(*RoleSet) string { return "" }),
-		keys:     newCache(1, func(*KeySet) string { return "" }),
 		use:      newUseLog(),
 		figures:  figures{met: make(chan struct{}, 1)},
 	}
@@ -202,20 +202,13 @@ func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) er
 	return err
 }
 
-// drop is the one place where cached records end.
+// drop is the one place where cached records end: each noun's memory forgets
+// what a transaction changed of it, and the roles and the keys, which are
+// remembered as a whole, are read anew.
 func (s *Store) drop(dirty map[string][]string) {
-	for bucket, ids := range dirty {
-		switch bucket {
-		case userRecords.bucket:
-			s.users.drop(ids)
-		case tokenRecords.bucket:
-			s.tokens.drop(ids)
-		case sessionRecords.bucket:
-			s.sessions.drop(ids)
-		case roleRecords.bucket:
-			s.roles.drop([]string{""})
-		case keyRecords.bucket:
-			s.keys.drop([]string{""})
+	for _, n := range s.nouns {
+		if m := n.memoryIn(s); m != nil && dirty[n.name()] != nil {
+			m.drop(dirty[n.name()])
 		}
 	}
 }
@@ -279,12 +272,12 @@ var errAbsentRecord = fail(ErrNotFound, "not_found", "there is no such thing, or
 func (s *Store) Counts(ctx context.Context) (map[string]int64, error) {
 	counts := map[string]int64{}
 	err := s.view(ctx, func(t *txn) error {
-		for _, noun := range []string{userRecords.bucket, tokenRecords.bucket, sessionRecords.bucket, roleRecords.bucket, keyRecords.bucket} {
-			n, err := t.count(noun)
+		for _, n := range s.nouns {
+			count, err := t.count(n.name())
 			if err != nil {
 				return err
 			}
-			counts[noun+"s"] = n
+			counts[n.name()+"s"] = count
 		}
 		return nil
 	})

@@ -10,13 +10,13 @@ import (
 // waits long for it.
 const sweepStep = 200
 
-// estateBucket names the deleted users whose sessions and tokens are not
+// tombstoneBucket names the deleted users whose sessions and tokens are not
 // removed yet. They are dead already, since their owner is looked up at each
 // use.
-const estateBucket = "estate"
+const tombstoneBucket = "estate"
 
-func (t *txn) leaveEstate(user string) error {
-	return t.put(estateBucket, []byte(user), []byte(t.now.Format("2006-01-02T15:04:05Z07:00")))
+func (t *txn) leaveTombstone(user string) error {
+	return t.put(tombstoneBucket, []byte(user), []byte(t.now.Format("2006-01-02T15:04:05Z07:00")))
 }
 
 // Sweep removes what has ended: expired sessions, keys that verify nothing any
@@ -45,7 +45,7 @@ func (s *Store) sweepOnce(t *txn) (removed int, err error) {
 			return removed, err
 		}
 	}
-	n, err := t.sweepEstates(sweepStep - removed)
+	n, err := t.sweepTombstones(s.nouns, sweepStep-removed)
 	return removed + n, err
 }
 
@@ -63,7 +63,7 @@ func (t *txn) sweepSessions() (removed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(ended), t.removeSessions(ended)
+	return len(ended), sessionRecords.removeAll(t, ended)
 }
 
 // indexed is an entry of an index: its key, and the id of the record that it
@@ -73,27 +73,22 @@ type indexed struct {
 	id  string
 }
 
-func (t *txn) removeSessions(entries []indexed) error {
-	return removeAll(t, &sessionRecords, sessionUseBucket, entries, t.removeSession)
-}
-
-func (t *txn) removeTokens(entries []indexed) error {
-	return removeAll(t, &tokenRecords, tokenUseBucket, entries, t.removeToken)
-}
-
 // removeAll removes the records that entries of an index lead to. One that is
 // damaged must not keep a password from being changed or the others from being
 // removed: it goes as it stands, with the entry that led to it. What is left of
 // it in other indexes and in counters is for a repair; a check tells of it.
-func removeAll[T any](t *txn, c *collection[T], use string, entries []indexed, remove func(*T) error) error {
+func (c *collection[T]) removeAll(t *txn, entries []indexed) error {
 	for _, e := range entries {
 		r, err := c.get(t, e.id)
 		switch {
 		case err == nil:
-			err = remove(r)
+			err = c.remove(t, r)
 		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound):
 			t.changed(c.bucket, e.id)
-			err = errors.Join(t.Delete(c.bucket, []byte(e.id)), t.Delete(use, []byte(e.id)), t.Delete(c.indexBucket(), e.key))
+			err = errors.Join(t.Delete(c.bucket, []byte(e.id)), t.Delete(c.indexBucket(), e.key))
+			if c.used != "" {
+				err = errors.Join(err, t.Delete(c.used, []byte(e.id)))
+			}
 		}
 		if err != nil {
 			return err
@@ -117,10 +112,10 @@ func (t *txn) sweepKeys() error {
 	return nil
 }
 
-// sweepEstates removes up to room of what deleted users left.
-func (t *txn) sweepEstates(room int) (removed int, err error) {
+// sweepTombstones removes up to room of what deleted users left.
+func (t *txn) sweepTombstones(nouns []noun, room int) (removed int, err error) {
 	var users []string
-	err = t.scan(estateBucket, nil, nil, false, func(key, _ []byte) bool {
+	err = t.scan(tombstoneBucket, nil, nil, false, func(key, _ []byte) bool {
 		users = append(users, string(key))
 		return len(users) < sweepStep
 	})
@@ -129,29 +124,34 @@ func (t *txn) sweepEstates(room int) (removed int, err error) {
 			return removed, err
 		}
 		var n int
-		n, err = t.sweepEstate(user, room-removed)
+		n, err = t.sweepTombstone(nouns, user, room-removed)
 		removed += n
 	}
 	return removed, err
 }
 
-func (t *txn) sweepEstate(user string, room int) (int, error) {
-	sessions, err := t.owned(sessionRecords.indexBucket(), user, room)
+func (t *txn) sweepTombstone(nouns []noun, user string, room int) (removed int, err error) {
+	for _, noun := range nouns {
+		n, err := noun.removeOwned(t, user, room-removed)
+		if removed += n; err != nil {
+			return removed, err
+		}
+	}
+	if removed < room {
+		err = t.Delete(tombstoneBucket, []byte(user))
+	}
+	return removed, err
+}
+
+func (c *collection[T]) removeOwned(t *txn, owner string, room int) (int, error) {
+	if c.owner == nil {
+		return 0, nil
+	}
+	entries, err := t.owned(c.indexBucket(), owner, room)
 	if err != nil {
 		return 0, err
 	}
-	tokens, err := t.owned(tokenRecords.indexBucket(), user, room-len(sessions))
-	if err != nil {
-		return 0, err
-	}
-	if err := errors.Join(t.removeSessions(sessions), t.removeTokens(tokens)); err != nil {
-		return 0, err
-	}
-	n := len(sessions) + len(tokens)
-	if n < room {
-		err = t.Delete(estateBucket, []byte(user))
-	}
-	return n, err
+	return len(entries), c.removeAll(t, entries)
 }
 
 // owned returns up to most entries of what stands under an owner in an index.
@@ -173,7 +173,7 @@ func (t *txn) endAllSessions() error {
 		if err != nil || len(entries) == 0 {
 			return err
 		}
-		if err := t.removeSessions(entries); err != nil {
+		if err := sessionRecords.removeAll(t, entries); err != nil {
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func (s *Store) SweepDue(ctx context.Context) (due bool, err error) {
 		prefix := indexPrefix(everything, byExpiry)
 		end := append(bytes.Clone(prefix), timeKey(t.now)...)
 		return errors.Join(
-			t.scan(estateBucket, nil, nil, false, found),
+			t.scan(tombstoneBucket, nil, nil, false, found),
 			t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, _ []byte) bool {
 				due = due || bytes.Compare(key, end) < 0
 				return false

@@ -80,7 +80,10 @@ var tokenRecords = collection[Token]{
 		}
 		return keys
 	},
-	count: func(k *Token) []string { return []string{"token", tokensOf(k.Owner)} },
+	count:  func(k *Token) []string { return []string{"token", tokensOf(k.Owner)} },
+	owner:  func(k *Token) string { return k.Owner },
+	used:   tokenUseBucket,
+	memory: func(s *Store) memory { return s.tokens },
 }
 
 // wordKey sorts what has a word by when it was made: what is made now stands
@@ -429,17 +432,9 @@ func (s *Store) DeleteToken(ctx context.Context, actor *Actor, id string) error 
 		if err != nil {
 			return err
 		}
-		if err := t.removeToken(k); err != nil {
+		if err := tokenRecords.remove(t, k); err != nil {
 			return err
 		}
 		return t.audit("token.delete", k.Target())
 	})
-}
-
-// removeToken removes the record and what is known of its use.
-func (t *txn) removeToken(k *Token) error {
-	if err := t.Delete(tokenUseBucket, []byte(k.ID)); err != nil {
-		return err
-	}
-	return tokenRecords.put(t, k, nil)
 }

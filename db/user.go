@@ -83,7 +83,8 @@ var userRecords = collection[User]{
 		}
 		return []string{"user", hashCounter(u.Password)}
 	},
-	taken: fail(ErrConflict, "email_taken", "another user has that email"),
+	taken:  fail(ErrConflict, "email_taken", "another user has that email"),
+	memory: func(s *Store) memory { return s.users },
 }
 
 // roleScope is the scope of the index under which the users of a role stand;
@@ -367,7 +368,7 @@ func (s *Store) DeleteUser(ctx context.Context, actor *Actor, idOrEmail string) 
 		if err := t.guarded(func() error { return userRecords.put(t, u, nil) }); err != nil {
 			return err
 		}
-		if err := t.leaveEstate(u.ID); err != nil {
+		if err := t.leaveTombstone(u.ID); err != nil {
 			return err
 		}
 		return t.audit("user.delete", u.Target())

@@ -157,7 +157,7 @@ func (s *Server) checkStore(ctx context.Context, note func(error)) (records int,
 	}
 	note(err)
 	for place := []byte{}; place != nil; {
-		if place, err = s.Store.Patrol(ctx, place, note); err != nil {
+		if place, err = s.Store.Scrub(ctx, place, note); err != nil {
 			return records, err
 		}
 	}

@@ -102,7 +102,7 @@ func (s *Server) patrolRound(ctx context.Context) {
 	var place []byte
 	for {
 		var err error
-		if place, err = s.Store.Patrol(ctx, place, report); err != nil {
+		if place, err = s.Store.Scrub(ctx, place, report); err != nil {
 			if ctx.Err() == nil {
 				s.log.Warn("the store could not be looked over", "error", fmt.Sprint(err))
 			}

@@ -137,11 +137,11 @@ func FuzzOpen(f *testing.F) {
 		wantDamaged(t, "read", readAll(e))
 		wantDamaged(t, "check", e.Check(t.Context(), func(error) {}))
 		for place, parts := []byte{}, 0; place != nil; parts++ {
-			if place, err = e.Patrol(t.Context(), place, func(string, []byte, []byte) {}, func(error) {}); err != nil {
-				wantDamaged(t, "patrol", err)
+			if place, err = e.Scrub(t.Context(), place, func(string, []byte, []byte) {}, func(error) {}); err != nil {
+				wantDamaged(t, "scrub", err)
 			}
 			if parts > 1000 {
-				t.Fatal("the patrol does not end")
+				t.Fatal("the scrub does not end")
 			}
 		}
 		wantDamaged(t, "write", set(e, "key 000005x", string(bytes.Repeat([]byte{'n'}, 3000))))

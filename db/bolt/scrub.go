@@ -7,15 +7,15 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// patrolLeaves is how many leaf pages one part of a patrol reads: some
+// scrubLeaves is how many leaf pages one part of a scrub reads: some
 // milliseconds, so that its snapshot keeps hardly any page from being used
 // again.
-const patrolLeaves = 64
+const scrubLeaves = 64
 
-// Patrol walks one part of the pages. See db.Patroller. What pages are for in
+// Scrub walks one part of the pages. See db.Scrubber. What pages are for in
 // the whole, that none is lost or used twice, is what Check tells: from one
 // part to the next the tree changes.
-func (e *Engine) Patrol(ctx context.Context, place []byte, record func(bucket string, key, value []byte), report func(error)) (next []byte, err error) {
+func (e *Engine) Scrub(ctx context.Context, place []byte, record func(bucket string, key, value []byte), report func(error)) (next []byte, err error) {
 	unblock, err := e.pauseWriter(ctx)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func (e *Engine) Patrol(ctx context.Context, place []byte, record func(bucket st
 			return damaged(err, "the store is damaged")
 		}
 		unblock()
-		p := newPatrol(newChecker(e.file, m, report), place, record)
+		p := newScrub(newChecker(e.file, m, report), place, record)
 		p.visit(subtree{page: m.root})
 		next = p.next
 		return nil
@@ -35,8 +35,8 @@ func (e *Engine) Patrol(ctx context.Context, place []byte, record func(bucket st
 	return next, err
 }
 
-// patrol walks in the order of keys, bucket after bucket, from a place on.
-type patrol struct {
+// scrub walks in the order of keys, bucket after bucket, from a place on.
+type scrub struct {
 	*checker
 	bucket string // the place to begin at
 	key    []byte
@@ -49,9 +49,9 @@ func newPlace(bucket string, key []byte) []byte {
 	return append(append([]byte(bucket), 0), key...)
 }
 
-func newPatrol(c *checker, place []byte, record func(bucket string, key, value []byte)) *patrol {
+func newScrub(c *checker, place []byte, record func(bucket string, key, value []byte)) *scrub {
 	bucket, key, _ := bytes.Cut(place, []byte{0})
-	p := &patrol{checker: c, bucket: string(bucket), key: key, left: patrolLeaves}
+	p := &scrub{checker: c, bucket: string(bucket), key: key, left: scrubLeaves}
 	c.record = func(bucket string, key, value []byte) {
 		if !p.before(bucket, key) {
 			record(bucket, key, value)
@@ -65,12 +65,12 @@ func newPatrol(c *checker, place []byte, record func(bucket string, key, value [
 	return p
 }
 
-func (p *patrol) before(bucket string, key []byte) bool {
+func (p *scrub) before(bucket string, key []byte) bool {
 	return bucket < p.bucket || bucket == p.bucket && bytes.Compare(key, p.key) < 0
 }
 
 // behind tells whether all that a subtree holds comes before the place.
-func (p *patrol) behind(s subtree) bool {
+func (p *scrub) behind(s subtree) bool {
 	switch {
 	case s.bucket == "":
 		return s.max != nil && string(s.max) <= p.bucket
@@ -82,7 +82,7 @@ func (p *patrol) behind(s subtree) bool {
 
 // visit walks a subtree; it answers false where it stopped. A page that is met
 // again is damage, so there is no circle.
-func (p *patrol) visit(s subtree) (goOn bool) {
+func (p *scrub) visit(s subtree) (goOn bool) {
 	page, err := p.page(s.page)
 	p.todo = nil
 	if err == nil {

@@ -11,21 +11,21 @@ import (
 	"husk/db"
 )
 
-// patrolAll goes round once and returns what was met, what was reported and
+// scrubAll goes round once and returns what was met, what was reported and
 // in how many parts. between runs after each part.
-func patrolAll(t *testing.T, e *Engine, between func(part int)) (met map[string]string, reports []string, parts int) {
+func scrubAll(t *testing.T, e *Engine, between func(part int)) (met map[string]string, reports []string, parts int) {
 	t.Helper()
 	met = map[string]string{}
 	var place []byte
 	for {
-		next, err := e.Patrol(t.Context(), place,
+		next, err := e.Scrub(t.Context(), place,
 			func(bucket string, key, value []byte) { met[bucket+"/"+string(key)] = string(value) },
 			func(err error) { reports = append(reports, err.Error()) })
 		if err != nil {
 			t.Fatal(err)
 		}
 		if next != nil && bytes.Compare(next, place) <= 0 {
-			t.Fatalf("from %q the patrol goes on to %q", place, next)
+			t.Fatalf("from %q the scrub goes on to %q", place, next)
 		}
 		parts++
 		if next == nil {
@@ -57,7 +57,7 @@ func contents(t *testing.T, e *Engine) map[string]string {
 }
 
 // A round meets every record of every bucket, in parts.
-func TestPatrolMeetsAll(t *testing.T) {
+func TestScrubMeetsAll(t *testing.T) {
 	e := open(t, create(t))
 	populate(t, e, 10_000)
 	for _, bucket := range []string{"a", "c"} {
@@ -75,12 +75,12 @@ func TestPatrolMeetsAll(t *testing.T) {
 		}
 	}
 	want := contents(t, e)
-	met, reports, parts := patrolAll(t, e, nil)
+	met, reports, parts := scrubAll(t, e, nil)
 	if len(reports) > 0 || parts < 5 {
 		t.Errorf("%d parts, reports %v", parts, reports)
 	}
 	if len(met) != len(want) {
-		t.Errorf("the patrol meets %d records of %d", len(met), len(want))
+		t.Errorf("the scrub meets %d records of %d", len(met), len(want))
 	}
 	for key, value := range want {
 		if met[key] != value {
@@ -90,11 +90,11 @@ func TestPatrolMeetsAll(t *testing.T) {
 }
 
 // What is written and removed between the parts does no harm to the round.
-func TestPatrolWhileOthersWrite(t *testing.T) {
+func TestScrubWhileOthersWrite(t *testing.T) {
 	e := open(t, create(t))
 	populate(t, e, 10_000)
 	before := contents(t, e)
-	met, reports, _ := patrolAll(t, e, func(part int) {
+	met, reports, _ := scrubAll(t, e, func(part int) {
 		err := e.Update(context.Background(), func(tx db.Tx) error {
 			for i := range 400 {
 				key := fmt.Appendf(nil, "key %06d", (part*997+i*25)%10_000)
@@ -119,7 +119,7 @@ func TestPatrolWhileOthersWrite(t *testing.T) {
 }
 
 // Damage in the file of a running engine is found, and the rest is met.
-func TestPatrolFinds(t *testing.T) {
+func TestScrubFinds(t *testing.T) {
 	path := create(t)
 	e, err := Open(path, Options{})
 	if err != nil {
@@ -156,7 +156,7 @@ func TestPatrolFinds(t *testing.T) {
 			if _, err := e.file.WriteAt(changed, id*e.pageSize); err != nil {
 				t.Fatal(err)
 			}
-			met, reports, _ := patrolAll(t, e, nil)
+			met, reports, _ := scrubAll(t, e, nil)
 			used := bytes.Contains([]byte(strings.Join(reports, "\n")), fmt.Appendf(nil, "page %d ", id))
 			if lost := 10_001 - len(met); lost > 0 && !used || lost > 100 {
 				t.Errorf("page %d %s: %d records are not met, reports %q", id, what, lost, reports)

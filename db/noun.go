@@ -1,0 +1,102 @@
+package db
+
+// noun is what a store does with every kind of record, whatever it tells of. A
+// collection is one: what its kind has of its own, who owns a record, what is
+// remembered of it, it says where it is declared.
+type noun interface {
+	// name is the bucket of the records, and what figures are told by.
+	name() string
+
+	// memoryIn is where a store remembers decoded records; nil: nowhere.
+	memoryIn(s *Store) memory
+
+	// layOut tells what is kept in which bucket.
+	layOut(l layout)
+
+	// check reports what does not fit of records, index and last use, and counts
+	// what the counters should be.
+	check(w *walk) error
+
+	// mend sets aside what belongs to nobody, and what is known of the use of it,
+	// once all records were taken over.
+	mend(r *repair) error
+
+	// removeOwned removes up to room of what belongs to an owner, and tells how
+	// many.
+	removeOwned(t *txn, owner string, room int) (int, error)
+}
+
+// nouns is all that a store keeps records of, and the one place that lists it.
+// A new noun is a file with its collection and a line here.
+func nouns() []noun {
+	return []noun{&userRecords, &tokenRecords, &sessionRecords, &roleRecords, &keyRecords}
+}
+
+// memory is decoded records that a store remembers.
+type memory interface {
+	// drop forgets those of the ids, and whatever was made of them. Their change
+	// has been committed: a fill from a snapshot before it is not to be kept.
+	drop(ids []string)
+
+	stats() CacheStats
+}
+
+// layout is what is kept in which bucket.
+type layout struct {
+	takers  map[string]taken  // whose records a repair takes over
+	derived map[string]string // what is made anew, and of which records; empty: of no noun's
+}
+
+// taken tells how records of a bucket are taken over.
+type taken func(t *txn, key string, value []byte) error
+
+// layoutOf is the layout of nouns, and of what belongs to none.
+func layoutOf(nouns []noun) layout {
+	l := layout{
+		takers: map[string]taken{
+			auditBucket:      takeEvent,
+			auditRanges:      takeRange,
+			auditCheckpoints: takeCheckpoint,
+			tombstoneBucket:  takePlain(tombstoneBucket),
+			metaBucket:       takePlain(metaBucket),
+		},
+		derived: map[string]string{auditIndex: "", countBucket: "", proofBucket: ""},
+	}
+	for _, n := range nouns {
+		n.layOut(l)
+	}
+	return l
+}
+
+// each calls f for every bucket.
+func (l layout) each(f func(bucket string) (more bool)) {
+	for bucket := range l.takers {
+		if !f(bucket) {
+			return
+		}
+	}
+	for bucket := range l.derived {
+		if !f(bucket) {
+			return
+		}
+	}
+}
+
+func (c *collection[T]) name() string { return c.bucket }
+
+func (c *collection[T]) memoryIn(s *Store) memory {
+	if c.memory == nil {
+		return nil
+	}
+	return c.memory(s)
+}
+
+func (c *collection[T]) layOut(l layout) {
+	l.takers[c.bucket] = c.take
+	if c.index != nil || c.unique != nil {
+		l.derived[c.indexBucket()] = c.bucket
+	}
+	if c.used != "" {
+		l.takers[c.used] = takePlain(c.used)
+	}
+}
