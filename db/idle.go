@@ -22,8 +22,13 @@ func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended 
 		if old, err = s.notUsedSince(ctx, s.Now().Add(-idle), old); err != nil || len(old) == 0 {
 			continue
 		}
-		err = s.update(ctx, &Actor{}, func(t *txn) error { return sessionRecords.removeAll(t, old) })
-		ended += len(old)
+		for len(old) > 0 && err == nil {
+			n := 0
+			err = s.update(ctx, &Actor{}, func(t *txn) (err error) { n, err = sessionRecords.removeAll(t, old); return err })
+			if err == nil {
+				ended, old = ended+n, old[n:]
+			}
+		}
 	}
 	return ended, err
 }

@@ -20,6 +20,21 @@ func TestConformance(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) db.Engine { return open(t, create(t)) })
 }
 
+// An engine that has bounds stands on the same contract.
+func TestConformanceWithBounds(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T) db.Engine {
+		return &dbtest.Altered{Engine: open(t, create(t)), Limit: db.Bound{Writes: db.LeastWrites, Bytes: db.LeastBytes}}
+	})
+}
+
+// No other process can have the file, but there may be more Stores than one.
+func TestConformanceShared(t *testing.T) {
+	dbtest.RunShared(t, func(t *testing.T) (one, other db.Engine) {
+		e := open(t, create(t))
+		return e, e
+	})
+}
+
 // create makes a store with nothing in it.
 func create(t testing.TB) (path string) {
 	t.Helper()
