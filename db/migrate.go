@@ -99,38 +99,45 @@ func (s *Store) migrate(ctx context.Context) error {
 // migrate is one transaction of an upgrade: all of it, where there is no bound.
 // Then a store is of one schema or of another, never in between. Where there is
 // one, the store is of the new schema from the first transaction on, so that no
-// older husk touches it, and says that the upgrade is not at its end: whoever
-// opens it does the rest. Each transaction begins anew, and passes over what is
-// as it should be.
+// older husk touches it, and says at which step it is: whoever opens it does
+// the rest. Each transaction begins that step anew, and passes over what is as
+// it should be.
 func (t *txn) migrate() (more bool, err error) {
 	schema, err := t.schema()
 	if err != nil {
 		return false, err
 	}
+	began := schema.From != 0
 	from := cmp.Or(schema.From, schema.Version)
-	all := t.Tx
-	if !t.unbounded() {
-		t.Tx = &sparing{Tx: all, room: t.step(math.MaxInt, 1)}
+	at, err := t.runSteps(from)
+	if err != nil {
+		return false, err
 	}
-	for _, step := range migrations[from-1:] {
-		if err = step.run(t); err != nil {
-			break
+	schema.Version, schema.Needs, schema.From = newestSchema(), needs(newestSchema()), at
+	if err := t.putJSON(metaBucket, metaSchema, schema); err != nil || began {
+		return at != 0, err
+	}
+	return at != 0, t.audit("store.upgrade", Literal(fmt.Sprintf("schema %d to %d", from, schema.Version)))
+}
+
+// runSteps runs the steps from a schema on. It returns the schema at which one
+// has more to write than there is room for, or 0.
+func (t *txn) runSteps(from int) (at int, err error) {
+	if !t.unbounded() {
+		all := t.Tx
+		t.Tx = &sparing{Tx: all, room: t.step(math.MaxInt, 1)}
+		defer func() { t.Tx = all }() // what follows has its spareWrites
+	}
+	for at = from; at < newestSchema(); at++ {
+		err := migrations[at-1].run(t)
+		switch {
+		case errors.Is(err, errNoRoom):
+			return at, nil
+		case err != nil:
+			return at, err
 		}
 	}
-	t.Tx = all // what follows has its spareWrites
-	more = errors.Is(err, errNoRoom)
-	if err != nil && !more {
-		return false, err
-	}
-	schema.Version, schema.Needs, schema.From = newestSchema(), needs(newestSchema()), 0
-	if more {
-		schema.From = from
-		return true, t.putJSON(metaBucket, metaSchema, schema)
-	}
-	if err := t.putJSON(metaBucket, metaSchema, schema); err != nil {
-		return false, err
-	}
-	return false, t.audit("store.upgrade", Literal(fmt.Sprintf("schema %d to %d", from, schema.Version)))
+	return 0, nil
 }
 
 // errNoRoom ends a transaction of an upgrade that has written as much as it may.

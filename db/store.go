@@ -30,7 +30,7 @@ type Schema struct {
 	Version int       `json:"schema"`
 	Needs   string    `json:"needs,omitempty"` // the least version of husk that reads it
 	Created time.Time `json:"created"`
-	From    int       `json:"from,omitempty"` // the schema that an upgrade, which goes in steps and is not at its end, began at; 0: none is
+	From    int       `json:"from,omitempty"` // the schema that an upgrade that is not at its end has come to; 0: none is
 }
 
 // Store is the typed store over an engine. Its methods may be called by many
