@@ -151,6 +151,14 @@ type Backuper interface {
 	Backup(ctx context.Context, w io.Writer) error
 }
 
+// Compacter is what an Engine can be besides: one that grows, and gives nothing
+// back by itself.
+type Compacter interface {
+	// Compact writes a copy of one snapshot without what is free, in the form of
+	// the embedded engine, to a new file at path. Where it fails, there is none.
+	Compact(ctx context.Context, path string) error
+}
+
 // Checker is what an Engine can be besides: one that checks what it keeps below
 // the records.
 type Checker interface {

@@ -304,10 +304,7 @@ func (t *txn) get(bucket string, key []byte) ([]byte, error) {
 // getMany returns the values inside the envelopes of many keys, nil where there
 // is none.
 func (t *txn) getMany(bucket string, ids []string) (values [][]byte, err error) {
-	keys := make([][]byte, len(ids))
-	for i, id := range ids {
-		keys[i] = []byte(id)
-	}
+	keys := keysOf(ids)
 	if values, err = t.GetMany(bucket, keys); err != nil {
 		return nil, err
 	}
@@ -320,6 +317,14 @@ func (t *txn) getMany(bucket string, ids []string) (values [][]byte, err error) 
 		}
 	}
 	return values, nil
+}
+
+func keysOf(ids []string) [][]byte {
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = []byte(id)
+	}
+	return keys
 }
 
 func (t *txn) put(bucket string, key, value []byte) error {

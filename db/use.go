@@ -376,7 +376,8 @@ func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
 }
 
 // TokenUses returns the last uses of the tokens of a page, by id, read in one
-// transaction; zero where one was never used.
+// transaction; zero where one was never used. Beside the ErrDamaged of some it
+// returns those of the others.
 func (s *Store) TokenUses(ctx context.Context, ids []string) (map[string]Use, error) {
 	return s.lastUses(ctx, tokenUseBucket, ids)
 }
@@ -389,18 +390,16 @@ func (s *Store) SessionUses(ctx context.Context, ids []string) (map[string]Use, 
 func (s *Store) lastUses(ctx context.Context, bucket string, ids []string) (uses map[string]Use, err error) {
 	uses = make(map[string]Use, len(ids))
 	err = s.view(ctx, func(t *txn) error {
-		values, err := t.getMany(bucket, ids)
-		for i, value := range values {
+		all, err := t.GetMany(bucket, keysOf(ids))
+		var damage error
+		for i, sealed := range all {
 			var u Use
-			if value != nil {
-				err = errors.Join(err, unmarshal(value, &u))
-			}
-			if err != nil {
-				return errors.Join(damagedRecord(bucket, []byte(ids[i])), err)
+			if sealed != nil {
+				damage = errors.Join(damage, readUse(bucket, ids[i], sealed, &u))
 			}
 			uses[ids[i]] = u
 		}
-		return err
+		return errors.Join(err, damage)
 	})
 	for _, id := range ids {
 		if noted, ok := s.use.noted(useKey{bucket, id}); ok {
@@ -408,6 +407,15 @@ func (s *Store) lastUses(ctx context.Context, bucket string, ids []string) (uses
 		}
 	}
 	return uses, err
+}
+
+// readUse reads a use, which stays zero where it is damaged.
+func readUse(bucket, id string, sealed []byte, u *Use) error {
+	value, err := unseal(bucket, []byte(id), sealed)
+	if err == nil && unmarshal(value, u) != nil {
+		*u, err = Use{}, damagedRecord(bucket, []byte(id))
+	}
+	return err
 }
 
 // later returns the later of two uses, as far as it is shown.

@@ -68,13 +68,14 @@ type Engine struct {
 }
 
 var (
-	_ db.Engine   = (*Engine)(nil)
-	_ db.Backuper = (*Engine)(nil)
-	_ db.Feeder   = (*Engine)(nil)
-	_ db.Measurer = (*Engine)(nil)
-	_ db.Checker  = (*Engine)(nil)
-	_ db.Scrubber = (*Engine)(nil)
-	_ db.Locator  = (*Engine)(nil)
+	_ db.Engine    = (*Engine)(nil)
+	_ db.Backuper  = (*Engine)(nil)
+	_ db.Feeder    = (*Engine)(nil)
+	_ db.Measurer  = (*Engine)(nil)
+	_ db.Checker   = (*Engine)(nil)
+	_ db.Compacter = (*Engine)(nil)
+	_ db.Scrubber  = (*Engine)(nil)
+	_ db.Locator   = (*Engine)(nil)
 )
 
 const (

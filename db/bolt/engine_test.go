@@ -271,10 +271,10 @@ func TestCompact(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "compact.db")
-	if err := Compact(t.Context(), e, path); err != nil {
+	if err := e.Compact(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if err := Compact(t.Context(), e, path); !errors.Is(err, db.ErrConflict) || !errors.Is(err, fs.ErrExist) {
+	if err := e.Compact(t.Context(), path); !errors.Is(err, db.ErrConflict) || !errors.Is(err, fs.ErrExist) {
 		t.Errorf("compact over a file = %v", err)
 	}
 	small := open(t, path)
@@ -283,7 +283,7 @@ func TestCompact(t *testing.T) {
 	}
 	// Also where there is next to nothing: growth by steps is not kept.
 	next := filepath.Join(t.TempDir(), "again.db")
-	if err := Compact(t.Context(), small, next); err != nil {
+	if err := small.Compact(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
 	for file, most := range map[string]int64{path: 64 << 10, next: 64 << 10} {
@@ -300,7 +300,7 @@ func TestCompact(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	path += ".2"
-	if err := Compact(ctx, e, path); !errors.Is(err, context.Canceled) {
+	if err := e.Compact(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("compact whose context has ended = %v", err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
