@@ -122,8 +122,8 @@ type Bound struct {
 }
 
 // No engine's bound is below these: the change of a single record has room in
-// them, with its index and its entries in the audit log. The largest is of a
-// user of a hundred roles and a name of a hundred words, which become others.
+// them, with its index and its entries in the audit log. The largest writes half
+// as much: that of a user of a hundred roles, who gets a hundred others.
 const (
 	LeastWrites = 512
 	LeastBytes  = 1 << 20
