@@ -58,6 +58,8 @@ var kinds = []struct {
 	{fs.ErrPermission, exitDenied},
 	{db.ErrLocked, exitBusy},
 	{db.ErrMoved, exitBusy},
+	{db.ErrUnavailable, exitBusy},
+	{db.ErrUnknown, exitBusy},
 	{db.ErrDamaged, exitInvalid},
 	{db.ErrNewer, exitInvalid},
 }

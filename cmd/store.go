@@ -55,7 +55,11 @@ var embedded = engine{
 	holder: bolt.Holder,
 	lock:   bolt.Lock,
 	compact: func(ctx context.Context, e db.Engine, path string) error {
-		return bolt.Compact(ctx, e.(*bolt.Engine), path)
+		c, ok := e.(db.Compacter)
+		if !ok {
+			return errors.New("the store is in no file that could be made smaller")
+		}
+		return c.Compact(ctx, path)
 	},
 	look: func(path string, wait time.Duration) (damagedFile, error) {
 		f, err := bolt.OpenFile(path, wait)

@@ -150,7 +150,7 @@ func auditIndexKeys(e *Event) [][]byte {
 // out nothing.
 func (s *Store) AuditRead(ctx context.Context, actor *Actor, action string, target Target) (later, err error) {
 	err = s.update(ctx, actor, func(t *txn) error { return t.audit(action, target) })
-	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil || s.older {
+	if err == nil || errors.Is(err, ErrEnded) || ctx.Err() != nil || s.changeable() != nil {
 		return nil, err
 	}
 	e := eventOf(actor, action, target)

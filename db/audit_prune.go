@@ -39,15 +39,21 @@ func (s *Store) PruneAudit(ctx context.Context, keep Retention) (removed int, er
 	}
 	for more := true; more && err == nil; {
 		n := 0
-		err = s.update(ctx, &Actor{ID: OwnActor, Name: OwnActor}, func(t *txn) error {
+		err = s.update(ctx, &Actor{ID: OwnActor, Name: OwnActor}, func(t *txn) (err error) {
 			n, err = t.pruneAudit(keep)
+			more = n == t.pruneStep()
 			return err
 		})
-		removed += n
-		more = n == sweepStep
+		if err == nil {
+			removed += n
+		}
 	}
 	return removed, err
 }
+
+// pruneStep is how many entries one transaction removes, each with its index and
+// the ranges beside it, and those of the checkpoints that it makes.
+func (t *txn) pruneStep() int { return t.step(sweepStep, auditWrites+3) }
 
 // removed is an entry that goes.
 type removed struct {
@@ -70,7 +76,7 @@ func (t *txn) pruneAudit(keep Retention) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	middle, err := t.pruneStrangers(keep.Refusals, sweepStep-len(gone), &b)
+	middle, err := t.pruneStrangers(keep.Refusals, t.pruneStep()-len(gone), &b)
 	if err != nil {
 		return 0, err
 	}
@@ -103,7 +109,7 @@ func (t *txn) pruneFront(keep Retention, b *strangersBudget) ([]removed, error) 
 			stub.Change = e.hash()
 		}
 		gone = append(gone, e)
-		return len(gone) < sweepStep
+		return len(gone) < t.pruneStep()
 	})
 	if err != nil || len(gone) == 0 {
 		return nil, err

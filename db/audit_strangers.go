@@ -61,30 +61,35 @@ func (t *txn) countStrangers() (b strangersBudget, err error) {
 	})
 }
 
-// putRefusals writes what was refused, strangers' within their budget.
-func (t *txn) putRefusals(refused []Event) error {
+// putRefusals writes the first of what was refused, as much as there is room
+// for and strangers' within their budget, and tells how many those are.
+func (t *txn) putRefusals(refused []Event) (done int, err error) {
 	if len(refused) == 0 {
-		return nil
+		return 0, nil
 	}
 	b, err := t.strangersBudget()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	before := b
 	if err := t.closeDay(&b); err != nil {
-		return err
+		return 0, err
 	}
 	for _, e := range refused {
+		if !t.hasRoom(auditWrites) {
+			break
+		}
 		if e.stranger() {
 			err = t.putStranger(&b, e)
 		} else {
 			err = t.append(e)
 		}
 		if err != nil {
-			return err
+			return done, err
 		}
+		done++
 	}
-	return t.keepBudget(before, b)
+	return done, t.keepBudget(before, b)
 }
 
 // keepBudget writes the budget where it changed.

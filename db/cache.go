@@ -95,6 +95,25 @@ func (c *cache[T]) drop(ids []string) {
 	}
 }
 
+// dropAll forgets all records: whichever changed is not known.
+func (c *cache[T]) dropAll() {
+	c.generation.Add(1)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.Lock()
+		clear(s.records)
+		s.Unlock()
+	}
+}
+
+// kept returns the record of id where it is in memory, else nil.
+func (c *cache[T]) kept(id string) *T {
+	s := c.shard(id)
+	s.RLock()
+	defer s.RUnlock()
+	return s.records[id]
+}
+
 func (c *cache[T]) stats() CacheStats {
 	stats := CacheStats{Misses: c.misses.Load()}
 	for i := range c.shards {

@@ -44,6 +44,9 @@ func (c *setCache[T]) get(load func() (*T, error)) (*T, error) {
 // drop forgets the set, whichever of its records changed.
 func (c *setCache[T]) drop([]string) { c.current.Store(&generation[T]{}) }
 
+// dropAll is drop: there is one set.
+func (c *setCache[T]) dropAll() { c.drop(nil) }
+
 func (c *setCache[T]) stats() CacheStats {
 	return CacheStats{Hits: c.hits.sum(), Misses: c.misses.Load()}
 }

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,23 @@ func newClock(wall func() time.Time, monotonic func() time.Duration) *clock {
 func (c *clock) rebase(mark int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.begin(mark)
+}
+
+// raise takes up a mark that is in the store now, which this or another process
+// has kept there.
+func (c *clock) raise(mark int64) {
+	c.now() // a step of the clock is seen as one, before there is another mark
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if mark > c.base.Load().certain(c.monotonic()) {
+		c.begin(mark)
+	}
+	c.saved.Store(mark)
+}
+
+// begin is rebase; c.mu is held.
+func (c *clock) begin(mark int64) {
 	b := &clockBase{wall: c.wall().UnixNano(), mono: c.monotonic(), mark: mark}
 	b.behind = mark-b.wall > int64(backTolerance)
 	b.settled = mark == 0 || (!b.behind && b.wall-mark <= int64(jumpTolerance))
@@ -150,12 +168,21 @@ type clockRecord struct {
 	Seen time.Time `json:"seen"` // the latest time that is certain
 }
 
-// loadClock takes up the mark that was kept.
-func (s *Store) loadClock(t *txn) error {
+// clockMark returns the mark that was kept; 0 where none was.
+func (t *txn) clockMark() (mark int64, err error) {
 	var r clockRecord
 	found, err := t.getJSON(metaBucket, metaClock, &r)
 	if err == nil && found {
-		s.clock.rebase(r.Seen.UnixNano())
+		mark = r.Seen.UnixNano()
+	}
+	return mark, err
+}
+
+// loadClock takes up the mark that was kept.
+func (s *Store) loadClock(t *txn) error {
+	mark, err := t.clockMark()
+	if err == nil && mark != 0 {
+		s.clock.rebase(mark)
 	}
 	return err
 }
@@ -175,13 +202,19 @@ func (s *Store) KeepTime(at time.Time) {
 func (c *clock) owes() bool { return c.owed.Load() > c.saved.Load() }
 
 // markTime keeps the mark, with a change that is written anyway, or because it
-// is owed.
+// is owed. One that another process has kept and that is later stays.
 func (s *Store) markTime(t *txn) error {
 	mark, ok := s.clock.settledMark()
 	if !ok || (time.Duration(mark-s.clock.saved.Load()) < markEvery && !s.clock.owes()) {
 		return nil
 	}
-	t.mark = mark
+	kept, err := t.clockMark()
+	if err != nil && !errors.Is(err, ErrDamaged) { // which is written anew
+		return err
+	}
+	if t.mark = max(mark, kept); kept >= mark {
+		return nil
+	}
 	return t.putJSON(metaBucket, metaClock, clockRecord{Seen: time.Unix(0, mark).UTC()})
 }
 

@@ -100,6 +100,24 @@ func (c *collection[T]) get(t *txn, id string) (*T, error) {
 	return c.decode(id, value)
 }
 
+// getMany reads the records of ids, all of which are there.
+func (c *collection[T]) getMany(t *txn, ids []string) ([]*T, error) {
+	values, err := t.getMany(c.bucket, ids)
+	if err != nil {
+		return nil, err
+	}
+	records := make([]*T, len(ids))
+	for i, value := range values {
+		if value == nil {
+			return nil, errAbsentRecord
+		}
+		if records[i], err = c.decode(ids[i], value); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
 func (c *collection[T]) decode(id string, value []byte) (*T, error) {
 	r := new(T)
 	if err := unmarshal(value, r); err != nil {

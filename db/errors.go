@@ -6,7 +6,7 @@ import (
 )
 
 // The kinds of failure that callers branch on. An error of this package or of
-// an engine wraps at most one of them.
+// an engine wraps at most one of them; ErrUnknown can have its cause besides.
 var (
 	ErrInvalid  = errors.New("invalid")             // the request breaks an invariant by itself
 	ErrDenied   = errors.New("denied")              // the actor may not do that
@@ -21,13 +21,16 @@ var (
 	ErrFull     = errors.New("disk full")           // no space, no quota; reads go on
 	ErrDisk     = errors.New("disk failed")         // a read, write or sync of the file failed; nothing was changed
 	ErrMoved    = errors.New("store moved")         // the open file is not where it was; reads go on, changes are refused
+
+	ErrUnavailable = errors.New("store unavailable") // it can't be reached, or does not answer in time; nothing was changed
+	ErrUnknown     = errors.New("outcome unknown")   // a change may have been made and may not: it must be looked for
 )
 
 // Error is a failure that may be told to the one who asked: a kind for
 // programs that branch, a stable word for clients, a sentence for people, and
 // the cause for the log alone.
 type Error struct {
-	Kind   error  // one of this package's sentinels
+	Kind   error  // one of this package's sentinels, or its cause's joined with ErrUnknown
 	Code   string // a stable word such as "email_taken"
 	Reason string // what went wrong and what to do, in Husk's own words
 	Cause  error  // for the log; may be nil

@@ -47,8 +47,8 @@ func (s *Store) ImportUsers(ctx context.Context, actor *Actor, users []ImportUse
 	for len(users) > 0 {
 		step := users[:min(len(users), importStep)]
 		var made Imported
-		err := s.update(ctx, actor, func(t *txn) error {
-			made, err = t.importUsers(step, ifMissing)
+		err := s.update(ctx, actor, func(t *txn) (err error) {
+			made, err = t.importUsers(step, done.Created+done.Skipped, ifMissing)
 			return err
 		})
 		if err != nil {
@@ -56,7 +56,7 @@ func (s *Store) ImportUsers(ctx context.Context, actor *Actor, users []ImportUse
 		}
 		done.Created += made.Created
 		done.Skipped += made.Skipped
-		users = users[len(step):]
+		users = users[made.Created+made.Skipped:]
 	}
 	return done, nil
 }
@@ -103,7 +103,9 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 	return done, t.mayOutlive() // also where nothing is written, for that to tell what would be
 }
 
-func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, err error) {
+// importUsers makes the first of the users, as many as there is room for; behind
+// is how many were before them.
+func (t *txn) importUsers(users []ImportUser, behind int, ifMissing bool) (done Imported, err error) {
 	roles, err := t.roleSet() // which may have changed since all was checked
 	if err != nil {
 		return done, err
@@ -121,9 +123,12 @@ func (t *txn) importUsers(users []ImportUser, ifMissing bool) (done Imported, er
 			return done, err
 		}
 		// A moment apart, so that lists keep the order of the file.
-		now := t.now.Add(time.Duration(i) * time.Microsecond)
+		now := t.now.Add(time.Duration(behind+i) * time.Microsecond)
 		u := &User{ID: uuid.NewString(), Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.Password,
 			Imported: in.Password != "", Disabled: in.Disabled, Created: now, Updated: now}
+		if !userRecords.fits(t, u) {
+			return done, nil
+		}
 		if err := t.putUser(nil, u); err != nil {
 			return done, atLine(in.Line, err)
 		}

@@ -145,7 +145,7 @@ func (s *Store) RotateKey(ctx context.Context, actor *Actor, now bool) (key *Key
 		}
 		ends := t.now
 		if now {
-			err = t.endAllSessions()
+			err = t.leaveEndedSessions()
 		} else {
 			ends, err = t.lastExpiry(t.now)
 		}
@@ -163,7 +163,15 @@ func (s *Store) RotateKey(ctx context.Context, actor *Actor, now bool) (key *Key
 		}
 		return t.audit("key.rotate", Literal(key.ID))
 	})
-	return key, err
+	if err != nil {
+		return nil, err
+	}
+	if now {
+		// They are refused from the rotation on. What can't be removed now goes
+		// with a sweep.
+		_, _ = s.inSweeps(ctx, func(t *txn) (int, error) { return t.sweepTombstone(nil, endedSessions, sweepStep) })
+	}
+	return key, nil
 }
 
 // retireKey lets a key end at ends. One that was retired before keeps its own

@@ -2,9 +2,9 @@ package db
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"slices"
 	"strings"
@@ -107,25 +107,15 @@ func (c *collection[T]) list(t *txn, l listing, total string) (Page[T], error) {
 		return Page[T]{}, err
 	}
 	page := Page[T]{Total: n}
-	prefix := indexPrefix(l.scope, l.kind)
-	var ids []string
-	var last []byte
-	err = t.scanAfter(c.indexBucket(), prefix, l, func(key []byte, id string) bool {
-		ids, last = append(ids, id), key[len(prefix):]
-		return true
-	})
+	part, err := c.window(t, l)
 	if err != nil {
 		return page, err
 	}
-	for _, id := range ids {
-		r, err := c.get(t, id)
-		if err != nil {
-			return page, err
-		}
-		page.Items = append(page.Items, r)
+	for _, m := range part {
+		page.Items = append(page.Items, m.record)
 	}
-	if l.size > 0 && len(ids) == l.size {
-		page.After = formatCursor(l.bound, last)
+	if l.size > 0 && len(part) == l.size {
+		page.After = formatCursor(l.bound, part[len(part)-1].key)
 	}
 	return page, nil
 }
@@ -170,25 +160,33 @@ func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
 		}
 	}
 	var matches []match[T]
-	prefix := indexPrefix(l.scope, l.kind)
-	for _, id := range ids {
-		r, err := c.get(t, id)
+	for some := range slices.Chunk(ids, listStep) {
+		records, err := c.getMany(t, some)
 		if err != nil {
 			return page, err
 		}
-		keys := c.index(r)
-		if !hasWords(keys, l.scope, l.words) {
-			continue
-		}
-		for _, key := range keys {
-			if bytes.HasPrefix(key, prefix) {
-				matches = append(matches, match[T]{key[len(prefix):], r})
-			}
+		for _, r := range records {
+			matches = c.appendMatches(matches, l, r)
 		}
 	}
 	page = pageOf(l, matches)
 	page.AtMost = capped
 	return page, nil
+}
+
+// appendMatches appends a record by its keys in the order of the list, where it
+// has the words.
+func (c *collection[T]) appendMatches(matches []match[T], l listing, r *T) []match[T] {
+	keys, prefix := c.index(r), indexPrefix(l.scope, l.kind)
+	if !hasWords(keys, l.scope, l.words) {
+		return matches
+	}
+	for _, key := range keys {
+		if bytes.HasPrefix(key, prefix) {
+			matches = append(matches, match[T]{key[len(prefix):], r})
+		}
+	}
+	return matches
 }
 
 // match is a record and its key in the order of the list.
@@ -221,36 +219,56 @@ func pageOf[T any](l listing, matches []match[T]) Page[T] {
 	return page
 }
 
+// listStep is how many records are read at once to be looked at.
+const listStep = 200
+
 // listCommon serves a page for words that very many records have: those that
 // stand at its place in the order of the list are soon found by looking at one
 // after the other. It looks at no more than MaxWindow, and tells whether that
 // was enough.
 func (c *collection[T]) listCommon(t *txn, l listing) (page Page[T], whole bool, err error) {
 	page = Page[T]{Total: MaxWindow, AtMost: true}
-	prefix := indexPrefix(l.scope, l.kind)
-	var failed error
-	looked, passed, last := 0, 0, []byte(nil)
-	window := l
-	window.from, window.size = 0, MaxWindow
-	err = t.scanAfter(c.indexBucket(), prefix, window, func(key []byte, id string) (more bool) {
-		looked++
-		r, err := c.get(t, id)
+	window, looked, passed := l, 0, 0
+	window.from, window.size = 0, listStep
+	for more := true; more && looked < MaxWindow && len(page.Items) < l.size; {
+		step, err := c.window(t, window)
 		if err != nil {
-			failed = err
-			return false
+			return page, false, err
 		}
-		if !hasWords(c.index(r), l.scope, l.words) {
-			return true
+		for _, m := range step {
+			window.after = m.key
+			if looked++; !hasWords(c.index(m.record), l.scope, l.words) {
+				continue
+			}
+			if passed++; passed > l.from {
+				page.Items = append(page.Items, m.record)
+			}
+			if len(page.Items) == l.size {
+				page.After = formatCursor(l.bound, m.key)
+				break
+			}
 		}
-		if passed++; passed > l.from && len(page.Items) < l.size {
-			page.Items, last = append(page.Items, r), key[len(prefix):]
-		}
-		return len(page.Items) < l.size
-	})
-	if l.size > 0 && len(page.Items) == l.size {
-		page.After = formatCursor(l.bound, last)
+		more = len(step) == listStep
 	}
-	return page, len(page.Items) == l.size || looked < MaxWindow, errors.Join(err, failed)
+	return page, len(page.Items) == l.size || looked < MaxWindow, nil
+}
+
+// window returns the records of a part of a list, in its order.
+func (c *collection[T]) window(t *txn, l listing) (part []match[T], err error) {
+	prefix := indexPrefix(l.scope, l.kind)
+	var ids []string
+	err = t.scanAfter(c.indexBucket(), prefix, l, func(key []byte, id string) bool {
+		ids, part = append(ids, id), append(part, match[T]{key: key[len(prefix):]})
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	records, err := c.getMany(t, ids)
+	for i, r := range records {
+		part[i].record = r
+	}
+	return part, err
 }
 
 // beyond tells whether key comes behind the cursor.
@@ -308,4 +326,39 @@ func hasWords(keys [][]byte, scope string, words []string) bool {
 		}
 	}
 	return true
+}
+
+// Usernames returns what the users of a page are called, by id, read in one
+// transaction; one who is gone is called by the id.
+func (s *Store) Usernames(ctx context.Context, ids []string) (map[string]string, error) {
+	names := make(map[string]string, len(ids))
+	var unread []string
+	for _, id := range ids {
+		if _, met := names[id]; met {
+			continue
+		}
+		names[id] = id
+		if u := s.users.kept(id); u != nil {
+			names[id] = u.Username()
+		} else {
+			unread = append(unread, id)
+		}
+	}
+	if len(unread) == 0 {
+		return names, nil
+	}
+	return names, s.view(ctx, func(t *txn) error {
+		values, err := t.getMany(userRecords.bucket, unread)
+		for i, value := range values {
+			if value == nil {
+				continue
+			}
+			u, err := userRecords.decode(unread[i], value)
+			if err != nil {
+				return err
+			}
+			names[unread[i]] = u.Username()
+		}
+		return err
+	})
 }

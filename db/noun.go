@@ -38,6 +38,9 @@ type memory interface {
 	// has been committed: a fill from a snapshot before it is not to be kept.
 	drop(ids []string)
 
+	// dropAll forgets all of them, as drop does.
+	dropAll()
+
 	stats() CacheStats
 }
 

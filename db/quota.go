@@ -15,43 +15,56 @@ import (
 
 // roomForToken refuses one more token to an owner who has most of them; 0 is no
 // bound. What has ended makes room, the longest ended first.
-func (s *Store) roomForToken(t *txn, owner string, most int) error {
+func (s *Store) roomForToken(t *txn, k *Token, most int) error {
 	if most <= 0 || t.actor.Administrator() {
 		return nil
 	}
-	n, err := t.count(tokensOf(owner))
+	n, err := t.count(tokensOf(k.Owner))
 	over := int(n) + 1 - most
 	if err != nil || over <= 0 {
 		return err
 	}
-	ended, next, err := s.endedTokens(t, owner, min(over, sweepStep))
+	ended, next, err := s.endedTokens(t, k.Owner, min(over, sweepStep))
 	if err != nil {
 		return err
 	}
 	if len(ended) < over { // before anything is written: see Engine
 		return tooManyTokens(n, next.Sub(t.now))
 	}
-	return t.evictTokens(ended)
+	beside := tokenRecords.writes(k)
+	t.size.writes += beside
+	evicted, err := t.evictTokens(ended)
+	t.size.writes -= beside
+	if err == nil && evicted < over {
+		return &makeRoom{func(t *txn) (int, error) {
+			ended, _, err := s.endedTokens(t, k.Owner, over)
+			if err != nil {
+				return 0, err
+			}
+			return t.evictTokens(ended)
+		}}
+	}
+	return err
 }
 
-// evictTokens removes tokens to make room, and tells of each.
-func (t *txn) evictTokens(ended []indexed) error {
-	targets := make([]Target, len(ended))
-	for i, k := range ended {
-		var err error
-		if targets[i], err = t.tokenTarget(k.id); err != nil {
-			return err
+// evictTokens removes tokens to make room, as many as the transaction has room
+// for, and tells of each.
+func (t *txn) evictTokens(ended []indexed) (evicted int, err error) {
+	for i := range ended {
+		target, err := t.tokenTarget(ended[i].id)
+		if err != nil {
+			return evicted, err
 		}
-	}
-	if err := tokenRecords.removeAll(t, ended); err != nil {
-		return err
-	}
-	for _, target := range targets {
+		n, err := tokenRecords.removeAll(t, ended[i:i+1])
+		if err != nil || n == 0 {
+			return evicted, err
+		}
 		if err := t.audit("token.evict", target); err != nil {
-			return err
+			return evicted, err
 		}
+		evicted++
 	}
-	return nil
+	return evicted, nil
 }
 
 // longestWait is how long one who has too much is told to wait at most.
@@ -94,7 +107,8 @@ type unused struct {
 
 // endUnused ends those sessions of a user that were unused the longest, where
 // there are more than most with the one that was just made; 0 is no bound. It
-// reads no more than there may be, and as many as a sweep removes.
+// reads no more than there may be, and as many as a sweep removes; those that there
+// is no room for are left to the next sign-in.
 func (s *Store) endUnused(t *txn, made *Session, most int) error {
 	if most <= 0 {
 		return nil
@@ -131,7 +145,7 @@ func (s *Store) endUnused(t *txn, made *Session, most int) error {
 // evictSession removes a session of the actor, who signs in; one that has ended
 // by itself was not ended.
 func (t *txn) evictSession(u unused) error {
-	if err := sessionRecords.removeAll(t, []indexed{u.indexed}); err != nil || u.since.IsZero() {
+	if n, err := sessionRecords.removeAll(t, []indexed{u.indexed}); err != nil || n == 0 || u.since.IsZero() {
 		return err
 	}
 	return t.audit("session.evict", Target{u.id, t.actor.Name})

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -317,7 +318,8 @@ func (s *Store) Sessions(ctx context.Context, q ListQuery) (Page[Session], error
 	return sessionRecords.page(ctx, s, q, total, byCreated)
 }
 
-// endSessions ends all sessions of a user but one, and tells how many.
+// endSessions ends all sessions of a user but one, and tells how many. It comes
+// when all is asked that can be refused: see makeRoom.
 func (t *txn) endSessions(user, keep string) (n int, err error) {
 	var others []indexed
 	err = t.scan(sessionRecords.indexBucket(), indexPrefix(user, byCreated), nil, false, func(key, id []byte) bool {
@@ -329,5 +331,27 @@ func (t *txn) endSessions(user, keep string) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(others), sessionRecords.removeAll(t, others)
+	if n, err = sessionRecords.removeAll(t, others); err == nil && n < len(others) {
+		return 0, t.endFirst(user, others)
+	}
+	return n + t.size.before, err
+}
+
+// endFirst has sessions ended before the change that they end with; that of the
+// actor, who makes it, last.
+func (t *txn) endFirst(user string, sessions []indexed) error {
+	return &makeRoom{func(t *txn) (int, error) {
+		if own := t.actor.Session; own != nil {
+			sessions = slices.DeleteFunc(sessions, func(e indexed) bool { return e.id == own.ID })
+		}
+		n, err := sessionRecords.removeAll(t, sessions)
+		if err != nil {
+			return n, err
+		}
+		u, err := userRecords.get(t, user)
+		if err != nil {
+			return n, err
+		}
+		return n, t.audit("session.revoke", u.Target())
+	}}
 }

@@ -22,8 +22,13 @@ func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended 
 		if old, err = s.notUsedSince(ctx, s.Now().Add(-idle), old); err != nil || len(old) == 0 {
 			continue
 		}
-		err = s.update(ctx, &Actor{}, func(t *txn) error { return sessionRecords.removeAll(t, old) })
-		ended += len(old)
+		for len(old) > 0 && err == nil {
+			n := 0
+			err = s.update(ctx, &Actor{}, func(t *txn) (err error) { n, err = sessionRecords.removeAll(t, old); return err })
+			if err == nil {
+				ended, old = ended+n, old[n:]
+			}
+		}
 	}
 	return ended, err
 }
@@ -48,12 +53,16 @@ func (s *Store) sessionsBefore(ctx context.Context, before time.Time, from []byt
 // notUsedSince returns those that were not used since. What can't be read of a use
 // is none, as for LastSeen.
 func (s *Store) notUsedSince(ctx context.Context, since time.Time, entries []indexed) (unused []indexed, err error) {
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.id
+	}
+	uses, err := s.SessionUses(ctx, ids)
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return nil, err
+	}
 	for _, e := range entries {
-		use, err := s.SessionUse(ctx, e.id)
-		if err != nil && !errors.Is(err, ErrDamaged) {
-			return nil, err
-		}
-		if use.Time.Before(since) {
+		if uses[e.id].Time.Before(since) {
 			unused = append(unused, e)
 		}
 	}

@@ -47,6 +47,9 @@ func (s *Store) Initialize(ctx context.Context, actor *Actor, in Setup) (u *User
 			return cmp.Or(err, fail(ErrInvalid, "email_required",
 				"the single user is closed or no administrator on this server: give an email"))
 		}
+		if _, err := t.endSessions(u.ID, ""); err != nil {
+			return err
+		}
 		t.actor = &Actor{ID: u.ID, Name: u.Username(), Transport: actor.Transport, Address: actor.Address, RequestID: actor.RequestID}
 		return t.audit("setup.initialize", u.Target())
 	})
@@ -65,8 +68,5 @@ func (t *txn) putFirstAdministrator(id string, n NewUser) (*User, error) {
 	u := *old
 	u.Name, u.Updated = cmp.Or(n.Name, old.Name), t.now
 	u.setPassword(n.Password, false)
-	if _, err := t.endSessions(u.ID, ""); err != nil {
-		return nil, err
-	}
 	return &u, t.putUser(old, &u)
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,14 +30,17 @@ type Schema struct {
 	Version int       `json:"schema"`
 	Needs   string    `json:"needs,omitempty"` // the least version of husk that reads it
 	Created time.Time `json:"created"`
+	From    int       `json:"from,omitempty"` // the schema that an upgrade that is not at its end has come to; 0: none is
 }
 
 // Store is the typed store over an engine. Its methods may be called by many
 // goroutines. It starts none.
 type Store struct {
 	engine Engine
+	bound  Bound // of an update
 	clock  *clock
-	older  bool // of an older schema: to be looked at only
+	older  bool                  // of an older schema: to be looked at only
+	newer  atomic.Pointer[error] // why nothing is changed: another process has upgraded the store; nil: none has
 
 	nouns    []noun
 	users    *cache[User]
@@ -108,7 +113,7 @@ func Open(ctx context.Context, engine Engine, o Options) (*Store, error) {
 }
 
 func newStore(engine Engine, o Options) *Store {
-	return &Store{
+	s := &Store{
 		engine:   engine,
 		nouns:    nouns(),
 		clock:    newClock(o.Now, o.Monotonic),
@@ -118,22 +123,27 @@ func newStore(engine Engine, o Options) *Store {
 		use:      newUseLog(),
 		figures:  figures{met: make(chan struct{}, 1)},
 	}
+	if b, ok := engine.(Bounder); ok {
+		s.bound = b.Bound()
+	}
+	return s
 }
 
 // Schema returns what the file says about itself.
-func (s *Store) Schema(ctx context.Context) (Schema, error) {
-	var schema Schema
-	err := s.view(ctx, func(t *txn) error {
-		found, err := t.getJSON(metaBucket, metaSchema, &schema)
-		if err == nil && (!found || schema.Version < 1) {
-			err = fmt.Errorf("%w: it has no schema: it was not written by husk, or its creation was cut short", ErrDamaged)
-		}
-		return err
-	})
+func (s *Store) Schema(ctx context.Context) (schema Schema, err error) {
+	err = s.view(ctx, func(t *txn) error { schema, err = t.schema(); return err })
 	return schema, err
 }
 
-// Located tells whether the store's file is where it was opened; see Locator.
+func (t *txn) schema() (schema Schema, err error) {
+	found, err := t.getJSON(metaBucket, metaSchema, &schema)
+	if err == nil && (!found || schema.Version < 1) {
+		err = fmt.Errorf("%w: it has no schema: it was not written by husk, or its creation was cut short", ErrDamaged)
+	}
+	return schema, err
+}
+
+// Located tells whether the store is where it was opened; see Locator.
 func (s *Store) Located() error {
 	if l, ok := s.engine.(Locator); ok {
 		return l.Located()
@@ -141,7 +151,26 @@ func (s *Store) Located() error {
 	return nil
 }
 
-// Engine returns the engine beneath, for what works on the file itself.
+// Backup writes a copy of the store to w; see Backuper. ErrInvalid where the
+// engine makes none.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	if b, ok := s.engine.(Backuper); ok {
+		return b.Backup(ctx, w)
+	}
+	return fail(ErrInvalid, "no_backup", "this engine makes no backups of its own")
+}
+
+// CheckEngine checks what the engine keeps below the records, where it can; see
+// Checker.
+func (s *Store) CheckEngine(ctx context.Context, report func(error)) error {
+	if c, ok := s.engine.(Checker); ok {
+		return c.Check(ctx, report)
+	}
+	return nil
+}
+
+// Engine returns the engine beneath, for commands that only one of its kind
+// has.
 func (s *Store) Engine() Engine { return s.engine }
 
 // Now returns the store's time, UTC.
@@ -158,10 +187,11 @@ type txn struct {
 	now   time.Time
 	dirty map[string][]string // bucket to ids
 	mark  int64               // the clock's mark, where the transaction keeps it
+	size  size
 }
 
 func (s *Store) begin(tx Tx, actor *Actor) *txn {
-	return &txn{Tx: tx, actor: actor, now: s.Now()}
+	return &txn{Tx: tx, actor: actor, now: s.Now(), size: size{bound: s.bound}}
 }
 
 func (s *Store) view(ctx context.Context, f func(*txn) error) error {
@@ -170,12 +200,33 @@ func (s *Store) view(ctx context.Context, f func(*txn) error) error {
 	return err
 }
 
-// update runs f and drops what it changed from memory. It drops after a
-// failure too: then it costs a read, and nothing has to be known about how far
-// the commit came.
+// update runs f and drops what it changed from memory. What f has to have
+// removed first, since there is no room for it beside the rest, goes in updates
+// before; see makeRoom.
 func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) error {
-	if s.older {
-		return errOlder
+	for before := 0; ; {
+		err := s.commit(ctx, actor, func(t *txn) error {
+			t.size.before = before
+			return f(t)
+		})
+		var first *makeRoom
+		if !errors.As(err, &first) {
+			return err
+		}
+		n := 0
+		err = s.commit(ctx, actor, func(t *txn) (err error) { n, err = first.remove(t); return err })
+		if err != nil {
+			return err
+		}
+		before += n
+	}
+}
+
+// commit drops from memory after a failure too: then it costs a read, and
+// nothing has to be known about how far the commit came.
+func (s *Store) commit(ctx context.Context, actor *Actor, f func(*txn) error) error {
+	if err := s.changeable(); err != nil {
+		return err
 	}
 	var t *txn
 	began := time.Now()
@@ -196,9 +247,21 @@ func (s *Store) update(ctx context.Context, actor *Actor, f func(*txn) error) er
 		s.drop(t.dirty)
 	}
 	if err == nil && t.mark != 0 {
-		s.clock.saved.Store(t.mark)
+		s.clock.raise(t.mark)
 	}
 	return err
+}
+
+// changeable tells why nothing may be changed, where that is so for the schema's
+// sake.
+func (s *Store) changeable() error {
+	if s.older {
+		return errOlder
+	}
+	if newer := s.newer.Load(); newer != nil {
+		return *newer
+	}
+	return nil
 }
 
 // drop is the one place where cached records end: each noun's memory forgets
@@ -208,6 +271,15 @@ func (s *Store) drop(dirty map[string][]string) {
 	for _, n := range s.nouns {
 		if m := n.memoryIn(s); m != nil && dirty[n.name()] != nil {
 			m.drop(dirty[n.name()])
+		}
+	}
+}
+
+// dropAll drops all that is remembered.
+func (s *Store) dropAll() {
+	for _, n := range s.nouns {
+		if m := n.memoryIn(s); m != nil {
+			m.dropAll()
 		}
 	}
 }
@@ -226,6 +298,32 @@ func (t *txn) get(bucket string, key []byte) ([]byte, error) {
 		return nil, err
 	}
 	return unseal(bucket, key, sealed)
+}
+
+// getMany returns the values inside the envelopes of many keys, nil where there
+// is none.
+func (t *txn) getMany(bucket string, ids []string) (values [][]byte, err error) {
+	keys := keysOf(ids)
+	if values, err = t.GetMany(bucket, keys); err != nil {
+		return nil, err
+	}
+	for i, sealed := range values {
+		if sealed == nil {
+			continue
+		}
+		if values[i], err = unseal(bucket, keys[i], sealed); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+func keysOf(ids []string) [][]byte {
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = []byte(id)
+	}
+	return keys
 }
 
 func (t *txn) put(bucket string, key, value []byte) error {

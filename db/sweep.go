@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 )
 
 // sweepStep bounds what one transaction of a sweep removes: nobody who writes
@@ -12,8 +13,12 @@ const sweepStep = 200
 
 // tombstoneBucket names the deleted users whose sessions and tokens are not
 // removed yet. They are dead already, since their owner is looked up at each
-// use.
-const tombstoneBucket = "estate"
+// use. Under endedSessions, which is no user's id, stands until when sessions
+// were made that are dead, since their keys verify nothing any more.
+const (
+	tombstoneBucket = "estate"
+	endedSessions   = "sessions"
+)
 
 func (t *txn) leaveTombstone(user string) error {
 	return t.put(tombstoneBucket, []byte(user), []byte(t.now.Format("2006-01-02T15:04:05Z07:00")))
@@ -24,14 +29,22 @@ func (t *txn) leaveTombstone(user string) error {
 // and keeps the clock's mark. While the clock is in doubt it removes nothing
 // for having expired.
 func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
+	return s.inSweeps(ctx, s.sweepOnce)
+}
+
+// inSweeps calls once in one transaction after another, until it removes less
+// than a whole step and leaves nothing for want of room.
+func (s *Store) inSweeps(ctx context.Context, once func(*txn) (int, error)) (removed int, err error) {
 	for more := true; more && err == nil; {
-		var n int
-		err = s.update(ctx, &Actor{}, func(t *txn) error {
-			n, err = s.sweepOnce(t)
+		n := 0
+		err = s.update(ctx, &Actor{}, func(t *txn) (err error) {
+			n, err = once(t)
+			more = n >= sweepStep || t.size.cut
 			return err
 		})
-		removed += n
-		more = n >= sweepStep
+		if err == nil {
+			removed += n
+		}
 	}
 	return removed, err
 }
@@ -63,7 +76,7 @@ func (t *txn) sweepSessions() (removed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return len(ended), sessionRecords.removeAll(t, ended)
+	return sessionRecords.removeAll(t, ended)
 }
 
 // indexed is an entry of an index: its key, and the id of the record that it
@@ -76,10 +89,14 @@ type indexed struct {
 // removeAll removes the records that entries of an index lead to. One that is
 // damaged must not keep a password from being changed or the others from being
 // removed: it goes as it stands, with the entry that led to it. What is left of
-// it in other indexes and in counters is for a repair; a check tells of it.
-func (c *collection[T]) removeAll(t *txn, entries []indexed) error {
+// it in other indexes and in counters is for a repair; a check tells of it. It
+// tells how many went: fewer than all where the transaction has no more room.
+func (c *collection[T]) removeAll(t *txn, entries []indexed) (removed int, err error) {
 	for _, e := range entries {
 		r, err := c.get(t, e.id)
+		if t.size.cut || (err == nil && !c.fits(t, r)) {
+			return removed, nil
+		}
 		switch {
 		case err == nil:
 			err = c.remove(t, r)
@@ -91,10 +108,11 @@ func (c *collection[T]) removeAll(t *txn, entries []indexed) error {
 			}
 		}
 		if err != nil {
-			return err
+			return removed, err
 		}
+		removed++
 	}
-	return nil
+	return removed, nil
 }
 
 func (t *txn) sweepKeys() error {
@@ -103,7 +121,7 @@ func (t *txn) sweepKeys() error {
 		return err
 	}
 	for _, k := range set.ByID {
-		if k.Ended(t.now) {
+		if k.Ended(t.now) && keyRecords.fits(t, k) {
 			if err := keyRecords.put(t, k, nil); err != nil {
 				return err
 			}
@@ -120,7 +138,7 @@ func (t *txn) sweepTombstones(nouns []noun, room int) (removed int, err error) {
 		return len(users) < sweepStep
 	})
 	for _, user := range users {
-		if err != nil || removed >= room {
+		if err != nil || removed >= room || t.size.cut {
 			return removed, err
 		}
 		var n int
@@ -131,14 +149,51 @@ func (t *txn) sweepTombstones(nouns []noun, room int) (removed int, err error) {
 }
 
 func (t *txn) sweepTombstone(nouns []noun, user string, room int) (removed int, err error) {
+	if user == endedSessions {
+		return t.sweepEndedSessions(room)
+	}
 	for _, noun := range nouns {
 		n, err := noun.removeOwned(t, user, room-removed)
 		if removed += n; err != nil {
 			return removed, err
 		}
 	}
-	if removed < room {
+	if removed < room && t.hasRoom(1) {
 		err = t.Delete(tombstoneBucket, []byte(user))
+	}
+	return removed, err
+}
+
+// leaveEndedSessions has all sessions removed that there are, of which none is
+// of use any more.
+func (t *txn) leaveEndedSessions() error {
+	return t.put(tombstoneBucket, []byte(endedSessions), []byte(t.now.Format(time.RFC3339Nano)))
+}
+
+func (t *txn) sweepEndedSessions(room int) (removed int, err error) {
+	value, err := t.get(tombstoneBucket, []byte(endedSessions))
+	if err != nil {
+		return 0, err
+	}
+	until, err := time.Parse(time.RFC3339Nano, string(value))
+	if err != nil {
+		return 0, damagedRecord(tombstoneBucket, []byte(endedSessions))
+	}
+	prefix := indexPrefix(everything, byCreated)
+	end := append(bytes.Clone(prefix), timeKey(until.Add(1))...)
+	var ended []indexed
+	err = t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
+		if bytes.Compare(key, end) >= 0 {
+			return false
+		}
+		ended = append(ended, indexed{key, string(id)})
+		return len(ended) < room
+	})
+	if err != nil {
+		return 0, err
+	}
+	if removed, err = sessionRecords.removeAll(t, ended); err == nil && removed < room && t.hasRoom(1) {
+		err = t.Delete(tombstoneBucket, []byte(endedSessions))
 	}
 	return removed, err
 }
@@ -151,7 +206,7 @@ func (c *collection[T]) removeOwned(t *txn, owner string, room int) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	return len(entries), c.removeAll(t, entries)
+	return c.removeAll(t, entries)
 }
 
 // owned returns up to most entries of what stands under an owner in an index.
@@ -164,19 +219,6 @@ func (t *txn) owned(index, owner string, most int) (entries []indexed, err error
 		return len(entries) < most
 	})
 	return entries, err
-}
-
-// endAllSessions ends every session there is.
-func (t *txn) endAllSessions() error {
-	for {
-		entries, err := t.owned(sessionRecords.indexBucket(), everything, sweepStep)
-		if err != nil || len(entries) == 0 {
-			return err
-		}
-		if err := sessionRecords.removeAll(t, entries); err != nil {
-			return err
-		}
-	}
 }
 
 // SweepDue tells whether a sweep would find something; it writes nothing.

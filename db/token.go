@@ -175,7 +175,7 @@ func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *T
 		if k.AllowedIPs, err = t.tokenAddresses(k.AllowedIPs); err != nil {
 			return err
 		}
-		if err := s.roomForToken(t, k.Owner, n.MaxPerUser); err != nil {
+		if err := s.roomForToken(t, k, n.MaxPerUser); err != nil {
 			return err
 		}
 		if err := tokenRecords.put(t, nil, k); err != nil {

@@ -242,9 +242,15 @@ func (s *Store) NoteSessionUse(id, address string) {
 // UsesFull delivers when uses should be flushed before their time.
 func (s *Store) UsesFull() <-chan struct{} { return s.use.full }
 
-// flushStep is how many uses one transaction of a flush writes: others who
-// write wait for no more than one.
+// flushStep is how many uses one transaction of a flush writes at most: others
+// who write wait for no more than one.
 const flushStep = 1000
+
+// flushed is what one transaction of a flush wrote.
+type flushed struct {
+	uses, refused int
+	told          newAddresses
+}
 
 // FlushUse writes the uses and the refusals that were noted since the last
 // flush, in steps and in the order of keys, and the time where it is owed. What belongs to a credential that
@@ -252,13 +258,12 @@ const flushStep = 1000
 func (s *Store) FlushUse(ctx context.Context) error {
 	uses, refused := s.use.take(), s.refusals.take()
 	places := uses.inOrder()
-	var told newAddresses
+	var done flushed
 	for owed := s.clock.owes(); owed || len(places)+len(refused) > 0; owed = false {
-		step := places[:min(len(places), flushStep)]
-		var now newAddresses
-		err := s.update(ctx, &Actor{}, func(t *txn) error {
-			now = told.step()
-			return t.putNoted(step, uses, refused, now)
+		told := done.told
+		err := s.update(ctx, &Actor{}, func(t *txn) (err error) {
+			done, err = t.putNoted(places, uses, refused, told.step())
+			return err
 		})
 		if err != nil {
 			// A full disk must not cost what an inquiry needs.
@@ -266,26 +271,36 @@ func (s *Store) FlushUse(ctx context.Context) error {
 			s.refusals.giveBack(refused)
 			return err
 		}
-		for _, at := range step {
+		for _, at := range places[:done.uses] {
 			delete(uses[at.shard], at.useKey)
 		}
-		places, refused, told = places[len(step):], nil, now
+		places, refused = places[done.uses:], refused[done.refused:]
 	}
 	return nil
 }
 
-func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event, told newAddresses) error {
-	if err := t.putRefusals(refused); err != nil {
-		return err
+// putNoted writes the first of what was noted, as much as there is room for.
+func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event, told newAddresses) (done flushed, err error) {
+	done.told = told
+	if done.refused, err = t.putRefusals(refused); err != nil {
+		return done, err
 	}
-	for _, at := range places {
-		if err := t.putUse(at.useKey, at.use(uses[at.shard][at.useKey]), told); err != nil {
-			return err
+	for _, at := range places[:min(len(places), flushStep)] {
+		u := at.use(uses[at.shard][at.useKey])
+		if !t.hasRoom(1 + auditWrites*(len(u.Seen)+len(told.more)+1)) {
+			break
 		}
+		if err := t.putUse(at.useKey, u, told); err != nil {
+			return done, err
+		}
+		done.uses++
 	}
-	return t.auditMoreAddresses(told)
+	return done, t.auditMoreAddresses(told)
 }
 
+// putUse merges a use with what is known: another process may have written of
+// the same credential, also of a later use than this one. A time that lies ahead
+// was taken from a clock that was wrong, and would stand for years.
 func (t *txn) putUse(k useKey, u Use, told newAddresses) error {
 	owner := tokenRecords.bucket
 	if k.bucket == sessionUseBucket {
@@ -295,28 +310,31 @@ func (t *txn) putUse(k useKey, u Use, told newAddresses) error {
 	if err != nil || record == nil {
 		return err
 	}
-	var before Use
-	_, err = t.getJSON(k.bucket, k.id, &before)
+	var known Use
+	_, err = t.getJSON(k.bucket, k.id, &known)
 	switch {
 	case errors.Is(err, ErrDamaged):
-		before = Use{} // written anew: it must not keep the others from being written
+		known = Use{} // written anew: it must not keep the others from being written
 	case err != nil:
 		return err
 	}
-	if u.Old.IsZero() {
-		u.Old = before.Old
-	}
-	seen := u.Seen
-	u.Seen = before.Seen
-	for _, address := range seen {
-		if u.see(address) {
+	for _, address := range u.Seen {
+		if known.see(address) {
 			e := Event{Time: u.Time, Transport: TransportHTTP, Address: address, Action: "token.use", Target: k.id}
 			if err := t.auditNewAddress(told, e); err != nil {
 				return err
 			}
 		}
 	}
-	return t.putJSON(k.bucket, k.id, u)
+	if u.Old.After(known.Old) {
+		known.Old = u.Old
+	}
+	if !u.Time.Before(known.Time) || known.Time.After(t.now.Add(jumpTolerance)) {
+		known.Time, known.Address = u.Time, u.Address
+	} else if k.remembers(known.Address) {
+		known.see(known.Address) // the newest last
+	}
+	return t.putJSON(k.bucket, k.id, known)
 }
 
 // TokenUse returns the last use of a token; zero where it was never used.
@@ -355,4 +373,58 @@ func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
 		u = noted
 	}
 	return u, err
+}
+
+// TokenUses returns the last uses of the tokens of a page, by id, read in one
+// transaction; zero where one was never used. Beside the ErrDamaged of some it
+// returns those of the others.
+func (s *Store) TokenUses(ctx context.Context, ids []string) (map[string]Use, error) {
+	return s.lastUses(ctx, tokenUseBucket, ids)
+}
+
+// SessionUses is TokenUses of sessions.
+func (s *Store) SessionUses(ctx context.Context, ids []string) (map[string]Use, error) {
+	return s.lastUses(ctx, sessionUseBucket, ids)
+}
+
+func (s *Store) lastUses(ctx context.Context, bucket string, ids []string) (uses map[string]Use, err error) {
+	uses = make(map[string]Use, len(ids))
+	err = s.view(ctx, func(t *txn) error {
+		all, err := t.GetMany(bucket, keysOf(ids))
+		var damage error
+		for i, sealed := range all {
+			var u Use
+			if sealed != nil {
+				damage = errors.Join(damage, readUse(bucket, ids[i], sealed, &u))
+			}
+			uses[ids[i]] = u
+		}
+		return errors.Join(err, damage)
+	})
+	for _, id := range ids {
+		if noted, ok := s.use.noted(useKey{bucket, id}); ok {
+			uses[id] = uses[id].later(noted)
+		}
+	}
+	return uses, err
+}
+
+// readUse reads a use, which stays zero where it is damaged.
+func readUse(bucket, id string, sealed []byte, u *Use) error {
+	value, err := unseal(bucket, []byte(id), sealed)
+	if err == nil && unmarshal(value, u) != nil {
+		*u, err = Use{}, damagedRecord(bucket, []byte(id))
+	}
+	return err
+}
+
+// later returns the later of two uses, as far as it is shown.
+func (u Use) later(other Use) Use {
+	if other.Time.Before(u.Time) {
+		u, other = other, u
+	}
+	if u.Old.After(other.Old) {
+		other.Old = u.Old
+	}
+	return other
 }

@@ -96,6 +96,9 @@ var kinds = []struct {
 	{db.ErrDisk, http.StatusInternalServerError, "disk_failed", "the disk failed: nothing was changed; look at the log of the machine and at the disk, then try again"},
 	{db.ErrMoved, http.StatusServiceUnavailable, "store_moved", "the data file was moved, replaced or deleted under the running server; the server's log says what to do"},
 	{db.ErrLocked, http.StatusServiceUnavailable, "store_locked", "the store is locked by another process"},
+	{db.ErrUnavailable, http.StatusServiceUnavailable, "store_unavailable", "the store can't be reached: nothing was changed; try again in a moment"},
+	{db.ErrUnknown, http.StatusServiceUnavailable, "unknown_outcome", "the store did not say whether this was done: look for it before you try again"},
+	{db.ErrNewer, http.StatusServiceUnavailable, "store_newer", "a newer husk has upgraded the store, and this one changes nothing any more: install that version"},
 	{db.ErrDamaged, http.StatusInternalServerError, "store_damaged", "the store is damaged; run 'husk check' and restore a backup"},
 	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},
 }
@@ -125,7 +128,7 @@ func explain(err error) *failure {
 			if errors.As(err, &e) {
 				f.code, f.reason, f.retryAfter = e.Code, e.Reason, e.Wait
 			}
-			if f.status == http.StatusServiceUnavailable && !errors.Is(err, db.ErrMoved) { // which no wait mends
+			if f.status == http.StatusServiceUnavailable && !errors.Is(err, db.ErrMoved) && !errors.Is(err, db.ErrNewer) { // which no wait mends
 				f.retryAfter = time.Second
 			}
 			return f

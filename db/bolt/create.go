@@ -93,11 +93,10 @@ func fill(f *os.File, write func(*Engine) error) (err error) {
 	return classify(f.Sync()) // bbolt syncs the data, this the mode and the owner too
 }
 
-// Compact writes a copy of src, as of one moment and without its free pages,
-// to a new file at dstPath, with the mode and the owner that Create gives. It
-// looks at the context before and after, not on the way. Nothing is left at
-// dstPath when it fails.
-func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
+// Compact writes a copy, as of one moment and without its free pages, to a new
+// file at dstPath, with the mode and the owner that Create gives. It looks at
+// the context before and after, not on the way. See db.Compacter.
+func (e *Engine) Compact(ctx context.Context, dstPath string) (err error) {
 	f, err := os.OpenFile(dstPath, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -116,8 +115,8 @@ func Compact(ctx context.Context, src *Engine, dstPath string) (err error) {
 		return classify(err)
 	}
 	err = fill(f, func(dst *Engine) error {
-		return src.read(ctx, func(*bbolt.Tx) error {
-			err := guard(func() error { return bbolt.Compact(dst.bolt, src.bolt, compactTxn) })
+		return e.read(ctx, func(*bbolt.Tx) error {
+			err := guard(func() error { return bbolt.Compact(dst.bolt, e.bolt, compactTxn) })
 			return classify(errors.Join(err, ctx.Err()))
 		})
 	})

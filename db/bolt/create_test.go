@@ -111,7 +111,7 @@ func TestMode(t *testing.T) {
 		err := Create(path, func(db.Tx) error { return nil })
 		if err == nil {
 			e := open(t, path)
-			err = errors.Join(set(e, "k", "v"), Compact(t.Context(), e, compact))
+			err = errors.Join(set(e, "k", "v"), e.Compact(t.Context(), compact))
 		}
 		syscall.Umask(old)
 		if err != nil {
@@ -139,7 +139,7 @@ func TestOwner(t *testing.T) {
 	if err := Create(path, func(db.Tx) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := Compact(t.Context(), open(t, path), compact); err != nil {
+	if err := open(t, path).Compact(t.Context(), compact); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{path, compact} {

@@ -45,6 +45,7 @@ type Engine struct {
 	timeout time.Duration
 
 	queue  queue
+	feed   feed
 	writer chan struct{} // holds one token: that of the one who writes or closes
 
 	callers  int           // how many calls the last commit was for, and how many had come meanwhile; with the token
@@ -67,12 +68,14 @@ type Engine struct {
 }
 
 var (
-	_ db.Engine   = (*Engine)(nil)
-	_ db.Backuper = (*Engine)(nil)
-	_ db.Measurer = (*Engine)(nil)
-	_ db.Checker  = (*Engine)(nil)
-	_ db.Scrubber = (*Engine)(nil)
-	_ db.Locator  = (*Engine)(nil)
+	_ db.Engine    = (*Engine)(nil)
+	_ db.Backuper  = (*Engine)(nil)
+	_ db.Feeder    = (*Engine)(nil)
+	_ db.Measurer  = (*Engine)(nil)
+	_ db.Checker   = (*Engine)(nil)
+	_ db.Compacter = (*Engine)(nil)
+	_ db.Scrubber  = (*Engine)(nil)
+	_ db.Locator   = (*Engine)(nil)
 )
 
 const (
@@ -99,7 +102,7 @@ func Open(path string, o Options) (*Engine, error) {
 }
 
 func newEngine(path string, timeout time.Duration) *Engine {
-	return &Engine{path: path, named: path, timeout: timeout, writer: make(chan struct{}, 1)}
+	return &Engine{path: path, named: path, timeout: timeout, writer: make(chan struct{}, 1), feed: feed{closed: make(chan struct{})}}
 }
 
 // mount inspects a claimed file and opens it by bbolt. It takes f over.
@@ -236,6 +239,7 @@ func (e *Engine) Close() error {
 	closed := errClosed
 	e.failed.Store(&closed)
 	e.lost = nil
+	e.feed.close.Do(func() { close(e.feed.closed) })
 	if e.bolt == nil {
 		return nil
 	}

@@ -20,6 +20,21 @@ func TestConformance(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) db.Engine { return open(t, create(t)) })
 }
 
+// An engine that has bounds stands on the same contract.
+func TestConformanceWithBounds(t *testing.T) {
+	dbtest.Run(t, func(t *testing.T) db.Engine {
+		return &dbtest.Altered{Engine: open(t, create(t)), Limit: db.Bound{Writes: db.LeastWrites, Bytes: db.LeastBytes}}
+	})
+}
+
+// No other process can have the file, but there may be more Stores than one.
+func TestConformanceShared(t *testing.T) {
+	dbtest.RunShared(t, func(t *testing.T) (one, other db.Engine) {
+		e := open(t, create(t))
+		return e, e
+	})
+}
+
 // create makes a store with nothing in it.
 func create(t testing.TB) (path string) {
 	t.Helper()
@@ -256,10 +271,10 @@ func TestCompact(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "compact.db")
-	if err := Compact(t.Context(), e, path); err != nil {
+	if err := e.Compact(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if err := Compact(t.Context(), e, path); !errors.Is(err, db.ErrConflict) || !errors.Is(err, fs.ErrExist) {
+	if err := e.Compact(t.Context(), path); !errors.Is(err, db.ErrConflict) || !errors.Is(err, fs.ErrExist) {
 		t.Errorf("compact over a file = %v", err)
 	}
 	small := open(t, path)
@@ -268,7 +283,7 @@ func TestCompact(t *testing.T) {
 	}
 	// Also where there is next to nothing: growth by steps is not kept.
 	next := filepath.Join(t.TempDir(), "again.db")
-	if err := Compact(t.Context(), small, next); err != nil {
+	if err := small.Compact(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
 	for file, most := range map[string]int64{path: 64 << 10, next: 64 << 10} {
@@ -285,7 +300,7 @@ func TestCompact(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	path += ".2"
-	if err := Compact(ctx, e, path); !errors.Is(err, context.Canceled) {
+	if err := e.Compact(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("compact whose context has ended = %v", err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {

@@ -40,6 +40,14 @@ func diskFailed(cause error) error {
 
 func reasonOf(c fsys.Cause) string { return c.What() + ": nothing was changed; " + c.Next }
 
+// unknown says besides of an error that its change may have been made and may
+// not.
+func unknown(err *db.Error) error {
+	both := *err
+	both.Kind = errors.Join(err.Kind, db.ErrUnknown)
+	return &both
+}
+
 // classify gives an error of bbolt or of the system its kind.
 func classify(err error) error {
 	if err == nil || errors.Is(err, db.ErrDamaged) || errors.Is(err, db.ErrFull) || errors.Is(err, db.ErrDisk) || errors.Is(err, db.ErrMoved) {

@@ -75,7 +75,7 @@ func TestFullDisk(t *testing.T) {
 	if err := Create(filepath.Join(dir, "other.db"), func(db.Tx) error { return nil }); !errors.Is(err, db.ErrFull) {
 		t.Errorf("create on a full disk = %v, want db.ErrFull", err)
 	}
-	if err := Compact(t.Context(), e, filepath.Join(dir, "compact.db")); !errors.Is(err, db.ErrFull) {
+	if err := e.Compact(t.Context(), filepath.Join(dir, "compact.db")); !errors.Is(err, db.ErrFull) {
 		t.Errorf("compact on a full disk = %v, want db.ErrFull", err)
 	}
 	if got := names(t, dir); len(got) != 2 {

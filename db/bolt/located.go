@@ -29,7 +29,7 @@ func (e *Engine) Located() error {
 var (
 	moved = db.Error{Kind: db.ErrMoved, Code: "store_moved",
 		Reason: "the data file was moved, replaced or deleted under the running server: nothing was changed; the server's log says what to do"}
-	movedMeanwhile = db.Error{Kind: db.ErrMoved, Code: "unknown_outcome",
+	movedMeanwhile = db.Error{Kind: errors.Join(db.ErrMoved, db.ErrUnknown), Code: "unknown_outcome",
 		Reason: "the data file was moved, replaced or deleted while this was written: it counts only if that file is put back; the server's log says what to do"}
 )
 

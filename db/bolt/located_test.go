@@ -34,7 +34,7 @@ func TestUpdateInAFileElsewhere(t *testing.T) {
 			err := set(e, "k", "new")
 			e.commitHook = nil
 			var own *db.Error
-			if !errors.Is(err, db.ErrMoved) || !errors.As(err, &own) || own.Code != c.code {
+			if !errors.Is(err, db.ErrMoved) || !errors.As(err, &own) || own.Code != c.code || errors.Is(err, db.ErrUnknown) != c.during {
 				t.Fatalf("update = %v", err)
 			}
 			if err := e.Located(); !errors.Is(err, db.ErrMoved) {

@@ -109,27 +109,29 @@ func (e *Engine) lockWithin(patience time.Duration) bool {
 
 // settled ends a try to come back: with the cause of the failed commit where
 // it has succeeded, else with why everybody is refused from now on. e.mu is
-// held.
+// held. What readers saw may have been taken back.
 func (e *Engine) settled(err error) error {
 	l := e.lost
+	e.feed.tell(&noted{})
 	if err == nil {
 		e.failed.Store(nil)
 		e.lost = nil
 		return l.cause
 	}
 	l.tried = time.Now()
-	err = gone(errors.Join(l.cause, err))
+	refusal := gone(errors.Join(l.cause, err))
+	err = refusal
 	e.failed.Store(&err)
-	return err
+	return unknown(refusal)
 }
 
 // gone is the error of an engine that waits for its file.
-func gone(cause error) error {
+func gone(cause error) *db.Error {
 	const reason = "the store failed to write and can't be opened again: check the disk; husk tries again by itself"
 	if classified := classify(cause); errors.Is(classified, db.ErrDisk) && !errors.Is(classified, db.ErrDamaged) {
 		return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: reason, Cause: cause}
 	}
-	return damaged(cause, reason)
+	return &db.Error{Kind: db.ErrDamaged, Code: "store_damaged", Reason: reason, Cause: cause}
 }
 
 // regain tries to come back, where the file was lost. The caller has the token.

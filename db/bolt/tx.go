@@ -15,6 +15,7 @@ type transaction struct {
 	tx     *bbolt.Tx // nil once it is over
 	writes int       // puts and deletes so far
 	damage error     // the first damage that was met; bbolt's pages in memory can't be relied on after it
+	noted  noted
 }
 
 // run calls f; a damage that f met is the result whatever f made of it.
@@ -59,6 +60,7 @@ func (t *transaction) Put(bucket string, key, value []byte) error {
 	}
 	return t.do(func(tx *bbolt.Tx) error {
 		t.writes++
+		t.noted.note(bucket, key)
 		b, err := tx.CreateBucketIfNotExists([]byte(bucket))
 		if err != nil {
 			return err
@@ -74,8 +76,22 @@ func (t *transaction) Delete(bucket string, key []byte) error {
 			return nil
 		}
 		t.writes++
+		t.noted.note(bucket, key)
 		return b.Delete(key)
 	})
+}
+
+// GetMany implements db.ManyGetter.
+func (t *transaction) GetMany(bucket string, keys [][]byte) (values [][]byte, err error) {
+	err = t.do(func(tx *bbolt.Tx) error {
+		values = make([][]byte, len(keys))
+		b := tx.Bucket([]byte(bucket))
+		for i := 0; b != nil && i < len(keys); i++ {
+			values[i] = copied(tx, b.Get(keys[i]))
+		}
+		return nil
+	})
+	return values, err
 }
 
 func (t *transaction) Scan(bucket string, prefix, from []byte, reverse bool, f func(key, value []byte) bool) error {

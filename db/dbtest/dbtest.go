@@ -42,9 +42,42 @@ func Run(t *testing.T, open func(t *testing.T) db.Engine) {
 		{"cancelled context", testCancelled},
 		{"binary keys", testBinaryKeys},
 		{"large values", testLargeValues},
+		{"many reads", testManyReads},
+		{"bound", testBound},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t)) })
+	}
+}
+
+// RunShared holds two engines over one store to what their Stores rely on; of
+// an engine that no other process can have beside it, both may be the same. open
+// answers them over an empty store for each subtest.
+func RunShared(t *testing.T, open func(t *testing.T) (one, other db.Engine)) {
+	tests := []struct {
+		name string
+		test func(t *testing.T, one, other db.Engine)
+	}{
+		{"feed tells all commits in order", testFeedOrder},
+		{"feed tells all who listen", testFeedForAll},
+		{"feed tells nothing of what failed", testFeedFailures},
+		{"view sees what the feed tells", testFeedSees},
+		{"feed begins amid writes", testFeedBegins},
+		{"feed overflows", testFeedOverflow},
+		{"feed ends with its engine", testFeedCloses},
+		{"one leads", testLeads},
+		{"memory follows", testMemoryFollows},
+		{"last administrators at once", testLastAdministrators},
+		{"role used and deleted at once", testRoleUsedAndDeleted},
+		{"one email at once", testOneEmail},
+		{"rotations at once", testRotations},
+		{"last uses are merged", testUsesMerged},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			one, other := open(t)
+			tt.test(t, one, other)
+		})
 	}
 }
 
@@ -169,16 +202,40 @@ func testScanStops(t *testing.T, e db.Engine) {
 	}
 }
 
+// boundOf is how large an update may be.
+func boundOf(e db.Engine) (b db.Bound) {
+	if bounder, ok := e.(db.Bounder); ok {
+		b = bounder.Bound()
+	}
+	return b
+}
+
+// writesOf is how many keys an update may write, and most where there is no bound.
+func writesOf(e db.Engine, most int) int {
+	if b := boundOf(e); b.Writes > 0 {
+		return min(most, b.Writes)
+	}
+	return most
+}
+
+// fill puts keys k00000 and so on, in as many updates as that takes.
+func fill(t *testing.T, e db.Engine, n int, value string) {
+	t.Helper()
+	for from, step := 0, writesOf(e, n); from < n; from += step {
+		update(t, e, func(tx db.Tx) error {
+			for i := from; i < min(from+step, n); i++ {
+				if err := tx.Put(bucket, fmt.Appendf(nil, "k%05d", i), []byte(value)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
 func testScanLarge(t *testing.T, e db.Engine) {
 	const n = 3000
-	update(t, e, func(tx db.Tx) error {
-		for i := range n {
-			if err := tx.Put(bucket, fmt.Appendf(nil, "k%05d", i), []byte("value")); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	fill(t, e, n, "value")
 	view(t, e, func(tx db.Tx) error {
 		for _, reverse := range []bool{false, true} {
 			got, err := keys(tx, "k", "", reverse)
@@ -239,16 +296,9 @@ func testOwnWrites(t *testing.T, e db.Engine) {
 // before the commit: a tree that drops its empty leaves only at the commit
 // must not take one for the end.
 func testOwnDeletes(t *testing.T, e db.Engine) {
-	const n = 3000
+	n := writesOf(e, 3000)
 	key := func(i int) []byte { return fmt.Appendf(nil, "k%05d", i) }
-	update(t, e, func(tx db.Tx) error {
-		for i := range n {
-			if err := tx.Put(bucket, key(i), []byte("a value of some length")); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	fill(t, e, n, "a value of some length")
 	deleteAndScan := func(tx db.Tx, from, to int, want ...string) error {
 		for i := from; i < to; i++ {
 			if err := tx.Delete(bucket, key(i)); err != nil {
