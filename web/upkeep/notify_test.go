@@ -205,7 +205,7 @@ func (h panicOnce) Handle(ctx context.Context, r slog.Record) error {
 // A panic about one event does not keep the next from being told.
 func TestPanicInTheNotifier(t *testing.T) {
 	w := newWatched(t, func(c *Config) {
-		c.Log = fold.New(slog.New(panicOnce{c.Log.Handler(), "notify-command failed", new(bool)}), time.Now)
+		c.Log = fold.New(slog.New(panicOnce{c.Log.Logger.Handler(), "notify-command failed", new(bool)}), time.Now)
 		c.NotifyCommand = "/nonexistent/program"
 	})
 	ctx, cancel := context.WithCancel(t.Context())
