@@ -262,7 +262,7 @@ func tokenNote(r *http.Request) string {
 func (s *Server) shown(r *http.Request, requestID string, jwts []string) (actors []*db.Actor, err error) {
 	for _, jwt := range jwts {
 		who := &identity{}
-		_, err := s.resolveSession(r, who, jwt)
+		_, err := s.resolveSession(r.Context(), who, jwt)
 		switch {
 		case err == nil || (isRefused(err) && who.session != nil):
 			actor := s.nobody(r, requestID)

@@ -158,7 +158,7 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 	case !sent:
 		return actor, nil
 	}
-	who, err := s.identifyAny(r, cred)
+	who, err := s.identifyAny(r.Context(), cred)
 	if err != nil {
 		return actor, err
 	}
@@ -177,10 +177,10 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 // identifyAny is identify of a credential that may be several cookies: the good
 // one decides. Two good ones of different users can't be told apart: one of
 // them is somebody's who wants to have this browser act as them.
-func (s *Server) identifyAny(r *http.Request, cred credential) (*identity, error) {
-	who, err := s.identify(r, cred)
+func (s *Server) identifyAny(ctx context.Context, cred credential) (*identity, error) {
+	who, err := s.identify(ctx, cred)
 	for _, jwt := range cred.more {
-		other, failed := s.identify(r, credential{jwt: jwt})
+		other, failed := s.identify(ctx, credential{jwt: jwt})
 		switch {
 		case isRefused(failed):
 		case failed != nil:
@@ -253,7 +253,7 @@ func (m *identities) put(sum [32]byte, who *identity) {
 }
 
 // identify returns the identity of a credential as of now.
-func (s *Server) identify(r *http.Request, cred credential) (*identity, error) {
+func (s *Server) identify(ctx context.Context, cred credential) (*identity, error) {
 	text := cred.token + cred.jwt // one of them is empty
 	if len(text) > maxCredential {
 		return nil, errBadCredential
@@ -261,12 +261,12 @@ func (s *Server) identify(r *http.Request, cred credential) (*identity, error) {
 	sum := sha256.Sum256([]byte(text))
 	who := s.identities.get(sum)
 	if who != nil && (who.token != nil) == (cred.token != "") {
-		current, err := s.current(r, who, sum)
+		current, err := s.current(ctx, who, sum)
 		if err != nil || current {
 			return who, err
 		}
 	}
-	who, err := s.resolve(r, cred, sum)
+	who, err := s.resolve(ctx, cred, sum)
 	if err != nil {
 		return nil, err
 	}
@@ -276,8 +276,8 @@ func (s *Server) identify(r *http.Request, cred credential) (*identity, error) {
 
 // current tells whether what who was made from is still what the store has.
 // An error says that the credential is not valid any more.
-func (s *Server) current(r *http.Request, who *identity, sum [32]byte) (bool, error) {
-	ctx, now := r.Context(), s.Store.Now()
+func (s *Server) current(ctx context.Context, who *identity, sum [32]byte) (bool, error) {
+	now := s.Store.Now()
 	roles, err := s.Store.Roles(ctx)
 	if err != nil {
 		return false, err
@@ -353,19 +353,19 @@ func matches(t *db.Token, sum [32]byte, now time.Time) (secretKind, error) {
 }
 
 // resolve finds out what a credential means.
-func (s *Server) resolve(r *http.Request, cred credential, sum [32]byte) (*identity, error) {
+func (s *Server) resolve(ctx context.Context, cred credential, sum [32]byte) (*identity, error) {
 	who := &identity{}
 	var owner string
 	var err error
 	if cred.token != "" {
-		owner, err = s.resolveToken(r, who, cred.token, sum)
+		owner, err = s.resolveToken(ctx, who, cred.token, sum)
 	} else {
-		owner, err = s.resolveSession(r, who, cred.jwt)
+		owner, err = s.resolveSession(ctx, who, cred.jwt)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.resolveOwner(r.Context(), who, owner); err != nil {
+	if err := s.resolveOwner(ctx, who, owner); err != nil {
 		return nil, err
 	}
 	profile, err := json.Marshal(profileOf(who.user, who.expanded()))
@@ -397,12 +397,12 @@ func (s *Server) resolveOwner(ctx context.Context, who *identity, owner string) 
 // expanded are the permissions, each that * stands for by its name.
 func (who *identity) expanded() []string { return who.permissions.Expand(who.roles.Known()) }
 
-func (s *Server) resolveToken(r *http.Request, who *identity, text string, sum [32]byte) (owner string, err error) {
+func (s *Server) resolveToken(ctx context.Context, who *identity, text string, sum [32]byte) (owner string, err error) {
 	id, err := token.Parse(text)
 	if err != nil {
 		return "", errBadCredential
 	}
-	if who.token, err = s.Store.Token(r.Context(), id); err != nil {
+	if who.token, err = s.Store.Token(ctx, id); err != nil {
 		return "", credentialError(err)
 	}
 	now := s.Store.Now()
@@ -425,8 +425,8 @@ func (s *Server) keepExpiry(t *db.Token, now time.Time) {
 	}
 }
 
-func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (owner string, err error) {
-	keys, err := s.Store.Keys(r.Context())
+func (s *Server) resolveSession(ctx context.Context, who *identity, jwt string) (owner string, err error) {
+	keys, err := s.Store.Keys(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -435,13 +435,13 @@ func (s *Server) resolveSession(r *http.Request, who *identity, jwt string) (own
 		return "", errBadCredential
 	}
 	who.key = key
-	if who.session, err = s.Store.SessionBySecret(r.Context(), claims.Jti); err != nil {
+	if who.session, err = s.Store.SessionBySecret(ctx, claims.Jti); err != nil {
 		return "", credentialError(err)
 	}
 	if who.session.User != claims.Sub {
 		return "", errBadCredential
 	}
-	return who.session.User, s.sessionNow(r.Context(), who)
+	return who.session.User, s.sessionNow(ctx, who)
 }
 
 // sessionNow tells why a session that was found is good no more. It reads when

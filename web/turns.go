@@ -102,13 +102,15 @@ func (k turnKind) waits(c echo.Context) bool {
 // act does what a route is for, in its turn. The owner of the file waits for
 // nobody.
 func (s *Server) act(c echo.Context, r route, actor *db.Actor) error {
-	if r.turn == never || actor.Local() || !r.turn.waits(c) {
-		return r.do.serve(c, actor)
+	if r.turn != never && !actor.Local() && r.turn.waits(c) {
+		end, err := s.turns.take(c.Request().Context(), actor.ID)
+		if err != nil {
+			return err
+		}
+		defer end()
 	}
-	end, err := s.turns.take(c.Request().Context(), actor.ID)
-	if err != nil {
-		return err
+	if r.long {
+		unlimited(c)
 	}
-	defer end()
 	return r.do.serve(c, actor)
 }

@@ -1,9 +1,8 @@
 package web
 
 import (
+	"context"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"husk/db"
 	"husk/web/api"
@@ -30,88 +29,85 @@ func (s *Server) throttledUntil(account string) (latest time.Time) {
 	return latest
 }
 
-func (s *Server) searchUsers(c echo.Context, _ *db.Actor) error {
+func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in listed) (out api.Search[api.User], err error) {
 	began := time.Now()
-	q, err := listQuery(c.QueryParams())
+	page, err := s.Store.Users(ctx, in.query())
 	if err != nil {
-		return err
+		return out, err
 	}
-	page, err := s.Store.Users(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return writePage(c, began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return s.showUser(u), nil })
+	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return s.showUser(u), nil })
 }
 
-func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
-	var in api.NewUser
-	if err := bind(c, &in, false); err != nil {
-		return err
+type newUser struct {
+	Body api.NewUser `body:"required"`
+}
+
+func (s *Server) createUser(ctx context.Context, actor *db.Actor, in newUser) (out api.UserCreated, err error) {
+	asked := in.Body
+	if asked.NoPassword && asked.Password != "" {
+		return out, malformed("bad_user", "no_password and a password exclude each other")
 	}
-	if in.NoPassword && in.Password != "" {
-		return malformed("bad_user", "no_password and a password exclude each other")
-	}
-	n := db.NewUser{Email: in.Email, Name: in.Name, Roles: in.Roles}
-	generated := ""
-	if in.Password == "" && !in.NoPassword {
-		generated = password.Generate()
-		in.Password, n.MustChange = generated, true
-	} else if in.Password != "" {
-		if err := password.Check(in.Password, in.Email, in.Name); err != nil {
-			return err
+	n := db.NewUser{Email: asked.Email, Name: asked.Name, Roles: asked.Roles}
+	if asked.Password == "" && !asked.NoPassword {
+		out.Password = password.Generate()
+		asked.Password, n.MustChange = out.Password, true
+	} else if asked.Password != "" {
+		if err := password.Check(asked.Password, asked.Email, asked.Name); err != nil {
+			return out, err
 		}
 	}
-	if in.Password != "" {
-		var err error
-		if n.Password, err = s.Passwords.Hash(c.Request().Context(), callerOf(actor), in.Password); err != nil {
-			return err
+	if asked.Password != "" {
+		if n.Password, err = s.Passwords.Hash(ctx, callerOf(actor), asked.Password); err != nil {
+			return out, err
 		}
 	}
-	u, err := s.Store.CreateUser(c.Request().Context(), actor, n)
+	u, err := s.Store.CreateUser(ctx, actor, n)
 	if err != nil {
-		return err
+		return out, err
 	}
 	s.did(actor, "user created", "user", u.ID)
-	return write(c, api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated})
+	out.Result, out.User = api.Result{ID: u.ID, Result: "created"}, s.showUser(u)
+	return out, nil
 }
 
-func (s *Server) readUser(c echo.Context, _ *db.Actor) error {
-	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+func (s *Server) readUser(ctx context.Context, _ *db.Actor, in named) (out api.Found[api.User], err error) {
+	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
-		return err
+		return out, err
 	}
-	return write(c, api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)})
+	return api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)}, nil
 }
 
-func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
-	var in api.UserUpdate
-	if err := bind(c, &in, false); err != nil {
-		return err
+type userUpdate struct {
+	named
+	Body api.UserUpdate `body:"required"`
+}
+
+func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in userUpdate) (done api.Result, err error) {
+	change := db.UserChange{Name: in.Body.Name, Email: in.Body.Email, Disabled: in.Body.Disabled}
+	if in.Body.Roles != nil {
+		change.Roles = append([]string{}, *in.Body.Roles...)
 	}
-	change := db.UserChange{Name: in.Name, Email: in.Email, Disabled: in.Disabled}
-	if in.Roles != nil {
-		change.Roles = append([]string{}, *in.Roles...)
-	}
-	if in.Password != nil {
-		hash, err := s.newPassword(c, actor, in)
+	if in.Body.Password != nil {
+		hash, err := s.newPassword(ctx, actor, in)
 		if err != nil {
-			return err
+			return done, err
 		}
 		change.Password = &hash
 	}
-	u, err := s.Store.UpdateUser(c.Request().Context(), actor, c.Param("id"), change)
+	u, err := s.Store.UpdateUser(ctx, actor, in.ID, change)
 	if err != nil {
-		return err
+		return done, err
 	}
 	if change.Password != nil {
 		s.tries.Clear(account(u.Email))
 	}
 	s.did(actor, "user updated", "user", u.ID)
-	done := api.Result{ID: u.ID, Result: "updated"}
+	done = api.Result{ID: u.ID, Result: "updated"}
 	if change.Password != nil || change.Disabled != nil && !*change.Disabled {
 		done.KeptOut = s.keptOut(u)
 	}
-	return write(c, done)
+	return done, nil
 }
 
 // keptOut tells what keeps a user from signing in, of what does not depend on
@@ -130,45 +126,46 @@ func (s *Server) keptOut(u *db.User) string {
 
 // newPassword checks and hashes a password that is set for another user: it is
 // made from nothing that the user is called, before the change or after it.
-func (s *Server) newPassword(c echo.Context, actor *db.Actor, in api.UserUpdate) (hash string, err error) {
-	if *in.Password == "" {
+func (s *Server) newPassword(ctx context.Context, actor *db.Actor, in userUpdate) (hash string, err error) {
+	pass := *in.Body.Password
+	if pass == "" {
 		return "", errPasswordMissing
 	}
-	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
 		return "", err
 	}
 	personal := []string{u.Email, u.Name}
-	for _, next := range []*string{in.Email, in.Name} {
+	for _, next := range []*string{in.Body.Email, in.Body.Name} {
 		if next != nil {
 			personal = append(personal, *next)
 		}
 	}
-	if err := password.Check(*in.Password, personal...); err != nil {
+	if err := password.Check(pass, personal...); err != nil {
 		return "", err
 	}
-	return s.Passwords.Hash(c.Request().Context(), callerOf(actor), *in.Password)
+	return s.Passwords.Hash(ctx, callerOf(actor), pass)
 }
 
-func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
-	id, err := s.Store.DeleteUser(c.Request().Context(), actor, c.Param("id"))
+func (s *Server) deleteUser(ctx context.Context, actor *db.Actor, in named) (out api.Result, err error) {
+	id, err := s.Store.DeleteUser(ctx, actor, in.ID)
 	if err != nil {
-		return err
+		return out, err
 	}
 	s.did(actor, "user deleted", "user", id)
-	return write(c, api.Result{ID: id, Result: "deleted"})
+	return api.Result{ID: id, Result: "deleted"}, nil
 }
 
 // unlockUser clears the throttle of an account and ends its device cookies.
-func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
-	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+func (s *Server) unlockUser(ctx context.Context, actor *db.Actor, in named) (out api.Result, err error) {
+	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
-		return err
+		return out, err
 	}
-	if err := s.Store.UnlockUser(c.Request().Context(), actor, u.ID); err != nil {
-		return err
+	if err := s.Store.UnlockUser(ctx, actor, u.ID); err != nil {
+		return out, err
 	}
 	s.tries.Clear(account(u.Email))
 	s.did(actor, "user unlocked", "user", u.ID)
-	return write(c, api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)})
+	return api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)}, nil
 }
