@@ -28,12 +28,12 @@ type auditSearch struct {
 	Until     moment `query:"until"`
 }
 
-func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in auditSearch) (out api.Search[api.AuditEvent], err error) {
+func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) (*api.Search[api.AuditEvent], error) {
 	began, list := time.Now(), in.query()
 	page, err := s.Store.Audit(ctx, db.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, RequestID: in.RequestID,
 		Since: in.Since.Time, Until: in.Until.Time, From: list.From, Size: list.Size, After: list.After})
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	return listOf(began, page, func(e *db.Event) string { return strconv.FormatUint(e.Seq, 10) }, showEvent)
 }
@@ -88,20 +88,20 @@ type auditProof struct {
 	Head string `query:"head"`
 }
 
-func (s *Server) verifyAudit(ctx context.Context, _ *db.Actor, in auditProof) (out api.AuditVerdict, err error) {
+func (s *Server) verifyAudit(ctx context.Context, _ *db.Actor, in *auditProof) (*api.AuditVerdict, error) {
 	v, err := s.Store.VerifyAudit(ctx, in.Head)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	unread := []api.AuditSpan{}
 	for _, span := range v.Unread {
 		unread = append(unread, api.AuditSpan(span))
 	}
-	return api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Kept: v.Kept, Pruned: v.Pruned,
+	return &api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Kept: v.Kept, Pruned: v.Pruned,
 		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Unread: unread}, nil
 }
 
-func (s *Server) auditHead(ctx context.Context, _ *db.Actor, _ struct{}) (out api.AuditHead, err error) {
-	out.Seq, out.Hash, err = s.Store.AuditHead(ctx)
-	return out, err
+func (s *Server) auditHead(ctx context.Context, _ *db.Actor, _ *nothing) (*api.AuditHead, error) {
+	seq, hash, err := s.Store.AuditHead(ctx)
+	return &api.AuditHead{Seq: seq, Hash: hash}, err
 }

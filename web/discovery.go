@@ -57,16 +57,16 @@ func (s *Server) multi(ctx context.Context) (bool, error) {
 	return n > 1, err
 }
 
-func (s *Server) application(ctx context.Context, _ *db.Actor, _ struct{}) (out api.Settings, err error) {
+func (s *Server) application(ctx context.Context, _ *db.Actor, _ *nothing) (*api.Settings, error) {
 	required, err := s.Store.SetupRequired(ctx)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	multi, err := s.multi(ctx)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	out = api.Settings{
+	out := &api.Settings{
 		AuthEnabled: true, SetupRequired: required, LoginMode: "single",
 		Security: api.Security{Auth: api.SecurityAuth{Native: true, AccessToken: true}},
 	}
@@ -76,9 +76,9 @@ func (s *Server) application(ctx context.Context, _ *db.Actor, _ struct{}) (out 
 	return out, nil
 }
 
-func (s *Server) provider(ctx context.Context, _ *db.Actor, _ struct{}) (api.Provider, error) {
+func (s *Server) provider(ctx context.Context, _ *db.Actor, _ *nothing) (*api.Provider, error) {
 	endpoint := s.Endpoint()
-	out := api.Provider{
+	out := &api.Provider{
 		Name: "Husk", Endpoint: endpoint,
 		Provider: api.ProviderDetails{
 			Name: "Husk", Icon: endpoint + console.AssetURL("husk.svg"), Website: endpoint,
@@ -93,20 +93,20 @@ func (s *Server) provider(ctx context.Context, _ *db.Actor, _ struct{}) (api.Pro
 	return out, nil
 }
 
-func (s *Server) info(context.Context, *db.Actor, struct{}) (api.Info, error) {
-	return api.Info{Application: api.Application{Name: "Husk", Version: api.BuildVersion{Number: s.Version, Date: s.BuildDate, Hash: s.BuildHash}}}, nil
+func (s *Server) info(context.Context, *db.Actor, *nothing) (*api.Info, error) {
+	return &api.Info{Application: api.Application{Name: "Husk", Version: api.BuildVersion{Number: s.Version, Date: s.BuildDate, Hash: s.BuildHash}}}, nil
 }
 
 // applicationSettings is what a console asks for its own settings; Husk keeps
 // none for it. It shows a banner until three models are named.
-func (s *Server) applicationSettings(context.Context, *db.Actor, struct{}) (api.ConsoleSettings, error) {
+func (s *Server) applicationSettings(context.Context, *db.Actor, *nothing) (*api.ConsoleSettings, error) {
 	none := api.Model{ID: "none", ProviderID: "none"}
-	return api.ConsoleSettings{DefaultModel: api.DefaultModels{Language: none, Vision: none, Embedding: none}}, nil
+	return &api.ConsoleSettings{DefaultModel: api.DefaultModels{Language: none, Vision: none, Embedding: none}}, nil
 }
 
 // license is what a console shows of a licence.
-func (s *Server) license(context.Context, *db.Actor, struct{}) (api.License, error) {
-	return api.License{}, nil
+func (s *Server) license(context.Context, *db.Actor, *nothing) (*api.License, error) {
+	return &api.License{}, nil
 }
 
 type anySearch struct {
@@ -117,6 +117,6 @@ type anySearch struct {
 // searchNothing answers the searches of the desktop program, which Husk has
 // nothing for. By 200 it knows that the server is there, by 401 that its token is
 // good no more. What it looks for is in its own words, and not looked at.
-func (s *Server) searchNothing(context.Context, *db.Actor, anySearch) (api.Search[api.Document], error) {
-	return api.Search[api.Document]{Hits: api.Hits[api.Document]{Total: api.Total{Relation: "eq"}, Hits: []api.Hit[api.Document]{}}}, nil
+func (s *Server) searchNothing(context.Context, *db.Actor, *anySearch) (*api.Search[api.Document], error) {
+	return &api.Search[api.Document]{Hits: api.Hits[api.Document]{Total: api.Total{Relation: "eq"}, Hits: []api.Hit[api.Document]{}}}, nil
 }

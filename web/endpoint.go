@@ -21,7 +21,7 @@ import (
 //		Body api.UserUpdate `body:"required"`
 //	}
 //
-//	func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in userUpdate) (api.Result, error)
+//	func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate) (*api.Result, error)
 //
 // path and query name a parameter, for a string or a type that reads itself
 // (encoding.TextUnmarshaler; a parameter that is absent or empty leaves it as it
@@ -46,29 +46,32 @@ type rawAction func(c echo.Context, actor *db.Actor) error
 func raw(f rawAction) action { return action{serve: f} }
 
 // endpoint is the action of a typed function. Tags that can't be read panic: at
-// the start, since the table of routes is made then.
+// the start, since the table of routes is made then. In and Out are pointers to
+// structs (Out may be a slice): then this is compiled once for all of them.
 func endpoint[In, Out any](f func(ctx context.Context, actor *db.Actor, in In) (Out, error)) action {
-	return typed(reflect.TypeFor[In](), reflect.TypeFor[Out](), func(ctx context.Context, actor *db.Actor, read func(in any) error) (any, error) {
-		var in In
-		if err := read(&in); err != nil {
-			return nil, err
-		}
-		return f(ctx, actor, in)
+	return typed(reflect.TypeFor[In](), reflect.TypeFor[Out](), func(ctx context.Context, actor *db.Actor, in any) (any, error) {
+		return f(ctx, actor, in.(In))
 	})
 }
 
-// typed is all of endpoint that is the same for every type: what is generic is
-// compiled once for each.
-func typed(in, out reflect.Type, call func(ctx context.Context, actor *db.Actor, read func(in any) error) (any, error)) action {
+func typed(in, out reflect.Type, call func(ctx context.Context, actor *db.Actor, in any) (any, error)) action {
+	in = in.Elem()
 	fields := inFields(in, nil)
 	return action{in: in, out: out, serve: func(c echo.Context, actor *db.Actor) error {
-		answer, err := call(c.Request().Context(), actor, func(in any) error { return readFields(c, fields, reflect.ValueOf(in).Elem()) })
+		asked := reflect.New(in)
+		if err := readFields(c, fields, asked.Elem()); err != nil {
+			return err
+		}
+		out, err := call(c.Request().Context(), actor, asked.Interface())
 		if err != nil {
 			return err
 		}
-		return writeAnswer(c, answer)
+		return writeAnswer(c, out)
 	}}
 }
+
+// nothing is what a function takes that reads nothing of the request.
+type nothing struct{}
 
 // answerer is what a typed function returns where its answer is more than a JSON
 // document.

@@ -20,20 +20,21 @@ type tokenCheck struct {
 
 // checkToken tells what a token is worth that the actor may see. It is neither
 // used nor noted as used.
-func (s *Server) checkToken(ctx context.Context, actor *db.Actor, in tokenCheck) (out api.TokenWorth, err error) {
+func (s *Server) checkToken(ctx context.Context, actor *db.Actor, in *tokenCheck) (*api.TokenWorth, error) {
 	secret := in.Body.AccessToken
-	if out.ID, err = token.Parse(secret); err != nil {
-		return out, malformed("bad_token", "access_token is no API token of husk: it is mistyped or cut")
+	id, err := token.Parse(secret)
+	if err != nil {
+		return nil, malformed("bad_token", "access_token is no API token of husk: it is mistyped or cut")
 	}
-	if _, err := s.Store.TokenFor(ctx, actor, out.ID); err != nil {
-		return out, err
+	if _, err := s.Store.TokenFor(ctx, actor, id); err != nil {
+		return nil, err
 	}
 	who, err := s.resolve(ctx, credential{token: secret}, sha256.Sum256([]byte(secret)))
 	if err == nil && !who.token.Allows(parseAddress(actor.Address)) {
 		err = errFromElsewhere
 	}
-	out.Introspection, err = introspect(who, err)
-	return out, err
+	found, err := introspect(who, err)
+	return &api.TokenWorth{ID: id, Introspection: found}, err
 }
 
 // introspect tells what a credential that was resolved is worth; err is why it was

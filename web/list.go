@@ -30,7 +30,7 @@ type listed struct {
 	After string `query:"after"`
 }
 
-func (l listed) query() db.ListQuery {
+func (l *listed) query() db.ListQuery {
 	q := db.ListQuery{Query: l.Query, Sort: l.Sort, After: l.After, From: int(l.From), Size: defaultPageSize}
 	if l.Size != nil {
 		q.Size = int(*l.Size)
@@ -52,7 +52,8 @@ func (n *natural) UnmarshalText(text []byte) error {
 }
 
 // listOf is the envelope of a list that was begun to be read at began.
-func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) (W, error)) (out api.Search[W], err error) {
+func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) (W, error)) (*api.Search[W], error) {
+	out := &api.Search[W]{}
 	out.Hits.Total = api.Total{Value: page.Total, Relation: "eq"}
 	if page.AtMost {
 		out.Hits.Total.Relation = "gte"
@@ -62,7 +63,7 @@ func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show
 	for _, item := range page.Items {
 		shown, err := show(item)
 		if err != nil {
-			return out, err
+			return nil, err
 		}
 		out.Hits.Hits = append(out.Hits.Hits, api.Hit[W]{ID: id(item), Source: shown})
 	}

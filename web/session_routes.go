@@ -9,7 +9,7 @@ import (
 	"husk/web/api"
 )
 
-func (s *Server) searchOwnSessions(ctx context.Context, actor *db.Actor, in listed) (api.Search[api.Session], error) {
+func (s *Server) searchOwnSessions(ctx context.Context, actor *db.Actor, in *listed) (*api.Search[api.Session], error) {
 	q := in.query()
 	q.Owner = actor.ID
 	return s.listSessions(ctx, actor, q)
@@ -24,12 +24,12 @@ type sessionSearch struct {
 	ofUser
 }
 
-func (s *Server) searchSessions(ctx context.Context, actor *db.Actor, in sessionSearch) (out api.Search[api.Session], err error) {
+func (s *Server) searchSessions(ctx context.Context, actor *db.Actor, in *sessionSearch) (*api.Search[api.Session], error) {
 	q := in.query()
 	if in.User != "" {
 		user, err := s.Store.FindUser(ctx, in.User)
 		if err != nil {
-			return out, err
+			return nil, err
 		}
 		q.Owner = user.ID
 	}
@@ -37,11 +37,11 @@ func (s *Server) searchSessions(ctx context.Context, actor *db.Actor, in session
 }
 
 // listSessions lists those of one user, or of everybody where q names no owner.
-func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQuery) (out api.Search[api.Session], err error) {
+func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQuery) (*api.Search[api.Session], error) {
 	began := time.Now()
 	page, err := s.Store.Sessions(ctx, q)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	return listOf(began, page, func(r *db.Session) string { return r.ID }, func(r *db.Session) (api.Session, error) {
 		return s.showSession(ctx, actor, r)
@@ -77,58 +77,58 @@ func (s *Server) username(ctx context.Context, id string) (string, error) {
 }
 
 // readSession shows a session, and what it may do now.
-func (s *Server) readSession(ctx context.Context, actor *db.Actor, in named) (out api.Found[api.SessionDetails], err error) {
+func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*api.Found[api.SessionDetails], error) {
 	r, err := s.Store.Session(ctx, in.ID)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	shown, err := s.showSession(ctx, actor, r)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	out = api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown}}
+	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown}}
 	who, err := s.identifySession(ctx, r)
 	out.Source.MustChange = err == nil && who.user.MustChange
 	out.Source.Introspection, err = introspect(who, err)
 	return out, err
 }
 
-func (s *Server) endOwnSession(ctx context.Context, actor *db.Actor, in named) (api.Result, error) {
+func (s *Server) endOwnSession(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
 	return s.ended(actor, in.ID, s.Store.EndOwnSession(ctx, actor, in.ID))
 }
 
-func (s *Server) endSession(ctx context.Context, actor *db.Actor, in named) (api.Result, error) {
+func (s *Server) endSession(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
 	return s.ended(actor, in.ID, s.Store.EndSession(ctx, actor, in.ID))
 }
 
-func (s *Server) ended(actor *db.Actor, id string, err error) (api.Result, error) {
+func (s *Server) ended(actor *db.Actor, id string, err error) (*api.Result, error) {
 	if err != nil {
-		return api.Result{}, err
+		return nil, err
 	}
 	s.did(actor, "session ended", "session", id)
-	return api.Result{ID: id, Result: "deleted"}, nil
+	return &api.Result{ID: id, Result: "deleted"}, nil
 }
 
-func (s *Server) endOtherSessions(ctx context.Context, actor *db.Actor, _ struct{}) (out api.Ended, err error) {
+func (s *Server) endOtherSessions(ctx context.Context, actor *db.Actor, _ *nothing) (*api.Ended, error) {
 	n, err := s.Store.EndOtherSessions(ctx, actor)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "other sessions ended", "count", n)
-	return api.Ended{Result: "deleted", Count: n}, nil
+	return &api.Ended{Result: "deleted", Count: n}, nil
 }
 
 // endUserSessions ends all of one user's, and what else is left of their
 // sign-ins: the device cookies and the familiar addresses.
-func (s *Server) endUserSessions(ctx context.Context, actor *db.Actor, in ofUser) (out api.Ended, err error) {
+func (s *Server) endUserSessions(ctx context.Context, actor *db.Actor, in *ofUser) (*api.Ended, error) {
 	if in.User == "" {
-		return out, malformed("user_missing", "say whose sessions end: ?user= with an email or an id")
+		return nil, malformed("user_missing", "say whose sessions end: ?user= with an email or an id")
 	}
 	u, n, err := s.Store.EndUserSessions(ctx, actor, in.User)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	s.tries.Estrange(account(u.Email))
 	s.did(actor, "all sessions of a user ended", "user", u.ID, "count", n)
-	return api.Ended{Result: "deleted", Count: n}, nil
+	return &api.Ended{Result: "deleted", Count: n}, nil
 }

@@ -14,8 +14,8 @@ const maxReported = 1000
 
 // check walks the whole store: the engine's pages where it can, then all
 // records.
-func (s *Server) check(ctx context.Context, actor *db.Actor, _ struct{}) (report api.CheckReport, err error) {
-	report.Problems = []string{}
+func (s *Server) check(ctx context.Context, actor *db.Actor, _ *nothing) (*api.CheckReport, error) {
+	report := &api.CheckReport{Problems: []string{}}
 	note := func(err error) {
 		if len(report.Problems) < maxReported && !slices.Contains(report.Problems, err.Error()) {
 			report.Problems = append(report.Problems, err.Error())
@@ -23,7 +23,7 @@ func (s *Server) check(ctx context.Context, actor *db.Actor, _ struct{}) (report
 	}
 	n, err := s.checkStore(ctx, note)
 	if err != nil {
-		return report, err
+		return nil, err
 	}
 	engine := s.Store.Stats().Engine
 	report.Size, report.Free, report.Compact = engine.Size, engine.FreeBytes(), engine.WorthCompacting()

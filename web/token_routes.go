@@ -14,11 +14,11 @@ type newToken struct {
 	Body api.NewToken `body:"optional"`
 }
 
-func (s *Server) createToken(ctx context.Context, actor *db.Actor, in newToken) (out api.TokenCreated, err error) {
+func (s *Server) createToken(ctx context.Context, actor *db.Actor, in *newToken) (*api.TokenCreated, error) {
 	asked := in.Body
 	addresses, err := parsePrefixes(asked.AllowedIPs)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	secret, id := token.New()
 	sum := token.Hash(secret)
@@ -28,10 +28,10 @@ func (s *Server) createToken(ctx context.Context, actor *db.Actor, in newToken) 
 		MaxPerUser: s.Quotas.Tokens,
 	})
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "token created", "token", k.ID, "owner", k.Owner)
-	return api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"}, nil
+	return &api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"}, nil
 }
 
 // parsePrefixes reads CIDR prefixes (RFC 4632, RFC 4291 2.3); a plain address
@@ -61,14 +61,16 @@ type tokenSearch struct {
 
 // searchTokens lists one's own tokens; another's, or everybody's, for
 // administrators. The local actor owns none and sees all.
-func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in tokenSearch) (out api.Search[api.Token], err error) {
+func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in *tokenSearch) (*api.Search[api.Token], error) {
 	began, q := time.Now(), in.query()
-	if q.Owner, err = s.listedOwner(ctx, actor, in.Owner); err != nil {
-		return out, err
+	owner, err := s.listedOwner(ctx, actor, in.Owner)
+	if err != nil {
+		return nil, err
 	}
+	q.Owner = owner
 	page, err := s.Store.Tokens(ctx, q)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	return listOf(began, page, func(k *db.Token) string { return k.ID }, func(k *db.Token) (api.Token, error) { return s.showToken(ctx, k) })
 }
@@ -93,7 +95,7 @@ func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string)
 
 // catTokens lists one's own tokens as a bare array, as older clients ask for
 // them: the newest of them, as many as a page has at most.
-func (s *Server) catTokens(ctx context.Context, actor *db.Actor, _ struct{}) ([]api.Token, error) {
+func (s *Server) catTokens(ctx context.Context, actor *db.Actor, _ *nothing) ([]api.Token, error) {
 	owner, err := s.listedOwner(ctx, actor, "")
 	if err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ type tokenUpdate struct {
 }
 
 // renameToken changes the name alone, as older clients ask for it.
-func (s *Server) renameToken(ctx context.Context, actor *db.Actor, in tokenUpdate) (api.Result, error) {
+func (s *Server) renameToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
 	return s.changeToken(ctx, actor, in.ID, db.TokenChange{Name: in.Body.Name})
 }
 
@@ -151,33 +153,33 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 	return out, nil
 }
 
-func (s *Server) readToken(ctx context.Context, actor *db.Actor, in named) (out api.Found[api.Token], err error) {
+func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*api.Found[api.Token], error) {
 	k, err := s.Store.TokenFor(ctx, actor, in.ID)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	shown, err := s.showToken(ctx, k)
-	return api.Found[api.Token]{ID: k.ID, Found: true, Source: shown}, err
+	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: shown}, err
 }
 
-func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in tokenUpdate) (api.Result, error) {
+func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
 	change := db.TokenChange{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions}
 	if in.Body.AllowedIPs != nil {
 		addresses, err := parsePrefixes(*in.Body.AllowedIPs)
 		if err != nil {
-			return api.Result{}, err
+			return nil, err
 		}
 		change.AllowedIPs = addresses
 	}
 	return s.changeToken(ctx, actor, in.ID, change)
 }
 
-func (s *Server) changeToken(ctx context.Context, actor *db.Actor, id string, change db.TokenChange) (api.Result, error) {
+func (s *Server) changeToken(ctx context.Context, actor *db.Actor, id string, change db.TokenChange) (*api.Result, error) {
 	if err := s.Store.UpdateToken(ctx, actor, id, change); err != nil {
-		return api.Result{}, err
+		return nil, err
 	}
 	s.did(actor, "token updated", "token", id)
-	return api.Result{ID: id, Result: "updated"}, nil
+	return &api.Result{ID: id, Result: "updated"}, nil
 }
 
 type tokenRotation struct {
@@ -185,16 +187,16 @@ type tokenRotation struct {
 	Body api.Rotate `body:"optional"`
 }
 
-func (s *Server) rotateToken(ctx context.Context, actor *db.Actor, in tokenRotation) (out api.TokenCreated, err error) {
+func (s *Server) rotateToken(ctx context.Context, actor *db.Actor, in *tokenRotation) (*api.TokenCreated, error) {
 	grace, err := graceOf(in.Body.Grace)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	change := db.Rotation{Expires: in.Body.ExpireIn, MaxTTL: s.MaxTokenTTL, Grace: grace}
 	// Before a secret is made for it: the id has to be one that a secret can have.
 	k, err := s.Store.TokenFor(ctx, actor, in.ID)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	secret := token.WithID(k.ID)
 	sum := token.Hash(secret)
@@ -204,10 +206,10 @@ func (s *Server) rotateToken(ctx context.Context, actor *db.Actor, in tokenRotat
 		rotate, did = s.Store.BeginRotation, "token rotation begun"
 	}
 	if k, err = rotate(ctx, actor, in.ID, change); err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, did, "token", k.ID, "grace", change.Grace.String())
-	return api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Held: in.Body.Hold, Status: "ok"}, nil
+	return &api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Held: in.Body.Hold, Status: "ok"}, nil
 }
 
 func graceOf(text string) (time.Duration, error) {
@@ -227,26 +229,26 @@ type tokenSettlement struct {
 }
 
 // settleToken ends a rotation that was begun with hold.
-func (s *Server) settleToken(ctx context.Context, actor *db.Actor, in tokenSettlement) (out api.Result, err error) {
+func (s *Server) settleToken(ctx context.Context, actor *db.Actor, in *tokenSettlement) (*api.Result, error) {
 	grace, err := graceOf(in.Body.Grace)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	if in.Body.AccessToken == "" {
-		return out, malformed("bad_token", "access_token is the new secret of the rotation, and is missing")
+		return nil, malformed("bad_token", "access_token is the new secret of the rotation, and is missing")
 	}
 	sum := token.Hash(in.Body.AccessToken)
 	if err := s.Store.SettleRotation(ctx, actor, in.ID, db.Settlement{Hash: sum[:], Grace: grace, Undo: in.Body.Undo}); err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "token rotation settled", "token", in.ID, "undone", in.Body.Undo)
-	return api.Result{ID: in.ID, Result: "updated"}, nil
+	return &api.Result{ID: in.ID, Result: "updated"}, nil
 }
 
-func (s *Server) deleteToken(ctx context.Context, actor *db.Actor, in named) (out api.Result, err error) {
+func (s *Server) deleteToken(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
 	if err := s.Store.DeleteToken(ctx, actor, in.ID); err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "token deleted", "token", in.ID)
-	return api.Result{ID: in.ID, Result: "deleted"}, nil
+	return &api.Result{ID: in.ID, Result: "deleted"}, nil
 }

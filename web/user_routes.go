@@ -29,11 +29,11 @@ func (s *Server) throttledUntil(account string) (latest time.Time) {
 	return latest
 }
 
-func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in listed) (out api.Search[api.User], err error) {
+func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.User], error) {
 	began := time.Now()
 	page, err := s.Store.Users(ctx, in.query())
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return s.showUser(u), nil })
 }
@@ -42,40 +42,40 @@ type newUser struct {
 	Body api.NewUser `body:"required"`
 }
 
-func (s *Server) createUser(ctx context.Context, actor *db.Actor, in newUser) (out api.UserCreated, err error) {
-	asked := in.Body
+func (s *Server) createUser(ctx context.Context, actor *db.Actor, in *newUser) (*api.UserCreated, error) {
+	asked, generated := in.Body, ""
 	if asked.NoPassword && asked.Password != "" {
-		return out, malformed("bad_user", "no_password and a password exclude each other")
+		return nil, malformed("bad_user", "no_password and a password exclude each other")
 	}
 	n := db.NewUser{Email: asked.Email, Name: asked.Name, Roles: asked.Roles}
 	if asked.Password == "" && !asked.NoPassword {
-		out.Password = password.Generate()
-		asked.Password, n.MustChange = out.Password, true
+		generated = password.Generate()
+		asked.Password, n.MustChange = generated, true
 	} else if asked.Password != "" {
 		if err := password.Check(asked.Password, asked.Email, asked.Name); err != nil {
-			return out, err
+			return nil, err
 		}
 	}
 	if asked.Password != "" {
+		var err error
 		if n.Password, err = s.Passwords.Hash(ctx, callerOf(actor), asked.Password); err != nil {
-			return out, err
+			return nil, err
 		}
 	}
 	u, err := s.Store.CreateUser(ctx, actor, n)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "user created", "user", u.ID)
-	out.Result, out.User = api.Result{ID: u.ID, Result: "created"}, s.showUser(u)
-	return out, nil
+	return &api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated}, nil
 }
 
-func (s *Server) readUser(ctx context.Context, _ *db.Actor, in named) (out api.Found[api.User], err error) {
+func (s *Server) readUser(ctx context.Context, _ *db.Actor, in *named) (*api.Found[api.User], error) {
 	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	return api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)}, nil
+	return &api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)}, nil
 }
 
 type userUpdate struct {
@@ -83,7 +83,7 @@ type userUpdate struct {
 	Body api.UserUpdate `body:"required"`
 }
 
-func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in userUpdate) (done api.Result, err error) {
+func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate) (*api.Result, error) {
 	change := db.UserChange{Name: in.Body.Name, Email: in.Body.Email, Disabled: in.Body.Disabled}
 	if in.Body.Roles != nil {
 		change.Roles = append([]string{}, *in.Body.Roles...)
@@ -91,19 +91,19 @@ func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in userUpdate)
 	if in.Body.Password != nil {
 		hash, err := s.newPassword(ctx, actor, in)
 		if err != nil {
-			return done, err
+			return nil, err
 		}
 		change.Password = &hash
 	}
 	u, err := s.Store.UpdateUser(ctx, actor, in.ID, change)
 	if err != nil {
-		return done, err
+		return nil, err
 	}
 	if change.Password != nil {
 		s.tries.Clear(account(u.Email))
 	}
 	s.did(actor, "user updated", "user", u.ID)
-	done = api.Result{ID: u.ID, Result: "updated"}
+	done := &api.Result{ID: u.ID, Result: "updated"}
 	if change.Password != nil || change.Disabled != nil && !*change.Disabled {
 		done.KeptOut = s.keptOut(u)
 	}
@@ -126,7 +126,7 @@ func (s *Server) keptOut(u *db.User) string {
 
 // newPassword checks and hashes a password that is set for another user: it is
 // made from nothing that the user is called, before the change or after it.
-func (s *Server) newPassword(ctx context.Context, actor *db.Actor, in userUpdate) (hash string, err error) {
+func (s *Server) newPassword(ctx context.Context, actor *db.Actor, in *userUpdate) (hash string, err error) {
 	pass := *in.Body.Password
 	if pass == "" {
 		return "", errPasswordMissing
@@ -147,25 +147,25 @@ func (s *Server) newPassword(ctx context.Context, actor *db.Actor, in userUpdate
 	return s.Passwords.Hash(ctx, callerOf(actor), pass)
 }
 
-func (s *Server) deleteUser(ctx context.Context, actor *db.Actor, in named) (out api.Result, err error) {
+func (s *Server) deleteUser(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
 	id, err := s.Store.DeleteUser(ctx, actor, in.ID)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "user deleted", "user", id)
-	return api.Result{ID: id, Result: "deleted"}, nil
+	return &api.Result{ID: id, Result: "deleted"}, nil
 }
 
 // unlockUser clears the throttle of an account and ends its device cookies.
-func (s *Server) unlockUser(ctx context.Context, actor *db.Actor, in named) (out api.Result, err error) {
+func (s *Server) unlockUser(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
 	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	if err := s.Store.UnlockUser(ctx, actor, u.ID); err != nil {
-		return out, err
+		return nil, err
 	}
 	s.tries.Clear(account(u.Email))
 	s.did(actor, "user unlocked", "user", u.ID)
-	return api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)}, nil
+	return &api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)}, nil
 }
