@@ -31,7 +31,7 @@ type auditSearch struct {
 func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) (*api.Search[api.AuditEvent], error) {
 	began, list := time.Now(), in.query()
 	page, err := s.Store.Audit(ctx, db.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, RequestID: in.RequestID,
-		Since: in.Since.Time, Until: in.Until.Time, From: list.From, Size: list.Size, After: list.After})
+		Since: time.Time(in.Since), Until: time.Time(in.Until), From: list.From, Size: list.Size, After: list.After})
 	if err != nil {
 		return nil, err
 	}
@@ -39,13 +39,15 @@ func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) 
 }
 
 // moment is a time of RFC 3339.
-type moment struct{ time.Time }
+type moment time.Time
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (m *moment) UnmarshalText(text []byte) (err error) {
-	if m.Time, err = time.Parse(time.RFC3339, string(text)); err != nil {
+func (m *moment) UnmarshalText(text []byte) error {
+	t, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
 		return malformed("bad_time", "since and until are times of RFC 3339, such as 2030-12-31T08:00:00Z")
 	}
+	*m = moment(t)
 	return nil
 }
 

@@ -43,21 +43,21 @@ type action struct {
 type rawAction func(c echo.Context, actor *db.Actor) error
 
 // raw is an action that reads and answers by itself.
-func raw(f rawAction) action { return action{serve: f} }
+func raw(f rawAction) *action { return &action{serve: f} }
 
 // endpoint is the action of a typed function. Tags that can't be read panic: at
 // the start, since the table of routes is made then. In and Out are pointers to
 // structs (Out may be a slice): then this is compiled once for all of them.
-func endpoint[In, Out any](f func(ctx context.Context, actor *db.Actor, in In) (Out, error)) action {
+func endpoint[In, Out any](f func(ctx context.Context, actor *db.Actor, in In) (Out, error)) *action {
 	return typed(reflect.TypeFor[In](), reflect.TypeFor[Out](), func(ctx context.Context, actor *db.Actor, in any) (any, error) {
 		return f(ctx, actor, in.(In))
 	})
 }
 
-func typed(in, out reflect.Type, call func(ctx context.Context, actor *db.Actor, in any) (any, error)) action {
+func typed(in, out reflect.Type, call func(ctx context.Context, actor *db.Actor, in any) (any, error)) *action {
 	in = in.Elem()
 	fields := inFields(in, nil)
-	return action{in: in, out: out, serve: func(c echo.Context, actor *db.Actor) error {
+	return &action{in: in, out: out, serve: func(c echo.Context, actor *db.Actor) error {
 		asked := reflect.New(in)
 		if err := readFields(c, fields, asked.Elem()); err != nil {
 			return err

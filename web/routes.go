@@ -57,7 +57,7 @@ type route struct {
 	need   need
 	effect effect
 	turn   turnKind
-	do     action
+	do     *action
 	// long routes walk much of the store before they answer: nothing limits their
 	// time.
 	long bool
