@@ -18,7 +18,7 @@ import (
 // make no head that was kept read as tampering, and grow the file by a bound.
 func TestAttackOnTheAuditLog(t *testing.T) {
 	s := newServer(t, func(c *web.Config) {
-		c.Tries = web.Tries{Now: c.Tries.Now} // as shipped
+		c.LoginLimits = web.LoginLimits{Now: c.LoginLimits.Now} // as shipped
 		c.AuditEntries, c.AuditRefusals = 1_000_000, 10_000
 	})
 	admin := s.single()

@@ -128,7 +128,7 @@ func (s *Server) endUserSessions(ctx context.Context, actor *db.Actor, in *ofUse
 	if err != nil {
 		return nil, err
 	}
-	s.tries.Estrange(account(u.Email))
+	s.logins.Estrange(account(u.Email))
 	s.did(actor, "all sessions of a user ended", "user", u.ID, "count", n)
 	return &api.Ended{Result: "deleted", Count: n}, nil
 }

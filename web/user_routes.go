@@ -22,7 +22,7 @@ func (s *Server) showUser(u *db.User) api.User {
 // browsers that it knows, or of others; zero where there is none.
 func (s *Server) throttledUntil(account string) (latest time.Time) {
 	for _, device := range []bool{false, true} {
-		if _, until := s.tries.State(account, device); until.After(latest) {
+		if _, until := s.logins.State(account, device); until.After(latest) {
 			latest = until.UTC().Truncate(time.Second)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate
 		return nil, err
 	}
 	if change.Password != nil {
-		s.tries.Clear(account(u.Email))
+		s.logins.Clear(account(u.Email))
 	}
 	s.did(actor, "user updated", "user", u.ID)
 	done := &api.Result{ID: u.ID, Result: "updated"}
@@ -165,7 +165,7 @@ func (s *Server) unlockUser(ctx context.Context, actor *db.Actor, in *named) (*a
 	if err := s.Store.UnlockUser(ctx, actor, u.ID); err != nil {
 		return nil, err
 	}
-	s.tries.Clear(account(u.Email))
+	s.logins.Clear(account(u.Email))
 	s.did(actor, "user unlocked", "user", u.ID)
 	return &api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)}, nil
 }
