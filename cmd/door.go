@@ -15,8 +15,9 @@ import (
 	"time"
 
 	"husk/db"
-	"husk/web"
 	"husk/web/control"
+	"husk/web/fold"
+	"husk/web/listen"
 )
 
 // lockWait is how long a command goes round between socket and file before it
@@ -136,10 +137,11 @@ func (d *door) open(ctx context.Context) (err error) {
 		store.Close()
 		return err
 	}
-	d.offline = &offline{store: store, leave: leave, listener: listener, server: handler.HTTPServer(), handler: handler}
-	d.offline.server.Handler = d.offline
+	server := listen.New(listen.Config{Handler: handler, Log: fold.New(log, store.Now)}).HTTPServer()
+	d.offline = &offline{store: store, leave: leave, listener: listener, server: server, handler: server.Handler}
+	server.Handler = d.offline
 	// Should it panic, the listener is closed: the command fails.
-	go web.Guard(log, func() { _ = d.offline.server.Serve(d.offline.listener) })
+	go listen.Guard(log, func() { _ = d.offline.server.Serve(d.offline.listener) })
 	return nil
 }
 

@@ -51,7 +51,7 @@ func TestGoroutinesAreGuarded(t *testing.T) {
 			found++
 			allowed, listed := unguarded[path]
 			if !isGuarded(started) && (!listed || allowed != "" && allowed != exprText(started)) {
-				t.Errorf("%s starts what nothing guards: web.Guard does, or app.guard", files.Position(n.Pos()))
+				t.Errorf("%s starts what nothing guards: listen.Guard does, or app.guard", files.Position(n.Pos()))
 			}
 			return true
 		})

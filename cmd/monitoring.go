@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/web"
+	"husk/web/listen"
 )
 
 // monitoring is what serve adds so that others can watch it. The zero value
@@ -120,7 +121,7 @@ func (m *monitoring) serve(log *slog.Logger) {
 	log.Info("metrics are served", "metrics_addr", m.listener.Addr().String())
 	go func() {
 		err := errors.New("a panic")
-		web.Guard(log, func() { err = m.server.Serve(m.listener) })
+		listen.Guard(log, func() { err = m.server.Serve(m.listener) })
 		if !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the metrics are not served any more", "error", err)
 		}

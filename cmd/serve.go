@@ -24,6 +24,7 @@ import (
 	"husk/db/fsys"
 	"husk/web"
 	"husk/web/control"
+	"husk/web/fold"
 	"husk/web/folder"
 	"husk/web/listen"
 )
@@ -151,7 +152,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
-	config.Connections, config.Backups = s.connections(), s.saved
+	config.Connections, config.Backups, config.Folds = s.connections(), s.saved, fold.New(s.log.Logger, store.Now)
 	server, err := newServer(config)
 	if err != nil {
 		return err
@@ -173,7 +174,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	listeners = bounded(config.Connections, listeners)
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
 	watched.serve(s.log.Logger)
-	server.ListensOn(listeners[0].Addr())
+	server.ListensOn(listeners...)
 	for _, notice := range server.Notices() {
 		s.log.Warn(notice.Text)
 	}
@@ -181,7 +182,8 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	s.manager.notify(s.log.Logger, "READY=1")
 	stopBeside := s.beside(ctx, cmd, store, hangups)
 	defer stopBeside()
-	return server.Serve(ctx, append(s.secure(listeners), socket)...)
+	front := listen.New(listen.Config{Handler: server, Background: server.Run, Log: config.Folds})
+	return front.Serve(ctx, append(s.secure(listeners), socket)...)
 }
 
 // beside starts what goes on beside the server: word to the service manager,
@@ -189,10 +191,10 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 // while the server drains.
 func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Store, hangups <-chan os.Signal) (stop func()) {
 	log := s.log.Logger
-	context.AfterFunc(ctx, func() { web.Guard(log, func() { s.manager.notify(log, "STOPPING=1") }) })
+	context.AfterFunc(ctx, func() { listen.Guard(log, func() { s.manager.notify(log, "STOPPING=1") }) })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
-	start := func(f func()) { working.Go(func() { web.Guard(log, f) }) }
+	start := func(f func()) { working.Go(func() { listen.Guard(log, f) }) }
 	start(func() {
 		s.manager.watch(ctx, log, func(ctx context.Context) error {
 			_, err := store.Schema(ctx)
@@ -208,7 +210,7 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				web.Guard(log, func() { s.reload(cmd) })
+				listen.Guard(log, func() { s.reload(cmd) })
 			}
 		}
 	})
@@ -221,7 +223,7 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 // handoverPatience is how long a server that inherits its sockets waits for the
 // data file: the one before it keeps it while it drains, and a while more to
 // write everything down.
-const handoverPatience = web.DrainTimeout + 10*time.Second
+const handoverPatience = listen.DrainTimeout + 10*time.Second
 
 // openWhenFree opens the store when whoever has it lets go of it, and says
 // what it waits for.

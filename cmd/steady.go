@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"husk/web"
+	"husk/web/listen"
 )
 
 // What a server has to say must not end or hold it. Its reader may have left (a
@@ -86,7 +86,7 @@ func (s *steady) add(p []byte) (w *saying, wait bool) {
 	s.waiting, s.size = append(s.waiting, w), s.size+len(p)
 	if !s.working {
 		s.working = true
-		go web.Guard(slog.New(slog.DiscardHandler), s.work)
+		go listen.Guard(slog.New(slog.DiscardHandler), s.work)
 	}
 	return w, !s.stalled
 }

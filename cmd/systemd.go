@@ -21,7 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"husk/web"
+	"husk/web/listen"
 )
 
 // manager is the service manager, as far as it asked to be told something. The
@@ -84,7 +84,7 @@ func (m manager) watch(ctx context.Context, log *slog.Logger, answers func(conte
 	for {
 		bounded, cancel := context.WithTimeout(ctx, m.watchdog/2)
 		err := errors.New("a panic")
-		web.Guard(log, func() { err = answers(bounded) })
+		listen.Guard(log, func() { err = answers(bounded) })
 		cancel()
 		switch {
 		case ctx.Err() != nil:

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"husk/web"
 	"husk/web/folder"
+	"husk/web/listen"
 )
 
 // certificateCheck is how often the files are looked at. A look is two calls
@@ -107,7 +107,7 @@ func (k *keyPair) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			web.Guard(k.log, k.look)
+			listen.Guard(k.log, k.look)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/web/listen"
 )
 
 // Run does the work in the background until ctx ends: it writes down when
@@ -24,7 +25,7 @@ func (s *Server) Run(ctx context.Context) {
 		case <-ctx.Done():
 			s.Store.KeepTime(s.Store.Now())
 			s.background(func() { s.flush(context.WithoutCancel(ctx)) })
-			s.background(s.folds.tell)
+			s.background(s.folds.Tell)
 			return
 		case <-flush.C:
 			s.background(func() { s.flush(ctx) })
@@ -37,7 +38,7 @@ func (s *Server) Run(ctx context.Context) {
 			s.background(func() { s.sweep(ctx, minutes%10 == 0) })
 			s.background(func() { s.watch(ctx) })
 			s.background(s.tellConnections)
-			s.background(s.folds.tell)
+			s.background(s.folds.Tell)
 		}
 	}
 }
@@ -51,9 +52,9 @@ const (
 	locateEvery = 5 * time.Second
 )
 
-// background runs f and keeps its panic from ending the process; see Guard.
+// background runs f and keeps its panic from ending the process; see listen.Guard.
 func (s *Server) background(f func(), about ...any) (finished bool) {
-	return Guard(s.log, f, about...)
+	return listen.Guard(s.log, f, about...)
 }
 
 // tellConnections has the last of those told that were closed to make room.

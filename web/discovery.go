@@ -13,9 +13,11 @@ import (
 // Husk answers.
 const minimalClient = "0.3.0"
 
-// ListensOn tells under which address the server is reached where there is no
-// PublicURL. It is called before the first request, or not at all.
-func (s *Server) ListensOn(addr net.Addr) {
+// ListensOn tells where the server is reached: where there is no PublicURL, under
+// the address of the first. It is called before the first request, or not at all.
+func (s *Server) ListensOn(listeners ...net.Listener) {
+	s.loopback.Store(onLoopback(listeners))
+	addr := listeners[0].Addr()
 	scheme := "http://"
 	if s.TLS {
 		scheme = "https://"

@@ -91,7 +91,7 @@ func TestEndpoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.ListensOn(addr)
+			h.ListensOn(addressed{addr: addr})
 		}
 		if got := h.Endpoint(); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
@@ -134,7 +134,7 @@ func TestNoticesKeepTheColour(t *testing.T) {
 	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
-	h.ListensOn(&net.TCPAddr{IP: net.IPv4zero, Port: 9000})
+	h.ListensOn(addressed{addr: &net.TCPAddr{IP: net.IPv4zero, Port: 9000}})
 	v := h.visitor()
 	v.signIn("", testPassword)
 	var details api.HealthDetails

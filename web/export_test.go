@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -10,7 +11,22 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/listen"
 )
+
+func (s *Server) front() *listen.Server {
+	return listen.New(listen.Config{Handler: s, Background: s.Run, Log: s.folds})
+}
+
+// HTTPServer returns an http.Server for s with the limits of connections.
+func (s *Server) HTTPServer() *http.Server { return s.front().HTTPServer() }
+
+// Serve serves s beside its work in the background until ctx ends, as cmd/serve.go
+// wires it.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	s.loopback.Store(onLoopback(listeners))
+	return s.front().Serve(ctx, listeners...)
+}
 
 // RouteInfo is a route of the table as tests see it.
 type RouteInfo struct {

@@ -127,7 +127,7 @@ func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
 	ctx := c.Request().Context()
 	if _, err := s.Store.Schema(ctx); err != nil {
 		who := s.nobody(c.Request(), requestID(c))
-		s.folds.line(slog.LevelError, "not ready", "", who, append(origin(who), "error", withCause(err))...)
+		s.folds.Line(slog.LevelError, "not ready", "", sourceOf(who), append(origin(who), "error", withCause(err))...)
 		return notReady("the store does not answer; see the log")
 	}
 	if s.damage.found() {

@@ -47,7 +47,7 @@ func (s *Server) misdirected(r *http.Request) bool {
 // misdirect refuses before anything of the request is looked at.
 func (s *Server) misdirect(w http.ResponseWriter, r *http.Request, id string) {
 	who := s.nobody(r, id)
-	s.folds.line(slog.LevelInfo, "request refused", errMisdirected.code, who, append(origin(who), "method", r.Method, "status", errMisdirected.status, "code", errMisdirected.code)...)
+	s.folds.Line(slog.LevelInfo, "request refused", errMisdirected.code, sourceOf(who), append(origin(who), "method", r.Method, "status", errMisdirected.status, "code", errMisdirected.code)...)
 	s.Metrics.countUnmatched(errMisdirected.status)
 	writeFailure(w, errMisdirected)
 }

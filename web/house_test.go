@@ -101,6 +101,33 @@ func newTestHouse(t *testing.T, change func(*Config)) *testHouse {
 	return h
 }
 
+// testServer is a Server that nobody serves yet, and its log.
+func testServer(t *testing.T, edit func(*Config)) (*Server, *lockedBuffer) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "husk.db")
+	if err := bolt.Create(path, db.Init); err != nil {
+		t.Fatal(err)
+	}
+	engine, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := db.Open(t.Context(), engine, db.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeWhole(t, store)
+	log := &lockedBuffer{}
+	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
+		Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "test"}
+	edit(&config)
+	s, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, log
+}
+
 func (h *testHouse) serve() {
 	h.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -108,7 +135,7 @@ func (h *testHouse) serve() {
 		h.Fatal(err)
 	}
 	h.base = "http://" + l.Addr().String()
-	h.ListensOn(l.Addr())
+	h.ListensOn(l)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	s := h.Server // a test may put another one in its place

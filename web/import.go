@@ -16,6 +16,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/listen"
 	"husk/web/password"
 )
 
@@ -52,7 +53,7 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 			return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: "other imports are under way; try again when one has ended", retryAfter: 10 * time.Second}
 		}
 	}
-	patientBody(c, s.stallTimeout)
+	listen.Patient(c.Request(), s.stallTimeout)
 	users, err := readImport(c)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/fold"
 )
 
 // The log has a line for each sign-in, change, refusal and error, with the id of
@@ -29,7 +30,12 @@ func (s *Server) did(actor *db.Actor, what string, more ...any) {
 // refused logs a refusal that has a line of its own.
 func (s *Server) refused(c echo.Context, actor *db.Actor, what, code string) {
 	c.Set(keyTold, true)
-	s.folds.line(slog.LevelInfo, what, code, actor, append(origin(actor), "code", code)...)
+	s.folds.Line(slog.LevelInfo, what, code, sourceOf(actor), append(origin(actor), "code", code)...)
+}
+
+// sourceOf is whose lines are folded into one.
+func sourceOf(actor *db.Actor) fold.Source {
+	return fold.Source{Actor: actor.ID, Address: actor.Address, Transport: actor.Transport}
 }
 
 func origin(actor *db.Actor) []any {
@@ -49,22 +55,22 @@ func (s *Server) logFailure(c echo.Context, f *failure, err error) {
 		actor = s.nobody(r, requestID(c))
 	}
 	attrs := append(origin(actor), "method", r.Method, "path", c.Path(), "status", f.status, "code", f.code)
-	kind := f.code
+	kind, from := f.code, sourceOf(actor)
 	if actor.ID != "" {
 		kind += " " + r.Method + " " + c.Path() // how many routes there are is known
 	}
 	switch gone := r.Context().Err() != nil; {
 	case gone: // who asked has left: nothing failed but the wait
-		s.folds.line(slog.LevelDebug, "request failed", kind, actor, append(attrs, "error", err)...)
+		s.folds.Line(slog.LevelDebug, "request failed", kind, from, append(attrs, "error", err)...)
 	case f.status >= http.StatusInternalServerError:
-		s.folds.line(slog.LevelError, "request failed", kind, actor, append(attrs, "error", withCause(err))...)
+		s.folds.Line(slog.LevelError, "request failed", kind, from, append(attrs, "error", withCause(err))...)
 	case f.isRefusal() && c.Get(keyTold) == nil:
 		if f.cause != nil {
 			attrs = append(attrs, "cause", f.cause.code)
 		}
-		s.folds.line(slog.LevelInfo, "request refused", kind, actor, attrs...)
+		s.folds.Line(slog.LevelInfo, "request refused", kind, from, attrs...)
 	default:
-		s.folds.line(slog.LevelDebug, "request refused", kind, actor, attrs...)
+		s.folds.Line(slog.LevelDebug, "request refused", kind, from, attrs...)
 	}
 }
 

@@ -38,7 +38,7 @@ func newMeasured(t testing.TB, change func(*Config)) *measured {
 	if config.Metrics, err = NewMetrics(m.registry); err != nil {
 		t.Fatal(err)
 	}
-	config.Connections = listen.New(listen.Limits{})
+	config.Connections = listen.NewPool(listen.Limits{})
 	config.Backups = Backups{Dir: t.TempDir(), Every: time.Hour, Keep: 1}
 	config.CertExpiry = func() time.Time { return time.Unix(2_000_000_000, 0) }
 	if change != nil {

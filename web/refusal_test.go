@@ -135,7 +135,7 @@ func TestFieldsAreCountedAnew(t *testing.T) {
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, listen.New(listen.Limits{Total: 1}).Listener(tcp)) }()
+	go func() { done <- s.Serve(ctx, listen.NewPool(listen.Limits{Total: 1}).Listener(tcp)) }()
 	defer func() {
 		stop()
 		must(t, <-done)

@@ -18,6 +18,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/api"
+	"husk/web/fold"
 	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/ratelimit"
@@ -30,6 +32,7 @@ type Config struct {
 	Passwords   *password.Hasher // nil: one with the default parameters
 	LoginLimits LoginLimits      // at passwords
 	Log         *slog.Logger
+	Folds       *fold.Log        // of what many can make Log say; nil: nobody shares it
 
 	Version       string        // of this program
 	BuildDate     string        // of the commit that it was built from, RFC 3339; "": not known
@@ -69,7 +72,7 @@ type Config struct {
 type Server struct {
 	Config
 	log     *slog.Logger
-	folds   *folds // of what many can make the log say
+	folds   *fold.Log // of what many can make the log say
 	echo    *echo.Echo
 	jwt     *session.Parser
 	csrf    *http.CrossOriginProtection
@@ -84,9 +87,6 @@ type Server struct {
 	identities identities
 	deviceKey  []byte // signs device cookies
 	returnKey  []byte // signs where a sign-in leads back to
-
-	stopping  context.Context // done when Serve has begun to stop
-	beginStop context.CancelFunc
 
 	listening     string      // URL of the listening address; see Endpoint
 	toldLocalhost bool        // others than this machine can connect, and are told localhost; see notices
@@ -119,11 +119,13 @@ type Server struct {
 // New makes a Server. It opens nothing and starts nothing: what works in the
 // background is Run's. A route that does not say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, folds: newFolds(c.Log, c.Store.Now), started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, folds: c.Folds, started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
-	s.stopping, s.beginStop = context.WithCancel(context.Background())
+	if s.folds == nil {
+		s.folds = fold.New(c.Log, c.Store.Now)
+	}
 	if s.Passwords == nil {
 		s.Passwords = password.New(password.Config{Params: password.DefaultParams()})
 	}
@@ -197,15 +199,12 @@ var (
 	valueNoStore  = []string{"no-store"}
 	valueReferrer = []string{"no-referrer"}
 	valueHSTS     = []string{"max-age=31536000"} // a year
-	valueClose    = []string{"close"}
 	valueCSP      = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"}
 )
 
-// ServeHTTP gives the request its id and the answer its headers, and keeps a
-// panic of one request from ending the process.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := s.newRequestID()
-	h := w.Header()
+// begin gives a request its id and the answer its headers.
+func (s *Server) begin(h http.Header) (id string) {
+	id = s.newRequestID()
 	h[headerRequestID] = []string{id}
 	h["X-Content-Type-Options"] = valueNosniff
 	h["Referrer-Policy"] = valueReferrer
@@ -214,28 +213,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.secure {
 		h["Strict-Transport-Security"] = valueHSTS
 	}
-	if s.stopping.Err() != nil {
-		h["Connection"] = valueClose
-	}
+	return id
+}
+
+// Refuse answers a request that is not looked at: with the same headers.
+func (s *Server) Refuse(w http.ResponseWriter, e *api.Error) {
+	s.begin(w.Header())
+	s.Metrics.countUnmatched(e.Status)
+	writeFailure(w, &failure{status: e.Status, code: e.Detail.Code, reason: e.Detail.Reason})
+}
+
+// ServeHTTP gives the request its id and the answer its headers, and keeps a
+// panic of one request from ending the process.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := s.begin(w.Header())
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, id, p)
 		}
 	}()
-	withBody := r.Body != nil && r.Body != http.NoBody
-	if r.ProtoMajor > 1 {
-		defer listen.From(r.Context()).Stream(withBody)()
-	}
-	if fieldsOf(r) > maxFields {
-		refuseFields(w)
-		s.Metrics.countUnmatched(http.StatusRequestHeaderFieldsTooLarge)
-		return
-	}
-	if withBody {
-		var b *body
-		r, b = s.followBody(w, r, id)
-		defer b.finish(r)
-	}
+	listen.Name(r, id)
 	if s.misdirected(r) {
 		s.misdirect(w, r, id)
 		return
@@ -249,7 +246,7 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 		panic(p) // net/http's own way to cut a connection
 	}
 	who := s.nobody(r, id)
-	s.folds.line(slog.LevelError, "panic in a request", fmt.Sprintf("%.200v", p), who, append(origin(who), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
+	s.folds.Line(slog.LevelError, "panic in a request", fmt.Sprintf("%.200v", p), sourceOf(who), append(origin(who), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
 	writeFailure(w, explainStatus(http.StatusInternalServerError))
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/fold"
 	"husk/web/password"
 	"husk/web/ratelimit"
 )
@@ -140,7 +141,7 @@ func (s *Server) compare(ctx context.Context, t *try, u *db.User, pass string) (
 		if !errors.Is(err, password.ErrDamaged) {
 			return ok, stale || u.Imported && !s.Passwords.Makes(u.Password), err
 		}
-		s.folds.line(slog.LevelError, "a stored password hash is damaged or costs too much: set a new password with 'husk passwd EMAIL'", "", &db.Actor{ID: u.ID}, "user", u.ID, "cause", err.Error())
+		s.folds.Line(slog.LevelError, "a stored password hash is damaged or costs too much: set a new password with 'husk passwd EMAIL'", "", fold.Source{Actor: u.ID}, "user", u.ID, "cause", err.Error())
 	}
 	return false, false, s.Passwords.VerifyNobody(ctx, t.caller, like, pass)
 }

@@ -53,8 +53,8 @@ type Pool struct {
 	closed [reasons]atomic.Int64
 }
 
-// New makes a Pool without connections.
-func New(limits Limits) *Pool {
+// NewPool makes a Pool without connections.
+func NewPool(limits Limits) *Pool {
 	if limits.Now == nil {
 		limits.Now = time.Now
 	}

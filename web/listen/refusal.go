@@ -1,4 +1,4 @@
-package web
+package listen
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"husk/web/api"
-	"husk/web/listen"
 )
 
 // net/http refuses by itself what is no request, or one with too long a
@@ -19,7 +18,7 @@ import (
 // file has such a refusal say the same in the form of every other error, and
 // refuses headers with too many fields. On TLS that is not possible: net/http
 // has to see the connection as it is. There fields are counted afterwards, and
-// what half-read headers hold is bounded by web/listen.
+// what half-read headers hold is bounded by the Pool.
 
 // ownWords is a listener whose connections refuse in Husk's words.
 type ownWords struct{ net.Listener }
@@ -30,7 +29,7 @@ func (l ownWords) Accept() (net.Conn, error) {
 	switch c := c.(type) {
 	case *net.TCPConn:
 		return &ownConn{wholeConn: c}, nil
-	case *listen.Conn:
+	case *Conn:
 		return &ownConn{wholeConn: c}, nil
 	}
 	return c, err
@@ -162,8 +161,8 @@ func fieldsOf(r *http.Request) int {
 
 // refuseFields refuses a request with too many fields. The header is in memory
 // as long as the body is waited for, so nothing of that is.
-func refuseFields(w http.ResponseWriter) {
+func (s *Server) refuseFields(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now())
 	w.Header()["Connection"] = valueClose
-	writeFailure(w, &failure{status: http.StatusRequestHeaderFieldsTooLarge, code: tooManyFields.Code, reason: tooManyFields.Reason})
+	s.Handler.Refuse(w, &api.Error{Status: http.StatusRequestHeaderFieldsTooLarge, Detail: tooManyFields})
 }

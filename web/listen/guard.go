@@ -1,4 +1,4 @@
-package web
+package listen
 
 import (
 	"bytes"
@@ -9,16 +9,15 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
-	"time"
 
-	"husk/db"
+	"husk/web/fold"
 )
 
 // Guard runs f and logs its panic, with what the log is to tell about it, as
 // keys and values. It tells whether f came to its end. Every goroutine that is
-// started begins with it, but for those that answer requests: a panic in one
-// of them would end the process, whatever the others are at. See ServeHTTP for
-// those.
+// started begins with it, but for those that answer requests, which net/http
+// guards: a panic in one of them would end the process, whatever the others are
+// at.
 func Guard(log *slog.Logger, f func(), about ...any) (finished bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -36,13 +35,9 @@ var errPanicked = errors.New("a panic, which the log tells of")
 // connectionLog is where net/http tells what it finds wrong with connections:
 // mostly that clients leave. But a panic outside of the handler, which it
 // catches itself, is told there too.
-func connectionLog(log *slog.Logger) *stdlog.Logger {
-	return connectionLogBy(newFolds(log, time.Now))
-}
+func connectionLog(log *fold.Log) *stdlog.Logger { return stdlog.New(connectionWriter{log}, "", 0) }
 
-func connectionLogBy(f *folds) *stdlog.Logger { return stdlog.New(connectionWriter{f}, "", 0) }
-
-type connectionWriter struct{ folds *folds }
+type connectionWriter struct{ log *fold.Log }
 
 // Write takes one message. The form of one about a panic is net/http's own,
 // for HTTP/1 and HTTP/2: "http: panic serving ADDRESS: VALUE", then the stack.
@@ -50,19 +45,19 @@ func (w connectionWriter) Write(p []byte) (int, error) {
 	message, stack, _ := bytes.Cut(bytes.TrimRight(p, "\n"), []byte("\n"))
 	from := peerIn(string(message))
 	if bytes.Contains(message, []byte("panic serving")) {
-		w.folds.line(slog.LevelError, "panic in a connection", "", from, "panic", string(message), "stack", string(stack))
+		w.log.Line(slog.LevelError, "panic in a connection", "", from, "panic", string(message), "stack", string(stack))
 	} else {
-		w.folds.line(slog.LevelDebug, "a connection failed", "", from, "error", string(bytes.TrimRight(p, "\n")))
+		w.log.Line(slog.LevelDebug, "a connection failed", "", from, "error", string(bytes.TrimRight(p, "\n")))
 	}
 	return len(p), nil
 }
 
 // peerIn finds the address in a message of net/http.
-func peerIn(message string) *db.Actor {
+func peerIn(message string) fold.Source {
 	for word := range strings.FieldsSeq(message) {
 		if at, err := netip.ParseAddrPort(strings.TrimSuffix(word, ":")); err == nil {
-			return &db.Actor{Address: at.Addr().String()}
+			return fold.Source{Address: at.Addr().String()}
 		}
 	}
-	return &db.Actor{}
+	return fold.Source{}
 }

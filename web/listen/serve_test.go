@@ -1,4 +1,4 @@
-package web
+package listen
 
 import (
 	"bufio"
@@ -10,19 +10,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
-	"husk/db"
-	"husk/db/bolt"
+	"husk/web/api"
 	"husk/web/control"
-	"husk/web/password"
+	"husk/web/fold"
 )
 
 // testLog is a log that can be read while it is written.
@@ -43,31 +39,18 @@ func (l *testLog) String() string {
 	return l.text.String()
 }
 
-func testServer(t *testing.T, edit func(*Config)) (*Server, *testLog) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "husk.db")
-	if err := bolt.Create(path, db.Init); err != nil {
-		t.Fatal(err)
-	}
-	engine, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := db.Open(t.Context(), engine, db.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeWhole(t, store)
-	log := &testLog{}
-	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
-		Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "test"}
-	edit(&config)
-	s, err := New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, log
+// testServer is a Server of a handler, and its log.
+func testServer(handler http.Handler) (*Server, *testLog) {
+	out := &testLog{}
+	return New(Config{Handler: testHandler{handler}, Log: fold.New(slog.New(slog.NewJSONHandler(out, nil)), time.Now)}), out
 }
+
+// testHandler refuses with a status alone.
+type testHandler struct{ http.Handler }
+
+func (testHandler) ConnContext(ctx context.Context, _ net.Conn) context.Context { return ctx }
+
+func (testHandler) Refuse(w http.ResponseWriter, e *api.Error) { w.WriteHeader(e.Status) }
 
 // drained is a server in a bubble of fake time, with clients in memory.
 type drained struct {
@@ -81,31 +64,35 @@ type drained struct {
 }
 
 func newDrained(t *testing.T) *drained {
-	s, _ := testServer(t, func(*Config) {})
-	d := &drained{Server: s, t: t, l: control.NewMemory(), done: make(chan struct{}), hold: make(chan struct{})}
-	hold := func(c echo.Context, _ *db.Actor) error {
-		if _, err := readBody(c); err != nil {
-			return err
+	d := &drained{t: t, l: control.NewMemory(), done: make(chan struct{}), hold: make(chan struct{})}
+	answers := http.NewServeMux()
+	answers.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
+	answers.HandleFunc("POST /whole", func(w http.ResponseWriter, r *http.Request) { readWhole(w, r) })
+	answers.HandleFunc("/hold", func(w http.ResponseWriter, r *http.Request) {
+		if readWhole(w, r) {
+			select {
+			case <-d.hold:
+			case <-r.Context().Done():
+			}
 		}
-		select {
-		case <-d.hold:
-			return c.String(200, "held")
-		case <-c.Request().Context().Done():
-			return c.Request().Context().Err()
-		}
-	}
-	for _, method := range []string{"GET", "POST"} {
-		if err := s.add(route{method: method, path: "/hold", need: isPublic, effect: onlyAsks, do: raw(hold)}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
+	d.Server, _ = testServer(answers)
 	ctx, cancel := context.WithCancel(t.Context())
 	d.end = cancel
 	go func() {
 		defer close(d.done)
-		d.err = s.Serve(ctx, d.l)
+		d.err = d.Serve(ctx, d.l)
 	}()
 	return d
+}
+
+// readWhole reads a body, and refuses one that is cut.
+func readWhole(w http.ResponseWriter, r *http.Request) (whole bool) {
+	_, err := io.Copy(io.Discard, r.Body)
+	if whole = err == nil; !whole {
+		w.WriteHeader(http.StatusBadRequest)
+	}
+	return whole
 }
 
 func (d *drained) dial() net.Conn {
@@ -160,7 +147,7 @@ const (
 // TestDrainIsNotHeld ends a server beside a client that waits, for each kind
 // of waiting. Time is fake, so the bounds are exact.
 func TestDrainIsNotHeld(t *testing.T) {
-	login, nowhere := fmt.Sprintf(postTo, "/account/login"), fmt.Sprintf(postTo, "/nowhere")
+	whole, nowhere := fmt.Sprintf(postTo, "/whole"), fmt.Sprintf(postTo, "/nowhere")
 	for _, c := range []struct {
 		name   string
 		kept   bool   // the connection has had an answer before
@@ -171,9 +158,9 @@ func TestDrainIsNotHeld(t *testing.T) {
 		{"half a header", false, "GET /livez HTTP/1.1\r\nHo", freshGrace},
 		{"a kept connection", true, "", idleGrace},
 		{"half a header on a kept connection", true, "GET /livez HTTP/1.1\r\nHo", idleGrace},
-		{"half a body", false, login + "Content-Length: 100\r\n\r\n{", freshGrace},
-		{"half a body on a kept connection", true, login + "Content-Length: 100\r\n\r\n{", freshGrace},
-		{"half a chunk", false, login + "Transfer-Encoding: chunked\r\n\r\n5\r\n{", freshGrace},
+		{"half a body", false, whole + "Content-Length: 100\r\n\r\n{", freshGrace},
+		{"half a body on a kept connection", true, whole + "Content-Length: 100\r\n\r\n{", freshGrace},
+		{"half a chunk", false, whole + "Transfer-Encoding: chunked\r\n\r\n5\r\n{", freshGrace},
 		{"a body that nobody reads", false, nowhere + "Content-Length: 100\r\n\r\n{", freshGrace},
 		{"a body that is not begun", false, nowhere + "Content-Length: 100\r\n\r\n", freshGrace},
 		{"a request that does not end", false, heldRequest, DrainTimeout},
@@ -210,7 +197,7 @@ func TestDrainWithoutClients(t *testing.T) {
 // Each gets its answer. One that was begun after the end is the last of its
 // connection and says so; after another one, the next request gets that.
 func TestDrainAnswers(t *testing.T) {
-	login := fmt.Sprintf(postTo, "/account/login")
+	whole := fmt.Sprintf(postTo, "/whole")
 	for _, c := range []struct {
 		name   string
 		kept   bool
@@ -222,7 +209,7 @@ func TestDrainAnswers(t *testing.T) {
 		{"accepted and not read", false, "", time.Second, wholeRequest, 200},
 		{"half a header", false, wholeRequest[:20], time.Second, wholeRequest[20:], 200},
 		{"on its way on a kept connection", true, "", idleGrace - 10*time.Millisecond, wholeRequest, 200},
-		{"half a body", false, login + "Content-Length: 15\r\n\r\n{\"passw", time.Second, "ord\":\"\"}", 400},
+		{"half a body", false, whole + "Content-Length: 15\r\n\r\n{\"passw", time.Second, "ord\":\"\"}", 200},
 		{"a slow answer", false, heldRequest, 9 * time.Second, "", 200},
 		// The bound on the body must not outlast the body.
 		{"a slow answer to a request with a body", false, fmt.Sprintf(postTo, "/hold") + "Content-Length: 2\r\n\r\n{", time.Second, "}", 200},
@@ -285,11 +272,9 @@ func TestDrainAcceptsNothing(t *testing.T) {
 // TestConnectionsAreForgotten: what is known of a connection ends with it.
 func TestConnectionsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var conns connections
-		l := control.NewMemory()
-		s, _ := testServer(t, func(*Config) {})
-		hs := s.HTTPServer()
-		hs.ConnState = conns.note
+		s, _ := testServer(http.NotFoundHandler())
+		l, hs := control.NewMemory(), s.HTTPServer()
+		hs.ConnState = s.connections.note
 		go hs.Serve(l)
 		defer hs.Close()
 		client := &http.Client{Transport: &http.Transport{DialContext: l.DialContext, DisableKeepAlives: true}}
@@ -302,7 +287,7 @@ func TestConnectionsAreForgotten(t *testing.T) {
 		}
 		synctest.Wait()
 		known := 0
-		conns.states.Range(func(any, any) bool { known++; return true })
+		s.connections.states.Range(func(any, any) bool { known++; return true })
 		if known != 0 {
 			t.Errorf("%d connections that ended are known still", known)
 		}

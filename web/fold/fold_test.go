@@ -1,4 +1,4 @@
-package web
+package fold
 
 import (
 	"bytes"
@@ -8,20 +8,18 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"husk/db"
 )
 
 // folding is a log whose clock stands still.
 type folding struct {
-	*folds
+	*Log
 	at  time.Time
 	out bytes.Buffer
 }
 
 func newFolding(level slog.Level) *folding {
 	f := &folding{at: time.Unix(1_800_000_000, 0)}
-	f.folds = newFolds(slog.New(slog.NewJSONHandler(&f.out, &slog.HandlerOptions{Level: level})), func() time.Time { return f.at })
+	f.Log = New(slog.New(slog.NewJSONHandler(&f.out, &slog.HandlerOptions{Level: level})), func() time.Time { return f.at })
 	return f
 }
 
@@ -52,20 +50,20 @@ func (f *folding) lines(t *testing.T) (written, folded, tellers int) {
 func TestFoldsAreBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		level            slog.Level
-		actor            func(i int) *db.Actor
+		source           func(i int) Source
 		what             func(i int) string
 		written, tellers int // at most
 	}{
-		"one address": {slog.LevelInfo, func(int) *db.Actor { return &db.Actor{Address: "192.0.2.1"} }, nil, foldFree, 1},
-		"one network": {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{Address: fmt.Sprintf("192.0.2.%d", i%256)} }, nil, foldFree, 1},
-		"one /64":     {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{Address: fmt.Sprintf("2001:db8::%x", i)} }, nil, foldFree, 1},
-		"no address":  {slog.LevelInfo, func(int) *db.Actor { return &db.Actor{Transport: "socket"} }, nil, foldFree, 1},
-		"a user":      {slog.LevelInfo, func(i int) *db.Actor { return &db.Actor{ID: "ann", Address: fmt.Sprintf("192.0.%d.1", i%256)} }, nil, foldFree, 1},
-		"a large network": {slog.LevelInfo, func(i int) *db.Actor {
-			return &db.Actor{Address: fmt.Sprintf("2001:db8:%x:%x::1", i/3>>16, i/3&0xffff)}
-		}, nil, foldLines, foldTold + 2},
-		"all words differ": {slog.LevelError, func(int) *db.Actor { return &db.Actor{Address: "192.0.2.1"} }, func(i int) string { return fmt.Sprint(i) }, foldLines, foldTold + 2},
-		"who looks close":  {slog.LevelDebug, func(int) *db.Actor { return &db.Actor{Address: "192.0.2.1"} }, nil, foldFreeDebug, 1},
+		"one address": {slog.LevelInfo, func(int) Source { return Source{Address: "192.0.2.1"} }, nil, free, 1},
+		"one network": {slog.LevelInfo, func(i int) Source { return Source{Address: fmt.Sprintf("192.0.2.%d", i%256)} }, nil, free, 1},
+		"one /64":     {slog.LevelInfo, func(i int) Source { return Source{Address: fmt.Sprintf("2001:db8::%x", i)} }, nil, free, 1},
+		"no address":  {slog.LevelInfo, func(int) Source { return Source{Transport: "socket"} }, nil, free, 1},
+		"a user":      {slog.LevelInfo, func(i int) Source { return Source{Actor: "ann", Address: fmt.Sprintf("192.0.%d.1", i%256)} }, nil, free, 1},
+		"a large network": {slog.LevelInfo, func(i int) Source {
+			return Source{Address: fmt.Sprintf("2001:db8:%x:%x::1", i/3>>16, i/3&0xffff)}
+		}, nil, maxLines, maxTold + 2},
+		"all words differ": {slog.LevelError, func(int) Source { return Source{Address: "192.0.2.1"} }, func(i int) string { return fmt.Sprint(i) }, maxLines, maxTold + 2},
+		"who looks close":  {slog.LevelDebug, func(int) Source { return Source{Address: "192.0.2.1"} }, nil, freeDebug, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const all = 20_000
@@ -75,14 +73,14 @@ func TestFoldsAreBounded(t *testing.T) {
 				if c.what != nil {
 					kind = c.what(i)
 				}
-				f.line(c.level, "request refused", kind, c.actor(i))
+				f.Line(c.level, "request refused", kind, c.source(i))
 			}
-			if n := max(len(f.strangers.of), len(f.failures.of), len(f.known.of)); n > foldSources+1 {
+			if n := max(len(f.strangers.of), len(f.failures.of), len(f.known.of)); n > maxSources+1 {
 				t.Errorf("%d sources are kept", n)
 			}
 			written, _, _ := f.lines(t)
-			f.at = f.at.Add(foldEvery)
-			f.line(c.level, "request refused", "invalid_token", c.actor(0))
+			f.at = f.at.Add(every)
+			f.Line(c.level, "request refused", "invalid_token", c.source(0))
 			again, folded, tellers := f.lines(t)
 			if written > c.written || written == 0 || again != 1 || tellers > c.tellers || written+folded != all {
 				t.Errorf("%d lines, then %d; %d lines stand for %d", written, again, tellers, folded)
@@ -95,20 +93,20 @@ func TestFoldsAreBounded(t *testing.T) {
 func TestFoldsKeepUsersApart(t *testing.T) {
 	f := newFolding(slog.LevelInfo)
 	for i := range 10_000 {
-		f.line(slog.LevelInfo, "request refused", "not_permitted", &db.Actor{Address: fmt.Sprintf("2001:db8:0:%x::1", i)})
+		f.Line(slog.LevelInfo, "request refused", "not_permitted", Source{Address: fmt.Sprintf("2001:db8:0:%x::1", i)})
 	}
 	f.lines(t)
 	for _, id := range []string{"ann", "bob"} {
-		f.line(slog.LevelInfo, "request refused", "not_permitted", &db.Actor{ID: id, Address: "2001:db8::1"})
+		f.Line(slog.LevelInfo, "request refused", "not_permitted", Source{Actor: id, Address: "2001:db8::1"})
 	}
 	if written, _, _ := f.lines(t); written != 2 {
 		t.Errorf("%d lines of two users", written)
 	}
-	f.tell()
-	if _, folded, _ := f.lines(t); folded != 10_000-foldLines {
+	f.Tell()
+	if _, folded, _ := f.lines(t); folded != 10_000-maxLines {
 		t.Errorf("%d are told of", folded)
 	}
-	f.tell()
+	f.Tell()
 	if f.out.Len() > 0 {
 		t.Errorf("they are told twice: %s", &f.out)
 	}
@@ -118,13 +116,13 @@ func TestFoldsKeepUsersApart(t *testing.T) {
 func TestFoldsKeepFailuresApart(t *testing.T) {
 	f := newFolding(slog.LevelInfo)
 	for i := range 10_000 {
-		f.line(slog.LevelInfo, "sign-in refused", "login_failed", &db.Actor{Address: fmt.Sprintf("2001:db8:0:%x::1", i)})
+		f.Line(slog.LevelInfo, "sign-in refused", "login_failed", Source{Address: fmt.Sprintf("2001:db8:0:%x::1", i)})
 	}
 	f.lines(t)
-	for i := range foldFree + 1 {
-		f.line(slog.LevelError, "request failed", "disk_failed", &db.Actor{Address: fmt.Sprintf("2001:db8:1:%x::1", i)})
+	for i := range free + 1 {
+		f.Line(slog.LevelError, "request failed", "disk_failed", Source{Address: fmt.Sprintf("2001:db8:1:%x::1", i)})
 	}
-	if written, _, _ := f.lines(t); written != foldFree+1 {
+	if written, _, _ := f.lines(t); written != free+1 {
 		t.Errorf("%d lines of failures", written)
 	}
 }
