@@ -32,7 +32,7 @@ type Config struct {
 	Passwords   *password.Hasher // nil: one with the default parameters
 	LoginLimits LoginLimits      // at passwords
 	Log         *slog.Logger
-	Folds       *fold.Log        // of what many can make Log say; nil: nobody shares it
+	Folds       *fold.Log // of what many can make Log say; nil: nobody shares it
 
 	Version       string        // of this program
 	BuildDate     string        // of the commit that it was built from, RFC 3339; "": not known
