@@ -192,6 +192,11 @@ func (s *Server) sign(ctx context.Context, r *db.Session, secret string) (string
 	return session.Sign(keys.Signing, r, secret)
 }
 
+// setCookie sets the session cookie, or clears it with an empty value.
+func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
+	s.answerCookie(c, s.newCookie(s.sessionCookie(), value, maxAge))
+}
+
 // errForeignLogout also names what a person can do: where a browser does not
 // tell what led it here, on plain http, a typed address looks like a trap.
 var errForeignLogout = forbidden("cross_origin", "nothing shows that a page of this server asked to sign you out: do it on its own page, at /, or send a POST")

@@ -11,6 +11,11 @@ import (
 // maxCredential bounds a credential before anything looks inside.
 const maxCredential = 8 << 10
 
+const (
+	cookieName       = "husk_session"
+	secureCookieName = "__Host-husk_session"
+)
+
 // credential is what a request shows, of at most one kind.
 type credential struct {
 	token string   // an API token
@@ -79,4 +84,42 @@ func decides(h http.Header) bool {
 	isBearer := func(text string) bool { _, ok := bearer(text); return ok }
 	isToken := func(text string) bool { return text != "" }
 	return slices.ContainsFunc(h["X-Api-Token"], isToken) || slices.ContainsFunc(h["Authorization"], isBearer)
+}
+
+// maxCookies bounds how many cookies of one name are looked at.
+const maxCookies = 8
+
+// cookies returns the values of the cookies of a name: the last, and at most
+// maxCookies-1 of those before it. Another host of the same domain may have set
+// some, too. It can have many of them sent, but before Husk's own: browsers
+// send those of longer paths first (RFC 6265, 5.4), and Husk's is of the
+// shortest.
+func cookies(r *http.Request, name string) (last string, before []string) {
+	all := allCookies(r, name)
+	if len(all) == 0 {
+		return "", nil
+	}
+	end := len(all) - 1
+	return all[end], all[max(0, end-maxCookies+1):end]
+}
+
+// allCookies returns the values of all cookies of a name. How many there can be
+// is bounded by the length of a header.
+func allCookies(r *http.Request, name string) (values []string) {
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			key, value, _ := strings.Cut(pair, "=")
+			if value = strings.Trim(value, " \t\""); value != "" && strings.Trim(key, " \t") == name {
+				values = append(values, value)
+			}
+		}
+	}
+	return values
+}
+
+func (s *Server) sessionCookie() string {
+	if s.secure {
+		return secureCookieName
+	}
+	return cookieName
 }
