@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"husk/db"
@@ -69,5 +70,6 @@ func (s *Server) identifyAny(ctx context.Context, cred credential) (*identity, e
 
 // isRefused tells a credential that is not good from a store that failed.
 func isRefused(err error) bool {
-	return err != nil && explain(err).status == http.StatusUnauthorized
+	var f *failure
+	return errors.As(err, &f) && f.status == http.StatusUnauthorized || errors.Is(err, db.ErrEnded)
 }

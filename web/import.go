@@ -102,11 +102,12 @@ func cutImport(done db.Imported, err error) error {
 		return err
 	}
 	f := *explain(err)
+	f.err = fmt.Errorf("the import was cut short after %d users were made: %w", done.Created, err)
 	f.reason = fmt.Sprintf("the import was cut short after %d users were made: %s; run it again with if_missing", done.Created, f.reason)
 	if errors.Is(err, db.ErrFull) {
 		f.reason = fmt.Sprintf("the disk is full: %d users were made, the others were not; free some space and run the import again with if_missing", done.Created)
 	}
-	return errors.Join(&f, err)
+	return &f
 }
 
 func readImport(c echo.Context) (users []db.ImportUser, err error) {
@@ -127,8 +128,9 @@ func readImport(c echo.Context) (users []db.ImportUser, err error) {
 			break // what came before the body broke off
 		}
 		if err != nil {
-			f := explain(err)
-			return nil, malformed(f.code, fmt.Sprintf("line %d: %s", line, f.reason))
+			f := *explain(err)
+			f.reason = fmt.Sprintf("line %d: %s", line, f.reason)
+			return nil, &f
 		}
 		users = append(users, u)
 	}

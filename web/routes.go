@@ -197,32 +197,28 @@ func (s *Server) addOne(r route) error {
 // measure serves a request and counts it. A handler that panics is a 500.
 func (s *Server) measure(c echo.Context, r route, metrics *routeMetrics) error {
 	if metrics == nil {
-		return s.serve(c, r)
+		return s.dispatch(c, r)
 	}
 	status, began := http.StatusInternalServerError, time.Now()
 	defer func() { metrics.count(status, time.Since(began)) }()
-	err := s.serve(c, r)
+	err := s.dispatch(c, r)
 	status = c.Response().Status
 	return err
 }
 
-// serve is the life of a request behind the router: who asks, may they, do it.
-func (s *Server) serve(c echo.Context, r route) error {
+// dispatch is the life of a request behind the router: who asks, may they, do it,
+// or tell why not.
+func (s *Server) dispatch(c echo.Context, r route) error {
 	began := time.Now()
 	actor, err := s.admit(c, r)
 	if err == nil {
 		err = s.act(c, r, actor)
 	}
-	if err != nil {
-		c.Set(keyActor, actor)
-		s.noteDenied(actor, r, err)
-	}
-	if err != nil && r.page {
-		err = s.failPage(c, err)
-	}
 	whole := true
 	if err != nil {
-		whole = s.fail(c, err)
+		f := explain(err)
+		s.auditDenied(actor, r, f)
+		whole = r.page && s.failPage(c, actor, f) || s.fail(c, actor, f)
 	}
 	if s.AccessLog {
 		s.logAccess(c, r, actor, time.Since(began))
