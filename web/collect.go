@@ -17,8 +17,13 @@ const collectTimeout = 5 * time.Second
 // asked for. Nothing of it costs a request anything.
 type serverCollector struct{ *Server }
 
+// described are all that describe made.
+var described []*prometheus.Desc
+
 func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("husk_"+name, help, labels, nil)
+	d := prometheus.NewDesc("husk_"+name, help, labels, nil)
+	described = append(described, d)
+	return d
 }
 
 var (
@@ -62,13 +67,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		descHashesQueued, descHashesRunning, descHashes, descHashesBusy, descHashWait, descHashTime,
-		descConnections, descConnClosed,
-		descUsers, descTokens, descSessions, descExpiring, descAudit, descCert, descClock,
-		descBackupPeriod, descBackupNewest, descBackupSize, descBackupTime, descBackupKept, descBackupRuns,
-		descStoreUp, descStoreWrites, descStoreSize, descPageSize, descFreePages, descWorth, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
-	} {
+	for _, d := range described {
 		out <- d
 	}
 }
