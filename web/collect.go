@@ -17,12 +17,12 @@ const collectTimeout = 5 * time.Second
 // asked for. Nothing of it costs a request anything.
 type serverCollector struct{ *Server }
 
-// described are all that describe made.
-var described []*prometheus.Desc
+// descriptors are all that describe made.
+var descriptors []*prometheus.Desc
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	d := prometheus.NewDesc("husk_"+name, help, labels, nil)
-	described = append(described, d)
+	descriptors = append(descriptors, d)
 	return d
 }
 
@@ -67,7 +67,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range described {
+	for _, d := range descriptors {
 		out <- d
 	}
 }

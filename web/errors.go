@@ -50,6 +50,18 @@ func forbidden(code, reason string) error {
 	return &failure{status: http.StatusForbidden, code: code, reason: reason}
 }
 
+func tooLarge(code, reason string) error {
+	return &failure{status: http.StatusRequestEntityTooLarge, code: code, reason: reason}
+}
+
+func tooMany(code, reason string, wait time.Duration) error {
+	return &failure{status: http.StatusTooManyRequests, code: code, reason: reason, retryAfter: wait}
+}
+
+func busy(reason string, wait time.Duration) error {
+	return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: reason, retryAfter: wait}
+}
+
 // The challenges of RFC 6750, 3: an error is named only where a credential was
 // sent.
 var (

@@ -89,8 +89,7 @@ func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*try,
 	}
 	if a == nil {
 		s.Metrics.countThrottled()
-		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
-			reason: throttledReason(s.logins.AddressWaits(account, address, device))}
+		return nil, tooMany("throttled", throttledReason(s.logins.AddressWaits(account, address, device)), wait)
 	}
 	t.Attempt, t.caller.Fresh = a, a.Fresh()
 	return t, nil

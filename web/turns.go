@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -23,8 +22,7 @@ const (
 	turnPatience = 15 * time.Second // how long one waits
 )
 
-var errTurns = &failure{status: http.StatusServiceUnavailable, code: "busy", retryAfter: time.Second,
-	reason: "you are reading several large lists already: read them one after the other, or in smaller pages"}
+var errTurns = busy("you are reading several large lists already: read them one after the other, or in smaller pages", time.Second)
 
 // turns are those who have their turn, by user.
 type turns struct {
