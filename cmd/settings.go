@@ -42,7 +42,7 @@ type settings struct {
 	Quotas         web.Quotas
 	CORSOrigins    []string
 	Connections    connectionLimits
-	Tries          web.Tries
+	LoginLimits    web.LoginLimits
 	AuditKeep      time.Duration
 	AuditEntries   int64
 	AuditRefusals  int64
@@ -278,8 +278,8 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	}
 	s.Quotas = web.Quotas{Tokens: count(f, "max-tokens-per-user"), Sessions: count(f, "max-sessions-per-user"), Changes: count(f, "changes-per-minute")}
 	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
-	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
-	s.Tries.Account, s.Tries.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
+	s.LoginLimits.Delay, s.LoginLimits.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
+	s.LoginLimits.Account, s.LoginLimits.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
 	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
 	s.BackupKeep = count(f, "backup-keep")
 	s.Connections = connectionLimits{count(f, "max-connections"), count(f, "max-connections-per-address")}

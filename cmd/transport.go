@@ -214,7 +214,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		Dir:         a.dir(),
 
 		TrustedProxies: a.settings.TrustedProxies,
-		Tries:          a.settings.Tries,
+		LoginLimits:    a.settings.LoginLimits,
 		CORSOrigins:    a.settings.CORSOrigins,
 
 		OpenCopy: openCopy,

@@ -87,8 +87,8 @@ func (s *Server) login(c echo.Context, actor *db.Actor) error {
 func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified, string, error) {
 	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
-		if f := explain(err); f.isRefusal() {
-			s.refused(c, actor, "sign-in refused", f.code)
+		if explain(err).isRefusal() {
+			err = s.refused(actor, "sign-in refused", err)
 		}
 		return nil, "", err
 	}
@@ -262,7 +262,7 @@ func tokenNote(r *http.Request) string {
 func (s *Server) shown(r *http.Request, requestID string, jwts []string) (actors []*db.Actor, err error) {
 	for _, jwt := range jwts {
 		who := &identity{}
-		_, err := s.resolveSession(r, who, jwt)
+		_, err := s.resolveSession(r.Context(), who, jwt)
 		switch {
 		case err == nil || (isRefused(err) && who.session != nil):
 			actor := s.nobody(r, requestID)

@@ -18,7 +18,7 @@ import (
 // make no head that was kept read as tampering, and grow the file by a bound.
 func TestAttackOnTheAuditLog(t *testing.T) {
 	s := newServer(t, func(c *web.Config) {
-		c.Tries = web.Tries{Now: c.Tries.Now} // as shipped
+		c.LoginLimits = web.LoginLimits{Now: c.LoginLimits.Now} // as shipped
 	})
 	admin := s.single()
 	s.do("POST", "/security/role", `{"name":"evidence","grants":{"permissions":["generic#system/backup"]}}`, admin.session()).want(200)

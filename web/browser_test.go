@@ -66,7 +66,7 @@ func TestBrowserSingleUser(t *testing.T) {
 // The wait of a throttled page is counted down to its end: in the browser's own
 // time, which is set ahead.
 func TestBrowserCountsDown(t *testing.T) {
-	h := newTestHouse(t, func(c *Config) { c.Tries = Tries{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h := newTestHouse(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1, Address: 100, Delay: 75 * time.Second} })
 	h.user("", testPassword, false)
 	p := startChromium(t).open(h.base)
 	p.visit("/nosuch")

@@ -19,8 +19,13 @@ const collectTimeout = 5 * time.Second
 // asked for. Nothing of it costs a request anything.
 type serverCollector struct{ *Server }
 
+// descriptors are all that describe made.
+var descriptors []*prometheus.Desc
+
 func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("husk_"+name, help, labels, nil)
+	d := prometheus.NewDesc("husk_"+name, help, labels, nil)
+	descriptors = append(descriptors, d)
+	return d
 }
 
 var (
@@ -64,13 +69,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		descHashesQueued, descHashesRunning, descHashes, descHashesBusy, descHashWait, descHashTime,
-		descConnections, descConnClosed,
-		descUsers, descTokens, descSessions, descExpiring, descAudit, descCert, descClock,
-		descBackupPeriod, descBackupNewest, descBackupSize, descBackupTime, descBackupKept, descBackupRuns,
-		descStoreUp, descStoreWrites, descStoreSize, descPageSize, descFreePages, descWorth, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
-	} {
+	for _, d := range descriptors {
 		out <- d
 	}
 }

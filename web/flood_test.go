@@ -13,7 +13,7 @@ import (
 // A flood of refused sign-ins writes nothing while it lasts: what it leaves is
 // folded, and written in one batch with what else waits.
 func TestAFloodIsWrittenInBatches(t *testing.T) {
-	w := newWatched(t, func(c *Config) { c.Tries = Tries{Now: func() time.Time { return time.Unix(0, 0) }} })
+	w := newWatched(t, func(c *Config) { c.LoginLimits = LoginLimits{Now: func() time.Time { return time.Unix(0, 0) }} })
 	hash, err := w.Passwords.Hash(t.Context(), password.Caller{}, "seven crates of apricots")
 	if err != nil {
 		t.Fatal(err)

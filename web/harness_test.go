@@ -83,7 +83,7 @@ func newBareServer(t testing.TB, edits ...func(*web.Config)) *server {
 		OpenCopy: func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) },
 		// Most tests are not about the throttle, and try one password after
 		// another; those in throttle_test.go set its limits.
-		Tries: web.Tries{Account: 1 << 20, Address: 1 << 20, Now: s.clock.now},
+		LoginLimits: web.LoginLimits{Account: 1 << 20, Address: 1 << 20, Now: s.clock.now},
 	}
 	for _, edit := range edits {
 		edit(&config)

@@ -32,8 +32,8 @@ func TestSessionIdle(t *testing.T) {
 	must(t, err)
 	told, err := s.local.GetSession(t.Context(), r.ID)
 	must(t, err)
-	if told.Source.Worth.Valid || told.Source.Worth.Code != "idle" {
-		t.Errorf("who asks why is told %+v", told.Source.Worth)
+	if told.Source.Introspection.Valid || told.Source.Introspection.Code != "idle" {
+		t.Errorf("who asks why is told %+v", told.Source.Introspection)
 	}
 	s.clock.advance(idle)
 	look(used.session()).want(401, "invalid_token")

@@ -29,7 +29,7 @@ func (s *server) lines(id string) (lines []map[string]any) {
 // Each sign-in, change and refusal has one line, with the id of its request and
 // where it came from; what changes nothing has none.
 func TestOneLineForEachAct(t *testing.T) {
-	s := newServer(t, func(c *web.Config) { c.Tries.Account = 3 })
+	s := newServer(t, func(c *web.Config) { c.LoginLimits.Account = 3 })
 	admin, ann := s.single(), s.newUser(annEmail)
 	with := admin.session()
 	made := s.mint(with, api.NewToken{Permissions: []string{db.PermTokenSearch}})
@@ -105,7 +105,7 @@ func TestLogTellsWhyACredentialIsRefused(t *testing.T) {
 // Tries that are refused unseen are refused sign-ins too, and so are wrong
 // set-up codes: the audit log has them with their number.
 func TestThrottledTriesAreAudited(t *testing.T) {
-	s := newServer(t, func(c *web.Config) { c.Tries.Account = 1 })
+	s := newServer(t, func(c *web.Config) { c.LoginLimits.Account = 1 })
 	ann := s.newUser(annEmail)
 	wrong := jsonOf(api.Login{Email: annEmail, Password: "wrong and long"})
 	s.do("POST", "/account/login", wrong).want(403)

@@ -45,15 +45,15 @@ func TestNearMissesAreRefused(t *testing.T) {
 	v.signIn("", testPassword)
 	read := 0
 	for key, o := range operations {
-		if o.body == nil {
+		if o.example == nil {
 			continue
 		}
-		known := typeMembers(reflect.TypeOf(o.body))
+		known := typeMembers(reflect.TypeOf(o.example))
 		method, path, _ := strings.Cut(key, " ")
 		for _, name := range known.names {
 			read++
 			for _, wrong := range misspelt(name) {
-				if slices.Contains(known.names, wrong) || clientMembers[reflect.TypeOf(o.body)][wrong] != nil && wrong == "permission" {
+				if slices.Contains(known.names, wrong) || clientMembers[reflect.TypeOf(o.example)][wrong] != nil && wrong == "permission" {
 					continue
 				}
 				v.sends(t, o, method, strings.ReplaceAll(path, ":id", "00000000-0000-4000-8000-000000000000"), wrong, name)
@@ -68,7 +68,7 @@ func TestNearMissesAreRefused(t *testing.T) {
 // sends sends a body with a member that is like one, and wants to be told so.
 func (v *visitor) sends(t *testing.T, o operation, method, path, wrong, meant string) {
 	t.Helper()
-	body, err := json.Marshal(o.body)
+	body, err := json.Marshal(o.example)
 	if err != nil {
 		t.Fatal(err)
 	}

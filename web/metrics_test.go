@@ -187,7 +187,7 @@ func TestMetricsCostNoAllocation(t *testing.T) {
 }
 
 func TestLoginsAreCountedByResult(t *testing.T) {
-	m := newMeasured(t, func(c *Config) { c.Tries = Tries{Account: 1} })
+	m := newMeasured(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1} })
 	login := func(password string) { ask(m, "POST", "/account/login", `{"password":"`+password+`"}`) }
 	login("right password")
 	hash, err := m.Passwords.Hash(t.Context(), password.Caller{}, "right password")

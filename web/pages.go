@@ -84,17 +84,18 @@ func showPage(c echo.Context, status int, p console.Page) error {
 // seeOther answers a form, or leads to another page of this server.
 func seeOther(c echo.Context, path string) error { return c.Redirect(http.StatusSeeOther, path) }
 
-// refusePage answers err with a page that tells of it and can be tried again.
-func (s *Server) refusePage(c echo.Context, err error, p console.Page) error {
-	f := s.note(c, err)
+// refusePage answers f with a page that tells of it and can be tried again.
+func (s *Server) refusePage(c echo.Context, actor *db.Actor, f *failure, p console.Page) error {
+	s.logFailure(c, actor, f)
 	setRetryAfter(c.Response().Header(), f)
 	return showPage(c, f.status, p)
 }
 
 // failPage answers what a page can't do: where a sign-in or a new password is
-// all that is missing it leads there and back.
-func (s *Server) failPage(c echo.Context, err error) error {
-	f, r := explain(err), c.Request()
+// all that is missing it leads there and back. It tells false where it did not
+// answer.
+func (s *Server) failPage(c echo.Context, actor *db.Actor, f *failure) bool {
+	r := c.Request()
 	target := "/"
 	if looks(r) {
 		target = r.URL.RequestURI()
@@ -107,16 +108,15 @@ func (s *Server) failPage(c echo.Context, err error) error {
 	case browser && f.code == codeMustChange:
 		next = "/password"
 	case !wantsPage(c):
-		return err
+		return false
 	default:
-		return s.refusePage(c, err, failurePage(f))
+		return s.refusePage(c, actor, f, failurePage(f)) == nil
 	}
-	return seeOther(c, s.withReturn(next, target))
+	return seeOther(c, s.withReturn(next, target)) == nil
 }
 
-// problemOf is what a page tells of err: why, and how many seconds there are to wait.
-func problemOf(err error) (problem string, wait int) {
-	f := explain(err)
+// problemOf is what a page tells of f: why, and how many seconds there are to wait.
+func problemOf(f *failure) (problem string, wait int) {
 	return sentence(f.reason), waitSeconds(f)
 }
 
@@ -229,15 +229,17 @@ func (s *Server) loginByForm(c echo.Context, actor *db.Actor) error {
 		return seeOther(c, s.withReturn("/password", target))
 	case err == nil:
 		return seeOther(c, target)
-	case explain(err).code == codeSetupRequired:
+	}
+	f := explain(err)
+	if f.code == codeSetupRequired {
 		return seeOther(c, "/setup")
 	}
 	page, failed := s.loginForm(c, cmp.Or(in.Email, in.Login), target)
 	if failed != nil {
 		return failed
 	}
-	page.Problem, page.Wait = problemOf(err)
-	return s.refusePage(c, err, page)
+	page.Problem, page.Wait = problemOf(f)
+	return s.refusePage(c, actor, f, page)
 }
 
 func (s *Server) loginWith(c echo.Context, actor *db.Actor, in api.Login) (*verified, error) {
@@ -273,9 +275,9 @@ func (s *Server) changePasswordByForm(c echo.Context, actor *db.Actor) error {
 	if !wantsPage(c) {
 		return err
 	}
-	page := s.passwordForm(actor, target)
-	page.Problem, page.Wait = problemOf(err)
-	return s.refusePage(c, err, page)
+	f, page := explain(err), s.passwordForm(actor, target)
+	page.Problem, page.Wait = problemOf(f)
+	return s.refusePage(c, actor, f, page)
 }
 
 // desktop is the sign-in of a program on the person's own computer: it opened

@@ -407,7 +407,7 @@ func TestDesktopNeedsThePermission(t *testing.T) {
 // file counts it down; without a wait no page has one.
 func TestThrottledPageCountsDown(t *testing.T) {
 	t.Parallel()
-	h := newTestHouse(t, func(c *Config) { c.Tries = Tries{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h := newTestHouse(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1, Address: 100, Delay: 75 * time.Second} })
 	h.user("", testPassword, false)
 	v := h.visitor()
 	if a := v.post("/account/login", "password", "wrong and wrong"); a.StatusCode != http.StatusForbidden || strings.Contains(a.body, "<script") {

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"husk/db"
@@ -55,8 +54,7 @@ func (q quota) tooManyChanges(wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}
-	return &failure{status: http.StatusTooManyRequests, code: api.CodeTooManyChanges, retryAfter: wait,
-		reason: fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute): go on more slowly", q.changes)}
+	return tooMany(api.CodeTooManyChanges, fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute): go on more slowly", q.changes), wait)
 }
 
 // spendImport counts the users that an import makes, each a change; that it is
@@ -64,8 +62,7 @@ func (q quota) tooManyChanges(wait time.Duration) error {
 // than there can be at once.
 func (s *Server) spendImport(actor *db.Actor, users int) error {
 	if s.Quotas.Changes > 0 && users > s.Quotas.Changes {
-		return &failure{status: http.StatusRequestEntityTooLarge, code: "too_many_users",
-			reason: fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute), and each user that is made is one: split the import", s.Quotas.Changes)}
+		return tooLarge("too_many_users", fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute), and each user that is made is one: split the import", s.Quotas.Changes))
 	}
 	return s.changes.tooManyChanges(s.changes.SpendMany(actor.ID, users-1))
 }

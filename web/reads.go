@@ -58,9 +58,10 @@ func destination(c echo.Context, actor *db.Actor) string {
 	return streamed
 }
 
-// noteDenied notes a refusal for want of rights to somebody who is known.
-func (s *Server) noteDenied(actor *db.Actor, r route, err error) {
-	if actor == nil || !actor.SignedIn() || !forWantOfRights(err) {
+// auditDenied has the audit log tell of a refusal for want of rights to somebody
+// who is known.
+func (s *Server) auditDenied(actor *db.Actor, r route, f *failure) {
+	if actor == nil || !actor.SignedIn() || !f.forWantOfRights() {
 		return
 	}
 	target := r.need.permission
@@ -72,10 +73,6 @@ func (s *Server) noteDenied(actor *db.Actor, r route, err error) {
 
 // forWantOfRights tells a refusal to somebody who may not do what they asked
 // for from one of what nobody may, or may so.
-func forWantOfRights(err error) bool {
-	if errors.Is(err, db.ErrDenied) {
-		return true
-	}
-	var f *failure
-	return errors.As(err, &f) && f.status == http.StatusForbidden && (f.code == codeNotPermitted || f.code == codeAdministrator)
+func (f *failure) forWantOfRights() bool {
+	return errors.Is(f, db.ErrDenied) || f.status == http.StatusForbidden && (f.code == codeNotPermitted || f.code == codeAdministrator)
 }

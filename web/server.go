@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,11 +29,11 @@ import (
 
 // Config is all that a Server needs; it is written out by hand in one place.
 type Config struct {
-	Store     *db.Store
-	Passwords *password.Hasher // nil: one with the default parameters
-	Tries     Tries            // at passwords
-	Log       *slog.Logger
-	Folds     *fold.Log // of what many can make Log say; nil: nobody shares it
+	Store       *db.Store
+	Passwords   *password.Hasher // nil: one with the default parameters
+	LoginLimits LoginLimits      // at passwords
+	Log         *slog.Logger
+	Folds       *fold.Log // of what many can make Log say; nil: nobody shares it
 
 	Version     string        // of this program
 	BuildDate   string        // of the commit that it was built from, RFC 3339; "": not known
@@ -87,7 +89,7 @@ type Server struct {
 	publicHost    string      // of PublicURL
 	setupCode     string
 	setupTries    *ratelimit.Limiter
-	tries         *ratelimit.Limiter // at passwords
+	logins        *ratelimit.Limiter // at passwords
 
 	changes, proofs quota // how much each user may do; see quota.go
 	turns           turns // at large answers
@@ -111,7 +113,7 @@ func New(c Config) (*Server, error) {
 	if s.Passwords == nil {
 		s.Passwords = password.New(password.Config{Params: password.DefaultParams()})
 	}
-	s.tries = newTries(c.Tries)
+	s.logins = newLoginLimiter(c.LoginLimits)
 	s.changes, s.proofs = newQuota(c.Quotas, c.Store.Now), newQuota(c.Quotas, c.Store.Now)
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
@@ -262,4 +264,10 @@ func (s *Server) newRequestID() string {
 func parseAddress(s string) netip.Addr {
 	a, _ := netip.ParseAddr(s)
 	return a.Unmap()
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
 }

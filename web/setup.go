@@ -105,8 +105,8 @@ func (s *Server) initializeByForm(c echo.Context, actor *db.Actor) error {
 	if !wantsPage(c) || f.code == errSetupDone.code {
 		return err
 	}
-	page.Problem, page.Wait = problemOf(err)
-	return s.refusePage(c, err, page)
+	page.Problem, page.Wait = problemOf(f)
+	return s.refusePage(c, actor, f, page)
 }
 
 // mayInitialize checks the set-up code. It is compared whatever its case and
@@ -130,8 +130,7 @@ func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) err
 	defer attempt.End()
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
 		s.Store.NoteRefusal(actor, "setup.initialize", db.NoTarget)
-		s.refused(c, actor, "set-up refused: wrong code", explain(errSetupCode).code)
-		return errSetupCode
+		return s.refused(actor, "set-up refused: wrong code", errSetupCode)
 	}
 	attempt.Success()
 	return nil

@@ -36,9 +36,9 @@ const (
 	MaxDelay    = ratelimit.MaxDelay
 )
 
-// Tries limits the wrong passwords before the next try has to wait; the zero
+// LoginLimits limits the wrong passwords before the next try has to wait; the zero
 // value is the default.
-type Tries struct {
+type LoginLimits struct {
 	Account  int              // in a row for an account; 0: 5
 	Address  int              // from an address; 0: 20
 	Delay    time.Duration    // the first wait, which doubles; 0: 15 s
@@ -46,8 +46,8 @@ type Tries struct {
 	Now      func() time.Time // the clock; nil: the machine's
 }
 
-func newTries(t Tries) *ratelimit.Limiter {
-	return ratelimit.New(ratelimit.Config{Free: t.Account, AddressFree: t.Address, Base: t.Delay, Max: t.MaxDelay, Now: t.Now})
+func newLoginLimiter(l LoginLimits) *ratelimit.Limiter {
+	return ratelimit.New(ratelimit.Config{Free: l.Account, AddressFree: l.Address, Base: l.Delay, Max: l.MaxDelay, Now: l.Now})
 }
 
 // account is under which the attempts on one account are counted: the folded
@@ -55,9 +55,9 @@ func newTries(t Tries) *ratelimit.Limiter {
 // email is given.
 func account(email string) string { return cmp.Or(db.FoldEmail(email), db.SingleUser) }
 
-// triesPatience is how long a try waits for those before it, on the same
+// loginPatience is how long a try waits for those before it, on the same
 // account or from the same address, to be decided.
-const triesPatience = 5 * time.Second
+const loginPatience = 5 * time.Second
 
 // try is one try at a password: what the throttle booked for it, and who waits
 // for its hash.
@@ -81,16 +81,15 @@ func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*try,
 	if device && t.caller.Known == "" {
 		t.caller.Known = "device of " + account
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), triesPatience)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), loginPatience)
 	defer cancel()
-	a, wait, err := s.tries.Await(ctx, account, address, device)
+	a, wait, err := s.logins.Await(ctx, account, address, device)
 	if err != nil {
 		return nil, password.ErrBusy
 	}
 	if a == nil {
 		s.Metrics.countThrottled()
-		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
-			reason: throttledReason(s.tries.AddressWaits(account, address, device))}
+		return nil, tooMany("throttled", throttledReason(s.logins.AddressWaits(account, address, device)), wait)
 	}
 	t.Attempt, t.caller.Fresh = a, a.Fresh()
 	return t, nil

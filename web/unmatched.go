@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
@@ -15,14 +14,13 @@ func (s *Server) failUnmatched(c echo.Context, err error) {
 	if list := s.searchOf(c); list != "" && looks(c.Request()) {
 		f.reason = "nothing is listed here: GET " + list + " lists it"
 	}
-	err = errors.Join(&f, err)
 	if wantsPage(c) && looks(c.Request()) && !c.Response().Committed {
 		f.reason = pageReason(&f)
-		if s.refusePage(c, err, failurePage(&f)) == nil {
+		if s.refusePage(c, nil, &f, failurePage(&f)) == nil {
 			return
 		}
 	}
-	s.fail(c, err)
+	s.fail(c, nil, &f)
 }
 
 // searchOf is the route that lists what the path is a collection of, or "".

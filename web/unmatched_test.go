@@ -84,7 +84,7 @@ func TestJSONCalledAForm(t *testing.T) {
 	v.signIn("", testPassword)
 	tried := 0
 	for key, o := range operations {
-		if o.body == nil {
+		if o.example == nil {
 			continue
 		}
 		tried++
@@ -93,7 +93,7 @@ func TestJSONCalledAForm(t *testing.T) {
 		if o.line {
 			want = ndjsonMedia
 		}
-		for _, body := range []string{mustJSON(t, o.body), " \r\n" + mustJSON(t, o.body)} {
+		for _, body := range []string{mustJSON(t, o.example), " \r\n" + mustJSON(t, o.example)} {
 			a := v.do(method, strings.ReplaceAll(path, ":id", "x"), formType, body, "Accept", "*/*")
 			a.fails(t, http.StatusUnsupportedMediaType, "content_type")
 			if !strings.Contains(a.body, "add the header Content-Type: "+want) {

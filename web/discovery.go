@@ -4,8 +4,6 @@ import (
 	"context"
 	"net"
 
-	"github.com/labstack/echo/v4"
-
 	"husk/db"
 	"husk/web/api"
 	"husk/web/console"
@@ -61,29 +59,28 @@ func (s *Server) multi(ctx context.Context) (bool, error) {
 	return n > 1, err
 }
 
-func (s *Server) application(c echo.Context, _ *db.Actor) error {
-	ctx := c.Request().Context()
+func (s *Server) application(ctx context.Context, _ *db.Actor, _ *nothing) (*api.Settings, error) {
 	required, err := s.Store.SetupRequired(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	multi, err := s.multi(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out := api.Settings{
+	out := &api.Settings{
 		AuthEnabled: true, SetupRequired: required, LoginMode: "single",
 		Security: api.Security{Auth: api.SecurityAuth{Native: true, AccessToken: true}},
 	}
 	if multi {
 		out.LoginMode = "multi"
 	}
-	return write(c, out)
+	return out, nil
 }
 
-func (s *Server) provider(c echo.Context, _ *db.Actor) error {
+func (s *Server) provider(ctx context.Context, _ *db.Actor, _ *nothing) (*api.Provider, error) {
 	endpoint := s.Endpoint()
-	out := api.Provider{
+	out := &api.Provider{
 		Name: "Husk", Endpoint: endpoint,
 		Provider: api.ProviderDetails{
 			Name: "Husk", Icon: endpoint + console.AssetURL("husk.svg"), Website: endpoint,
@@ -92,35 +89,36 @@ func (s *Server) provider(c echo.Context, _ *db.Actor) error {
 		Version:              api.Version{Number: s.Version},
 		MinimalClientVersion: api.Version{Number: minimalClient},
 		Updated:              s.started,
-		Health:               api.HealthStatus{Status: s.healthStatus(c.Request().Context())},
+		Health:               api.HealthStatus{Status: s.healthStatus(ctx)},
 	}
 	out.AuthProvider.SSO.URL = endpoint + "/login"
-	return write(c, out)
+	return out, nil
 }
 
-func (s *Server) info(c echo.Context, _ *db.Actor) error {
-	return write(c, api.Info{Application: api.Application{Name: "Husk", Version: api.BuildVersion{Number: s.Version, Date: s.BuildDate, Hash: s.BuildHash}}})
+func (s *Server) info(context.Context, *db.Actor, *nothing) (*api.Info, error) {
+	return &api.Info{Application: api.Application{Name: "Husk", Version: api.BuildVersion{Number: s.Version, Date: s.BuildDate, Hash: s.BuildHash}}}, nil
 }
 
 // applicationSettings is what a console asks for its own settings; Husk keeps
 // none for it. It shows a banner until three models are named.
-func (s *Server) applicationSettings(c echo.Context, _ *db.Actor) error {
+func (s *Server) applicationSettings(context.Context, *db.Actor, *nothing) (*api.ConsoleSettings, error) {
 	none := api.Model{ID: "none", ProviderID: "none"}
-	return write(c, api.ConsoleSettings{DefaultModel: api.DefaultModels{Language: none, Vision: none, Embedding: none}})
+	return &api.ConsoleSettings{DefaultModel: api.DefaultModels{Language: none, Vision: none, Embedding: none}}, nil
 }
 
 // license is what a console shows of a licence.
-func (s *Server) license(c echo.Context, _ *db.Actor) error { return write(c, api.License{}) }
+func (s *Server) license(context.Context, *db.Actor, *nothing) (*api.License, error) {
+	return &api.License{}, nil
+}
+
+type anySearch struct {
+	Body struct{} `body:"ignored"`
+	paged
+}
 
 // searchNothing answers the searches of the desktop program, which Husk has
 // nothing for. By 200 it knows that the server is there, by 401 that its token is
 // good no more. What it looks for is in its own words, and not looked at.
-func (s *Server) searchNothing(c echo.Context, _ *db.Actor) error {
-	if _, err := readBody(c); err != nil {
-		return err
-	}
-	if _, err := listQuery(c.QueryParams()); err != nil {
-		return err
-	}
-	return write(c, api.Search[api.Document]{Hits: api.Hits[api.Document]{Total: api.Total{Relation: "eq"}, Hits: []api.Hit[api.Document]{}}})
+func (s *Server) searchNothing(context.Context, *db.Actor, *anySearch) (*api.Search[api.Document], error) {
+	return &api.Search[api.Document]{Hits: api.Hits[api.Document]{Total: api.Total{Relation: "eq"}, Hits: []api.Hit[api.Document]{}}}, nil
 }
