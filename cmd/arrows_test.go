@@ -30,7 +30,7 @@ var arrows = map[string][]string{
 	"husk/web/ratelimit":      nil,
 	"husk/web/gate":           nil,
 	"husk/web/listen":         nil,
-	"husk/web/console":        nil,
+	"husk/web/console":        {"husk/web/api"},
 	"husk/db":                 nil,
 	"husk/db/bolt":            {"husk/db", "husk/db/fsys"},
 	"husk/db/fsys":            nil,

@@ -26,11 +26,6 @@ import (
 // maxCredential bounds a credential before anything looks inside.
 const maxCredential = 8 << 10
 
-const (
-	cookieName       = "husk_session"
-	secureCookieName = "__Host-husk_session"
-)
-
 // credential is what a request shows, of at most one kind.
 type credential struct {
 	token string   // an API token
@@ -130,13 +125,6 @@ func allCookies(r *http.Request, name string) (values []string) {
 		}
 	}
 	return values
-}
-
-func (s *Server) sessionCookie() string {
-	if s.secure {
-		return secureCookieName
-	}
-	return cookieName
 }
 
 // authenticate returns who asks. Without a credential that is the owner of the
@@ -496,7 +484,7 @@ func (s *Server) noteUse(who *identity, address string) {
 func profileOf(u *db.User, permissions []string) api.Profile {
 	return api.Profile{
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email,
-		Roles: append([]string{}, u.Roles...), Permissions: permissions, Preferences: map[string]any{},
+		Roles: append([]string{}, u.Roles...), Permissions: permissions, Preferences: map[string]any{}, MustChange: u.MustChange,
 	}
 }
 

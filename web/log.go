@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,21 +16,25 @@ import (
 // with AccessLog only. slog escapes what came from elsewhere. No line has a
 // secret, a query or a body.
 
-// Keys of echo.Context.
-const (
-	keyActor = "actor" // of a request that failed
-	keyTold  = "told"  // the log has its line of the refusal already
-)
+// keyActor is the key of echo.Context for the actor of a request that failed.
+const keyActor = "actor"
 
 // did logs what actor did, with what more there is to tell.
 func (s *Server) did(actor *db.Actor, what string, more ...any) {
 	s.log.Info(what, append(origin(actor), more...)...)
 }
 
-// refused logs a refusal that has a line of its own.
-func (s *Server) refused(c echo.Context, actor *db.Actor, what, code string) {
-	c.Set(keyTold, true)
+// toldRefusal is a refusal that the log has a line of already.
+type toldRefusal struct{ error }
+
+// Unwrap returns the refusal.
+func (t toldRefusal) Unwrap() error { return t.error }
+
+// refused logs a refusal that has a line of its own, and returns it.
+func (s *Server) refused(actor *db.Actor, what string, err error) error {
+	code := explain(err).code
 	s.folds.line(slog.LevelInfo, what, code, actor, append(origin(actor), "code", code)...)
+	return toldRefusal{err}
 }
 
 func origin(actor *db.Actor) []any {
@@ -58,7 +63,7 @@ func (s *Server) logFailure(c echo.Context, f *failure, err error) {
 		s.folds.line(slog.LevelDebug, "request failed", kind, actor, append(attrs, "error", err)...)
 	case f.status >= http.StatusInternalServerError:
 		s.folds.line(slog.LevelError, "request failed", kind, actor, append(attrs, "error", withCause(err))...)
-	case f.isRefusal() && c.Get(keyTold) == nil:
+	case f.isRefusal() && !errors.As(err, new(toldRefusal)) && !soughtSignIn(r, f):
 		if f.cause != nil {
 			attrs = append(attrs, "cause", f.cause.code)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/console"
 	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/ratelimit"
@@ -81,7 +82,9 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
-	returnKey  []byte // signs where a sign-in leads back to
+
+	console   *console.Console
+	pageCalls *http.Server // of calls of the API by pages; it serves while one is under way
 
 	stopping  context.Context // done when Serve has begun to stop
 	beginStop context.CancelFunc
@@ -157,9 +160,11 @@ func (s *Server) takePublicURL() error {
 
 // takeSecrets reads the keys that sign what travels through browsers.
 func (s *Server) takeSecrets() (err error) {
-	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err == nil {
-		s.returnKey, err = s.Store.Secret(context.Background(), "husk return target")
+	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err != nil {
+		return err
 	}
+	returnKey, err := s.Store.Secret(context.Background(), "husk return target")
+	s.takeConsole(returnKey)
 	return err
 }
 
@@ -202,7 +207,10 @@ var (
 // ServeHTTP gives the request its id and the answer its headers, and keeps a
 // panic of one request from ending the process.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := s.newRequestID()
+	s.serveRequest(w, r, s.newRequestID())
+}
+
+func (s *Server) serveRequest(w http.ResponseWriter, r *http.Request, id string) {
 	h := w.Header()
 	h[headerRequestID] = []string{id}
 	h["X-Content-Type-Options"] = valueNosniff
