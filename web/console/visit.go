@@ -27,7 +27,7 @@ type Visit struct {
 func (c *Console) visit(w http.ResponseWriter, r *http.Request, form url.Values, dial Dialer) (v *Visit, end func()) {
 	t := &http.Transport{DialContext: dial, DisableCompression: true}
 	v = &Visit{Request: r, console: c, form: form, w: w}
-	v.API = &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: asBrowser{t, v}}}
+	v.API = &api.Client{Base: "http://localhost", HTTP: &http.Client{Transport: asBrowser{t, v}}}
 	return v, t.CloseIdleConnections
 }
 
