@@ -28,10 +28,10 @@ func TestStyle(t *testing.T) {
 	m := measureSource(t)
 	slices.Sort(m.functions)
 	for what, got := range map[string]int{
-		"lines of a function in the middle": m.functions[len(m.functions)/2],
-		"lines of nine functions in ten":    m.functions[len(m.functions)*9/10],
-		"lines of any function":             m.functions[len(m.functions)-1],
-		"lines of a file":                   m.longest,
+		"lines of a function in the middle":              m.functions[len(m.functions)/2],
+		"lines of nine functions in ten":                 m.functions[len(m.functions)*9/10],
+		"lines of any function":                          m.functions[len(m.functions)-1],
+		"lines of a file":                                m.longest,
 		"exported names without a comment, of a hundred": 100 * len(m.bare) / m.exported,
 	} {
 		limit, known := limits[what]

@@ -11,11 +11,6 @@ import (
 // maxCredential bounds a credential before anything looks inside.
 const maxCredential = 8 << 10
 
-const (
-	cookieName       = "husk_session"
-	secureCookieName = "__Host-husk_session"
-)
-
 // credential is what a request shows, of at most one kind.
 type credential struct {
 	token string   // an API token
@@ -115,11 +110,4 @@ func allCookies(r *http.Request, name string) (values []string) {
 		}
 	}
 	return values
-}
-
-func (s *Server) sessionCookie() string {
-	if s.secure {
-		return secureCookieName
-	}
-	return cookieName
 }

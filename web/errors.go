@@ -193,6 +193,11 @@ func (s *Server) fail(c echo.Context, actor *db.Actor, f *failure) (whole bool) 
 // withCause is the text of an error for the log.
 func withCause(err error) string { return upkeep.WithCause(err) }
 
+// wire is the failure as the API answers it.
+func (f *failure) wire() *api.Error {
+	return &api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}, RetryAfter: f.retryAfter}
+}
+
 func setRetryAfter(h http.Header, f *failure) {
 	if wait := waitSeconds(f); wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(wait))
@@ -210,7 +215,7 @@ func writeFailure(w http.ResponseWriter, f *failure) {
 	setRetryAfter(h, f)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Length")
-	body, _ := json.Marshal(&api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}})
+	body, _ := json.Marshal(f.wire())
 	w.WriteHeader(f.status)
 	w.Write(append(body, '\n'))
 }

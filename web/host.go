@@ -34,6 +34,15 @@ func onLoopback(listeners []net.Listener) bool {
 	return found
 }
 
+// appOf is the handler of an application whose host it is, or nil.
+func (s *Server) appOf(host string) http.Handler {
+	if len(s.Applications) == 0 {
+		return nil
+	}
+	name, _ := hostName(host)
+	return s.Applications[strings.ToLower(name)]
+}
+
 // misdirected tells whether r came for a host that is not this server's. The
 // control socket and the command line's own server have no name.
 func (s *Server) misdirected(r *http.Request) bool {

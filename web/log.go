@@ -61,7 +61,7 @@ func (s *Server) logFailure(c echo.Context, actor *db.Actor, f *failure) {
 		s.folds.Line(slog.LevelDebug, "request failed", kind, from, append(attrs, "error", err)...)
 	case f.status >= http.StatusInternalServerError:
 		s.folds.Line(slog.LevelError, "request failed", kind, from, append(attrs, "error", withCause(err))...)
-	case f.isRefusal() && !f.told:
+	case f.isRefusal() && !f.told && !soughtSignIn(r, f):
 		if f.cause != nil {
 			attrs = append(attrs, "cause", f.cause.code)
 		}

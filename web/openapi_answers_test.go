@@ -270,7 +270,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"ready":   func(ctx context.Context, d *described) error { return d.plain("") },
 	"openAPI": func(ctx context.Context, d *described) error { return d.plain("") },
 
-	"application": func(ctx context.Context, d *described) error { return d.plain("") },
+	"Application": func(ctx context.Context, d *described) error { return only(d.c.Application(ctx)) },
 	"provider":    func(ctx context.Context, d *described) error { return d.plain("") },
 	"info":        func(ctx context.Context, d *described) error { return d.plain("") },
 	"settings":    func(ctx context.Context, d *described) error { return d.plain("") },
@@ -281,7 +281,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"mcp_serverSearch": func(ctx context.Context, d *described) error { return d.plain("") },
 	"assistantSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
 	"connectorSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
-	"initialize": func(ctx context.Context, d *described) error {
+	"Initialize": func(ctx context.Context, d *described) error {
 		s, _, _ := benchServer(d.T)
 		fresh := httptest.NewServer(s)
 		defer fresh.Close()
@@ -425,7 +425,7 @@ func (d *described) misdirect(r route) {
 
 // neverFail are the operations that nothing sent can make fail, but for another
 // host.
-var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "application": true, "provider": true, "license": true}
+var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "Application": true, "provider": true, "license": true}
 
 // TestOpenAPIAnswers calls every operation so that it succeeds, and in every
 // way in which its description says that it refuses, as far as that follows

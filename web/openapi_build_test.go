@@ -268,8 +268,12 @@ func bodyOf(r route, o operation) (body reflect.Type, needed bool) {
 
 // answerOf is the type of what a route answers; nil where that has none.
 func answerOf(r route, o operation) reflect.Type {
-	if r.do.out != nil {
-		return r.do.out
+	if out := r.do.out; out != nil {
+		if out.Kind() == reflect.Pointer && strings.HasPrefix(out.Elem().Name(), "withCookies[") {
+			body, _ := out.Elem().FieldByName("body")
+			return body.Type
+		}
+		return out
 	}
 	return reflect.TypeOf(o.answer)
 }

@@ -271,7 +271,7 @@ func misfits(r route, o operation) (faults []string) {
 		}
 		return faults
 	}
-	if o.answer != nil || o.media != nil || o.line || o.streamed != "" {
+	if o.answer != nil || o.media != nil && !r.page || o.line || o.streamed != "" {
 		faults = append(faults, "its types say what it answers and reads: take out answer, media, line and streamed")
 	}
 	fields, _ := own(r.do.in)

@@ -177,6 +177,6 @@ func (s *Server) sessionEnded(r *db.Session, used int64, now time.Time) error {
 func profileOf(u *db.User, permissions []string) api.Profile {
 	return api.Profile{
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email,
-		Roles: append([]string{}, u.Roles...), Permissions: permissions, Preferences: map[string]any{},
+		Roles: append([]string{}, u.Roles...), Permissions: permissions, Preferences: map[string]any{}, MustChange: u.MustChange,
 	}
 }

@@ -80,11 +80,11 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/docs", need: isPublic, do: raw(s.docs)},
 		{method: "GET", path: "/docs/:name", need: isPublic, do: raw(s.docsFile)},
 
-		{method: "POST", path: "/account/login", need: isPublic, effect: proves, do: raw(s.login), page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, do: raw(s.logout), acts: true},
-		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, do: raw(s.logout), page: true},
+		{method: "POST", path: "/account/login", need: isPublic, effect: proves, do: s.pageOr(s.wantsPage, console.SignIn, raw(s.login)), page: true},
+		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, do: endpoint(s.logout), acts: true},
+		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, do: s.pageOr(s.wantsPage, console.SignOut, endpoint(s.logout)), page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, do: raw(s.profile), early: true},
-		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, do: raw(s.changePassword), early: true},
+		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, do: endpoint(s.changePassword), early: true},
 
 		{method: "GET", path: "/account/sessions", need: isOwnSession, turn: ifLarge, do: endpoint(s.searchOwnSessions)},
 		{method: "DELETE", path: "/account/sessions", need: isOwnSession, effect: ends, do: endpoint(s.endOtherSessions)},
@@ -142,7 +142,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/_info", need: isSignedIn, do: endpoint(s.info)},
 		{method: "GET", path: "/_license/info", need: isPublic, do: endpoint(s.license)},
 		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), do: endpoint(s.applicationSettings)},
-		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, do: raw(s.initialize), page: true},
+		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, do: s.pageOr(console.IsForm, console.SetUp, endpoint(s.initialize)), page: true},
 
 		// As the desktop program searches.
 		{method: "POST", path: "/query/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
@@ -151,13 +151,13 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
 		{method: "GET", path: "/connector/_search", need: isSignedIn, do: endpoint(s.searchNothing)},
 
-		{method: "GET", path: "/", need: isOwnSession, do: raw(s.home), page: true},
-		{method: "GET", path: "/setup", need: isPublic, do: raw(s.setupPage), page: true},
-		{method: "GET", path: "/login", need: isPublic, do: raw(s.loginPage), page: true},
-		{method: "GET", path: "/password", need: isOwnSession, do: raw(s.passwordPage), early: true, page: true},
-		{method: "POST", path: "/password", need: isOwnSession, effect: proves, do: raw(s.changePasswordByForm), early: true, page: true},
-		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), do: raw(s.connectPage), page: true},
-		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: changes, do: raw(s.connect), page: true},
+		{method: "GET", path: "/", need: isOwnSession, do: s.page(console.HomePage), page: true},
+		{method: "GET", path: "/setup", need: isPublic, do: s.page(console.SetupPage), page: true},
+		{method: "GET", path: "/login", need: isPublic, do: s.page(console.LoginPage), page: true},
+		{method: "GET", path: "/password", need: isOwnSession, do: s.page(console.PasswordPage), early: true, page: true},
+		{method: "POST", path: "/password", need: isOwnSession, effect: proves, do: s.page(console.ChangePassword), early: true, page: true},
+		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), do: s.page(console.ConnectPage), page: true},
+		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: onlyAsks, do: s.page(console.ConnectProgram), page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
 		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
 
@@ -196,7 +196,7 @@ func (s *Server) addOne(r route) error {
 
 // measure serves a request and counts it. A handler that panics is a 500.
 func (s *Server) measure(c echo.Context, r route, metrics *routeMetrics) error {
-	if metrics == nil {
+	if metrics == nil || isPageCall(c.Request().Context()) {
 		return s.dispatch(c, r)
 	}
 	status, began := http.StatusInternalServerError, time.Now()
@@ -220,7 +220,7 @@ func (s *Server) dispatch(c echo.Context, r route) error {
 		s.auditDenied(actor, r, f)
 		whole = r.page && s.failPage(c, actor, f) || s.fail(c, actor, f)
 	}
-	if s.AccessLog {
+	if s.AccessLog && !isPageCall(c.Request().Context()) {
 		s.logAccess(c, r, actor, time.Since(began))
 	}
 	if !whole {
@@ -263,7 +263,7 @@ func allow(actor *db.Actor, r route) error {
 		return forbidden(codeMustChange, "the password was generated for you: change it first, with PUT /account/password")
 	}
 	switch {
-	case r.need.kind == ownSession && actor.Session == nil:
+	case (r.need.kind == ownSession || r.page) && actor.Session == nil:
 		return forbidden("session_required", "that needs a sign-in with the password: an API token or the local command line is not enough")
 	case r.need.kind == permitted && !actor.Permissions.Has(r.need.permission):
 		return errNotPermitted(r.need.permission)

@@ -19,6 +19,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/console"
 	"husk/web/fold"
 	"husk/web/listen"
 	"husk/web/password"
@@ -51,6 +52,10 @@ type Config struct {
 	// they ask. Nobody else is.
 	TrustedProxies []netip.Prefix
 
+	// Applications are the handlers of hosts that are not Husk's own, by the name of
+	// the host: in lower case, without a port and a final dot.
+	Applications map[string]http.Handler
+
 	Dir string // the data folder, for a backup's temporary copy
 
 	Connections *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
@@ -81,7 +86,9 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
-	returnKey  []byte // signs where a sign-in leads back to
+
+	console   *console.Console
+	pageCalls *http.Server // of calls of the API by pages; it serves while one is under way
 
 	listening     string      // URL of the listening address; see Endpoint
 	toldLocalhost bool        // others than this machine can connect, and are told localhost; see notices
@@ -145,9 +152,11 @@ func (s *Server) takePublicURL() error {
 
 // takeSecrets reads the keys that sign what travels through browsers.
 func (s *Server) takeSecrets() (err error) {
-	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err == nil {
-		s.returnKey, err = s.Store.Secret(context.Background(), "husk return target")
+	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err != nil {
+		return err
 	}
+	returnKey, err := s.Store.Secret(context.Background(), "husk return target")
+	s.takeConsole(returnKey)
 	return err
 }
 
@@ -186,9 +195,8 @@ var (
 	valueCSP      = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"}
 )
 
-// begin gives a request its id and the answer its headers.
-func (s *Server) begin(h http.Header) (id string) {
-	id = s.newRequestID()
+// begin gives the answer to a request of an id its headers.
+func (s *Server) begin(h http.Header, id string) {
 	h[headerRequestID] = []string{id}
 	h["X-Content-Type-Options"] = valueNosniff
 	h["Referrer-Policy"] = valueReferrer
@@ -197,20 +205,30 @@ func (s *Server) begin(h http.Header) (id string) {
 	if s.secure {
 		h["Strict-Transport-Security"] = valueHSTS
 	}
-	return id
 }
 
 // Refuse answers a request that is not looked at: with the same headers.
 func (s *Server) Refuse(w http.ResponseWriter, e *api.Error) {
-	s.begin(w.Header())
+	s.begin(w.Header(), s.newRequestID())
 	s.Metrics.countUnmatched(e.Status)
 	writeFailure(w, &failure{status: e.Status, code: e.Detail.Code, reason: e.Detail.Reason})
 }
 
-// ServeHTTP gives the request its id and the answer its headers, and keeps a
-// panic of one request from ending the process.
+// ServeHTTP looks at the host first: what is an application's is its handler's
+// alone. Husk's headers, its rule for slashes, its checks of host and origin are for
+// Husk's own routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := s.begin(w.Header())
+	if app := s.appOf(r.Host); app != nil {
+		app.ServeHTTP(w, r)
+		return
+	}
+	s.serveOwn(w, r, s.newRequestID())
+}
+
+// serveOwn gives the request its id and the answer its headers, and keeps a
+// panic of one request from ending the process.
+func (s *Server) serveOwn(w http.ResponseWriter, r *http.Request, id string) {
+	s.begin(w.Header(), id)
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, id, p)

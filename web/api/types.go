@@ -65,6 +65,7 @@ type Profile struct {
 	Roles       []string       `json:"roles"`
 	Permissions []string       `json:"permissions"` // what this credential may do now, expanded
 	Preferences map[string]any `json:"preferences"`
+	MustChange  bool           `json:"must_change,omitempty"` // the password was generated, and is good for its change only
 }
 
 // PasswordChange is the body of PUT /account/password.

@@ -1,10 +1,20 @@
-package web
+package console
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"testing"
 	"time"
 )
+
+func macOf(key string) func(text []byte) []byte {
+	return func(text []byte) []byte {
+		m := hmac.New(sha256.New, []byte(key))
+		m.Write(text)
+		return m.Sum(nil)
+	}
+}
 
 func TestReturnable(t *testing.T) {
 	for target, want := range map[string]bool{
@@ -24,13 +34,14 @@ func TestReturnable(t *testing.T) {
 }
 
 func TestReturnTargetIsSigned(t *testing.T) {
-	h := newTestHouse(t, nil)
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	c := &Console{MAC: macOf("a key"), Now: func() time.Time { return now }}
 	const target = "/connect?product=coco"
-	sealed := h.sealReturn(target)
+	sealed := c.sealReturn(target)
 	if sealed == "" {
 		t.Fatal("it is not signed")
 	}
-	open := h.openReturn
+	open := c.openReturn
 	if got := open(sealed); got != target {
 		t.Errorf("opened as %q", got)
 	}
@@ -47,16 +58,16 @@ func TestReturnTargetIsSigned(t *testing.T) {
 			t.Errorf("%q leads to %q", value, got)
 		}
 	}
-	h.wait(returnTTL - time.Second)
+	now = now.Add(returnTTL - time.Second)
 	if open(sealed) != target {
 		t.Error("it ended too early")
 	}
-	h.wait(time.Second)
+	now = now.Add(time.Second)
 	if open(sealed) != "/" {
 		t.Error("it does not end")
 	}
 	for _, bad := range []string{"//evil.example", "/evil", "https://evil.example/"} {
-		if h.sealReturn(bad) != "" {
+		if c.sealReturn(bad) != "" {
 			t.Errorf("%q is signed", bad)
 		}
 	}
@@ -64,7 +75,7 @@ func TestReturnTargetIsSigned(t *testing.T) {
 
 // A value signed by another server is none here.
 func TestReturnTargetOfAnotherServer(t *testing.T) {
-	a, b := newTestHouse(t, nil), newTestHouse(t, nil)
+	a, b := &Console{MAC: macOf("one key"), Now: time.Now}, &Console{MAC: macOf("another"), Now: time.Now}
 	if got := b.openReturn(a.sealReturn("/password")); got != "/" {
 		t.Errorf("it leads to %q", got)
 	}

@@ -1,4 +1,4 @@
-package web
+package console
 
 import (
 	"crypto/hmac"
@@ -23,35 +23,28 @@ const (
 )
 
 // sealReturn signs a target; "" for one that needs none or may not be one.
-func (s *Server) sealReturn(target string) string {
+func (c *Console) sealReturn(target string) string {
 	if target == "/" || !returnable(target) {
 		return ""
 	}
-	sealed := binary.BigEndian.AppendUint64(nil, uint64(s.Store.Now().Add(returnTTL).Unix()))
+	sealed := binary.BigEndian.AppendUint64(nil, uint64(c.Now().Add(returnTTL).Unix()))
 	sealed = append(sealed, target...)
-	return base64.RawURLEncoding.EncodeToString(append(sealed, mac(s.returnKey, sealed)...))
+	return base64.RawURLEncoding.EncodeToString(append(sealed, c.MAC(sealed)...))
 }
 
 // openReturn returns the target of a signed value, or "/" for one that was not
 // signed here, has ended or leads nowhere.
-func (s *Server) openReturn(value string) string {
+func (c *Console) openReturn(value string) string {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	if err != nil || len(raw) <= 8+sha256.Size || len(raw) > 8+maxReturn+sha256.Size {
 		return "/"
 	}
 	signed := raw[:len(raw)-sha256.Size]
 	ends, target := binary.BigEndian.Uint64(signed), string(signed[8:])
-	if !hmac.Equal(raw[len(signed):], mac(s.returnKey, signed)) || uint64(s.Store.Now().Unix()) >= ends || !returnable(target) {
+	if !hmac.Equal(raw[len(signed):], c.MAC(signed)) || uint64(c.Now().Unix()) >= ends || !returnable(target) {
 		return "/"
 	}
 	return target
-}
-
-// mac is HMAC-SHA-256 (RFC 2104).
-func mac(key, text []byte) []byte {
-	m := hmac.New(sha256.New, key)
-	m.Write(text)
-	return m.Sum(nil)
 }
 
 // returnable tells whether target is the path of a page, with a query at most.
@@ -69,8 +62,8 @@ func returnable(target string) bool {
 }
 
 // withReturn is the path of a page that leads on to target afterwards.
-func (s *Server) withReturn(page, target string) string {
-	if sealed := s.sealReturn(target); sealed != "" {
+func (c *Console) withReturn(page, target string) string {
+	if sealed := c.sealReturn(target); sealed != "" {
 		return page + "?return=" + sealed
 	}
 	return page
