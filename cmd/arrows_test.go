@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
 	"husk/db/dbtest/syscalls": nil,                         // for tests alone
+	"husk/web/logtest":        nil,                         // for tests alone
 }
 
 // onlyIn is which package alone may import a library: what is exchangeable has

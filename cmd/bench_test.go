@@ -22,6 +22,7 @@ import (
 	"husk/db/bolt"
 	"husk/db/dbtest"
 	"husk/db/dbtest/large"
+	"husk/web/logtest"
 )
 
 // The benchmarks here start the program as it is shipped: static, stripped and
@@ -76,7 +77,7 @@ func benchStart(b *testing.B, program, data string, end syscall.Signal) {
 		s := serveShipped(b, program, data)
 		began = min(began, s.began)
 		for !answers(s.addr, "/readyz") {
-			if time.Since(s.started) > soon {
+			if time.Since(s.started) > patience {
 				b.Fatal("it does not become ready")
 			}
 		}
@@ -119,7 +120,7 @@ func serveShipped(b *testing.B, program, data string) *shippedServer {
 	}
 	l.Close()
 	s := &shippedServer{addr: l.Addr().String(), Cmd: exec.Command(program, "serve", "--addr", l.Addr().String(), "--data", data)}
-	var log output
+	var log logtest.Buffer
 	s.Stderr = &log
 	s.started = time.Now()
 	if err := s.Start(); err != nil {
@@ -130,7 +131,7 @@ func serveShipped(b *testing.B, program, data string) *shippedServer {
 		_ = s.Wait()
 	})
 	for !answers(s.addr, "/livez") {
-		if s.began = time.Since(s.started); s.began > soon {
+		if s.began = time.Since(s.started); s.began > patience {
 			b.Fatalf("it does not answer:\n%s", &log)
 		}
 	}
