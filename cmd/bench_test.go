@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -155,21 +154,22 @@ func answers(addr, path string) bool {
 // file, and so can't be dropped.
 func anonymous(b testing.TB, pid int) float64 {
 	b.Helper()
+	return float64(memoryOf(b, pid, "RssAnon")) / (1 << 20)
+}
+
+// memoryOf reads a line of /proc/PID/status (proc_pid_status(5)), in bytes.
+func memoryOf(t testing.TB, pid int, line string) int64 {
+	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, found := strings.CutPrefix(line, "RssAnon:"); found {
-			kB, err := strconv.Atoi(strings.Fields(rest)[0])
-			if err != nil {
-				b.Fatal(err)
-			}
-			return float64(kB) / 1024
-		}
+	_, rest, _ := strings.Cut(string(text), "\n"+line+":")
+	var kB int64
+	if _, err := fmt.Sscan(rest, &kB); err != nil {
+		t.Fatalf("the kernel does not tell %s: %v", line, err)
 	}
-	b.Fatal("the kernel does not tell RssAnon")
-	return 0
+	return kB << 10
 }
 
 // BenchmarkMillionTokens uses a million different tokens, each once, and

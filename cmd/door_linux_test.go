@@ -23,13 +23,6 @@ import (
 // nobody is a user who owns nothing but what a test gives.
 const nobody = 65534
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		prerequisite(t, "only root becomes another user, or mounts a disk")
-	}
-}
-
 // openDir makes a folder that everybody may enter, which t.TempDir is not.
 func openDir(t *testing.T) string {
 	t.Helper()

@@ -424,3 +424,10 @@ func prerequisite(t testing.TB, missing string) {
 	}
 	t.Skip(missing)
 }
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		prerequisite(t, "only root becomes another user, or mounts a disk")
+	}
+}

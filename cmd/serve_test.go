@@ -285,9 +285,7 @@ func TestReload(t *testing.T) {
 // TestRootBesideTheService: root's commands work with the store of the
 // service's user, beside the server and without it, and leave it to that user.
 func TestRootBesideTheService(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("it takes root")
-	}
+	needRoot(t)
 	t.Parallel()
 	const user = 63535
 	folder, err := os.MkdirTemp("", "husk")
