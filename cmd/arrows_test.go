@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"husk/web/console":        nil,
 	"husk/db":                 nil,
 	"husk/db/bolt":            {"husk/db", "husk/db/fsys"},
+	"husk/db/bolt/bolttest":   {"husk/db", "husk/db/bolt"}, // for tests alone
 	"husk/db/fsys":            nil,
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone

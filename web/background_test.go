@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web"
 	"husk/web/password"
 )
@@ -43,13 +43,10 @@ func run(t *testing.T, change func(*web.Config), f func(t *testing.T, r *running
 	path := filepath.Join(t.TempDir(), "husk.db")
 	synctest.Test(t, func(t *testing.T) {
 		r := &running{t: t, dir: filepath.Dir(path)}
-		must(t, bolt.Create(path, db.Init))
-		engine, err := bolt.Open(path, bolt.Options{})
-		must(t, err)
-		store, err := db.Open(t.Context(), countedEngine{engine, &r.updates}, db.Options{})
-		must(t, err)
+		store := bolttest.Store(t, bolttest.Options{Path: path, Wrap: func(e db.Engine) db.Engine { return countedEngine{e, &r.updates} }})
 		config := web.Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.DiscardHandler)}
 		change(&config)
+		var err error
 		r.Server, err = web.New(config)
 		must(t, err)
 		ctx, stop := context.WithCancel(t.Context())
@@ -58,10 +55,6 @@ func run(t *testing.T, change func(*web.Config), f func(t *testing.T, r *running
 		f(t, r)
 		stop()
 		<-ended
-		if _, err := store.Check(context.Background(), func(err error) { t.Errorf("check: %v", err) }); err != nil {
-			t.Errorf("check: %v", err)
-		}
-		must(t, store.Close())
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
+	"husk/web/logtest"
 )
 
 // lines are those of the log, of info and above, that have the request's id.
@@ -191,7 +192,7 @@ func TestFlood(t *testing.T) {
 
 // What is not told yet when the server stops is told then.
 func TestFloodIsToldAtTheEnd(t *testing.T) {
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	run(t, func(c *web.Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
 		for range 20 {
 			q := recorded.NewRequest("GET", "/account/profile", nil)

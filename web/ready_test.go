@@ -12,6 +12,7 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
+	"husk/web/logtest"
 )
 
 // runNow does the work in the background, until the test ends.
@@ -150,7 +151,7 @@ func TestFileElsewhere(t *testing.T) {
 
 // Nobody has to ask: the log hears of it all the same.
 func TestFileElsewhereIsNoticed(t *testing.T) {
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	aside := t.TempDir()
 	run(t, func(c *web.Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
 		path := filepath.Join(r.dir, "husk.db")
