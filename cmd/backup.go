@@ -23,7 +23,7 @@ import (
 type backupOptions struct {
 	output         string
 	force          bool
-	recipients     *list[string]
+	recipients     *list
 	recipientsFile string
 }
 

@@ -57,8 +57,8 @@ func parseRecipient(text string) (age.Recipient, error) {
 // recipientKind is the kind of a recipient as a setting.
 const recipientKind = "recipient"
 
-func newRecipients() *list[string] {
-	return &list[string]{kind: recipientKind, read: func(text string) (string, error) {
+func newRecipients() *list {
+	return &list{kind: recipientKind, read: func(text string) (string, error) {
 		_, err := parseRecipient(text)
 		return text, err
 	}}

@@ -78,15 +78,15 @@ func FuzzPrefixes(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		p, again := list[netip.Prefix]{read: readNetwork}, list[netip.Prefix]{read: readNetwork}
+		p, again := list{read: readNetwork}, list{read: readNetwork}
 		if err := p.Set(text); err != nil {
 			return
 		}
 		if err := again.Set(p.String()); err != nil || again.String() != p.String() {
 			t.Fatalf("%q is %q, and that is %q, %v", text, p.String(), again.String(), err)
 		}
-		for _, prefix := range p.items {
-			if !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Zone() != "" || prefix.Addr().Is4In6() {
+		for _, item := range p.items {
+			if prefix := netip.MustParsePrefix(item); !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Zone() != "" || prefix.Addr().Is4In6() {
 				t.Fatalf("%q is taken as %v", text, prefix)
 			}
 		}

@@ -90,17 +90,17 @@ func isServerURL(text string) error {
 
 // list is a setting of several values: the flag is repeated, or one value holds
 // several with commas between, as a variable has to.
-type list[T any] struct {
+type list struct {
 	kind  string // of a value, for help
-	read  func(text string) (T, error)
-	items []T
+	read  func(text string) (string, error)
+	items []string // as read returned them
 }
 
-func (l *list[T]) String() string { return strings.Join(l.GetSlice(), ",") }
-func (l *list[T]) Type() string   { return l.kind }
+func (l *list) String() string { return strings.Join(l.items, ",") }
+func (l *list) Type() string   { return l.kind }
 
 // Set implements pflag.Value.
-func (l *list[T]) Set(text string) error {
+func (l *list) Set(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		if err := l.Append(strings.TrimSpace(part)); err != nil {
 			return err
@@ -110,7 +110,7 @@ func (l *list[T]) Set(text string) error {
 }
 
 // Append implements pflag.SliceValue.
-func (l *list[T]) Append(text string) error {
+func (l *list) Append(text string) error {
 	item, err := l.read(text)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (l *list[T]) Append(text string) error {
 }
 
 // Replace implements pflag.SliceValue.
-func (l *list[T]) Replace(texts []string) error {
+func (l *list) Replace(texts []string) error {
 	l.items = nil
 	for _, text := range texts {
 		if err := l.Append(text); err != nil {
@@ -131,28 +131,22 @@ func (l *list[T]) Replace(texts []string) error {
 }
 
 // GetSlice implements pflag.SliceValue.
-func (l *list[T]) GetSlice() []string {
-	texts := []string{}
-	for _, item := range l.items {
-		texts = append(texts, fmt.Sprint(item))
-	}
-	return texts
-}
+func (l *list) GetSlice() []string { return append([]string{}, l.items...) }
 
-// readNetwork reads an address or a network.
-func readNetwork(text string) (netip.Prefix, error) {
+// readNetwork reads an address or a network, as a prefix.
+func readNetwork(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	prefix, err := netip.ParsePrefix(text)
 	if address, e := netip.ParseAddr(text); e == nil && address.Zone() == "" {
 		prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	if err != nil || prefix.Addr().Is4In6() {
-		return prefix, errors.New("it is an address or a network: 10.0.0.7, 10.0.0.0/8, fd00::/8")
+		return "", errors.New("it is an address or a network: 10.0.0.7, 10.0.0.0/8, fd00::/8")
 	}
 	if prefix != prefix.Masked() {
-		return prefix, fmt.Errorf("it has bits beyond its mask; did you mean %s?", prefix.Masked())
+		return "", fmt.Errorf("it has bits beyond its mask; did you mean %s?", prefix.Masked())
 	}
-	return prefix, nil
+	return prefix.String(), nil
 }
 
 // readOrigin reads an origin (RFC 6454, 6.2).
