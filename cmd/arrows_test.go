@@ -36,10 +36,12 @@ var arrows = map[string][]string{
 	"husk/db":                 nil,
 	"husk/db/archive":         {"husk/db", "husk/db/fsys"},
 	"husk/db/bolt":            {"husk/db", "husk/db/fsys"},
+	"husk/db/bolt/bolttest":   {"husk/db", "husk/db/bolt"}, // for tests alone
 	"husk/db/fsys":            nil,
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
 	"husk/db/dbtest/syscalls": nil,                         // for tests alone
+	"husk/web/logtest":        nil,                         // for tests alone
 }
 
 // onlyIn is which package alone may import a library: what is exchangeable has

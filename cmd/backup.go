@@ -20,7 +20,7 @@ import (
 type backupOptions struct {
 	output         string
 	force          bool
-	recipients     recipients
+	recipients     *list
 	recipientsFile string
 }
 
@@ -47,7 +47,8 @@ The secret key of any one recipient is enough.`,
 	}
 	pathVar(cmd.Flags(), &o.output, "output", "the file to write, or - for stdout")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE where it is there")
-	cmd.Flags().Var(&o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
+	o.recipients = newRecipients()
+	cmd.Flags().Var(o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
 	pathVar(cmd.Flags(), &o.recipientsFile, "recipients-file", "encrypt to the age recipients in this file, one a line")
 	return cmd
 }
@@ -86,7 +87,7 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 
 // sealOf returns how to encrypt; nil: not at all.
 func (a *app) sealOf(o backupOptions) (seal, error) {
-	all := o.recipients
+	all := o.recipients.items
 	if o.recipientsFile != "" {
 		more, err := a.readRecipients(o.recipientsFile)
 		if err != nil {

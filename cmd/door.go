@@ -20,14 +20,6 @@ import (
 	"husk/web/listen"
 )
 
-// lockWait is how long a command goes round between socket and file before it
-// gives up. A server that starts holds the file a moment before it listens;
-// one that stops, a moment after.
-const (
-	lockWait  = 5 * time.Second
-	lockRound = 100 * time.Millisecond
-)
-
 // door is the way to the store on this machine: the control socket of a
 // running server, else a handler in this process over the data file. The way
 // is chosen at each connection, since a server may start or stop in between.
@@ -82,14 +74,6 @@ func (d *door) dial(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	return d.offline.listener.DialContext(ctx, "", "")
-}
-
-// untilThen is how long to wait at most, and no longer than ctx lasts.
-func untilThen(ctx context.Context, most time.Duration) time.Duration {
-	if end, bounded := ctx.Deadline(); bounded {
-		return max(min(most, time.Until(end)), time.Millisecond) // 0 would be for ever
-	}
-	return most
 }
 
 // dialSocket answers control.ErrNoServer where nobody listens.
@@ -223,11 +207,11 @@ func (c *socketConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// again sends a request once more that no handler has seen.
-type again struct{ *http.Transport }
+// retryUndelivered sends a request once more that no handler has seen.
+type retryUndelivered struct{ *http.Transport }
 
 // RoundTrip implements http.RoundTripper.
-func (t again) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t retryUndelivered) RoundTrip(r *http.Request) (*http.Response, error) {
 	for deadline := time.Now().Add(lockWait); ; {
 		answer, err := t.Transport.RoundTrip(r)
 		if !errors.Is(err, errUndelivered) || time.Now().After(deadline) || (r.Body != nil && r.GetBody == nil) {

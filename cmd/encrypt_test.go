@@ -89,7 +89,7 @@ func TestSealTo(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	var list recipients
+	list := newRecipients()
 	one, two := newAgeKey(t).Recipient().String(), newAgeKey(t).Recipient().String()
 	if err := list.Set(one + ", " + two); err != nil || list.String() != one+","+two || len(list.GetSlice()) != 2 {
 		t.Errorf("%v, %v", list, err)

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"husk/web"
 	"husk/web/api"
 )
 
@@ -20,7 +22,7 @@ func FuzzDuration(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		d, err := parseDuration(text)
+		d, err := web.ParseDuration(text)
 		if err != nil {
 			if d != 0 || strings.Contains(err.Error(), "time:") || strings.Contains(err.Error(), "strconv") {
 				t.Fatalf("%q = %v, %v", text, d, err)
@@ -31,7 +33,7 @@ func FuzzDuration(f *testing.F) {
 		if err := v.Set(text); err != nil && d >= 0 {
 			t.Fatalf("%q: %v", text, err)
 		}
-		if again, err := parseDuration(newDuration(d).String()); err != nil || again != d {
+		if again, err := web.ParseDuration(newDuration(d).String()); err != nil || again != d {
 			t.Fatalf("%q is %v, written %q, and read again as %v, %v", text, d, newDuration(d), again, err)
 		}
 	})
@@ -50,7 +52,7 @@ func FuzzDate(f *testing.F) {
 		if err != nil && (!errors.As(err, &own) || ends != 0) {
 			t.Fatalf("--expires %q = %d, %v", text, ends, err)
 		}
-		if _, failed := parseDuration(text); err == nil && failed == nil && ends <= now.Unix() && ends > 0 {
+		if _, failed := web.ParseDuration(text); err == nil && failed == nil && ends <= now.Unix() && ends > 0 {
 			t.Fatalf("--expires %q is over: %d", text, ends)
 		}
 		moment, err := (&app{}).parseMoment(text, now)
@@ -71,15 +73,15 @@ func FuzzPrefixes(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		var p, again prefixes
+		p, again := list{read: readNetwork}, list{read: readNetwork}
 		if err := p.Set(text); err != nil {
 			return
 		}
 		if err := again.Set(p.String()); err != nil || again.String() != p.String() {
 			t.Fatalf("%q is %q, and that is %q, %v", text, p.String(), again.String(), err)
 		}
-		for _, prefix := range p {
-			if !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Zone() != "" || prefix.Addr().Is4In6() {
+		for _, item := range p.items {
+			if prefix := netip.MustParsePrefix(item); !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Zone() != "" || prefix.Addr().Is4In6() {
 				t.Fatalf("%q is taken as %v", text, prefix)
 			}
 		}

@@ -123,7 +123,7 @@ func (m *monitoring) serve(log *slog.Logger) {
 		err := errors.New("a panic")
 		listen.Guard(log, func() { err = m.server.Serve(m.listener) })
 		if !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the metrics are not served any more", "error", err)
+			log.Error("the metrics are not served any more: restart husk for them", "metrics_addr", m.listener.Addr().String(), "error", err)
 		}
 	}()
 }

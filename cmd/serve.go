@@ -246,25 +246,6 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 	}
 }
 
-// handoverPatience is how long a server that inherits its sockets waits for the
-// data file: the one before it keeps it while it drains, and a while more to
-// write everything down.
-const handoverPatience = listen.DrainTimeout + 10*time.Second
-
-// openWhenFree opens the store when whoever has it lets go of it, and says
-// what it waits for.
-func (a *app) openWhenFree(ctx context.Context, log *slog.Logger, patience time.Duration) (*db.Store, error) {
-	store, err := a.openStore(ctx, lockRound, true)
-	if !errors.Is(err, db.ErrLocked) {
-		return store, err
-	}
-	log.Info("the store is in use"+a.holderText()+": waiting for it", "data", a.settings.Data, "at_most", patience.String())
-	for deadline := time.Now().Add(patience); errors.Is(err, db.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil; {
-		store, err = a.openStore(ctx, lockRound, true)
-	}
-	return store, err
-}
-
 // reload takes what can change while the server runs, and says what can't. A
 // mistake leaves what runs as it is.
 func (s *service) reload(cmd *cobra.Command) {
@@ -279,7 +260,7 @@ func (s *service) reload(cmd *cobra.Command) {
 		err = s.judgeNext(next)
 	}
 	if err != nil {
-		s.log.Error("the configuration was not reloaded: the one before stays in use", "error", err)
+		s.log.Error("the configuration was not reloaded: the one before stays in use; mend it, see 'husk config check', and reload again", "error", err)
 		return
 	}
 	applied, restart := []string{}, []string{}
@@ -301,7 +282,7 @@ func (s *service) reload(cmd *cobra.Command) {
 		s.log.Info("reloaded", "applied", sorted(applied))
 	}
 	if len(restart) > 0 {
-		s.log.Warn("some changed settings need a restart", "settings", sorted(restart))
+		s.log.Warn("some changed settings need a restart: husk goes on with their old values until then", "settings", sorted(restart))
 	}
 }
 

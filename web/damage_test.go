@@ -14,6 +14,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/web/logtest"
 	"husk/web/password"
 	"husk/web/upkeep"
 )
@@ -24,7 +25,7 @@ type damaged struct {
 	path   string
 	t      *testing.T
 	engine *bolt.Engine
-	log    *lockedBuffer
+	log    *logtest.Buffer
 }
 
 func newDamaged(t *testing.T, damage ...func(path string)) *damaged {
@@ -45,7 +46,7 @@ func newDamaged(t *testing.T, damage ...func(path string)) *damaged {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	p := &damaged{t: t, path: path, engine: engine, log: &lockedBuffer{}}
+	p := &damaged{t: t, path: path, engine: engine, log: &logtest.Buffer{}}
 	p.Server, err = NewKept(Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	if err != nil {
 		t.Fatal(err)

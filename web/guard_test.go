@@ -17,10 +17,11 @@ import (
 
 	"husk/db"
 	"husk/web/control"
+	"husk/web/logtest"
 )
 
 // wantPanic looks for the one entry of a log about a panic with a value.
-func wantPanic(t *testing.T, log *lockedBuffer, message, value, about string) {
+func wantPanic(t *testing.T, log *logtest.Buffer, message, value, about string) {
 	t.Helper()
 	for line := range strings.Lines(log.String()) {
 		var e struct{ Level, Msg, Panic, Stack string }

@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web/fold"
 )
 
@@ -45,11 +45,7 @@ func run(t *testing.T, change func(*Config), f func(t *testing.T, r *running)) {
 	path := filepath.Join(t.TempDir(), "husk.db")
 	synctest.Test(t, func(t *testing.T) {
 		r := &running{t: t, dir: filepath.Dir(path)}
-		must(t, bolt.Create(path, db.Init))
-		engine, err := bolt.Open(path, bolt.Options{})
-		must(t, err)
-		store, err := db.Open(t.Context(), countedEngine{engine, &r.updates}, db.Options{})
-		must(t, err)
+		store := bolttest.Store(t, bolttest.Options{Path: path, Wrap: func(e db.Engine) db.Engine { return countedEngine{e, &r.updates} }})
 		config := Config{Store: store, Log: fold.New(slog.New(slog.DiscardHandler), store.Now)}
 		change(&config)
 		r.Upkeep = New(config)
@@ -59,10 +55,6 @@ func run(t *testing.T, change func(*Config), f func(t *testing.T, r *running)) {
 		f(t, r)
 		stop()
 		<-ended
-		if _, err := store.Check(context.Background(), func(err error) { t.Errorf("check: %v", err) }); err != nil {
-			t.Errorf("check: %v", err)
-		}
-		must(t, store.Close())
 	})
 }
 

@@ -91,9 +91,9 @@ func (a *app) deliverNew(ctx context.Context, s *session, out api.TokenCreated, 
 	defer done()
 	what := "the token " + out.ID + " was made and"
 	if _, undone := s.DeleteToken(ctx, out.ID); undone != nil && !gone(undone) {
-		return lost(err, what, "", "revoke it and try again: husk token revoke "+out.ID)
+		return notGivenOut(err, what, "", "revoke it and try again: husk token revoke "+out.ID)
 	}
-	return lost(err, what, "; it is revoked again", "try again")
+	return notGivenOut(err, what, "; it is revoked again", "try again")
 }
 
 // deliverRotated hands the new secret of a token over and ends the old one, or
@@ -109,11 +109,12 @@ func (a *app) deliverRotated(ctx context.Context, s *session, out api.TokenCreat
 	again := "end the old one by another rotation: husk token rotate " + out.ID
 	undo := err != nil && !file.isPlaced()
 	_, settled := s.SettleToken(ctx, out.ID, api.Settle{AccessToken: out.AccessToken, Grace: grace, Undo: undo})
+	settled = s.explainAnswer(ctx, settled)
 	switch {
 	case undo && settled != nil:
-		return lost(err, what, "; it is good all the same, as is the old one", again)
+		return notGivenOut(err, what, "; it is good all the same, as is the old one", again)
 	case undo:
-		return lost(err, what, "; it is taken back, and the old one is what it was", "try again")
+		return notGivenOut(err, what, "; it is taken back, and the old one is what it was", "try again")
 	case settled != nil:
 		return &failure{code: exitCode(settled), err: settled, what: what + " is given out, but the old one could not be ended: " + settled.Error(), next: "both are good; " + again}
 	}
@@ -126,9 +127,9 @@ func lastWord(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 }
 
-// lost says of something that was made that it can't be given out, for the
+// notGivenOut says of something that was made that it can't be given out, for the
 // reason err, and what became of it.
-func lost(err error, what, fate, next string) error {
+func notGivenOut(err error, what, fate, next string) error {
 	why := err.Error()
 	if errors.Is(err, context.Canceled) {
 		why = "the command was interrupted"

@@ -9,12 +9,76 @@ import (
 	"strings"
 	"syscall"
 
+	"husk/db"
 	"husk/db/fsys"
 	"husk/web/control"
+	"husk/web/folder"
 )
 
-// This file tells why the system refuses what is in the data folder: its
-// answer does not tell whose file it is, and nearly always that is the matter.
+// This file puts into words what keeps a command from the data folder, and from
+// files that it was told to read or write. What the API refuses is in
+// api_errors.go.
+
+// failure is an error of the command itself: what happened and why, the next
+// step where there is one, and the exit code.
+type failure struct {
+	code int
+	what string
+	next string // may be empty
+	err  error  // may be nil
+}
+
+func (f *failure) Error() string { return f.what }
+func (f *failure) Unwrap() error { return f.err }
+
+func usage(what, next string) error { return &failure{code: exitUsage, what: what, next: next} }
+
+// explainStore tells what kept the store from being opened, and the next step.
+func (a *app) explainStore(err error) error {
+	var own *failure
+	var led *folder.LedError
+	path := a.storePath()
+	switch {
+	case errors.As(err, &own):
+		return err
+	case errors.As(err, &led):
+		return &failure{code: exitDenied, err: err, what: "root does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
+	case errors.Is(err, db.ErrAbsent):
+		return &failure{code: exitNotFound, err: err, what: "there is no store in " + a.settings.Data,
+			next: "'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}
+	case errors.Is(err, db.ErrLocked):
+		return &failure{code: exitBusy, err: err, what: path + " is in use" + a.holderText(),
+			next: "wait for it to end, or stop it"}
+	case errors.Is(err, syscall.EACCES) && !fsys.Lacks(err):
+		return a.explainDenied(err)
+	case errors.Is(err, db.ErrNewer):
+		return &failure{code: exitInvalid, err: err, what: withPath(path, err)}
+	case errors.Is(err, db.ErrDamaged):
+		return &failure{code: exitInvalid, err: err, what: withPath(path, err),
+			next: "nothing was changed; 'husk check' names the places, then restore a backup with 'husk restore', or see what 'husk check --repair' can save"}
+	case errors.Is(err, syscall.ENOTDIR):
+		return &failure{code: exitFailure, err: err, what: "the data folder " + a.settings.Data + " is no folder, or is in what is none",
+			next: "another folder is named with --data or HUSK_DATA"}
+	}
+	if f, ok := a.explainSystem(err); ok {
+		return f
+	}
+	switch {
+	case errors.Is(err, db.ErrDisk):
+		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " failed; nothing was changed", next: "look at the log of the machine and at the disk, then try again"}
+	case errors.Is(err, db.ErrFull):
+		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
+	}
+	return fmt.Errorf("open the store in %s: %w", a.settings.Data, err)
+}
+
+// withPath is what err says, with the path that it is about, once.
+func withPath(path string, err error) string {
+	if strings.Contains(err.Error(), path) {
+		return err.Error()
+	}
+	return path + ": " + err.Error()
+}
 
 // explainDenied is for EACCES. It looks at owners and modes as they are now.
 func (a *app) explainDenied(err error) error {
@@ -114,16 +178,6 @@ func systemCode(c fsys.Cause) int {
 	return exitFailure
 }
 
-// fileFailure says that a file that was named can't be read or written, why,
-// and what to do.
-func fileFailure(code int, what string, err error) *failure {
-	f := &failure{code: code, err: err, what: what + ": " + plainPathError(err)}
-	if c, ok := fsys.Explain(err); ok {
-		f.next = c.Next
-	}
-	return f
-}
-
 // explainSocket tells what keeps a command from the control socket; nil: not
 // the file system.
 func (a *app) explainSocket(err error) error {
@@ -156,4 +210,46 @@ func (a *app) explainSocket(err error) error {
 		f.next = fmt.Sprintf("stop the server of uid %d, if one runs; then, as root: rm -f %s, and chown -R %d:%d %s", owner, shellWord(path), uid, gid, shellWord(a.settings.Data))
 	}
 	return f
+}
+
+// fileFailure says that a file that was named can't be read or written, why,
+// and what to do.
+func fileFailure(code int, what string, err error) *failure {
+	f := &failure{code: code, err: err, what: what + ": " + plainPathError(err)}
+	if c, ok := fsys.Explain(err); ok {
+		f.next = c.Next
+	}
+	return f
+}
+
+// readFailed says what could not be read and why, unless err says it already.
+func readFailed(what string, err error) error {
+	var own *failure
+	if errors.As(err, &own) {
+		return err
+	}
+	return fileFailure(exitCode(err), what, err)
+}
+
+// plainPathError is the path and the cause, without the name of a system call.
+func plainPathError(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Path + ": " + p.Err.Error()
+	}
+	return err.Error()
+}
+
+// plainWriteError is plainPathError for a file that is first written under
+// another name: the one that was asked for is told.
+func plainWriteError(file string, err error) string {
+	var p *fs.PathError
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p):
+		err = p.Err
+	case errors.As(err, &l):
+		err = l.Err
+	}
+	return file + ": " + err.Error()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -63,13 +62,18 @@ func (a *app) use(ctx context.Context, creates bool, f func(*session) error) err
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.explain(ctx, f(s)), s.end())
+	return errors.Join(s.explainAnswer(ctx, f(s)), s.end())
 }
 
-// explain adds the next step where nobody was known to ask, and the cause where
-// the answer names a log that there is not: the handler is in this process. What
-// was said of an API it says in the command line's words.
-func (s *session) explain(ctx context.Context, err error) error {
+// explainAnswer adds the next step where nobody was known to ask, and the cause
+// where the answer names a log that there is not: the handler is in this process.
+// What was said of an API it says in the command line's words. What a command has
+// explained itself stays as it is.
+func (s *session) explainAnswer(ctx context.Context, err error) error {
+	var said *failure
+	if errors.As(err, &said) {
+		return err
+	}
 	if s.remote {
 		err = s.explainRemote(ctx, err)
 	}
@@ -139,29 +143,6 @@ func (a *app) readTokenFile() (string, error) {
 	return secret, nil
 }
 
-// plainPathError is the path and the cause, without the name of a system call.
-func plainPathError(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Path + ": " + p.Err.Error()
-	}
-	return err.Error()
-}
-
-// plainWriteError is plainPathError for a file that is first written under
-// another name: the one that was asked for is told.
-func plainWriteError(file string, err error) string {
-	var p *fs.PathError
-	var l *os.LinkError
-	switch {
-	case errors.As(err, &p):
-		err = p.Err
-	case errors.As(err, &l):
-		err = l.Err
-	}
-	return file + ": " + err.Error()
-}
-
 // connectLocal makes the first connection here, so that what keeps it from the
 // store is told as it is.
 func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) {
@@ -178,7 +159,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 			}
 			return d.dial(ctx)
 		},
-		DisableKeepAlives: true, // each request finds the way anew; see again
+		DisableKeepAlives: true, // each request finds the way anew; see retryUndelivered
 		MaxConnsPerHost:   1,    // dial is called by one at a time
 	}
 	name := "the running server"
@@ -189,7 +170,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 		offline: d.offline != nil,
 		name:    name,
 		data:    a.settings.Data,
-		Client:  &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: again{t}}},
+		Client:  &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: retryUndelivered{t}}},
 		end:     func() error { return d.close(ctx) },
 		why:     d.why,
 	}, nil

@@ -28,9 +28,8 @@ var inOwnWords = map[string]struct {
 
 // inWords returns err in the words of a command line.
 func inWords(err error) error {
-	var said *failure
 	var answer *api.Error
-	if errors.As(err, &said) || !errors.As(err, &answer) {
+	if !errors.As(err, &answer) {
 		return err
 	}
 	own, ok := inOwnWords[answer.Detail.Code]

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"husk/web/api"
 )
 
 // What only a program that speaks HTTP knows: routes, and the members of bodies
@@ -140,4 +143,20 @@ func textOf(e ast.Expr, constants map[string]string) (string, bool) {
 		return left + right, left+right != ""
 	}
 	return "", false
+}
+
+// What a command has put into words itself, about what it was doing, is not
+// replaced by what is said of the answer alone.
+func TestExplainedOnce(t *testing.T) {
+	for _, code := range []string{"internal", "not_signed_in", "own_password"} {
+		own := &failure{code: exitBusy, what: "both secrets are good", err: &api.Error{Status: 500, Detail: api.ErrorDetail{Code: code, Reason: "no"}}}
+		for _, s := range []*session{{why: func() string { return "the cause" }}, {remote: true, Client: &api.Client{Base: "http://127.0.0.1:1"}}} {
+			if err := s.explainAnswer(t.Context(), own); err != error(own) {
+				t.Errorf("%s: became %v", code, err)
+			}
+			if err := s.explainAnswer(t.Context(), own.err); code != "internal" && !errors.As(err, new(*failure)) {
+				t.Errorf("%s: the answer is not explained: %v", code, err)
+			}
+		}
+	}
 }
