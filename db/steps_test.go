@@ -387,6 +387,26 @@ func TestStopInFlush(t *testing.T) {
 	}
 }
 
+// However many tokens have to go for a new one, the last of them leave it room.
+func TestTokenHasRoomBesideThoseThatGo(t *testing.T) {
+	s := newSeed(t)
+	for most := 1; most <= 8; most++ {
+		f, e := s.plant(t)
+		e.Limit.Writes = 60 + 4*most
+		var err error
+		f.Store, err = db.Open(f.ctx, e, db.Options{Now: f.now})
+		must(t, err)
+		f.advance(2 * time.Hour)
+		by := &db.Actor{ID: s.ann.ID, User: s.ann, Permissions: s.as.Permissions}
+		_, err = f.CreateToken(f.ctx, by, db.NewToken{ID: uuid.NewString(), Hash: make([]byte, 32), MaxPerUser: most,
+			Name: "new by a name of as many words as it takes to be much more than what is removed for it"})
+		if n := len(f.keys("token")); err != nil || n != most {
+			t.Errorf("of at most %d tokens there are %d, %v", most, n, err)
+		}
+		must(t, f.engine.Close())
+	}
+}
+
 // An upgrade that is stopped between two transactions is gone on with by whoever
 // opens the store next, from where it was; no copy is kept of what is between
 // two schemas, and nobody who only looks takes it for one or the other.
