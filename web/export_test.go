@@ -70,15 +70,15 @@ func (s *Server) Watch(ctx context.Context) {
 
 // AddPublic adds a public route.
 func (s *Server) AddPublic(method, path string, f func(w http.ResponseWriter, r *http.Request)) error {
-	return s.add(route{method: method, path: path, need: isPublic, effect: onlyAsks, handle: func(c echo.Context, _ *db.Actor) error {
+	return s.add(route{method: method, path: path, need: isPublic, effect: onlyAsks, do: raw(func(c echo.Context, _ *db.Actor) error {
 		f(c.Response(), c.Request())
 		return nil
-	}})
+	})})
 }
 
 // AddFailing adds a public route that answers err.
 func (s *Server) AddFailing(path string, err error) error {
-	return s.add(route{method: "GET", path: path, need: isPublic, handle: func(echo.Context, *db.Actor) error { return err }})
+	return s.add(route{method: "GET", path: path, need: isPublic, do: raw(func(echo.Context, *db.Actor) error { return err })})
 }
 
 // DecodeLogin decodes a login's JSON body as the handler does, and tells the

@@ -231,14 +231,14 @@ func TestPanicInASharedCommit(t *testing.T) {
 	s, log := testServer(t, func(*Config) {})
 	l := control.NewMemory()
 	for _, name := range []string{"first", "second", "third"} {
-		err := s.add(route{method: "POST", path: "/panics/" + name, need: isPublic, effect: changes, handle: func(c echo.Context, _ *db.Actor) error {
+		err := s.add(route{method: "POST", path: "/panics/" + name, need: isPublic, effect: changes, do: raw(func(c echo.Context, _ *db.Actor) error {
 			return s.Store.Engine().Update(c.Request().Context(), func(tx db.Tx) error {
 				if err := tx.Put("b", []byte(name), []byte("v")); err != nil || name == "second" {
 					return err
 				}
 				panic("in the function of " + requestID(c))
 			})
-		}})
+		})})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,8 +11,62 @@ import (
 	"husk/web/api"
 )
 
+// named is the :id of a path.
+type named struct {
+	ID string `path:"id"`
+}
+
 // defaultPageSize is the size of a page for which none was asked.
 const defaultPageSize = 10
+
+// listed are the parameters that all lists share.
+type listed struct {
+	Query string   `query:"query"`
+	Sort  string   `query:"sort"`
+	After string   `query:"after"`
+	From  natural  `query:"from"`
+	Size  *natural `query:"size"`
+}
+
+func (l listed) query() db.ListQuery {
+	q := db.ListQuery{Query: l.Query, Sort: l.Sort, After: l.After, From: int(l.From), Size: defaultPageSize}
+	if l.Size != nil {
+		q.Size = int(*l.Size)
+	}
+	return q
+}
+
+// natural is a number from 0 on.
+type natural int
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (n *natural) UnmarshalText(text []byte) error {
+	v, err := strconv.Atoi(string(text))
+	if err != nil || v < 0 {
+		return malformed("bad_page", "from and size are numbers, and not negative")
+	}
+	*n = natural(v)
+	return nil
+}
+
+// listOf is the envelope of a list that was begun to be read at began.
+func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) (W, error)) (out api.Search[W], err error) {
+	out.Hits.Total = api.Total{Value: page.Total, Relation: "eq"}
+	if page.AtMost {
+		out.Hits.Total.Relation = "gte"
+	}
+	out.Hits.After = page.After
+	out.Hits.Hits = make([]api.Hit[W], 0, len(page.Items))
+	for _, item := range page.Items {
+		shown, err := show(item)
+		if err != nil {
+			return out, err
+		}
+		out.Hits.Hits = append(out.Hits.Hits, api.Hit[W]{ID: id(item), Source: shown})
+	}
+	out.Took = time.Since(began).Milliseconds()
+	return out, nil
+}
 
 // listQuery reads the parameters that all lists share. Empty and unknown ones
 // are ignored.

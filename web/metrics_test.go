@@ -104,7 +104,7 @@ func ask(h http.Handler, method, path, body string, header ...string) *httptest.
 
 func TestRequestsAreCountedByRouteAndClass(t *testing.T) {
 	m := newMeasured(t, nil)
-	if err := m.add(route{method: "GET", path: "/panics", need: isPublic, handle: func(echo.Context, *db.Actor) error { panic("in a test") }}); err != nil {
+	if err := m.add(route{method: "GET", path: "/panics", need: isPublic, do: raw(func(echo.Context, *db.Actor) error { panic("in a test") })}); err != nil {
 		t.Fatal(err)
 	}
 	ask(m, "GET", "/account/profile", "", "X-API-TOKEN", m.token)
@@ -164,7 +164,7 @@ func TestSeriesAreBounded(t *testing.T) {
 func TestMetricsCostNoAllocation(t *testing.T) {
 	m := newMeasured(t, nil)
 	c := m.echo.NewContext(httptest.NewRequest("GET", "/livez", nil), httptest.NewRecorder())
-	r := route{method: "GET", path: "/livez", need: isPublic, handle: func(echo.Context, *db.Actor) error { return nil }}
+	r := route{method: "GET", path: "/livez", need: isPublic, do: raw(func(echo.Context, *db.Actor) error { return nil })}
 	counters := m.Metrics.route(r.method, r.path)
 	with := testing.AllocsPerRun(200, func() { _ = m.measure(c, r, counters) })
 	if without := testing.AllocsPerRun(200, func() { _ = m.measure(c, r, nil) }); with != without {

@@ -193,10 +193,10 @@ func TestForgedHeaders(t *testing.T) {
 func TestEchoBelievesNobody(t *testing.T) {
 	s, _ := testServer(t, func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
 	var said string
-	asked := route{method: "GET", path: "/asked", need: isPublic, handle: func(c echo.Context, _ *db.Actor) error {
+	asked := route{method: "GET", path: "/asked", need: isPublic, do: raw(func(c echo.Context, _ *db.Actor) error {
 		said = c.Scheme() + " " + c.RealIP()
 		return c.NoContent(http.StatusOK)
-	}}
+	})}
 	if err := s.add(asked); err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,8 @@
 package web
 
 import (
+	"context"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"husk/db"
 	"husk/web/api"
@@ -14,95 +13,92 @@ func showRole(r *db.Role) (api.Role, error) {
 		Grants: api.Grants{Permissions: append([]string{}, r.Permissions...)}}, nil
 }
 
-func (s *Server) searchRoles(c echo.Context, _ *db.Actor) error {
+func (s *Server) searchRoles(ctx context.Context, _ *db.Actor, in listed) (out api.Search[api.Role], err error) {
 	began := time.Now()
-	q, err := listQuery(c.QueryParams())
+	page, err := s.Store.ListRoles(ctx, in.query())
 	if err != nil {
-		return err
+		return out, err
 	}
-	page, err := s.Store.ListRoles(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return writePage(c, began, page, func(r *db.Role) string { return r.Name }, showRole)
+	return listOf(began, page, func(r *db.Role) string { return r.Name }, showRole)
 }
 
-// readRoleChange reads the body of a role that is made or changed. Empty
-// permissions leave those that are there: a client whose list has not come yet
-// sends them. To take the last one is an act of its own.
-func readRoleChange(c echo.Context) (name string, change db.RoleChange, err error) {
-	var in api.RoleChange
-	if err := bind(c, &in, false); err != nil {
-		return "", change, err
-	}
+// roleChange is the body of a role that is made or changed. Empty permissions
+// leave those that are there: a client whose list has not come yet sends them. To
+// take the last one is an act of its own.
+func roleChange(in api.RoleChange) (change db.RoleChange, err error) {
 	change.Description = in.Description
 	some := in.Grants != nil && len(in.Grants.Permissions) > 0
 	switch {
 	case some && in.NoPermissions:
-		return "", change, malformed("bad_role", "no_permissions and permissions exclude each other")
+		return change, malformed("bad_role", "no_permissions and permissions exclude each other")
 	case some:
 		change.Permissions = in.Grants.Permissions
 	case in.NoPermissions:
 		change.Permissions = []string{}
 	}
-	return in.Name, change, nil
+	return change, nil
 }
 
-func (s *Server) createRole(c echo.Context, actor *db.Actor) error {
-	name, change, err := readRoleChange(c)
+type newRole struct {
+	Body api.RoleChange `body:"required"`
+}
+
+func (s *Server) createRole(ctx context.Context, actor *db.Actor, in newRole) (out api.Result, err error) {
+	change, err := roleChange(in.Body)
 	if err != nil {
-		return err
+		return out, err
 	}
-	if err := s.Store.CreateRole(c.Request().Context(), actor, name, change); err != nil {
-		return err
+	name := in.Body.Name
+	if err := s.Store.CreateRole(ctx, actor, name, change); err != nil {
+		return out, err
 	}
 	s.did(actor, "role created", "role", name)
-	return write(c, api.Result{ID: name, Result: "created"})
+	return api.Result{ID: name, Result: "created"}, nil
 }
 
-func (s *Server) readRole(c echo.Context, _ *db.Actor) error {
-	r, err := s.Store.Role(c.Request().Context(), c.Param("id"))
+func (s *Server) readRole(ctx context.Context, _ *db.Actor, in named) (out api.Found[api.Role], err error) {
+	r, err := s.Store.Role(ctx, in.ID)
 	if err != nil {
-		return err
+		return out, err
 	}
 	shown, err := showRole(r)
-	if err != nil {
-		return err
-	}
-	return write(c, api.Found[api.Role]{ID: r.Name, Found: true, Source: shown})
+	return api.Found[api.Role]{ID: r.Name, Found: true, Source: shown}, err
 }
 
-func (s *Server) updateRole(c echo.Context, actor *db.Actor) error {
-	name, change, err := readRoleChange(c)
-	if err != nil {
-		return err
-	}
-	id := c.Param("id")
-	if name != "" && name != id {
-		return malformed("role_renamed", "a role's name is what users hold it by and can't be changed; make a new one")
-	}
-	if err := s.Store.UpdateRole(c.Request().Context(), actor, id, change); err != nil {
-		return err
-	}
-	s.did(actor, "role updated", "role", id)
-	return write(c, api.Result{ID: id, Result: "updated"})
+type roleUpdate struct {
+	named
+	newRole
 }
 
-func (s *Server) deleteRole(c echo.Context, actor *db.Actor) error {
-	id := c.Param("id")
-	if err := s.Store.DeleteRole(c.Request().Context(), actor, id); err != nil {
-		return err
+func (s *Server) updateRole(ctx context.Context, actor *db.Actor, in roleUpdate) (out api.Result, err error) {
+	change, err := roleChange(in.Body)
+	if err != nil {
+		return out, err
 	}
-	s.did(actor, "role deleted", "role", id)
-	return write(c, api.Result{ID: id, Result: "deleted"})
+	if in.Body.Name != "" && in.Body.Name != in.ID {
+		return out, malformed("role_renamed", "a role's name is what users hold it by and can't be changed; make a new one")
+	}
+	if err := s.Store.UpdateRole(ctx, actor, in.ID, change); err != nil {
+		return out, err
+	}
+	s.did(actor, "role updated", "role", in.ID)
+	return api.Result{ID: in.ID, Result: "updated"}, nil
+}
+
+func (s *Server) deleteRole(ctx context.Context, actor *db.Actor, in named) (out api.Result, err error) {
+	if err := s.Store.DeleteRole(ctx, actor, in.ID); err != nil {
+		return out, err
+	}
+	s.did(actor, "role deleted", "role", in.ID)
+	return api.Result{ID: in.ID, Result: "deleted"}, nil
 }
 
 // listPermissions answers a bare array of all that Husk asks for or a role
 // names.
-func (s *Server) listPermissions(c echo.Context, _ *db.Actor) error {
-	roles, err := s.Store.Roles(c.Request().Context())
+func (s *Server) listPermissions(ctx context.Context, _ *db.Actor, _ struct{}) ([]api.Permission, error) {
+	roles, err := s.Store.Roles(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out := make([]api.Permission, 0, len(roles.Known()))
 	for _, key := range roles.Known() {
@@ -110,20 +106,16 @@ func (s *Server) listPermissions(c echo.Context, _ *db.Actor) error {
 		p.Category, p.Resource, p.Action = db.SplitPermission(key)
 		out = append(out, p)
 	}
-	return write(c, out)
+	return out, nil
 }
 
-func (s *Server) searchPrincipals(c echo.Context, _ *db.Actor) error {
+func (s *Server) searchPrincipals(ctx context.Context, _ *db.Actor, in listed) (out api.Search[api.Principal], err error) {
 	began := time.Now()
-	q, err := listQuery(c.QueryParams())
+	page, err := s.Store.Users(ctx, in.query())
 	if err != nil {
-		return err
+		return out, err
 	}
-	page, err := s.Store.Users(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return writePage(c, began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.Principal, error) {
+	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.Principal, error) {
 		return api.Principal{ID: u.ID, Type: "user", Name: u.DisplayName(), Description: u.Email}, nil
 	})
 }

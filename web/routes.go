@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -49,17 +50,14 @@ const (
 	proves          // takes a secret first: its handler counts, once that was right
 )
 
-// handler answers a request of an actor who has what the route needs. On a
-// public route actor is nobody.
-type handler func(c echo.Context, actor *db.Actor) error
-
 // route is one line of the table below.
 type route struct {
-	method string
+	method string // or several, with a space between them
 	path   string
 	need   need
 	effect effect
-	handle handler
+	turn   turnKind
+	do     action
 	// early routes answer also while a generated password waits to be changed.
 	early bool
 	// page routes answer browsers with pages, failures too.
@@ -72,100 +70,112 @@ type route struct {
 // routes is the whole API with what each part of it needs.
 func (s *Server) routes() []route {
 	return []route{
-		{method: "GET", path: "/health", need: isPublic, handle: s.health},
-		{method: "GET", path: "/livez", need: isPublic, handle: s.livez},
-		{method: "GET", path: "/readyz", need: isPublic, handle: s.readyz},
-		{method: "GET", path: "/openapi.json", need: isPublic, handle: s.openAPI},
-		{method: "GET", path: "/docs", need: isPublic, handle: s.docs},
-		{method: "GET", path: "/docs/:name", need: isPublic, handle: s.docsFile},
+		{method: "GET", path: "/health", need: isPublic, do: raw(s.health)},
+		{method: "GET", path: "/livez", need: isPublic, do: raw(s.livez)},
+		{method: "GET", path: "/readyz", need: isPublic, do: raw(s.readyz)},
+		{method: "GET", path: "/openapi.json", need: isPublic, do: raw(s.openAPI)},
+		{method: "GET", path: "/docs", need: isPublic, do: raw(s.docs)},
+		{method: "GET", path: "/docs/:name", need: isPublic, do: raw(s.docsFile)},
 
-		{method: "POST", path: "/account/login", need: isPublic, effect: proves, handle: s.login, page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, handle: s.logout, acts: true},
-		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, handle: s.logout, page: true},
-		{method: "GET", path: "/account/profile", need: isSignedIn, handle: s.profile, early: true},
-		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, handle: s.changePassword, early: true},
+		{method: "POST", path: "/account/login", need: isPublic, effect: proves, do: raw(s.login), page: true},
+		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, do: raw(s.logout), acts: true},
+		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, do: raw(s.logout), page: true},
+		{method: "GET", path: "/account/profile", need: isSignedIn, do: raw(s.profile), early: true},
+		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, do: raw(s.changePassword), early: true},
 
-		{method: "GET", path: "/account/sessions", need: isOwnSession, handle: s.inTurn(s.searchOwnSessions)},
-		{method: "DELETE", path: "/account/sessions", need: isOwnSession, effect: ends, handle: s.endOtherSessions},
-		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, handle: s.endOwnSession},
+		{method: "GET", path: "/account/sessions", need: isOwnSession, turn: ifLarge, do: raw(s.searchOwnSessions)},
+		{method: "DELETE", path: "/account/sessions", need: isOwnSession, effect: ends, do: raw(s.endOtherSessions)},
+		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, do: raw(s.endOwnSession)},
 
-		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, handle: s.createToken},
-		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), handle: s.inTurn(s.searchTokens)},
-		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), handle: s.readToken},
-		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, handle: s.updateToken},
-		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, handle: s.deleteToken},
+		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, do: raw(s.createToken)},
+		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), turn: ifLarge, do: raw(s.searchTokens)},
+		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), do: raw(s.readToken)},
+		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.updateToken)},
+		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, do: raw(s.deleteToken)},
 
-		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), effect: onlyAsks, handle: s.checkToken},
-		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), effect: changes, handle: s.rotateToken},
-		{method: "POST", path: "/auth/access_token/:id/_settle", need: permission(db.PermTokenUpdate), effect: changes, handle: s.settleToken},
+		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), effect: onlyAsks, do: raw(s.checkToken)},
+		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.rotateToken)},
+		{method: "POST", path: "/auth/access_token/:id/_settle", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.settleToken)},
 
 		// As older clients call them.
-		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), effect: changes, handle: s.createToken},
-		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), handle: s.takeTurn(s.catTokens)},
-		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, handle: s.renameToken},
+		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), effect: changes, do: raw(s.createToken)},
+		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), turn: always, do: raw(s.catTokens)},
+		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.renameToken)},
 
-		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), handle: s.inTurn(s.searchSessions)},
-		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), handle: s.readSession},
-		{method: "DELETE", path: "/security/session", need: permission(db.PermSessionDelete), effect: changes, handle: s.endUserSessions},
-		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, handle: s.endSession},
-		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), handle: s.inTurn(s.searchKeys)},
-		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, handle: s.rotateKey},
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), turn: ifLarge, do: raw(s.searchSessions)},
+		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), do: raw(s.readSession)},
+		{method: "DELETE", path: "/security/session", need: permission(db.PermSessionDelete), effect: changes, do: raw(s.endUserSessions)},
+		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, do: raw(s.endSession)},
+		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), turn: ifLarge, do: raw(s.searchKeys)},
+		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, do: raw(s.rotateKey)},
 
-		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), handle: s.inTurn(s.searchUsers)},
-		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, handle: s.createUser},
-		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), handle: s.readUser},
-		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, handle: s.updateUser},
-		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), effect: changes, handle: s.deleteUser},
+		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), turn: ifLarge, do: raw(s.searchUsers)},
+		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, do: raw(s.createUser)},
+		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), do: raw(s.readUser)},
+		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, do: raw(s.updateUser)},
+		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), effect: changes, do: raw(s.deleteUser)},
 
-		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), effect: changes, handle: s.unlockUser},
-		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), effect: changes, handle: s.importUsers},
+		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), effect: changes, do: raw(s.unlockUser)},
+		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), effect: changes, do: raw(s.importUsers)},
 
-		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), handle: s.inTurn(s.searchRoles)},
-		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), effect: changes, handle: s.createRole},
-		{method: "GET", path: "/security/role/:id", need: permission(db.PermRoleRead), handle: s.readRole},
-		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), effect: changes, handle: s.updateRole},
-		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), effect: changes, handle: s.deleteRole},
-		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), handle: s.takeTurn(s.listPermissions)},
-		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), handle: s.inTurn(s.searchPrincipals)},
+		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), turn: ifLarge, do: endpoint(s.searchRoles)},
+		{method: "POST", path: "/security/role", need: permission(db.PermRoleCreate), effect: changes, do: endpoint(s.createRole)},
+		{method: "GET", path: "/security/role/:id", need: permission(db.PermRoleRead), do: endpoint(s.readRole)},
+		{method: "PUT", path: "/security/role/:id", need: permission(db.PermRoleUpdate), effect: changes, do: endpoint(s.updateRole)},
+		{method: "DELETE", path: "/security/role/:id", need: permission(db.PermRoleDelete), effect: changes, do: endpoint(s.deleteRole)},
+		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), turn: always, do: endpoint(s.listPermissions)},
+		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), turn: ifLarge, do: endpoint(s.searchPrincipals)},
 
-		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), handle: s.inAuditTurn(s.searchAudit)},
-		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, handle: s.takeTurn(s.exportAudit)},
-		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), handle: s.takeTurn(s.verifyAudit)},
-		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), handle: s.auditHead},
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), turn: ifLargeOrNamed, do: raw(s.searchAudit)},
+		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, turn: always, do: raw(s.exportAudit)},
+		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), turn: always, do: raw(s.verifyAudit)},
+		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), do: raw(s.auditHead)},
 
-		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), handle: s.healthDetails},
-		{method: "GET", path: "/system/check", need: permission(db.PermBackup), handle: s.takeTurn(s.check)},
+		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), do: raw(s.healthDetails)},
+		{method: "GET", path: "/system/check", need: permission(db.PermBackup), turn: always, do: raw(s.check)},
 
-		{method: "GET", path: "/setting/application", need: isPublic, handle: s.application},
-		{method: "GET", path: "/provider/_info", need: isPublic, handle: s.provider},
-		{method: "GET", path: "/_info", need: isSignedIn, handle: s.info},
-		{method: "GET", path: "/_license/info", need: isPublic, handle: s.license},
-		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), handle: s.applicationSettings},
-		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, handle: s.initialize, page: true},
+		{method: "GET", path: "/setting/application", need: isPublic, do: raw(s.application)},
+		{method: "GET", path: "/provider/_info", need: isPublic, do: raw(s.provider)},
+		{method: "GET", path: "/_info", need: isSignedIn, do: raw(s.info)},
+		{method: "GET", path: "/_license/info", need: isPublic, do: raw(s.license)},
+		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), do: raw(s.applicationSettings)},
+		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, do: raw(s.initialize), page: true},
 
 		// As the desktop program searches.
-		{method: "POST", path: "/query/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
-		{method: "POST", path: "/datasource/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
-		{method: "POST", path: "/mcp_server/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
-		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, handle: s.searchNothing},
-		{method: "GET", path: "/connector/_search", need: isSignedIn, handle: s.searchNothing},
+		{method: "POST", path: "/query/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
+		{method: "POST", path: "/datasource/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
+		{method: "POST", path: "/mcp_server/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
+		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
+		{method: "GET", path: "/connector/_search", need: isSignedIn, do: raw(s.searchNothing)},
 
-		{method: "GET", path: "/", need: isOwnSession, handle: s.home, page: true},
-		{method: "GET", path: "/setup", need: isPublic, handle: s.setupPage, page: true},
-		{method: "GET", path: "/login", need: isPublic, handle: s.loginPage, page: true},
-		{method: "GET", path: "/password", need: isOwnSession, handle: s.passwordPage, early: true, page: true},
-		{method: "POST", path: "/password", need: isOwnSession, effect: proves, handle: s.changePasswordByForm, early: true, page: true},
-		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), handle: s.connectPage, page: true},
-		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: changes, handle: s.connect, page: true},
-		{method: "GET", path: console.AssetPath + ":name", need: isPublic, handle: s.asset},
-		{method: "GET", path: "/favicon.ico", need: isPublic, handle: s.favicon},
+		{method: "GET", path: "/", need: isOwnSession, do: raw(s.home), page: true},
+		{method: "GET", path: "/setup", need: isPublic, do: raw(s.setupPage), page: true},
+		{method: "GET", path: "/login", need: isPublic, do: raw(s.loginPage), page: true},
+		{method: "GET", path: "/password", need: isOwnSession, do: raw(s.passwordPage), early: true, page: true},
+		{method: "POST", path: "/password", need: isOwnSession, effect: proves, do: raw(s.changePasswordByForm), early: true, page: true},
+		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), do: raw(s.connectPage), page: true},
+		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: changes, do: raw(s.connect), page: true},
+		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
+		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
 
-		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, handle: s.backup},
+		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, do: raw(s.backup)},
 	}
 }
 
-// add puts a route into the router, behind the check of what it needs.
+// add puts a route into the router, for each of its methods, behind the check
+// of what it needs.
 func (s *Server) add(r route) error {
+	for method := range strings.FieldsSeq(r.method) {
+		one := r
+		one.method = method
+		if err := s.addOne(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) addOne(r route) error {
 	if r.need.kind == undeclared || (r.need.kind == permitted && r.need.permission == "") {
 		return fmt.Errorf("route %s %s does not declare what it needs", r.method, r.path)
 	}
@@ -198,7 +208,7 @@ func (s *Server) serve(c echo.Context, r route) error {
 	began := time.Now()
 	actor, err := s.admit(c, r)
 	if err == nil {
-		err = r.handle(c, actor)
+		err = s.act(c, r, actor)
 	}
 	if err != nil {
 		c.Set(keyActor, actor)

@@ -95,7 +95,7 @@ func newDrained(t *testing.T) *drained {
 		}
 	}
 	for _, method := range []string{"GET", "POST"} {
-		if err := s.add(route{method: method, path: "/hold", need: isPublic, effect: onlyAsks, handle: hold}); err != nil {
+		if err := s.add(route{method: method, path: "/hold", need: isPublic, effect: onlyAsks, do: raw(hold)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -74,38 +74,41 @@ func (t *turns) leave(user string, one *turn) {
 	}
 }
 
-// inTurn lets a handler of a list wait for its turn where the page is large.
-func (s *Server) inTurn(list handler) handler {
-	return func(c echo.Context, actor *db.Actor) error {
-		if n, err := strconv.Atoi(c.QueryParam("size")); err == nil && n > largePage {
-			return s.takeTurn(list)(c, actor)
-		}
-		return list(c, actor)
-	}
-}
+// turnKind is which requests of a route wait for their turn.
+type turnKind int
 
-// inAuditTurn is inTurn for the audit log, which is walked where an actor or a
-// target is asked for by name.
-func (s *Server) inAuditTurn(list handler) handler {
-	return func(c echo.Context, actor *db.Actor) error {
+const (
+	never          turnKind = iota
+	always                  // also where little is answered, for much is walked
+	ifLarge                 // those of a large page
+	ifLargeOrNamed          // also those that the audit log is walked for: it has no index of names
+)
+
+func (k turnKind) waits(c echo.Context) bool {
+	switch k {
+	case always:
+		return true
+	case ifLargeOrNamed:
 		if c.QueryParam("actor") != "" || c.QueryParam("target") != "" {
-			return s.takeTurn(list)(c, actor)
+			return true
 		}
-		return s.inTurn(list)(c, actor)
+	case never:
+		return false
 	}
+	n, err := strconv.Atoi(c.QueryParam("size"))
+	return err == nil && n > largePage
 }
 
-// takeTurn lets a handler wait for its turn.
-func (s *Server) takeTurn(h handler) handler {
-	return func(c echo.Context, actor *db.Actor) error {
-		if actor.Local() {
-			return h(c, actor)
-		}
-		end, err := s.turns.take(c.Request().Context(), actor.ID)
-		if err != nil {
-			return err
-		}
-		defer end()
-		return h(c, actor)
+// act does what a route is for, in its turn. The owner of the file waits for
+// nobody.
+func (s *Server) act(c echo.Context, r route, actor *db.Actor) error {
+	if r.turn == never || actor.Local() || !r.turn.waits(c) {
+		return r.do.serve(c, actor)
 	}
+	end, err := s.turns.take(c.Request().Context(), actor.ID)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return r.do.serve(c, actor)
 }
