@@ -162,7 +162,9 @@ func TestChangesEndWithANewerSchema(t *testing.T) {
 // never goes back.
 func TestMarkOfAnotherProcess(t *testing.T) {
 	f := newTimedStore(t)
-	ahead := newTestClock()
+	ahead, behind := newTestClock(), newTestClock()
+	third, err := db.Open(t.Context(), &told{Engine: f.Engine()}, db.Options{Now: behind.now, Monotonic: behind.monotonic})
+	must(t, err)
 	other, err := db.Open(t.Context(), f.Engine(), db.Options{Now: ahead.now, Monotonic: ahead.monotonic})
 	must(t, err)
 	ahead.pass(2 * time.Hour)
@@ -181,12 +183,6 @@ func TestMarkOfAnotherProcess(t *testing.T) {
 	}
 
 	// One that did not look writes its own, earlier mark, and must not.
-	behind := newTestClock()
-	third, err := db.Open(t.Context(), &told{Engine: f.Engine()}, db.Options{Now: behind.now, Monotonic: behind.monotonic})
-	must(t, err)
-	ahead.pass(time.Hour)
-	other.KeepTime(other.Now())
-	must(t, other.FlushUse(t.Context()))
 	behind.pass(2 * time.Minute)
 	must(t, third.UnlockUser(t.Context(), local, db.SingleUser))
 	f.reopen()

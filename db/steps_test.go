@@ -40,7 +40,9 @@ func newSeed(t *testing.T) *seed {
 	s := &seed{ann: f.user("ann@example.com", db.RoleUser)}
 	for range many {
 		f.advance(time.Second)
-		s.as = f.as(s.ann)
+		if as := f.as(s.ann); s.as == nil {
+			s.as = as // the first to be ended, were it not hers who asks
+		}
 		k := f.mint(local, db.NewToken{Owner: s.ann.ID, Name: "of several words", Expires: f.Now().Add(time.Hour).Unix()})
 		s.ids = append(s.ids, k.ID)
 	}
@@ -232,7 +234,8 @@ func TestStopBetweenSteps(t *testing.T) {
 			do: func(f *fixture, s *seed) error {
 				f.advance(2 * time.Hour) // also of a store that was just opened: its clock has to prove itself
 				by := &db.Actor{ID: s.ann.ID, User: s.ann, Permissions: s.as.Permissions}
-				_, err := f.CreateToken(f.ctx, by, db.NewToken{ID: uuid.NewString(), Hash: make([]byte, 32), Name: "new", MaxPerUser: 3})
+				_, err := f.CreateToken(f.ctx, by, db.NewToken{ID: uuid.NewString(), Hash: make([]byte, 32), MaxPerUser: 3,
+					Name: "new by a name of as many words as it takes to be much more than what is removed for it"})
 				return err
 			},
 			whole: func(f *fixture, s *seed) error { return want(len(f.keys("token")), 3) }},
@@ -381,6 +384,26 @@ func TestStopInFlush(t *testing.T) {
 		if err == nil {
 			return
 		}
+	}
+}
+
+// However many tokens have to go for a new one, the last of them leave it room.
+func TestTokenHasRoomBesideThoseThatGo(t *testing.T) {
+	s := newSeed(t)
+	for most := 1; most <= 8; most++ {
+		f, e := s.plant(t)
+		e.Limit.Writes = 60 + 4*most
+		var err error
+		f.Store, err = db.Open(f.ctx, e, db.Options{Now: f.now})
+		must(t, err)
+		f.advance(2 * time.Hour)
+		by := &db.Actor{ID: s.ann.ID, User: s.ann, Permissions: s.as.Permissions}
+		_, err = f.CreateToken(f.ctx, by, db.NewToken{ID: uuid.NewString(), Hash: make([]byte, 32), MaxPerUser: most,
+			Name: "new by a name of as many words as it takes to be much more than what is removed for it"})
+		if n := len(f.keys("token")); err != nil || n != most {
+			t.Errorf("of at most %d tokens there are %d, %v", most, n, err)
+		}
+		must(t, f.engine.Close())
 	}
 }
 

@@ -63,6 +63,7 @@ func RunShared(t *testing.T, open func(t *testing.T) (one, other db.Engine)) {
 		{"feed tells nothing of what failed", testFeedFailures},
 		{"view sees what the feed tells", testFeedSees},
 		{"feed begins amid writes", testFeedBegins},
+		{"feed begins within an update", testFeedBegunWithin},
 		{"feed overflows", testFeedOverflow},
 		{"feed ends with its engine", testFeedCloses},
 		{"one leads", testLeads},

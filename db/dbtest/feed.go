@@ -211,6 +211,21 @@ func testFeedBegins(t *testing.T, e, other db.Engine) {
 	}
 }
 
+// testFeedBegunWithin begins to listen while an update is under way, which may
+// have begun before anybody listened.
+func testFeedBegunWithin(t *testing.T, e, other db.Engine) {
+	var h *heard
+	update(t, other, func(tx db.Tx) error {
+		if h == nil {
+			h = listen(t, e, nil)
+		}
+		return putAll(tx, "k", "v")
+	})
+	if c := h.next(); !c.All && !slices.ContainsFunc(c.Keys, func(k db.Change) bool { return string(k.Key) == "k" }) {
+		t.Errorf("of a commit after the feed began it tells %+v", c)
+	}
+}
+
 // testFeedOverflow listens and does not hear: nobody who writes waits for that,
 // and what was missed is not kept.
 func testFeedOverflow(t *testing.T, e, other db.Engine) {
