@@ -253,16 +253,8 @@ func (u *Upkeep) placeBackup(f *os.File, name string) error {
 	if err != nil || err2 != nil || !os.SameFile(mine, now) {
 		return errors.Join(errors.New("another husk writes to the folder: each needs one of its own"), err, err2)
 	}
-	in, err := os.OpenRoot(u.Backups.Dir)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	// What has the name already is somebody else's.
-	if err := folder.RenameNew(in, filepath.Base(f.Name()), name); err != nil {
-		return err
-	}
-	return fsys.SyncFolder(u.Backups.Dir)
+	return fsys.Place(f.Name(), filepath.Join(u.Backups.Dir, name))
 }
 
 func (u *Upkeep) sealed(w io.Writer, write func(io.Writer) error) error {
