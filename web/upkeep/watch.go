@@ -209,7 +209,7 @@ func (u *Upkeep) watchHoards(ctx context.Context, now time.Time) {
 	w.hoardsSeen = now
 	u.hoards.Store(&h)
 	if w.due("many_tokens", h.Owners > 0, now) {
-		u.Log.Warn(fmt.Sprintf("users with more than %d times the API tokens that max-tokens-per-user allows: 'husk token list --user' shows those of the one with the most", far),
+		u.Log.Warn(fmt.Sprintf("users with more than %d times the API tokens that max-tokens-per-user allows: 'husk token list --user ID' lists those of the user named here, who has the most", far),
 			"users", h.Owners, "user", h.Owner, "tokens", h.Most)
 	}
 }
@@ -221,6 +221,6 @@ func (u *Upkeep) watchExcess(now time.Time) {
 		user = u.Excess()
 	}
 	if u.watcher.due("many_changes", user != "", now) {
-		u.Log.Warn("a user who is not held to changes-per-minute makes far more changes than that: 'husk audit list --actor' shows which", "user", user)
+		u.Log.Warn("a user who is not held to changes-per-minute makes far more changes than that: 'husk audit list --actor ID' lists them", "user", user)
 	}
 }
