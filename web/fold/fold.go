@@ -32,8 +32,8 @@ const (
 // Log is a log with lines that many can cause, by who they are. What is logged by
 // the Logger itself is not folded.
 type Log struct {
-	*slog.Logger
-	now func() time.Time
+	Logger *slog.Logger
+	now    func() time.Time
 
 	mu                         sync.Mutex
 	since                      time.Time // when the minute began
@@ -71,7 +71,7 @@ type Source struct {
 // Line writes a line about something that its source caused, or counts it. kind
 // tells apart what has the same words.
 func (l *Log) Line(level slog.Level, what, kind string, from Source, attrs ...any) {
-	if !l.Enabled(context.Background(), level) {
+	if !l.Logger.Enabled(context.Background(), level) {
 		return
 	}
 	key := lineKey{level: level, what: what, kind: kind}
@@ -79,13 +79,13 @@ func (l *Log) Line(level slog.Level, what, kind string, from Source, attrs ...an
 	over, write := l.count(key)
 	l.tellAll(over)
 	if write {
-		l.Log(context.Background(), level, what, attrs...)
+		l.Logger.Log(context.Background(), level, what, attrs...)
 	}
 }
 
 // count tells whether a line is to be written, and what the minute before has
 // left, where it is over.
-func (l *Log) count(key lineKey) (over []summed, write bool) {
+func (l *Log) count(key lineKey) (over []*summed, write bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if age := l.now().Sub(l.since); age < 0 || age >= every {
@@ -135,7 +135,7 @@ type summed struct {
 }
 
 // take ends the minute and returns what had no line. l.mu is held.
-func (l *Log) take() []summed {
+func (l *Log) take() []*summed {
 	all := slices.Concat(l.strangers.summary(), l.failures.summary(), l.known.summary())
 	l.strangers, l.failures, l.known, l.since = minute{}, minute{}, minute{}, l.now()
 	return all
@@ -143,20 +143,24 @@ func (l *Log) take() []summed {
 
 // summary is what had no line: those with most of it by name, the others as one
 // for each kind.
-func (m *minute) summary() (all []summed) {
+func (m *minute) summary() (all []*summed) {
 	for key, c := range m.of {
 		if c.left > 0 {
-			all = append(all, summed{key, c.left, 1})
+			all = append(all, &summed{key, c.left, 1})
 		}
 	}
-	slices.SortFunc(all, func(a, b summed) int { return cmp.Or(b.left-a.left, cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(all, func(a, b *summed) int { return cmp.Or(b.left-a.left, cmp.Compare(a.name, b.name)) })
 	if len(all) <= maxTold {
 		return all
 	}
-	rest := map[lineKey]summed{}
+	rest := map[lineKey]*summed{}
 	for _, one := range all[maxTold:] {
 		key := lineKey{level: one.level, what: one.what, source: one.source}
-		rest[key] = summed{key, rest[key].left + one.left, rest[key].sources + one.sources}
+		if rest[key] == nil {
+			rest[key] = &summed{lineKey: key}
+		}
+		rest[key].left += one.left
+		rest[key].sources += one.sources
 	}
 	return append(all[:maxTold], slices.Collect(maps.Values(rest))...)
 }
@@ -170,7 +174,7 @@ func (l *Log) Tell() {
 	l.tellAll(over)
 }
 
-func (l *Log) tellAll(over []summed) {
+func (l *Log) tellAll(over []*summed) {
 	for _, one := range over {
 		attrs := []any{"count", one.left}
 		if one.kind != "" {
@@ -181,7 +185,7 @@ func (l *Log) tellAll(over []summed) {
 		} else {
 			attrs = append(attrs, "sources", one.sources)
 		}
-		l.Log(context.Background(), one.level, one.what+": more like that", attrs...)
+		l.Logger.Log(context.Background(), one.level, one.what+": more like that", attrs...)
 	}
 }
 
