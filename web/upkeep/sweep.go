@@ -89,5 +89,7 @@ func (u *Upkeep) tellFolded(context.Context) {
 	if u.Connections != nil {
 		u.Connections.Tell()
 	}
-	u.Log.Tell()
+	if u.Folds != nil {
+		u.Folds.Tell()
+	}
 }
