@@ -194,7 +194,8 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 func (s *service) upkeep(c web.Config, excess func() string) *upkeep.Upkeep {
 	return upkeep.New(upkeep.Config{
 		Store:   c.Store,
-		Log:     c.Folds,
+		Log:     c.Log,
+		Folds:   c.Folds,
 		Backups: s.saved,
 		Source:  archive.Source{Store: c.Store, Open: c.OpenCopy, Dir: c.Dir, Version: c.Version},
 

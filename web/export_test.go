@@ -20,7 +20,7 @@ import (
 func NewKept(c Config) (s *Server, err error) {
 	c.Folds = fold.New(c.Log, c.Store.Now)
 	c.Upkeep = upkeep.New(upkeep.Config{
-		Store: c.Store, Log: c.Folds, SessionIdle: c.SessionIdle, MaxTokens: c.Quotas.Tokens,
+		Store: c.Store, Log: c.Log, Folds: c.Folds, SessionIdle: c.SessionIdle, MaxTokens: c.Quotas.Tokens,
 		PublicURL: c.PublicURL, Connections: c.Connections, Excess: func() string { return s.Excess() },
 	})
 	s, err = New(c)

@@ -22,7 +22,6 @@ import (
 	"husk/db/archive"
 	"husk/db/bolt"
 	"husk/web/api"
-	"husk/web/fold"
 	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/upkeep"
@@ -46,7 +45,7 @@ func newMeasured(t testing.TB, change func(*Config)) *measured {
 	}
 	config.Connections = listen.NewPool(listen.Limits{})
 	config.Upkeep = upkeep.New(upkeep.Config{
-		Store: config.Store, Log: fold.New(config.Log, config.Store.Now),
+		Store: config.Store, Log: config.Log,
 		Backups: upkeep.Backups{Dir: t.TempDir(), Every: time.Hour, Keep: 1},
 		Source:  archive.Source{Store: config.Store, Open: func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) }, Dir: t.TempDir()},
 	})

@@ -111,8 +111,5 @@ func (f *NewFile) Discard() {
 	f.folder.Close()
 }
 
-// RenameNew is fsys.RenameNew.
-func RenameNew(folder *os.Root, from, to string) error { return fsys.RenameNew(folder, from, to) }
-
 // SameOwner tells whether two files belong to one user.
 func SameOwner(a, b fs.FileInfo) bool { return ownerOf(a) == ownerOf(b) }

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"husk/web/fold"
 )
 
 // script writes an executable shell script.
@@ -205,7 +203,7 @@ func (h panicOnce) Handle(ctx context.Context, r slog.Record) error {
 // A panic about one event does not keep the next from being told.
 func TestPanicInTheNotifier(t *testing.T) {
 	w := newWatched(t, func(c *Config) {
-		c.Log = fold.New(slog.New(panicOnce{c.Log.Logger.Handler(), "notify-command failed", new(bool)}), time.Now)
+		c.Log = slog.New(panicOnce{c.Log.Handler(), "notify-command failed", new(bool)})
 		c.NotifyCommand = "/nonexistent/program"
 	})
 	ctx, cancel := context.WithCancel(t.Context())

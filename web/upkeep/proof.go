@@ -114,10 +114,10 @@ func (u *Upkeep) tellProof(err error, now time.Time) {
 	switch since := now.Sub(p.told); {
 	case err == nil && !p.told.IsZero():
 		p.told = time.Time{}
-		u.Log.Logger.Info("changes can be written to the store again")
+		u.Log.Info("changes can be written to the store again")
 	case err != nil && (p.told.IsZero() || since < 0 || since >= tellAgain):
 		p.told = now
-		u.Log.Logger.Error("changes can't be written to the store: they are refused, and credentials are still checked", "error", WithCause(err))
+		u.Log.Error("changes can't be written to the store: they are refused, and credentials are still checked", "error", WithCause(err))
 	}
 }
 
@@ -127,9 +127,9 @@ func (u *Upkeep) lookForFile() error {
 	err := u.Store.Located()
 	if gone := err != nil; u.fileGone.Swap(gone) != gone {
 		if gone {
-			u.Log.Logger.Error("changes are refused: the data file is not where it was opened", "error", WithCause(err))
+			u.Log.Error("changes are refused: the data file is not where it was opened", "error", WithCause(err))
 		} else {
-			u.Log.Logger.Info("the data file is back: changes are made again")
+			u.Log.Info("the data file is back: changes are made again")
 		}
 	}
 	return err

@@ -179,12 +179,12 @@ func (r *scheduled) waits(now time.Time, retry time.Duration) bool {
 
 func (u *Upkeep) tellBackup(ctx context.Context, name string, size int64, took time.Duration, err error) {
 	if err != nil {
-		u.Log.Logger.Error("the scheduled backup failed, and is tried again in "+min(u.Backups.Every, backupRetry).String(), "dir", u.Backups.Dir, "error", WithCause(err))
+		u.Log.Error("the scheduled backup failed, and is tried again in "+min(u.Backups.Every, backupRetry).String(), "dir", u.Backups.Dir, "error", WithCause(err))
 		return
 	}
 	file := filepath.Join(u.Backups.Dir, name)
 	u.auditBackup(context.WithoutCancel(ctx), file)
-	u.Log.Logger.Info("scheduled backup made", "file", file, "bytes", size, "encrypted", u.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())
+	u.Log.Info("scheduled backup made", "file", file, "bytes", size, "encrypted", u.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())
 }
 
 // auditBackup writes down that there is a copy of all. It must not depend on
@@ -192,10 +192,10 @@ func (u *Upkeep) tellBackup(ctx context.Context, name string, size int64, took t
 func (u *Upkeep) auditBackup(ctx context.Context, file string) {
 	later, err := u.Store.AuditRead(ctx, &db.Actor{ID: db.OwnActor, Name: db.OwnActor}, archive.ActBackup, archive.Target(file))
 	if later != nil {
-		u.Log.Logger.Error("the scheduled backup was made and is not in the audit log yet: make room on the disk before the server stops, or its entry is lost", "file", file, "error", WithCause(later))
+		u.Log.Error("the scheduled backup was made and is not in the audit log yet: make room on the disk before the server stops, or its entry is lost", "file", file, "error", WithCause(later))
 	}
 	if err != nil {
-		u.Log.Logger.Error("the scheduled backup was made and can't be written to the audit log", "file", file, "error", WithCause(err))
+		u.Log.Error("the scheduled backup was made and can't be written to the audit log", "file", file, "error", WithCause(err))
 	}
 }
 
@@ -253,16 +253,8 @@ func (u *Upkeep) placeBackup(f *os.File, name string) error {
 	if err != nil || err2 != nil || !os.SameFile(mine, now) {
 		return errors.Join(errors.New("another husk writes to the folder: each needs one of its own"), err, err2)
 	}
-	in, err := os.OpenRoot(u.Backups.Dir)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	// What has the name already is somebody else's.
-	if err := folder.RenameNew(in, filepath.Base(f.Name()), name); err != nil {
-		return err
-	}
-	return fsys.SyncFolder(u.Backups.Dir)
+	return fsys.Place(f.Name(), filepath.Join(u.Backups.Dir, name))
 }
 
 func (u *Upkeep) sealed(w io.Writer, write func(io.Writer) error) error {
@@ -314,7 +306,7 @@ func (u *Upkeep) listBackups(now time.Time) (found []backupFile, err error) {
 
 func (u *Upkeep) tellFuture(name string) {
 	if name != "" && u.future != name {
-		u.Log.Logger.Warn("a scheduled backup is of the future and is not counted: if the clock was wrong when it was made, rename or remove it", "file", filepath.Join(u.Backups.Dir, name))
+		u.Log.Warn("a scheduled backup is of the future and is not counted: if the clock was wrong when it was made, rename or remove it", "file", filepath.Join(u.Backups.Dir, name))
 	}
 	u.future = name
 }

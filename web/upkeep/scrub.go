@@ -61,7 +61,7 @@ func (d *damage) keep(round map[string]bool) {
 func (u *Upkeep) noteHeader() {
 	if u.Store.Stats().Engine.OldHeader {
 		u.damage.header.Store(true)
-		u.Log.Logger.Error(OldHeader)
+		u.Log.Error(OldHeader)
 	}
 }
 
@@ -75,7 +75,7 @@ func (u *Upkeep) scrub(ctx context.Context) {
 			round[place] = true
 		}
 		if u.damage.add(place) {
-			u.Log.Logger.Error("the store is damaged: run 'husk check', and restore a backup", "place", place)
+			u.Log.Error("the store is damaged: run 'husk check', and restore a backup", "place", place)
 		}
 	}
 	pause := time.NewTicker(scrubPause)
@@ -85,7 +85,7 @@ func (u *Upkeep) scrub(ctx context.Context) {
 		var err error
 		if place, err = u.Store.Scrub(ctx, place, report); err != nil {
 			if ctx.Err() == nil {
-				u.Log.Logger.Warn("looking the store over for damage broke off: it begins anew in "+u.scrubRest.String(), "error", WithCause(err))
+				u.Log.Warn("looking the store over for damage broke off: it begins anew in "+u.scrubRest.String(), "error", WithCause(err))
 			}
 			return
 		}

@@ -11,7 +11,6 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
-	"husk/web/fold"
 )
 
 // scrubbed is an Upkeep over a file that a test can damage.
@@ -41,7 +40,7 @@ func newScrubbed(t *testing.T, damage ...func(path string)) *scrubbed {
 	}
 	t.Cleanup(func() { store.Close() })
 	p := &scrubbed{t: t, engine: engine, log: &watchLog{}}
-	p.Upkeep = New(Config{Store: store, Log: fold.New(slog.New(slog.NewTextHandler(p.log, nil)), store.Now)})
+	p.Upkeep = New(Config{Store: store, Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	return p
 }
 

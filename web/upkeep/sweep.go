@@ -13,7 +13,7 @@ func (u *Upkeep) flush(ctx context.Context) {
 		return // it waits in memory, where it has its bound
 	}
 	if err := u.Store.FlushUse(ctx); err != nil && ctx.Err() == nil {
-		u.Log.Logger.Warn("when credentials were last used could not be written to the store: it waits in memory, is tried again each "+flushEvery.String()+", and is lost where the server stops before", "error", WithCause(err))
+		u.Log.Warn("when credentials were last used could not be written to the store: it waits in memory, is tried again each "+flushEvery.String()+", and is lost where the server stops before", "error", WithCause(err))
 	}
 }
 
@@ -38,7 +38,7 @@ func (u *Upkeep) sweep(ctx context.Context) {
 
 func (u *Upkeep) tellSweep(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
-		u.Log.Logger.Warn("sessions and keys that have ended could not be removed from the store: they are refused all the same, and it is tried again in a minute", "error", WithCause(err))
+		u.Log.Warn("sessions and keys that have ended could not be removed from the store: they are refused all the same, and it is tried again in a minute", "error", WithCause(err))
 	}
 }
 
@@ -61,10 +61,10 @@ func (u *Upkeep) tidy(ctx context.Context) {
 func (u *Upkeep) endIdle(ctx context.Context) {
 	n, err := u.Store.EndIdleSessions(ctx, u.SessionIdle)
 	if err != nil && ctx.Err() == nil {
-		u.Log.Logger.Warn("sessions that were unused for longer than session-idle could not be ended in the store: they are refused all the same, and it is tried again in "+tidyEvery.String(), "error", WithCause(err))
+		u.Log.Warn("sessions that were unused for longer than session-idle could not be ended in the store: they are refused all the same, and it is tried again in "+tidyEvery.String(), "error", WithCause(err))
 	}
 	if n > 0 {
-		u.Log.Logger.Info("sessions ended that were unused for longer than session-idle", "count", n)
+		u.Log.Info("sessions ended that were unused for longer than session-idle", "count", n)
 	}
 }
 
@@ -76,10 +76,10 @@ func (u *Upkeep) prune(ctx context.Context) {
 	}
 	n, err := u.Store.PruneAudit(ctx, keep)
 	if err != nil && ctx.Err() == nil {
-		u.Log.Logger.Warn("audit entries that are too old or too many could not be removed: the store keeps them, and it is tried again in "+tidyEvery.String(), "error", WithCause(err))
+		u.Log.Warn("audit entries that are too old or too many could not be removed: the store keeps them, and it is tried again in "+tidyEvery.String(), "error", WithCause(err))
 	}
 	if n > 0 {
-		u.Log.Logger.Info("old audit entries removed", "count", n)
+		u.Log.Info("old audit entries removed", "count", n)
 	}
 }
 
@@ -89,5 +89,7 @@ func (u *Upkeep) tellFolded(context.Context) {
 	if u.Connections != nil {
 		u.Connections.Tell()
 	}
-	u.Log.Tell()
+	if u.Folds != nil {
+		u.Folds.Tell()
+	}
 }

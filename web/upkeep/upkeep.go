@@ -18,6 +18,7 @@ package upkeep
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,8 @@ import (
 // Config is all that an Upkeep needs; it is written out by hand in one place.
 type Config struct {
 	Store *db.Store
-	Log   *fold.Log // what it has folded is told each minute
+	Log   *slog.Logger
+	Folds *fold.Log // is told each minute; nil: nothing is folded
 
 	Backups Backups        // that it makes
 	Source  archive.Source // of them
@@ -70,7 +72,7 @@ type Upkeep struct {
 func New(c Config) *Upkeep {
 	u := &Upkeep{Config: c, proofPatience: proofPatience, scrubRest: scrubRest, watcher: watcher{told: map[string]told{}}}
 	if c.NotifyCommand != "" {
-		u.watcher.notify = newNotifier(c.NotifyCommand, c.Log.Logger)
+		u.watcher.notify = newNotifier(c.NotifyCommand, c.Log)
 	}
 	return u
 }
@@ -147,4 +149,4 @@ func (u *Upkeep) repeat(ctx context.Context, j job) {
 }
 
 // guard keeps a panic from ending the process; see listen.Guard.
-func (u *Upkeep) guard(f func(), about ...any) { listen.Guard(u.Log.Logger, f, about...) }
+func (u *Upkeep) guard(f func(), about ...any) { listen.Guard(u.Log, f, about...) }

@@ -16,7 +16,6 @@ import (
 
 	"husk/db"
 	"husk/db/bolt/bolttest"
-	"husk/web/fold"
 )
 
 // running is an Upkeep whose Run works, in fake time.
@@ -46,7 +45,7 @@ func run(t *testing.T, change func(*Config), f func(t *testing.T, r *running)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &running{t: t, dir: filepath.Dir(path)}
 		store := bolttest.Store(t, bolttest.Options{Path: path, Wrap: func(e db.Engine) db.Engine { return countedEngine{e, &r.updates} }})
-		config := Config{Store: store, Log: fold.New(slog.New(slog.DiscardHandler), store.Now)}
+		config := Config{Store: store, Log: slog.New(slog.DiscardHandler)}
 		change(&config)
 		r.Upkeep = New(config)
 		ctx, stop := context.WithCancel(t.Context())
@@ -166,7 +165,7 @@ func TestRunSweeps(t *testing.T) {
 func TestFileElsewhereIsNoticed(t *testing.T) {
 	log := &watchLog{}
 	aside := t.TempDir()
-	run(t, func(c *Config) { c.Log = fold.New(slog.New(slog.NewTextHandler(log, nil)), time.Now) }, func(t *testing.T, r *running) {
+	run(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
 		path := filepath.Join(r.dir, "husk.db")
 		for range 3 {
 			must(t, os.Rename(path, filepath.Join(aside, "away")))
@@ -213,7 +212,7 @@ func TestRepeat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log, began := &watchLog{}, time.Now()
-				u := New(Config{Log: fold.New(slog.New(slog.NewTextHandler(log, nil)), time.Now)})
+				u := New(Config{Log: slog.New(slog.NewTextHandler(log, nil))})
 				ctx, stop := context.WithCancel(t.Context())
 				soon := make(chan struct{}, 1)
 				var done []time.Duration

@@ -107,14 +107,14 @@ func (u *Upkeep) watchTokens(ctx context.Context, now time.Time) {
 	}
 	expiring, err := u.Store.ExpiringTokens(ctx, ExpiryWarning)
 	if err != nil {
-		u.Log.Logger.Warn("API tokens that expire soon could not be looked for in the store: it is tried again in a minute", "error", WithCause(err))
+		u.Log.Warn("API tokens that expire soon could not be looked for in the store: it is tried again in a minute", "error", WithCause(err))
 		return
 	}
 	w.tokensSeen = now
 	if expiring.Count == 0 {
 		return
 	}
-	u.Log.Logger.Warn("API tokens expire within 30 days: 'husk token list --expiring 30d' lists them", "count", expiring.Count, "first", namesOf(expiring.First))
+	u.Log.Warn("API tokens expire within 30 days: 'husk token list --expiring 30d' lists them", "count", expiring.Count, "first", namesOf(expiring.First))
 	e := notice{Event: eventTokens, Time: now, Count: expiring.Count, Message: fmt.Sprintf("API tokens that expire within 30 days: %d", expiring.Count)}
 	for _, k := range expiring.First {
 		e.Tokens = append(e.Tokens, expiringToken{ID: k.ID, Name: k.Name, Owner: k.Owner, Expires: time.Unix(k.Expires, 0).UTC()})
@@ -140,7 +140,7 @@ func (u *Upkeep) watchCertificate(now time.Time) {
 	}
 	ends = ends.UTC()
 	message := "the TLS certificate ends at " + ends.Format(time.RFC3339) + "; renew it"
-	u.Log.Logger.Warn(message)
+	u.Log.Warn(message)
 	u.tell(notice{Event: eventCertificate, Time: now, Message: message, Expires: &ends})
 }
 
@@ -148,7 +148,7 @@ func (u *Upkeep) watchCertificate(now time.Time) {
 func (u *Upkeep) watchClock(now time.Time) {
 	fault := u.Store.ClockFault()
 	if fault > 0 {
-		u.Log.Logger.Warn(ClockWarning(fault, now).Text)
+		u.Log.Warn(ClockWarning(fault, now).Text)
 	}
 	if u.watcher.due(eventClock, fault > 0, now) {
 		u.tell(notice{Event: eventClock, Time: now, Message: ClockWarning(fault, now).Text})
@@ -159,7 +159,7 @@ func (u *Upkeep) watchClock(now time.Time) {
 func (u *Upkeep) watchBackups(now time.Time) {
 	trouble := u.scheduled.trouble(u.Backups.Every, now)
 	if u.watcher.due(eventBackup, trouble != "", now) {
-		u.Log.Logger.Warn(trouble, "dir", u.Backups.Dir)
+		u.Log.Warn(trouble, "dir", u.Backups.Dir)
 		u.tell(notice{Event: eventBackup, Time: now, Message: trouble})
 	}
 }
@@ -190,7 +190,7 @@ func (u *Upkeep) report(kind error, now time.Time) {
 	if last := u.Store.Refusal(); errors.Is(last.Err, kind) {
 		about = []any{"error", WithCause(last.Err)}
 	}
-	u.Log.Logger.Error(warning.Text, about...)
+	u.Log.Error(warning.Text, about...)
 	u.tell(notice{Event: warning.Code, Time: now, Message: warning.Text})
 }
 
@@ -203,13 +203,13 @@ func (u *Upkeep) watchHoards(ctx context.Context, now time.Time) {
 	}
 	h, err := u.Store.TokenHoards(ctx, far*int64(u.MaxTokens))
 	if err != nil {
-		u.Log.Logger.Warn("the API tokens of each user could not be counted in the store: it is tried again in a minute", "error", WithCause(err))
+		u.Log.Warn("the API tokens of each user could not be counted in the store: it is tried again in a minute", "error", WithCause(err))
 		return
 	}
 	w.hoardsSeen = now
 	u.hoards.Store(&h)
 	if w.due("many_tokens", h.Owners > 0, now) {
-		u.Log.Logger.Warn(fmt.Sprintf("users with more than %d times the API tokens that max-tokens-per-user allows: 'husk token list --user' shows those of the one with the most", far),
+		u.Log.Warn(fmt.Sprintf("users with more than %d times the API tokens that max-tokens-per-user allows: 'husk token list --user ID' lists those of the user named here, who has the most", far),
 			"users", h.Owners, "user", h.Owner, "tokens", h.Most)
 	}
 }
@@ -221,6 +221,6 @@ func (u *Upkeep) watchExcess(now time.Time) {
 		user = u.Excess()
 	}
 	if u.watcher.due("many_changes", user != "", now) {
-		u.Log.Logger.Warn("a user who is not held to changes-per-minute makes far more changes than that: 'husk audit list --actor' shows which", "user", user)
+		u.Log.Warn("a user who is not held to changes-per-minute makes far more changes than that: 'husk audit list --actor ID' lists them", "user", user)
 	}
 }

@@ -16,7 +16,6 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
-	"husk/web/fold"
 )
 
 // faultyEngine is an engine whose disk can fail.
@@ -109,7 +108,7 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	}
 	closeWhole(t, store)
 	t.Cleanup(func() { set(&w.engine.reading, nil) })
-	config := Config{Store: store, Log: fold.New(slog.New(slog.NewTextHandler(w.log, nil)), store.Now)}
+	config := Config{Store: store, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
 		change(&config)
 	}
@@ -159,7 +158,7 @@ func until(t *testing.T, holds func() bool) {
 
 // hear puts a queue that nobody empties in the place of the program's.
 func (w *watched) hear() {
-	w.watcher.notify = &notifier{log: w.Upkeep.Log.Logger, waiting: make(chan notice, notifyWaiting)}
+	w.watcher.notify = &notifier{log: w.Upkeep.Log, waiting: make(chan notice, notifyWaiting)}
 }
 
 // told returns the events since the last time.
