@@ -35,28 +35,30 @@ func (s *Server) takeConsole(returnKey []byte) {
 // page is the action of a page. What its route needs is checked before, as of any
 // route, and again by the API where the page calls it.
 func (s *Server) page(h console.Handler) *action {
-	return raw(func(c echo.Context, _ *db.Actor) error {
-		form, err := readPageForm(c, h.Fields)
-		if err != nil {
-			return err
-		}
-		err = s.console.Serve(h, c.Response(), c.Request(), form, s.dialPageCall(c))
-		var refused *api.Error
-		if errors.As(err, &refused) { // the log has it, of the request that was refused
-			writeFailure(c.Response(), &failure{status: refused.Status, code: refused.Detail.Code, reason: refused.Detail.Reason, retryAfter: refused.RetryAfter})
-			return nil
-		}
+	return raw(func(c echo.Context, _ *db.Actor) error { return s.servePage(c, h) })
+}
+
+func (s *Server) servePage(c echo.Context, h console.Handler) error {
+	form, err := readPageForm(c, h.Fields)
+	if err != nil {
 		return err
-	})
+	}
+	err = s.console.Serve(h, c.Response(), c.Request(), form, s.dialPageCall(c))
+	var refused *api.Error
+	if errors.As(err, &refused) { // the log has it, of the request that was refused
+		writeFailure(c.Response(), &failure{status: refused.Status, code: refused.Detail.Code, reason: refused.Detail.Reason, retryAfter: refused.RetryAfter})
+		return nil
+	}
+	return err
 }
 
 // pageOr is the action of a route of the API to which browsers send forms of a
 // page: those that isForm tells go to the page, all else is answered by the API.
 func (s *Server) pageOr(isForm func(r *http.Request) bool, h console.Handler, otherwise *action) *action {
-	page, own := s.page(h).serve, otherwise.serve
+	own := otherwise.serve
 	otherwise.serve = func(c echo.Context, actor *db.Actor) error {
 		if isForm(c.Request()) {
-			return page(c, actor)
+			return s.servePage(c, h)
 		}
 		return own(c, actor)
 	}

@@ -151,6 +151,8 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
 		{method: "GET", path: "/connector/_search", need: isSignedIn, do: endpoint(s.searchNothing)},
 
+		// What a page changes is counted where it calls the API. Those that are not
+		// public need a session: a token would have them do what nobody clicked for.
 		{method: "GET", path: "/", need: isOwnSession, do: s.page(console.HomePage), page: true},
 		{method: "GET", path: "/setup", need: isPublic, do: s.page(console.SetupPage), page: true},
 		{method: "GET", path: "/login", need: isPublic, do: s.page(console.LoginPage), page: true},

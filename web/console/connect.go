@@ -78,12 +78,14 @@ func (d desktop) tokenName(now time.Time) string {
 
 // ConnectPage asks the person whether the program that opened the browser gets a
 // token.
-var ConnectPage = Handler{answer: func(v *Visit) error {
-	d, err := readDesktop(v.URL.Query())
+var ConnectPage = Handler{answer: connectPage}
+
+func connectPage(v *Visit) error {
+	d, err := readDesktop(v.r.URL.Query())
 	if err != nil {
 		return err
 	}
-	who, err := v.API.Profile(v.Context())
+	who, err := v.API.Profile(v.r.Context())
 	if err != nil {
 		return err
 	}
@@ -92,20 +94,22 @@ var ConnectPage = Handler{answer: func(v *Visit) error {
 		Program: desktopPrograms[d.product], Product: d.product, Provider: d.provider, RequestID: d.requestID,
 		User: username(who), TokenName: d.tokenName(now), Ends: now.Add(v.console.TokenTTL).Format(time.DateOnly),
 	})
-}}
+}
 
 // ConnectProgram mints the token that the person clicked for. The link goes out in
 // the body of the answer, not in a Location: headers end up in logs.
-var ConnectProgram = Handler{Fields: []string{"product", "provider", "request_id"}, answer: func(v *Visit) error {
+var ConnectProgram = Handler{Fields: []string{"product", "provider", "request_id"}, answer: connectProgram}
+
+func connectProgram(v *Visit) error {
 	d, err := readDesktop(v.form)
 	if err != nil {
 		return err
 	}
-	made, err := v.API.CreateToken(v.Context(), api.NewToken{Name: d.tokenName(v.console.Now()), Description: "asked for by request " + d.requestID})
+	made, err := v.API.CreateToken(v.r.Context(), api.NewToken{Name: d.tokenName(v.console.Now()), Description: "asked for by request " + d.requestID})
 	if err != nil {
 		return err
 	}
 	return v.show(Connected{
 		Program: desktopPrograms[d.product], TokenName: made.Name, Link: DesktopLink(made.AccessToken, d.requestID, d.provider),
 	})
-}}
+}

@@ -11,10 +11,12 @@ type Home struct {
 func (Home) view() (file, title string) { return "home.html", "Signed in" }
 
 // HomePage shows who is signed in.
-var HomePage = Handler{answer: func(v *Visit) error {
-	who, err := v.API.Profile(v.Context())
+var HomePage = Handler{answer: homePage}
+
+func homePage(v *Visit) error {
+	who, err := v.API.Profile(v.r.Context())
 	if err != nil {
 		return err
 	}
 	return v.show(Home{Name: who.Name, Email: who.Email, Roles: who.Roles, Version: v.console.Version})
-}}
+}

@@ -23,8 +23,10 @@ func (Login) view() (file, title string) { return "login.html", "Sign in" }
 func (p Login) waits() int               { return p.Wait }
 
 // LoginPage shows the form of a sign-in.
-var LoginPage = Handler{answer: func(v *Visit) error {
-	settings, err := v.API.Application(v.Context())
+var LoginPage = Handler{answer: loginPage}
+
+func loginPage(v *Visit) error {
+	settings, err := v.API.Application(v.r.Context())
 	if err != nil {
 		return err
 	}
@@ -41,12 +43,12 @@ var LoginPage = Handler{answer: func(v *Visit) error {
 		return v.seeOther(target)
 	}
 	return v.show(v.loginForm(settings, target))
-}}
+}
 
 // loginTarget is where a sign-in leads: to the desktop program that asked for
 // it, or to the page that did.
 func (v *Visit) loginTarget() (string, error) {
-	q := v.URL.Query()
+	q := v.r.URL.Query()
 	if q.Get("product") != "" || q.Get("request_id") != "" {
 		d, err := readDesktop(q)
 		return d.path(), err
@@ -57,10 +59,10 @@ func (v *Visit) loginTarget() (string, error) {
 // isSignedIn tells whether the browser has a good session. One that is not good
 // any more is no reason not to show the form, nor is an API token.
 func (v *Visit) isSignedIn() (bool, error) {
-	if v.Header.Get("X-Api-Token") != "" || v.Header["Cookie"] == nil && v.Header["Authorization"] == nil {
+	if v.r.Header.Get("X-Api-Token") != "" || v.r.Header["Cookie"] == nil && v.r.Header["Authorization"] == nil {
 		return false, nil
 	}
-	_, err := v.API.Profile(v.Context())
+	_, err := v.API.Profile(v.r.Context())
 	var refused *api.Error
 	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
 		return false, nil
@@ -77,15 +79,17 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 }
 
 // SignIn takes the form of LoginPage.
-var SignIn = Handler{Fields: []string{"email", "login", "password", "return"}, answer: func(v *Visit) error {
+var SignIn = Handler{Fields: []string{"email", "login", "password", "return"}, answer: signIn}
+
+func signIn(v *Visit) error {
 	target := v.console.openReturn(v.form.Get("return"))
 	in := api.Login{Email: v.form.Get("email"), Login: v.form.Get("login"), Password: v.form.Get("password")}
-	signedIn, err := v.API.Login(v.Context(), in)
+	signedIn, err := v.API.Login(v.r.Context(), in)
 	if err != nil {
 		return v.loginAgain(err, cmp.Or(in.Email, in.Login), target)
 	}
 	v.API.JWT = signedIn.AccessToken
-	who, err := v.API.Profile(v.Context())
+	who, err := v.API.Profile(v.r.Context())
 	if err == nil && who.MustChange {
 		target = v.console.withReturn("/password", target)
 	}
@@ -93,7 +97,7 @@ var SignIn = Handler{Fields: []string{"email", "login", "password", "return"}, a
 		return err
 	}
 	return v.seeOther(target)
-}}
+}
 
 // loginAgain answers a sign-in that failed with the same page and what was wrong.
 func (v *Visit) loginAgain(err error, email, target string) error {
@@ -104,7 +108,7 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 	case refused.Detail.Code == codeSetupRequired:
 		return v.seeOther("/setup")
 	}
-	settings, err := v.API.Application(v.Context())
+	settings, err := v.API.Application(v.r.Context())
 	if err != nil {
 		return err
 	}
@@ -115,9 +119,11 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 }
 
 // SignOut ends the session of the browser.
-var SignOut = Handler{answer: func(v *Visit) error {
-	if err := v.API.Logout(v.Context()); err != nil {
+var SignOut = Handler{answer: signOut}
+
+func signOut(v *Visit) error {
+	if err := v.API.Logout(v.r.Context()); err != nil {
 		return err
 	}
 	return v.seeOther("/login")
-}}
+}

@@ -16,9 +16,9 @@ type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Visit is one request for a page: what its handler reads, asks and answers.
 type Visit struct {
-	*http.Request
 	API     *api.Client // asks as the browser
 	console *Console
+	r       *http.Request
 	form    url.Values
 	w       http.ResponseWriter
 }
@@ -26,7 +26,7 @@ type Visit struct {
 // visit begins one; end closes its connection to the API.
 func (c *Console) visit(w http.ResponseWriter, r *http.Request, form url.Values, dial Dialer) (v *Visit, end func()) {
 	t := &http.Transport{DialContext: dial, DisableCompression: true}
-	v = &Visit{Request: r, console: c, form: form, w: w}
+	v = &Visit{r: r, console: c, form: form, w: w}
 	v.API = &api.Client{Base: "http://localhost", HTTP: &http.Client{Transport: asBrowser{t, v}}}
 	return v, t.CloseIdleConnections
 }
@@ -46,10 +46,10 @@ type asBrowser struct {
 // is set to nothing, or net/http would name itself as the User-Agent.
 func (b asBrowser) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent := r.Clone(r.Context())
-	sent.Host = b.visit.Host
+	sent.Host = b.visit.r.Host
 	for _, name := range shown {
 		if _, own := sent.Header[name]; !own {
-			sent.Header[name] = b.visit.Header[name]
+			sent.Header[name] = b.visit.r.Header[name]
 		}
 	}
 	answer, err := b.RoundTripper.RoundTrip(sent)
