@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"husk/db"
@@ -43,37 +42,44 @@ func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQue
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(r *db.Session) string { return r.ID }, func(r *db.Session) (api.Session, error) {
-		return s.showSession(ctx, actor, r)
-	})
+	shown, err := s.showSessions(ctx, actor, page.Items...)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(began, page, func(r *db.Session) api.Hit[api.Session] { return api.Hit[api.Session]{ID: r.ID, Source: shown[r.ID]} }), nil
 }
 
-func (s *Server) showSession(ctx context.Context, actor *db.Actor, r *db.Session) (api.Session, error) {
-	use, err := s.Store.SessionUse(ctx, r.ID)
-	if err != nil {
-		return api.Session{}, err
+// showSessions shows sessions by id. What stands beside their records is read in
+// one transaction, however many they are.
+func (s *Server) showSessions(ctx context.Context, actor *db.Actor, sessions ...*db.Session) (map[string]api.Session, error) {
+	ids, owners := make([]string, len(sessions)), make([]string, len(sessions))
+	for i, r := range sessions {
+		ids[i], owners[i] = r.ID, r.User
 	}
+	uses, err := s.Store.SessionUses(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.Store.Usernames(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	shown := make(map[string]api.Session, len(sessions))
+	for _, r := range sessions {
+		shown[r.ID] = showSession(actor, r, uses[r.ID], names[r.User])
+	}
+	return shown, nil
+}
+
+func showSession(actor *db.Actor, r *db.Session, use db.Use, username string) api.Session {
 	out := api.Session{
-		ID: r.ID, User: r.User, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
+		ID: r.ID, User: r.User, UserName: username, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
 		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
 	}
 	if use.Time.After(r.Created) {
 		out.LastSeen = use.Time
 	}
-	out.UserName, err = s.username(ctx, r.User)
-	return out, err
-}
-
-// username is the email of a user, or the id of one who has none or is gone.
-func (s *Server) username(ctx context.Context, id string) (string, error) {
-	user, err := s.Store.User(ctx, id)
-	switch {
-	case err == nil:
-		return user.Username(), nil
-	case errors.Is(err, db.ErrNotFound):
-		return id, nil
-	}
-	return "", err
+	return out
 }
 
 // readSession shows a session, and what it may do now.
@@ -82,11 +88,11 @@ func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.showSession(ctx, actor, r)
+	shown, err := s.showSessions(ctx, actor, r)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown}}
+	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown[r.ID]}}
 	who, err := s.identifySession(ctx, r)
 	out.Source.MustChange = err == nil && who.user.MustChange
 	out.Source.Introspection, err = introspect(who, err)
