@@ -16,27 +16,32 @@ import (
 // has no place yet.
 var arrows = map[string][]string{
 	"husk":     {"husk/cmd"},
-	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/listen", "husk/web/token", "husk/db", "husk/db/bolt", "husk/db/fsys"},
+	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/listen", "husk/web/token", "husk/web/upkeep", "husk/db", "husk/db/archive", "husk/db/bolt", "husk/db/fsys"},
 	"husk/web": {
-		"husk/db", "husk/db/fsys", "husk/web/api", "husk/web/control", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
-		"husk/web/ratelimit", "husk/web/gate", "husk/web/console", "husk/web/listen",
+		"husk/db", "husk/db/archive", "husk/db/fsys", "husk/web/api", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
+		"husk/web/ratelimit", "husk/web/gate", "husk/web/console", "husk/web/listen", "husk/web/upkeep",
 	},
 	"husk/web/api":            nil,
 	"husk/web/control":        nil,
+	"husk/web/fold":           nil,
 	"husk/web/folder":         {"husk/db/fsys"},
 	"husk/web/password":       nil,
 	"husk/web/token":          nil,
 	"husk/web/session":        {"husk/db"},
 	"husk/web/ratelimit":      nil,
 	"husk/web/gate":           nil,
-	"husk/web/listen":         nil,
-	"husk/web/console":        nil,
+	"husk/web/listen":         {"husk/web/api", "husk/web/fold"},
+	"husk/web/console":        {"husk/web/api"},
+	"husk/web/upkeep":         {"husk/db", "husk/db/archive", "husk/db/fsys", "husk/web/api", "husk/web/fold", "husk/web/folder", "husk/web/listen"},
 	"husk/db":                 nil,
+	"husk/db/archive":         {"husk/db", "husk/db/fsys"},
 	"husk/db/bolt":            {"husk/db", "husk/db/fsys"},
+	"husk/db/bolt/bolttest":   {"husk/db", "husk/db/bolt"}, // for tests alone
 	"husk/db/fsys":            nil,
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
 	"husk/db/dbtest/syscalls": nil,                         // for tests alone
+	"husk/web/logtest":        nil,                         // for tests alone
 }
 
 // onlyIn is which package alone may import a library: what is exchangeable has

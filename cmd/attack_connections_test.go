@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,18 +102,6 @@ func (a attack) hold(ctx context.Context, raw net.Conn, tick <-chan time.Time, s
 	_, _ = io.Copy(io.Discard, c)
 }
 
-// peak returns the most memory that the server ever had resident.
-func (s *server) peak() int64 {
-	s.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
-	if err != nil || m == nil {
-		s.t.Fatalf("no memory of the server: %v", err)
-	}
-	n, _ := strconv.ParseInt(string(m[1]), 10, 64)
-	return n << 10
-}
-
 // wellBehaved asks once from an address of its own, and returns how long that
 // took.
 func wellBehaved(t testing.TB, base string) time.Duration {
@@ -155,7 +142,7 @@ func (a attack) under(t *testing.T, p program, s *server) {
 		client = max(client, wellBehaved(t, base))
 		socket = max(socket, p.took(t, "user", "unlock", "guest@example.com"))
 	}
-	peak := s.peak()
+	peak := memoryOf(t, s.cmd.Process.Pid, "VmHWM")
 	t.Logf("%d attackers connected, %d MB at most, the socket %v, a client %v", connected.Load(), peak>>20, socket.Round(time.Millisecond), client.Round(time.Millisecond))
 	if peak > attackedMemory {
 		t.Errorf("the server took %d MB", peak>>20)

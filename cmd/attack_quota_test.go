@@ -119,19 +119,7 @@ func (a *insider) file() int64 {
 	return info.Size()
 }
 
-// memory reads a line of /proc/PID/status, in bytes.
-func (a *insider) memory(line string) (n int64) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for l := range strings.SplitSeq(string(status), "\n") {
-		if rest, ok := strings.CutPrefix(l, line+":"); ok {
-			fmt.Sscan(rest, &n)
-		}
-	}
-	return n << 10
-}
+func (a *insider) memory(line string) int64 { return memoryOf(a.t, a.cmd.Process.Pid, line) }
 
 // beside works as bob until stop, and tells how long the slowest in a hundred
 // took.

@@ -138,7 +138,7 @@ out: then it ends with 7, and says which. What retention removed is no fault.`,
 	}
 }
 
-// entryLines passes on the lines of an export and notes whether numbers are left
+// entryLines passes on the lines of an export and sees whether numbers are left
 // out.
 type entryLines struct {
 	out   io.Writer
@@ -151,7 +151,7 @@ type entryLines struct {
 func (l *entryLines) Write(p []byte) (int, error) {
 	for _, b := range p {
 		if b == '\n' {
-			l.note()
+			l.ended()
 		} else if len(l.begin) < 32 {
 			l.begin = append(l.begin, b)
 		}
@@ -159,7 +159,7 @@ func (l *entryLines) Write(p []byte) (int, error) {
 	return l.out.Write(p)
 }
 
-func (l *entryLines) note() {
+func (l *entryLines) ended() {
 	var seq uint64
 	_, err := fmt.Sscanf(string(l.begin), `{"seq":%d,`, &seq)
 	l.begin = l.begin[:0]

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"husk/web"
 	"husk/web/api"
 )
 
@@ -161,7 +162,7 @@ func (a *app) parseMoment(text string, now time.Time) (string, error) {
 			return t.UTC().Format(time.RFC3339), nil
 		}
 	}
-	d, err := parseDuration(text)
+	d, err := web.ParseDuration(text)
 	if err != nil || d < 0 {
 		return "", usage("the time is not understood", "give one of RFC 3339, such as 2030-12-31T08:00:00Z, or how long ago: 90s, 24h, 7d")
 	}

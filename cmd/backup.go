@@ -1,11 +1,8 @@
 package cmd
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -16,14 +13,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"husk/db/fsys"
+	"husk/db/archive"
 	"husk/web/api"
 )
 
 type backupOptions struct {
 	output         string
 	force          bool
-	recipients     recipients
+	recipients     *list
 	recipientsFile string
 }
 
@@ -50,7 +47,8 @@ The secret key of any one recipient is enough.`,
 	}
 	pathVar(cmd.Flags(), &o.output, "output", "the file to write, or - for stdout")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace FILE where it is there")
-	cmd.Flags().Var(&o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
+	o.recipients = newRecipients()
+	cmd.Flags().Var(o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
 	pathVar(cmd.Flags(), &o.recipientsFile, "recipients-file", "encrypt to the age recipients in this file, one a line")
 	return cmd
 }
@@ -89,7 +87,7 @@ func (a *app) backup(ctx context.Context, o backupOptions) error {
 
 // sealOf returns how to encrypt; nil: not at all.
 func (a *app) sealOf(o backupOptions) (seal, error) {
-	all := o.recipients
+	all := o.recipients.items
 	if o.recipientsFile != "" {
 		more, err := a.readRecipients(o.recipientsFile)
 		if err != nil {
@@ -129,7 +127,7 @@ func (o backupOptions) open(encrypt seal) (*outputFile, error) {
 
 // backupTo writes the backup beside its place, reads it back, and puts it
 // there.
-func (a *app) backupTo(ctx context.Context, o backupOptions, encrypt seal) (m api.Manifest, err error) {
+func (a *app) backupTo(ctx context.Context, o backupOptions, encrypt seal) (m archive.Manifest, err error) {
 	f, err := o.open(encrypt)
 	if err != nil {
 		return m, err
@@ -143,10 +141,7 @@ func (a *app) backupTo(ctx context.Context, o backupOptions, encrypt seal) (m ap
 	if err != nil {
 		return m, err
 	}
-	if err = f.Sync(); err == nil {
-		err = readBack(f.File, written.Sum(nil))
-	}
-	if err != nil {
+	if _, err := archive.ReadBack(f.File, written.Sum(nil)); err != nil {
 		return m, f.failed(err)
 	}
 	if f.Exposed && encrypt == nil {
@@ -163,25 +158,10 @@ func absolute(path string) string {
 	return path
 }
 
-// readBack compares a file with the SHA-256 of what was written to it.
-func readBack(f *os.File, want []byte) error {
-	sum := sha256.New()
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if _, err := io.Copy(sum, f); err != nil {
-		return err
-	}
-	if string(sum.Sum(nil)) != string(want) {
-		return errors.New("what is read back is not what was written: look at the disk")
-	}
-	return nil
-}
-
 // fetch writes a backup to w as it comes, encrypted where that is asked for,
 // and proves it on its way: so what is encrypted is never on a disk in clear.
 // to is what the audit log is told of its place.
-func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, encrypt seal) (m api.Manifest, err error) {
+func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, encrypt seal) (m archive.Manifest, err error) {
 	p := a.progress("backup", 0, byteText)
 	defer p.end()
 	out := io.WriteCloser(unsealed{w})
@@ -194,7 +174,7 @@ func (a *app) fetch(ctx context.Context, s *session, w io.Writer, to string, enc
 	proved := make(chan error, 1)
 	go func() {
 		err := a.guard(func() (err error) {
-			m, err = readBackup(unread, io.Discard)
+			m, err = readBackup(ctx, unread, io.Discard)
 			_, _ = io.Copy(io.Discard, unread)
 			return err
 		})
@@ -219,7 +199,7 @@ func (unsealed) Close() error { return nil }
 
 // brokenOff tells a backup that began and did not end from one that nobody
 // answered.
-func (s *session) brokenOff(err error, m api.Manifest) error {
+func (s *session) brokenOff(err error, m archive.Manifest) error {
 	var gone *api.UnreachableError
 	if errors.As(err, &gone) && m.SHA256 != "" && !errors.Is(err, context.Canceled) {
 		if s.why != nil && s.why() != "" {
@@ -255,73 +235,12 @@ func errNoBackup(why string, err error) error {
 	return &failure{code: exitInvalid, err: err, what: "that is no whole backup: " + why, next: "a backup is the tar that 'husk backup' writes"}
 }
 
-// readBackup reads a backup to its end, copies the store in it to w, and
-// checks it against its manifest. What it says of w is w's own error.
-func readBackup(r io.Reader, w io.Writer) (m api.Manifest, err error) {
-	in := tar.NewReader(r)
-	h, err := in.Next()
-	if err != nil || !isPlain(h, api.BackupManifest) {
-		return m, errNoBackup("it does not begin with "+api.BackupManifest, err)
+// readBackup is archive.Read in the words of the command line.
+func readBackup(ctx context.Context, r io.Reader, w io.Writer) (archive.Manifest, error) {
+	m, err := archive.Read(ctx, r, w)
+	var invalid *archive.InvalidError
+	if errors.As(err, &invalid) {
+		err = errNoBackup(invalid.Why, err)
 	}
-	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(&m); err != nil {
-		return m, errNoBackup("its manifest can't be read", err)
-	}
-	if h, err = in.Next(); err != nil || !isPlain(h, api.BackupStore) || h.Size != m.Size {
-		return m, errNoBackup("it holds no "+api.BackupStore+" of the size that its manifest says", err)
-	}
-	sum, out := sha256.New(), &ownError{w: w}
-	n, err := io.Copy(io.MultiWriter(out, sum), in)
-	switch {
-	case out.err != nil:
-		return m, out.err
-	case err != nil || n != m.Size:
-		return m, errNoBackup("it is cut short", err)
-	case hex.EncodeToString(sum.Sum(nil)) != m.SHA256:
-		return m, errNoBackup(api.BackupStore+" does not match the SHA-256 of its manifest", nil)
-	}
-	if _, err := in.Next(); !errors.Is(err, io.EOF) {
-		return m, errNoBackup("it goes on after "+api.BackupStore, err)
-	}
-	// The end of an encrypted one proves that nothing was cut off.
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		return m, errNoBackup("it is cut short", err)
-	}
-	return m, nil
-}
-
-// isPlain tells whether h is of a regular file of that name, each byte of which is
-// there: the holes of a sparse one would fill the disk, however short the tar.
-func isPlain(h *tar.Header, name string) bool {
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return false
-		}
-	}
-	return h.Typeflag == tar.TypeReg && h.Name == name
-}
-
-// ownError keeps the error of a writer apart from that of who reads.
-type ownError struct {
-	w   io.Writer
-	err error
-}
-
-func (o *ownError) Write(p []byte) (n int, err error) {
-	n, o.err = o.w.Write(p)
-	return n, o.err
-}
-
-// createPrivate makes a temporary file that its owner alone may read and
-// write, whatever the umask.
-func createPrivate(dir, pattern string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, pattern)
-	if err != nil {
-		return nil, err
-	}
-	if err := fsys.MakePrivate(f); err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return nil, err
-	}
-	return f, nil
+	return m, err
 }

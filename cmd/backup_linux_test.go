@@ -70,6 +70,16 @@ func TestRestoreOverAFolder(t *testing.T) {
 	}
 }
 
+func openFile(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 // A store that a server made while a restore into an empty folder was under
 // way is not replaced under it.
 func TestRestoreBesideANewStore(t *testing.T) {
@@ -78,12 +88,12 @@ func TestRestoreBesideANewStore(t *testing.T) {
 	p.ok(t, "token", "create", "--name", "made meanwhile")
 	a := &app{}
 	a.settings.Data = p.data
-	copied := writeFile(t, p.data, ".husk-restore-1", "a copy")
+	copied := openFile(t, writeFile(t, p.data, ".husk-restore-1", "a copy"))
 	err := a.swap(copied, true)
 	if exitCode(err) != exitConflict || !strings.Contains(err.Error(), "a store was made in") {
 		t.Errorf("swap: %v", err)
 	}
-	if err := os.Remove(copied); err != nil {
+	if err := os.Remove(copied.Name()); err != nil {
 		t.Error(err)
 	}
 	if !p.tokenNames(t)["made meanwhile"] {
@@ -112,7 +122,7 @@ func TestRestoreTwiceKeepsTheOneBefore(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := a.swap(writeFile(t, data, ".husk-restore-1", next), false); err != nil {
+		if err := a.swap(openFile(t, writeFile(t, data, ".husk-restore-1", next)), false); err != nil {
 			t.Fatal(err)
 		}
 		if read(embedded.file) != next || read(embedded.file+".before-restore") != before {
@@ -192,19 +202,19 @@ func TestBackupWithoutRoom(t *testing.T) {
 	}
 }
 
-// A regular backup that finds no room is told, and the next one made where
+// A scheduled backup that finds no room is told, and the next one made where
 // there is some.
-func TestRegularBackupWithoutRoom(t *testing.T) {
+func TestScheduledBackupWithoutRoom(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
 	p := program{data: large.Copy(t, 3000)}
 	s := p.serve(t, "--backup-dir", dir)
-	eventually(t, "it says so", func() bool { return strings.Contains(s.log.String(), "the regular backup failed") })
+	eventually(t, "it says so", func() bool { return strings.Contains(s.log.String(), "the scheduled backup failed") })
 	if !strings.Contains(s.log.String(), "no space left on device") {
 		t.Errorf("the log: %s", &s.log)
 	}
 	r := p.want(t, exitInvalid, "health", "--verbose")
-	if !strings.Contains(r.stdout, "the last regular backup failed, none was made") {
+	if !strings.Contains(r.stdout, "the last scheduled backup failed, none was made") {
 		t.Errorf("health says %s", r.stdout)
 	}
 	if got := namesIn(t, dir); len(got) > 0 {

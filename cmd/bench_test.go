@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +21,7 @@ import (
 	"husk/db/bolt"
 	"husk/db/dbtest"
 	"husk/db/dbtest/large"
+	"husk/web/logtest"
 )
 
 // The benchmarks here start the program as it is shipped: static, stripped and
@@ -76,7 +76,7 @@ func benchStart(b *testing.B, program, data string, end syscall.Signal) {
 		s := serveShipped(b, program, data)
 		began = min(began, s.began)
 		for !answers(s.addr, "/readyz") {
-			if time.Since(s.started) > soon {
+			if time.Since(s.started) > patience {
 				b.Fatal("it does not become ready")
 			}
 		}
@@ -119,7 +119,7 @@ func serveShipped(b *testing.B, program, data string) *shippedServer {
 	}
 	l.Close()
 	s := &shippedServer{addr: l.Addr().String(), Cmd: exec.Command(program, "serve", "--addr", l.Addr().String(), "--data", data)}
-	var log output
+	var log logtest.Buffer
 	s.Stderr = &log
 	s.started = time.Now()
 	if err := s.Start(); err != nil {
@@ -130,7 +130,7 @@ func serveShipped(b *testing.B, program, data string) *shippedServer {
 		_ = s.Wait()
 	})
 	for !answers(s.addr, "/livez") {
-		if s.began = time.Since(s.started); s.began > soon {
+		if s.began = time.Since(s.started); s.began > patience {
 			b.Fatalf("it does not answer:\n%s", &log)
 		}
 	}
@@ -154,21 +154,22 @@ func answers(addr, path string) bool {
 // file, and so can't be dropped.
 func anonymous(b testing.TB, pid int) float64 {
 	b.Helper()
+	return float64(memoryOf(b, pid, "RssAnon")) / (1 << 20)
+}
+
+// memoryOf reads a line of /proc/PID/status (proc_pid_status(5)), in bytes.
+func memoryOf(t testing.TB, pid int, line string) int64 {
+	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
-		if rest, found := strings.CutPrefix(line, "RssAnon:"); found {
-			kB, err := strconv.Atoi(strings.Fields(rest)[0])
-			if err != nil {
-				b.Fatal(err)
-			}
-			return float64(kB) / 1024
-		}
+	_, rest, _ := strings.Cut(string(text), "\n"+line+":")
+	var kB int64
+	if _, err := fmt.Sscan(rest, &kB); err != nil {
+		t.Fatalf("the kernel does not tell %s: %v", line, err)
 	}
-	b.Fatal("the kernel does not tell RssAnon")
-	return 0
+	return kB << 10
 }
 
 // BenchmarkMillionTokens uses a million different tokens, each once, and

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"husk/db"
-	"husk/db/fsys"
+	"husk/db/archive"
 )
 
 func (a *app) compactCommand() *cobra.Command {
@@ -64,11 +64,8 @@ func (a *app) compact(ctx context.Context) error {
 	if r.After, err = fileSize(copied); err != nil {
 		return a.explainStore(err)
 	}
-	if err := os.Rename(copied, a.storeFile()); err != nil {
+	if err := a.swapCompact(copied); err != nil {
 		return a.explainCopy(err)
-	}
-	if err := fsys.SyncFolder(a.dir()); err != nil {
-		return a.explainStore(err)
 	}
 	if a.settings.JSON {
 		return a.printJSON(r)
@@ -77,8 +74,17 @@ func (a *app) compact(ctx context.Context) error {
 	return nil
 }
 
-// copyCompact writes the copy, durably, and walks the whole of it: nothing
-// damaged takes the place of a store.
+func (a *app) swapCompact(copied string) error {
+	f, err := os.Open(copied)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return archive.SwapIn(f, a.storeFile(), "")
+}
+
+// copyCompact writes the copy and reads the whole of it: nothing damaged takes
+// the place of a store.
 func (a *app) copyCompact(ctx context.Context, store *db.Store, copied string) error {
 	stats := store.Stats().Engine
 	p := a.progress("copying", stats.Size-stats.FreeBytes(), byteText)
@@ -90,7 +96,11 @@ func (a *app) copyCompact(ctx context.Context, store *db.Store, copied string) e
 	}
 	p = a.progress("checking", 0, countText)
 	defer p.end()
-	return a.proveWhole(ctx, copied)
+	_, err = archive.Prove(ctx, copied, openCopy, true)
+	if errors.Is(err, db.ErrDamaged) {
+		return &failure{code: exitInvalid, err: err, what: "the store is damaged; nothing was changed", next: "'husk check' names the places; restore a backup"}
+	}
+	return a.explainCopy(err)
 }
 
 func fileSize(path string) (int64, error) {
@@ -99,26 +109,4 @@ func fileSize(path string) (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-func (a *app) proveWhole(ctx context.Context, path string) error {
-	e, err := embedded.open(path, time.Second)
-	if err != nil {
-		return a.explainCopy(err)
-	}
-	store, err := db.Open(ctx, e, db.Options{})
-	if err != nil {
-		return errors.Join(a.explainCopy(err), e.Close())
-	}
-	defer store.Close()
-	var first error
-	err = walkWhole(ctx, store, func(err error) {
-		if first == nil {
-			first = err
-		}
-	})
-	if errors.Is(err, db.ErrDamaged) || first != nil {
-		return &failure{code: exitInvalid, err: errors.Join(first, err), what: "the store is damaged; nothing was changed", next: "'husk check' names the places; restore a backup"}
-	}
-	return err
 }

@@ -123,7 +123,7 @@ func (a *app) completeArguments(list candidates) cobra.CompletionFunc {
 // candidatesFor asks for candidates, quietly.
 func (a *app) candidatesFor(cmd *cobra.Command, list candidates, begins string) []cobra.Completion {
 	a.stderr, a.completing = io.Discard, true
-	if a.configure(cmd) != nil || !a.mayAsk() {
+	if a.configure(cmd, a.resolve) != nil || !a.mayAsk() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)

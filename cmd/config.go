@@ -107,19 +107,8 @@ without a file. Asked for JSON it prints an array of {line, setting, problem}.`,
 		Example: `  husk config check /etc/husk/husk.yaml`,
 		Args:    pathArgs(one("the FILE")),
 		// A broken file in HUSK_CONFIG must not keep it from being checked.
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := a.resolveGiven(cmd)
-			if err != nil {
-				return err
-			}
-			a.resolved = r
-			if err := a.settings.take(r.FlagSet); err != nil {
-				return err
-			}
-			a.warnOfVariables(cmd)
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error { return a.checkConfig(args[0]) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.configure(cmd, a.resolveGiven) },
+		RunE:              func(_ *cobra.Command, args []string) error { return a.checkConfig(args[0]) },
 	}
 }
 

@@ -58,12 +58,12 @@ func (s *service) connections() *listen.Pool {
 	if limits.Total == 0 || room < limits.Total {
 		limits.Total = room
 	}
-	return listen.New(limits)
+	return listen.NewPool(limits)
 }
 
 // ownConnections makes the limits of a door that is not for strangers.
 func ownConnections(door string, most int, log *slog.Logger) *listen.Pool {
-	return listen.New(listen.Limits{Door: door, Total: most, Log: log})
+	return listen.NewPool(listen.Limits{Door: door, Total: most, Log: log})
 }
 
 // roomFor is how many connections fit beside what is kept back. Where that

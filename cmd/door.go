@@ -15,16 +15,9 @@ import (
 	"time"
 
 	"husk/db"
-	"husk/web"
 	"husk/web/control"
-)
-
-// lockWait is how long a command goes round between socket and file before it
-// gives up. A server that starts holds the file a moment before it listens;
-// one that stops, a moment after.
-const (
-	lockWait  = 5 * time.Second
-	lockRound = 100 * time.Millisecond
+	"husk/web/fold"
+	"husk/web/listen"
 )
 
 // door is the way to the store on this machine: the control socket of a
@@ -83,14 +76,6 @@ func (d *door) dial(ctx context.Context) (net.Conn, error) {
 	return d.offline.listener.DialContext(ctx, "", "")
 }
 
-// untilThen is how long to wait at most, and no longer than ctx lasts.
-func untilThen(ctx context.Context, most time.Duration) time.Duration {
-	if end, bounded := ctx.Deadline(); bounded {
-		return max(min(most, time.Until(end)), time.Millisecond) // 0 would be for ever
-	}
-	return most
-}
-
 // dialSocket answers control.ErrNoServer where nobody listens.
 func (d *door) dialSocket(ctx context.Context) (net.Conn, error) {
 	f, err := d.findFolder()
@@ -136,10 +121,11 @@ func (d *door) open(ctx context.Context) (err error) {
 		store.Close()
 		return err
 	}
-	d.offline = &offline{store: store, leave: leave, listener: listener, server: handler.HTTPServer(), handler: handler}
-	d.offline.server.Handler = d.offline
+	server := listen.New(listen.Config{Handler: handler, Log: fold.New(log, store.Now)}).HTTPServer()
+	d.offline = &offline{store: store, leave: leave, listener: listener, server: server, handler: server.Handler}
+	server.Handler = d.offline
 	// Should it panic, the listener is closed: the command fails.
-	go web.Guard(log, func() { _ = d.offline.server.Serve(d.offline.listener) })
+	go listen.Guard(log, func() { _ = d.offline.server.Serve(d.offline.listener) })
 	return nil
 }
 
@@ -221,11 +207,11 @@ func (c *socketConn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// again sends a request once more that no handler has seen.
-type again struct{ *http.Transport }
+// retryUndelivered sends a request once more that no handler has seen.
+type retryUndelivered struct{ *http.Transport }
 
 // RoundTrip implements http.RoundTripper.
-func (t again) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t retryUndelivered) RoundTrip(r *http.Request) (*http.Response, error) {
 	for deadline := time.Now().Add(lockWait); ; {
 		answer, err := t.Transport.RoundTrip(r)
 		if !errors.Is(err, errUndelivered) || time.Now().After(deadline) || (r.Body != nil && r.GetBody == nil) {

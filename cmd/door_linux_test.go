@@ -23,13 +23,6 @@ import (
 // nobody is a user who owns nothing but what a test gives.
 const nobody = 65534
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		prerequisite(t, "only root becomes another user, or mounts a disk")
-	}
-}
-
 // openDir makes a folder that everybody may enter, which t.TempDir is not.
 func openDir(t *testing.T) string {
 	t.Helper()
@@ -42,22 +35,6 @@ func openDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-// waitsForLock waits until a process has the store open, which it has before
-// it holds the lock.
-func waitsForLock(t *testing.T, pid int, data string) {
-	t.Helper()
-	eventually(t, "the process opens the store", func() bool {
-		entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-		for _, entry := range entries {
-			target, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, entry.Name()))
-			if target == filepath.Join(data, embedded.file) {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // TestForbiddenSocket has a server whose socket one may not open. That is the
@@ -79,8 +56,6 @@ func TestForbiddenSocket(t *testing.T) {
 	}
 	s.end()
 }
-
-func (p program) store() string { return filepath.Join(p.data, embedded.file) }
 
 // TestForbiddenFolder is about folders that one may not enter, not write to,
 // or whose store one may not open.

@@ -82,39 +82,6 @@ func TestFileInTheSocketsPlace(t *testing.T) {
 	p.ok(t, "token", "list")
 }
 
-// TestServeWaitsForACommand starts a server while the store is held.
-func TestServeWaitsForACommand(t *testing.T) {
-	t.Parallel()
-	p := program{data: newData(t)}
-	p.ok(t, "token", "create")
-	_, release := holdStore(t, p.data)
-	s := p.start(t)
-	waitsForLock(t, s.cmd.Process.Pid, p.data)
-	release()
-	s.ready()
-	p.ok(t, "health")
-	s.end()
-}
-
-// TestCommandWaitsForACommand starts a command while the store is held.
-func TestCommandWaitsForACommand(t *testing.T) {
-	t.Parallel()
-	p := program{data: newData(t)}
-	p.ok(t, "token", "create")
-	_, release := holdStore(t, p.data)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c := p.command(ctx, "token", "list")
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	waitsForLock(t, c.Process.Pid, p.data)
-	release()
-	if err := c.Wait(); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestHeldTooLong gives up after lockWait, and names who holds the store.
 func TestHeldTooLong(t *testing.T) {
 	t.Parallel()

@@ -249,7 +249,7 @@ func TestSyncBeforeAnswerOffline(t *testing.T) {
 		switch {
 		case strings.HasPrefix(c.Name, "mkdir") && c.OK(), strings.HasPrefix(c.Name, "link") && c.OK():
 			for i := range c.Args {
-				if path := string(c.Bytes(i)); path != "" {
+				if path := c.Named(i); path != "" {
 					unsafe[filepath.Dir(path)] = true
 				}
 			}

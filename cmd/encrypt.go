@@ -54,44 +54,15 @@ func parseRecipient(text string) (age.Recipient, error) {
 	return found[0], nil
 }
 
-// recipients is a list of age recipients, given like prefixes.
-type recipients []string
+// recipientKind is the kind of a recipient as a setting.
+const recipientKind = "recipient"
 
-func (r *recipients) String() string { return strings.Join(*r, ",") }
-func (r *recipients) Type() string   { return "recipient" }
-
-// Set implements pflag.Value.
-func (r *recipients) Set(text string) error {
-	for part := range strings.SplitSeq(text, ",") {
-		if err := r.Append(strings.TrimSpace(part)); err != nil {
-			return err
-		}
-	}
-	return nil
+func newRecipients() *list {
+	return &list{kind: recipientKind, read: func(text string) (string, error) {
+		_, err := parseRecipient(text)
+		return text, err
+	}}
 }
-
-// Append implements pflag.SliceValue.
-func (r *recipients) Append(text string) error {
-	if _, err := parseRecipient(text); err != nil {
-		return err
-	}
-	*r = append(*r, text)
-	return nil
-}
-
-// Replace implements pflag.SliceValue.
-func (r *recipients) Replace(items []string) error {
-	*r = nil
-	for _, item := range items {
-		if err := r.Append(item); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// GetSlice implements pflag.SliceValue.
-func (r *recipients) GetSlice() []string { return append([]string{}, *r...) }
 
 // readRecipients reads a file of recipients: one a line, empty lines and those
 // that begin with # aside.

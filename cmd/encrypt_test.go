@@ -89,7 +89,7 @@ func TestSealTo(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	var list recipients
+	list := newRecipients()
 	one, two := newAgeKey(t).Recipient().String(), newAgeKey(t).Recipient().String()
 	if err := list.Set(one + ", " + two); err != nil || list.String() != one+","+two || len(list.GetSlice()) != 2 {
 		t.Errorf("%v, %v", list, err)
@@ -105,13 +105,13 @@ func TestReadBackupTellsWhoFailed(t *testing.T) {
 	p.ok(t, "token", "create")
 	text := p.run(t, "backup", "--output", "-").stdout
 	broken := errors.New("the disk is broken")
-	if _, err := readBackup(strings.NewReader(text), failingWriter{broken}); err != broken {
+	if _, err := readBackup(t.Context(), strings.NewReader(text), failingWriter{broken}); err != broken {
 		t.Errorf("%v", err)
 	}
-	if _, err := readBackup(strings.NewReader(text), io.Discard); err != nil {
+	if _, err := readBackup(t.Context(), strings.NewReader(text), io.Discard); err != nil {
 		t.Error(err)
 	}
-	if _, err := readBackup(io.MultiReader(strings.NewReader(text[:len(text)-5000]), failingReader{broken}), io.Discard); exitCode(err) != exitInvalid {
+	if _, err := readBackup(t.Context(), io.MultiReader(strings.NewReader(text[:len(text)-5000]), failingReader{broken}), io.Discard); exitCode(err) != exitInvalid {
 		t.Errorf("%v", err)
 	}
 }

@@ -15,24 +15,24 @@ func TestErrorsAsJSON(t *testing.T) {
 		name string
 		env  string
 		args string
-		want failed
+		want printedError
 	}{
-		{"of the API", "", "token create --json --user nobody@example.com", failed{404, failedDetail{"there is no user nobody@example.com", "not_found", "see 'husk user list'"}, exitNotFound}},
-		{"of the command", "", "token create --json --expires soon", failed{0, failedDetail{"--expires is not understood", "usage",
+		{"of the API", "", "token create --json --user nobody@example.com", printedError{404, printedDetail{"there is no user nobody@example.com", "not_found", "see 'husk user list'"}, exitNotFound}},
+		{"of the command", "", "token create --json --expires soon", printedError{0, printedDetail{"--expires is not understood", "usage",
 			"give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never"}, exitUsage}},
-		{"unknown flag", "", "token create --json --nam x", failed{0, failedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
-		{"before the flag", "", "token create --nam x --json=true", failed{0, failedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
-		{"unknown command", "", "tokn --json", failed{0, failedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
-		{"by the variable", "HUSK_JSON=1", "tokn", failed{0, failedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
-		{"not asked for", "", "tokn", failed{}},
-		{"asked not to", "HUSK_JSON=1", "tokn --json=false", failed{}},
-		{"behind the end of flags", "", "tokn -- --json", failed{}},
-		{"no store", "", "user list --json --data /nonexistent/husk", failed{0, failedDetail{"there is no store in /nonexistent/husk", "not_found",
+		{"unknown flag", "", "token create --json --nam x", printedError{0, printedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
+		{"before the flag", "", "token create --nam x --json=true", printedError{0, printedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
+		{"unknown command", "", "tokn --json", printedError{0, printedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
+		{"by the variable", "HUSK_JSON=1", "tokn", printedError{0, printedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
+		{"not asked for", "", "tokn", printedError{}},
+		{"asked not to", "HUSK_JSON=1", "tokn --json=false", printedError{}},
+		{"behind the end of flags", "", "tokn -- --json", printedError{}},
+		{"no store", "", "user list --json --data /nonexistent/husk", printedError{0, printedDetail{"there is no store in /nonexistent/husk", "not_found",
 			"'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}, exitNotFound}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := runHere(t, []string{"HUSK_DATA=" + data, c.env}, "", strings.Fields(c.args)...)
-			var got failed
+			var got printedError
 			err := json.Unmarshal([]byte(r.errors), &got)
 			switch {
 			case c.want.Exit == 0 && (err == nil || !strings.HasPrefix(r.errors, "husk: ")):

@@ -31,20 +31,6 @@ const exitHelp = `Exit codes:
   4  exists, or in conflict    130  interrupted; 143 by SIGTERM
 `
 
-// failure is an error of the command itself: what happened and why, the next
-// step where there is one, and the exit code.
-type failure struct {
-	code int
-	what string
-	next string // may be empty
-	err  error  // may be nil
-}
-
-func (f *failure) Error() string { return f.what }
-func (f *failure) Unwrap() error { return f.err }
-
-func usage(what, next string) error { return &failure{code: exitUsage, what: what, next: next} }
-
 // kinds is the store's part of the table of kinds and codes.
 var kinds = []struct {
 	kind error

@@ -31,7 +31,7 @@ refused sign-ins that were folded into one entry, that has the id of the first.`
 			if id == "" { // which the API would take for none asked for
 				return usage("the id of the request is empty", "give the X-Request-Id of an answer, or a request_id of 'husk audit list --json'")
 			}
-			return a.use(cmd.Context(), false, func(s *session) error { return a.explain(cmd.Context(), s, id) })
+			return a.use(cmd.Context(), false, func(s *session) error { return a.explainRequest(cmd.Context(), s, id) })
 		},
 	}
 }
@@ -42,7 +42,7 @@ type explanation struct {
 	Entries   []api.AuditEvent `json:"entries"` // of the audit log, the oldest first
 }
 
-func (a *app) explain(ctx context.Context, s *session, id string) error {
+func (a *app) explainRequest(ctx context.Context, s *session, id string) error {
 	out := explanation{RequestID: id}
 	for hit, err := range api.All(ctx, api.ListOptions{Filter: map[string]string{"request_id": id}}, s.SearchAudit) {
 		if err != nil {

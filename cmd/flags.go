@@ -78,7 +78,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	next := "see '" + cmd.CommandPath() + " --help'"
 	switch {
-	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == (&recipients{}).Type():
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == recipientKind:
 		// Not repeated: it may be the secret half of the pair.
 		return usage("--"+invalid.GetFlag().Name+": "+errRecipient.Error(), next)
 	case errors.As(err, &invalid):

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"husk/web/logtest"
 )
 
 // unguarded are the goroutines that may begin without a guard, by file and by
@@ -51,7 +53,7 @@ func TestGoroutinesAreGuarded(t *testing.T) {
 			found++
 			allowed, listed := unguarded[path]
 			if !isGuarded(started) && (!listed || allowed != "" && allowed != exprText(started)) {
-				t.Errorf("%s starts what nothing guards: web.Guard does, or app.guard", files.Position(n.Pos()))
+				t.Errorf("%s starts what nothing guards: listen.Guard does, or app.guard", files.Position(n.Pos()))
 			}
 			return true
 		})
@@ -103,7 +105,7 @@ func exprText(n ast.Node) string {
 
 // What goes on beside the server goes on after a panic.
 func TestReloadThatPanics(t *testing.T) {
-	var out output
+	var out logtest.Buffer
 	s := &service{app: &app{}, log: newLiveLog(&out)}
 	hangups := make(chan os.Signal)
 	stop := s.beside(t.Context(), nil, nil, hangups) // without its command a reload panics
@@ -118,7 +120,7 @@ func TestReloadThatPanics(t *testing.T) {
 
 func TestCertificateThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out output
+		var out logtest.Buffer
 		k := &keyPair{log: newLiveLog(&out).Logger, untold: errors.New("does not fit")} // and none is served: to tell that panics
 		ctx, cancel := context.WithTimeout(t.Context(), 3*certificateCheck+time.Second)
 		defer cancel()

@@ -42,6 +42,12 @@ func (a *app) openInput(name, what string) (*input, error) {
 	return &input{Reader: a.wanted(f), file: f}, nil
 }
 
+// open opens a file for reading: a pipe, which nobody may ever write to, only as
+// long as the command is wanted.
+func (a *app) open(name string) (*os.File, error) {
+	return typed(a, func() (*os.File, error) { return os.Open(name) })
+}
+
 // input is a file that is read only as long as the command is wanted, or stdin.
 type input struct {
 	io.Reader

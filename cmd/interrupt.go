@@ -113,9 +113,3 @@ func (w wantedWriter) Write(p []byte) (int, error) {
 	own := bytes.Clone(p) // an interrupted write goes on with it
 	return typed(w.a, func() (int, error) { return w.w.Write(own) })
 }
-
-// open opens a file for reading: a pipe, which nobody may ever write to, only as
-// long as the command is wanted.
-func (a *app) open(name string) (*os.File, error) {
-	return typed(a, func() (*os.File, error) { return os.Open(name) })
-}

@@ -3,14 +3,11 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
-	"syscall"
 
-	"husk/web"
+	"husk/web/upkeep"
 )
 
 // This file is the one judgement of a server's settings. What serve would
@@ -22,7 +19,7 @@ import (
 type judged struct {
 	tls           *keyPair // nil: http
 	notifyCommand string   // absolute path, or empty
-	backups       web.Backups
+	backups       upkeep.Backups
 	warnings      []string
 }
 
@@ -35,30 +32,30 @@ type fault struct {
 // judge looks at all of the settings, as the user whom serve would be: root is
 // the owner of the data folder there.
 func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
-	note := func(setting string, err error) {
+	add := func(setting string, err error) {
 		if err != nil {
 			faults = append(faults, fault{setting, err})
 		}
 	}
 	leave, err := a.visit()
 	if err != nil {
-		note("data", err)
+		add("data", err)
 		return j, faults
 	}
 	defer leave()
 	setting := ""
 	j.tls, setting, err = a.tlsPair(log)
-	note(setting, err)
+	add(setting, err)
 	j.notifyCommand, err = a.notifyCommand()
-	note("notify-command", err)
+	add("notify-command", err)
 	j.warnings = a.settings.warnings()
 	j.backups, setting, err = a.backups()
-	var exposed *web.ExposedError
+	var exposed *upkeep.ExposedError
 	if errors.As(err, &exposed) {
 		j.warnings, err = append(j.warnings, err.Error()), nil
 	}
-	note(setting, err)
-	note("metrics-addr", a.checkAddrs())
+	add(setting, err)
+	add("metrics-addr", a.checkAddrs())
 	return j, faults
 }
 
@@ -69,30 +66,6 @@ func (a *app) checkAddrs() error {
 		return nil
 	}
 	return usage("metrics-addr is the address of addr", "give the metrics one of their own, such as 127.0.0.1:9464")
-}
-
-// visit is enter for who makes nothing, also no folder.
-func (a *app) visit() (leave func() error, err error) {
-	if a.entered != "" {
-		return func() error { return nil }, nil
-	}
-	f, err := a.findFolder()
-	if err != nil {
-		return nil, err
-	}
-	back, err := f.Become()
-	if err != nil {
-		return nil, errors.Join(a.explainStore(err), f.Close())
-	}
-	leave = func() error { return errors.Join(back(), f.Close()) }
-	info, err := os.Stat(f.Path())
-	if err == nil && !info.IsDir() {
-		err = &fs.PathError{Op: "open", Path: a.settings.Data, Err: syscall.ENOTDIR}
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(a.explainStore(err), leave())
-	}
-	return leave, nil
 }
 
 // refuse is the error of serve where there are faults: the first of them, after

@@ -94,8 +94,8 @@ func TestOneJudgement(t *testing.T) {
 	dir := t.TempDir()
 	home := []string{"HUSK_DATA=" + filepath.Join(dir, "data")}
 	config := writeFile(t, dir, "husk.yaml", "addr: 127.0.0.1:0\n")
-	d := spawn(t, filepath.Join(dir, "running"), []string{"HUSK_CONFIG=" + config}, nil, "serve")
-	d.says(`"husk serves"`)
+	d := program{data: filepath.Join(dir, "running"), env: []string{"HUSK_CONFIG=" + config}}.spawn(t, "serve")
+	d.ready()
 	refused := 0
 	for _, settings := range badSettings(t) {
 		env := append([]string{"HUSK_ADDR=127.0.0.1:0"}, home...)
@@ -126,10 +126,10 @@ func TestOneJudgement(t *testing.T) {
 	writeFile(t, dir, "husk.yaml", "log-level: debug\naddr: 127.0.0.1:0\n")
 	d.signal(syscall.SIGHUP)
 	d.says(`"msg":"reloaded","applied":"log-level"`)
-	if strings.Count(d.out.String(), `"msg":"reloaded"`) != 1 {
-		t.Errorf("it reloaded what it should not:\n%s", &d.out)
+	if strings.Count(d.log.String(), `"msg":"reloaded"`) != 1 {
+		t.Errorf("it reloaded what it should not:\n%s", &d.log)
 	}
-	d.stops()
+	d.end()
 	if left, err := os.ReadDir(filepath.Join(dir, "data")); err == nil {
 		t.Errorf("settings that are refused made %v", left)
 	}

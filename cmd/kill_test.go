@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/bolt"
 	"husk/db/dbtest"
 	"husk/db/dbtest/large"
@@ -79,9 +80,7 @@ func tokensIn(path string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var first error
-	err = walkWhole(context.Background(), store, func(err error) { first = errors.Join(first, err) })
-	if err = errors.Join(err, first); err != nil {
+	if err := archive.Walk(context.Background(), store); err != nil {
 		return 0, err
 	}
 	counts, err := store.Counts(context.Background())
@@ -305,7 +304,7 @@ func TestRefusedBackups(t *testing.T) {
 	}
 	path := filepath.Join(p.data, embedded.file)
 	var inside bytes.Buffer
-	if _, err := readBackup(bytes.NewReader(whole), &inside); err != nil {
+	if _, err := readBackup(t.Context(), bytes.NewReader(whole), &inside); err != nil {
 		t.Fatal(err)
 	}
 	for kind, make := range kinds {

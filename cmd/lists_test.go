@@ -45,9 +45,10 @@ func TestListsPageThroughEverything(t *testing.T) {
 		}
 	}
 	wantAll("offline", env...)
-	d := spawn(t, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
-	server := "HUSK_SERVER=http://" + d.addr()
+	d := program{data: data}.start(t)
+	d.ready()
+	server := "HUSK_SERVER=" + d.url()
 	wantAll("socket", env...)
 	wantAll("remote", server, "HUSK_DATA="+filepath.Join(dir, "none"), "HUSK_TOKEN_FILE="+writeFile(t, dir, "token", token.out))
-	d.stops()
+	d.end()
 }

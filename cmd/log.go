@@ -2,12 +2,10 @@ package cmd
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"log/slog"
+	"math"
 	"os"
-	"slices"
-	"sync/atomic"
 
 	"golang.org/x/term"
 )
@@ -16,76 +14,44 @@ import (
 // changes too.
 type liveLog struct {
 	*slog.Logger
-	out   *steady
-	level slog.LevelVar
-	base  atomic.Pointer[slog.Handler]
+	out        *steady
+	text, json slog.LevelVar // of each format; noLevel: it is not in use
 }
+
+// noLevel is above that of any line.
+const noLevel = slog.Level(math.MaxInt)
 
 func newLiveLog(out io.Writer) *liveLog {
 	l := &liveLog{out: newSteady(out)}
 	l.set("info", "auto")
-	l.Logger = slog.New(&liveHandler{base: &l.base})
+	l.out.tell = func(lost int) []byte {
+		var line bytes.Buffer
+		l.logger(&line).Error("lines of this log were lost: its reader is too slow, was stopped, or had no room; look at what collects the log, and at its disk", "count", lost)
+		return line.Bytes()
+	}
+	l.Logger = l.logger(l.out)
 	return l
 }
 
-// set takes values that were checked as settings.
+func (l *liveLog) logger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewMultiHandler(
+		slog.NewTextHandler(w, &slog.HandlerOptions{Level: &l.text}), slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &l.json})))
+}
+
+// set takes values that were checked as settings. A line that is written while
+// the format changes stands in both of them sooner than in none.
 func (l *liveLog) set(level, format string) {
 	var now slog.Level
 	_ = now.UnmarshalText([]byte(level))
-	l.level.Set(now)
-	if format == "auto" {
-		format = "json"
-		if f, ok := l.out.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			format = "text"
-		}
+	used, unused := &l.json, &l.text
+	if format == "text" || format == "auto" && l.onTerminal() {
+		used, unused = unused, used
 	}
-	h := l.handler(l.out, format)
-	l.base.Store(&h)
-	l.out.tellBy(func(lost int) []byte {
-		var text bytes.Buffer
-		slog.New(l.handler(&text, format)).Error("lines of this log were lost: its reader is too slow, was stopped, or had no room", "count", lost)
-		return text.Bytes()
-	})
+	used.Set(now)
+	unused.Set(noLevel)
 }
 
-func (l *liveLog) handler(w io.Writer, format string) slog.Handler {
-	o := &slog.HandlerOptions{Level: &l.level}
-	if format == "text" {
-		return slog.NewTextHandler(w, o)
-	}
-	return slog.NewJSONHandler(w, o)
-}
-
-// liveHandler passes on to the base of the moment, with what was added.
-type liveHandler struct {
-	base  *atomic.Pointer[slog.Handler]
-	added []func(slog.Handler) slog.Handler
-}
-
-// Enabled implements slog.Handler.
-func (h *liveHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return (*h.base.Load()).Enabled(ctx, level)
-}
-
-// Handle implements slog.Handler.
-func (h *liveHandler) Handle(ctx context.Context, r slog.Record) error {
-	now := *h.base.Load()
-	for _, add := range h.added {
-		now = add(now)
-	}
-	return now.Handle(ctx, r)
-}
-
-// WithAttrs implements slog.Handler.
-func (h *liveHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return h.with(func(now slog.Handler) slog.Handler { return now.WithAttrs(attrs) })
-}
-
-// WithGroup implements slog.Handler.
-func (h *liveHandler) WithGroup(name string) slog.Handler {
-	return h.with(func(now slog.Handler) slog.Handler { return now.WithGroup(name) })
-}
-
-func (h *liveHandler) with(add func(slog.Handler) slog.Handler) slog.Handler {
-	return &liveHandler{h.base, append(slices.Clip(h.added), add)}
+func (l *liveLog) onTerminal() bool {
+	f, ok := l.out.out.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

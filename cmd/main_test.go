@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,11 +26,13 @@ import (
 	"husk/db"
 	"husk/db/bolt"
 	"husk/web/api"
+	"husk/web/logtest"
 )
 
 // TestMain makes the test binary also the program: called husk, it is one. So
 // the tests run real processes, with real signals, locks and exit codes.
-// Called holder, it holds a store until its standard input ends.
+// Called holder, it holds a store until its standard input ends. Called pinned,
+// it is husk whose command runs in one thread: strace counts calls by thread.
 func TestMain(m *testing.M) {
 	if os.Getenv("GORACE") == "" {
 		// A process with the race detector waits a second before it ends.
@@ -40,9 +42,29 @@ func TestMain(m *testing.M) {
 	// each core, leave both idle for half of the time. -parallel has the last word.
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){
-		"husk":   func() { os.Exit(Main()) },
+		"husk":   asHusk,
+		"pinned": func() { runtime.LockOSThread(); os.Exit(Main()) },
 		"holder": hold,
 	})
+}
+
+// asHusk makes this process husk.
+func asHusk() {
+	if os.Getenv("LISTEN_FDS") != "" && os.Getenv("LISTEN_PID") == "" {
+		// A service manager sets it between fork and exec, which Go can't.
+		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	}
+	os.Exit(Main())
+}
+
+// asDaemon makes the test binary husk itself, whatever it is called by: shells,
+// units and containers have its path alone. It is looked at before any test is.
+const asDaemon = "TEST_AS_HUSK_DAEMON"
+
+func init() {
+	if os.Getenv(asDaemon) != "" {
+		asHusk()
+	}
 }
 
 // hold opens the store of the first argument, says so, and waits.
@@ -74,11 +96,14 @@ func eventually(t testing.TB, what string, holds func() bool) {
 
 // program is how the program is called: the zero value but for data.
 type program struct {
-	data  string   // HUSK_DATA
-	stdin string   // what is piped in
-	env   []string // more variables
-	uid   uint32   // another user; 0: the one of the test
+	data    string     // HUSK_DATA
+	stdin   string     // what is piped in
+	env     []string   // more variables
+	uid     uint32     // another user; 0: the one of the test
+	sockets []*os.File // that a service manager passes
 }
+
+func (p program) store() string { return filepath.Join(p.data, embedded.file) }
 
 // masked prepares a process that begins with a umask.
 func (p program) masked(ctx context.Context, umask string, args ...string) *exec.Cmd {
@@ -92,6 +117,9 @@ func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, "husk", args...)
 	c.Env = append(environment(), "HUSK_DATA="+p.data)
 	c.Env = append(c.Env, p.env...)
+	if n := len(p.sockets); n > 0 {
+		c.ExtraFiles, c.Env = p.sockets, append(c.Env, "LISTEN_FDS="+strconv.Itoa(n))
+	}
 	c.Stdin = strings.NewReader(p.stdin)
 	c.WaitDelay = patience
 	if p.uid != 0 {
@@ -207,35 +235,23 @@ func wantWhole(t testing.TB, data string) {
 type server struct {
 	t      testing.TB
 	cmd    *exec.Cmd
-	log    serverLog
-	done   chan struct{} // closed when the process has ended
-	serves chan struct{} // closed when it says that it serves
-	addr   string        // set before serves is closed
-}
-
-// serverLog is all that a server wrote, on either stream.
-type serverLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *serverLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *serverLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log    logtest.Buffer // both streams
+	done   chan struct{}  // closed when the process has ended
+	serves chan struct{}  // closed when it says that it serves
+	addr   string         // set before serves is closed
 }
 
 // start starts husk serve on a free port and does not wait for it. It is
 // killed when the test ends, unless it has ended before.
 func (p program) start(t testing.TB, args ...string) *server {
 	t.Helper()
-	return run(t, p.command(context.Background(), append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...))
+	return p.spawn(t, append([]string{"serve", "--addr", "127.0.0.1:0"}, args...)...)
+}
+
+// spawn starts husk as it is told to, which is to become a server.
+func (p program) spawn(t testing.TB, args ...string) *server {
+	t.Helper()
+	return run(t, p.command(context.Background(), args...))
 }
 
 // run starts a command that becomes a server.
@@ -296,15 +312,45 @@ func (s *server) ready() {
 	}
 }
 
+// says waits for a text in what the server wrote.
+func (s *server) says(text string) {
+	s.t.Helper()
+	s.saysTimes(text, 1)
+}
+
+func (s *server) saysTimes(text string, n int) {
+	s.t.Helper()
+	defer func() {
+		if s.log.Count(text) < n {
+			s.t.Logf("it said:\n%s", &s.log)
+		}
+	}()
+	eventually(s.t, fmt.Sprintf("that it says %q %d times", text, n), func() bool {
+		select {
+		case <-s.done:
+			if s.log.Count(text) < n {
+				s.t.Fatalf("it ended (%v) without saying %q %d times", s.cmd.ProcessState, text, n)
+			}
+		default:
+		}
+		return s.log.Count(text) >= n
+	})
+}
+
 // stop sends the server a signal, waits for its end, and returns its exit code
 // and how long that took.
 func (s *server) stop(signal syscall.Signal) (code int, took time.Duration) {
 	s.t.Helper()
 	began := time.Now()
+	s.signal(signal)
+	return s.exit(), time.Since(began)
+}
+
+func (s *server) signal(signal syscall.Signal) {
+	s.t.Helper()
 	if err := s.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Fatalf("signal the server: %v", err)
 	}
-	return s.exit(), time.Since(began)
 }
 
 // exit waits for the end of the server and returns its exit code, -1 where a
@@ -353,6 +399,24 @@ func (s *server) dial() net.Conn {
 	return c
 }
 
+// dialAnswered opens a connection that the server has answered on.
+func (s *server) dialAnswered() net.Conn {
+	s.t.Helper()
+	s.ready()
+	c := s.dial()
+	c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprint(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	// The buffer is empty afterwards: nothing comes that was not asked for.
+	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err == nil {
+		_, err = io.Copy(io.Discard, answer.Body)
+	}
+	if err != nil {
+		s.t.Fatalf("no answer: %v\n%s", err, &s.log)
+	}
+	return c
+}
+
 // prerequisite says that a test can't run here. Where everything has to run,
 // that is a failure.
 func prerequisite(t testing.TB, missing string) {
@@ -361,4 +425,11 @@ func prerequisite(t testing.TB, missing string) {
 		t.Fatal(missing)
 	}
 	t.Skip(missing)
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		prerequisite(t, "only root becomes another user, or mounts a disk")
+	}
 }

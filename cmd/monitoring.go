@@ -12,27 +12,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/web"
+	"husk/web/listen"
+	"husk/web/upkeep"
 )
 
 // monitoring is what serve adds so that others can watch it. The zero value
 // adds nothing.
 type monitoring struct {
-	certExpiry    func() time.Time // nil: no TLS
-	certStale     func() bool
-	notifyCommand string // absolute path, or empty
-	metrics       *web.Metrics
-	listener      net.Listener // of the metrics; nil: none
-	server        *http.Server
+	certExpiry func() time.Time // nil: no TLS
+	certStale  func() bool
+	metrics    *web.Metrics
+	listener   net.Listener // of the metrics; nil: none
+	server     *http.Server
 }
 
-// backups are the regular backups that serve makes. A folder that can't be
+// backups are the scheduled backups that serve makes. A folder that can't be
 // written to is found out now, not in the night.
 // Its error is about the setting.
-func (a *app) backups() (b web.Backups, setting string, err error) {
-	b = web.Backups{Dir: a.settings.BackupDir, Every: a.settings.BackupEvery, Keep: a.settings.BackupKeep}
+func (a *app) backups() (b upkeep.Backups, setting string, err error) {
+	b = upkeep.Backups{Dir: a.settings.BackupDir, Every: a.settings.BackupEvery, Keep: a.settings.BackupKeep}
 	switch {
 	case b.Dir == "" && len(a.settings.BackupRecipients) > 0:
-		return b, "backup-recipient", usage("backup-recipient needs backup-dir", "name the folder for regular backups")
+		return b, "backup-recipient", usage("backup-recipient needs backup-dir", "name the folder for scheduled backups")
 	case b.Dir == "":
 		return b, "", nil
 	case b.Every < time.Minute:
@@ -46,8 +47,8 @@ func (a *app) backups() (b web.Backups, setting string, err error) {
 		return b, "backup-recipient", err
 	}
 	b.Seal = encrypt
-	var exposed *web.ExposedError
-	if err := web.CheckBackups(b); errors.As(err, &exposed) {
+	var exposed *upkeep.ExposedError
+	if err := upkeep.CheckBackups(b); errors.As(err, &exposed) {
 		return b, "", err
 	} else if err != nil {
 		return b, "backup-dir", &failure{code: exitUsage, err: err, what: "no backup can be written to backup-dir: " + printable(plainWriteError(b.Dir, err)),
@@ -63,7 +64,7 @@ func (s *service) monitoring() (m monitoring, err error) {
 		m.certExpiry = func() time.Time { return s.tls.served.Load().Leaf.NotAfter }
 		m.certStale = s.tls.stale.Load
 	}
-	if m.notifyCommand = s.notify; s.settings.MetricsAddr == "" {
+	if s.settings.MetricsAddr == "" {
 		return m, nil
 	}
 	if m.metrics, err = web.NewMetrics(prometheus.NewRegistry()); err != nil {
@@ -107,7 +108,7 @@ func cause(err error) error {
 }
 
 func (m *monitoring) config(c web.Config) web.Config {
-	c.Metrics, c.NotifyCommand, c.CertExpiry, c.CertStale = m.metrics, m.notifyCommand, m.certExpiry, m.certStale
+	c.Metrics, c.CertExpiry, c.CertStale = m.metrics, m.certExpiry, m.certStale
 	return c
 }
 
@@ -120,9 +121,9 @@ func (m *monitoring) serve(log *slog.Logger) {
 	log.Info("metrics are served", "metrics_addr", m.listener.Addr().String())
 	go func() {
 		err := errors.New("a panic")
-		web.Guard(log, func() { err = m.server.Serve(m.listener) })
+		listen.Guard(log, func() { err = m.server.Serve(m.listener) })
 		if !errors.Is(err, http.ErrServerClosed) {
-			log.Error("the metrics are not served any more", "error", err)
+			log.Error("the metrics are not served any more: restart husk for them", "metrics_addr", m.listener.Addr().String(), "error", err)
 		}
 	}()
 }

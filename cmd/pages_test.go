@@ -182,9 +182,9 @@ func (p *pageRun) serve(line string) {
 			words[i] = filepath.Join(p.dir, w)
 		}
 	}
-	d := spawn(p.t, filepath.Join(p.dir, "data"), env, nil, words[1:]...)
-	d.says("husk serves")
-	d.stops()
+	d := program{data: filepath.Join(p.dir, "data"), env: env}.spawn(p.t, words[1:]...)
+	d.ready()
+	d.end()
 }
 
 // TestDropInsOfThePages: systemd understands them.

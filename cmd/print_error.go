@@ -11,15 +11,15 @@ import (
 	"husk/web/api"
 )
 
-// failed is what --json prints of an error, on one line: the form of an answer
+// printedError is what --json prints of an error, on one line: the form of an answer
 // of the API, with the next step and the exit code.
-type failed struct {
-	Status int          `json:"status,omitempty"` // of HTTP; absent where no server has answered
-	Error  failedDetail `json:"error"`
-	Exit   int          `json:"exit"`
+type printedError struct {
+	Status int           `json:"status,omitempty"` // of HTTP; absent where no server has answered
+	Error  printedDetail `json:"error"`
+	Exit   int           `json:"exit"`
 }
 
-type failedDetail struct {
+type printedDetail struct {
 	Reason string `json:"reason"`
 	Code   string `json:"code"`           // the API's, else the exit code's word
 	Next   string `json:"next,omitempty"` // the next step
@@ -35,7 +35,7 @@ var exitWords = map[int]string{
 func (a *app) printError(err error, asJSON bool) {
 	what, next := a.renamed(err.Error()), a.renamed(nextStep(err))
 	if asJSON {
-		told := failed{Error: failedDetail{Reason: what, Next: next}, Exit: exitCode(err)}
+		told := printedError{Error: printedDetail{Reason: what, Next: next}, Exit: exitCode(err)}
 		var answer *api.Error
 		if errors.As(err, &answer) {
 			told.Status, told.Error.Code = answer.Status, answer.Detail.Code

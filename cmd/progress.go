@@ -134,18 +134,7 @@ func (p *progress) reader(r io.Reader) io.Reader {
 	if p == nil {
 		return r
 	}
-	return &countedReader{r, p}
-}
-
-type countedReader struct {
-	io.Reader
-	p *progress
-}
-
-func (c *countedReader) Read(b []byte) (n int, err error) {
-	n, err = c.Reader.Read(b)
-	c.p.add(int64(n))
-	return n, err
+	return io.TeeReader(r, &countedWriter{io.Discard, p})
 }
 
 type countedWriter struct {

@@ -108,15 +108,6 @@ func (a *app) passwordLine() (string, error) {
 	return string(line), nil
 }
 
-// readFailed says what could not be read and why, unless err says it already.
-func readFailed(what string, err error) error {
-	var own *failure
-	if errors.As(err, &own) {
-		return err
-	}
-	return fileFailure(exitCode(err), what, err)
-}
-
 // asks tells whether a person is there to be asked before a dangerous act.
 //
 // Asked about is what can't be taken back and ends or replaces more than the one

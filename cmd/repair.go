@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/fsys"
 	"husk/web/control"
 )
@@ -59,7 +60,7 @@ func (a *app) repair(ctx context.Context) error {
 		return &failure{code: exitInvalid, err: err, what: a.storePath() + " can't be repaired: " + err.Error(),
 			next: "nothing was changed; without its header nothing tells what is in the store and what was given up: restore a backup with 'husk restore'"}
 	}
-	fresh, err := createPrivate(a.dir(), ".husk-repair-*")
+	fresh, err := fsys.CreatePrivate(a.dir(), ".husk-repair-*")
 	if err != nil {
 		return a.explainRepair(err)
 	}
@@ -152,7 +153,7 @@ func (j *repairJob) run(ctx context.Context) (r repaired, err error) {
 			return r, err
 		}
 	}
-	return r, j.swap()
+	return r, archive.SwapIn(j.fresh, j.storeFile(), j.storeFile()+beforeSuffix)
 }
 
 func (j *repairJob) setAside(a db.Aside) error {
@@ -167,68 +168,37 @@ func (j *repairJob) setAside(a db.Aside) error {
 	return nil
 }
 
-// prove walks the new store, records and pages, and sees to it that it is the
-// file that was made.
+// prove reads all of the new store.
 func (j *repairJob) prove(ctx context.Context) error {
-	made, err := j.fresh.Stat()
-	now, err2 := os.Lstat(j.fresh.Name())
-	if err := errors.Join(err, err2); err != nil {
-		return err
-	}
-	if !os.SameFile(made, now) {
-		return errors.New("another file is in the place of the new store")
-	}
-	if err := j.fresh.Sync(); err != nil {
-		return err
-	}
-	e, err := embedded.open(j.fresh.Name(), time.Second)
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	store, err := db.Open(ctx, e, db.Options{})
-	if err != nil {
-		return err
-	}
-	var found error
-	note := func(err error) { found = errors.Join(found, err) }
-	if checker, ok := e.(db.Checker); ok {
-		err = checker.Check(ctx, note)
-	}
-	if err == nil {
-		_, err = store.Check(ctx, note)
-	}
-	if err == nil && found != nil {
-		err = &failure{code: exitInvalid, err: found, what: "what could be read makes no sound store; nothing was changed: " + found.Error(),
+	_, err := archive.Prove(ctx, j.fresh.Name(), openCopy, true)
+	var damaged *archive.DamagedError
+	if errors.As(err, &damaged) {
+		return &failure{code: exitInvalid, err: err, what: fmt.Sprintf("what could be read makes no sound store; nothing was changed: in %d place(s): %v", damaged.Places, damaged.First),
 			next: "restore a backup with 'husk restore'"}
 	}
 	return err
 }
 
 // keepAside adds what is set aside to that of earlier repairs.
-func (j *repairJob) keepAside(path string) (err error) {
-	f, err := createPrivate(j.dir(), ".husk-repair-*")
+func (j *repairJob) keepAside(path string) error {
+	f, err := fsys.CreatePrivate(j.dir(), ".husk-repair-*")
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	defer os.Remove(f.Name()) // gone after the rename
 	earlier, err := openOwn(path)
 	if err == nil {
 		_, err = io.Copy(f, earlier)
 		earlier.Close()
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
 	}
-	if err == nil {
-		_, err = f.Write(j.aside.Bytes())
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if _, err := f.Write(j.aside.Bytes()); err != nil {
+		return err
+	}
+	return archive.SwapIn(f, path, "")
 }
 
 // openOwn opens a file that husk made in the data folder. That may be the folder
@@ -254,18 +224,6 @@ func links(info fs.FileInfo) uint64 {
 		return uint64(stat.Nlink)
 	}
 	return 0
-}
-
-// swap puts the new store in the place of the old one, which gets a second
-// name first.
-func (j *repairJob) swap() error {
-	if err := fsys.Keep(j.storeFile(), j.fresh.Name()+"-kept", j.storeFile()+beforeSuffix); err != nil {
-		return fmt.Errorf("keep the old store: %w", err)
-	}
-	if err := os.Rename(j.fresh.Name(), j.storeFile()); err != nil {
-		return fmt.Errorf("put the store in place: %w", err)
-	}
-	return fsys.SyncFolder(j.dir())
 }
 
 func (a *app) tellRepaired(r repaired) error {

@@ -7,14 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/fsys"
-	"husk/web/api"
 )
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -112,29 +111,26 @@ func (a *app) holdStore() (release func(), absent bool, err error) {
 
 // replaceStore copies the store out of the backup into the data folder, proves
 // it, and puts it in place.
-func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool) (m api.Manifest, err error) {
+func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool) (m archive.Manifest, err error) {
 	if !absent { // else nothing is held
 		a.removeLeftovers()
 	}
-	f, err := createPrivate(a.dir(), ".husk-restore-*")
+	f, err := fsys.CreatePrivate(a.dir(), ".husk-restore-*")
 	if err != nil {
 		return m, a.explainCopy(err)
 	}
+	defer f.Close()
 	defer os.Remove(f.Name()) // gone after the rename
-	m, err = a.unpack(ctx, in, f, keys)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if m, err = a.unpack(ctx, in, f, keys); err != nil {
 		return m, a.explainCopy(err)
 	}
 	if err := a.proveCopy(ctx, f.Name(), m); err != nil {
 		return m, orInterrupted(ctx, err)
 	}
-	return m, a.explainCopy(a.swap(f.Name(), absent))
+	return m, a.explainCopy(a.swap(f, absent))
 }
 
-func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m api.Manifest, err error) {
+func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m archive.Manifest, err error) {
 	size := int64(0)
 	if info, err := in.Stat(); err == nil {
 		size = info.Size()
@@ -143,22 +139,9 @@ func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identit
 	defer p.end()
 	r, err := unseal(a.wanted(in), keys)
 	if err == nil {
-		m, err = readBackup(whileWanted{ctx, r}, p.writer(w))
+		m, err = readBackup(ctx, r, p.writer(w))
 	}
 	return m, orInterrupted(ctx, err)
-}
-
-// whileWanted reads until the context ends.
-type whileWanted struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r whileWanted) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(p)
 }
 
 // orInterrupted is err, or that of an interruption, which explains it.
@@ -190,114 +173,41 @@ func (a *app) explainCopy(err error) error {
 	return &failure{code: exitFailure, err: err, what: "the store in " + a.settings.Data + " was not replaced: " + plainPathError(err)}
 }
 
-// proveCopy opens the copy, walks all of it, and counts what is in it. One of
-// an older schema is proved on a copy of its own, because opening it brings it
-// up to date: the store that is put in place is the one of the backup.
-func (a *app) proveCopy(ctx context.Context, path string, m api.Manifest) error {
+// openCopy opens a copy of a store that nobody else has.
+func openCopy(path string) (db.Engine, error) { return embedded.open(path, time.Second) }
+
+// proveCopy reads all of the copy, and holds it against the manifest.
+func (a *app) proveCopy(ctx context.Context, path string, m archive.Manifest) error {
 	p := a.progress("checking", 0, countText)
 	defer p.end()
-	var o db.Options
-	if m.Schema < db.SchemaVersion {
-		o.Keep = func(context.Context, db.Schema) error { return nil } // it is the copy
-		own, err := duplicate(path)
-		if err != nil {
-			return a.explainCopy(err)
-		}
-		defer removeOld(filepath.Dir(own), filepath.Base(own), 0) // and what was kept beside it
-		path = own
-	}
-	counts, err := walkCopy(ctx, path, o)
+	found, err := archive.Prove(ctx, path, openCopy, true)
+	var damaged *archive.DamagedError
+	system, _ := fsys.Explain(err)
 	switch {
+	case errors.As(err, &damaged):
+		return &failure{code: exitInvalid, err: err, what: fmt.Sprintf("the store in the backup is damaged, in %d place(s): %v", damaged.Places, damaged.First),
+			next: "nothing was changed; restore an older backup"}
+	case errors.Is(err, db.ErrNewer):
+		return &failure{code: exitInvalid, err: err, what: "the backup is of a newer husk: " + err.Error()}
+	case system.Kind == fsys.Full || system.Kind == fsys.Failed:
+		return a.explainCopy(err)
 	case err != nil:
-		return err
-	case counts["users"] != m.Counts["users"] || counts["tokens"] != m.Counts["tokens"]:
+		return errNoBackup("its store can't be opened", err)
+	case found.Counts["users"] != m.Counts["users"] || found.Counts["tokens"] != m.Counts["tokens"]:
 		return errNoBackup("its store does not hold what its manifest says", nil)
 	}
 	return nil
 }
 
-// walkCopy opens a copy of a store, reads every page and record of it, and
-// returns how much there is of what.
-func walkCopy(ctx context.Context, path string, o db.Options) (counts map[string]int64, err error) {
-	e, err := embedded.open(path, time.Second)
-	if err != nil {
-		return nil, errNoBackup("its store can't be opened", err)
+// swap puts the copy in the place of the store, which is kept; where there was
+// none, no lock kept others away, and what a server made meanwhile stays.
+func (a *app) swap(copied *os.File, absent bool) error {
+	if !absent {
+		return archive.SwapIn(copied, a.storeFile(), a.storeFile()+".before-restore")
 	}
-	defer e.Close()
-	store, err := db.Open(ctx, e, o)
-	switch {
-	case errors.Is(err, db.ErrNewer):
-		return nil, &failure{code: exitInvalid, err: err, what: "the backup is of a newer husk: " + err.Error()}
-	case err != nil:
-		return nil, errNoBackup("its store can't be opened", err)
+	err := archive.PutIn(copied, a.storeFile())
+	if errors.Is(err, fs.ErrExist) {
+		return &failure{code: exitConflict, err: err, what: "a store was made in " + a.settings.Data + " meanwhile", next: "nothing was changed; stop the server and try again"}
 	}
-	var first error
-	problems := 0
-	err = walkWhole(ctx, store, func(problem error) {
-		if problems++; first == nil {
-			first = problem
-		}
-	})
-	switch {
-	case err != nil:
-		return nil, errNoBackup("its store is damaged", err)
-	case problems > 0:
-		return nil, &failure{code: exitInvalid, err: first, what: fmt.Sprintf("the store in the backup is damaged, in %d place(s): %v", problems, first),
-			next: "nothing was changed; restore an older backup"}
-	}
-	return store.Counts(ctx)
-}
-
-// walkWhole reads all pages of a store's file and all its records.
-func walkWhole(ctx context.Context, store *db.Store, report func(error)) error {
-	if c, ok := store.Engine().(db.Checker); ok {
-		if err := c.Check(ctx, report); err != nil {
-			return err
-		}
-	}
-	_, err := store.Check(ctx, report)
 	return err
-}
-
-// duplicate copies a file beside itself.
-func duplicate(path string) (string, error) {
-	in, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	out, err := createPrivate(filepath.Dir(path), filepath.Base(path)+"-old-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Close()); err != nil {
-		os.Remove(out.Name())
-	}
-	return out.Name(), err
-}
-
-// swap puts the copy in the place of the store. The old store gets its second
-// name first, durably, so that at every moment, also after the power was cut,
-// the first one leads to a whole file and the old one is not lost.
-func (a *app) swap(copied string, absent bool) error {
-	path, dir := a.storeFile(), a.dir()
-	if absent {
-		// No lock kept others away: a rename would replace what a server made
-		// meanwhile.
-		if err := fsys.Place(copied, path); err != nil {
-			if errors.Is(err, fs.ErrExist) {
-				return &failure{code: exitConflict, err: err, what: "a store was made in " + a.settings.Data + " meanwhile", next: "nothing was changed; stop the server and try again"}
-			}
-			return err
-		}
-		return fsys.SyncFolder(dir)
-	}
-	if err := fsys.Keep(path, copied+"-kept", path+".before-restore"); err != nil {
-		return err
-	}
-	if err := os.Rename(copied, path); err != nil {
-		return err
-	}
-	return fsys.SyncFolder(dir)
 }

@@ -136,7 +136,7 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	if err := checkFlagGroups(cmd); err != nil {
 		return err
 	}
-	return a.configure(cmd)
+	return a.configure(cmd, a.resolve)
 }
 
 // group is what a command does that only has commands below it: help, or a

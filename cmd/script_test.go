@@ -24,6 +24,8 @@ import (
 	_ "time/tzdata" // a script is in another zone
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"husk/web/logtest"
 )
 
 // The transports of a command. Every script runs over each of them.
@@ -475,7 +477,7 @@ func damageRoot(ts *testscript.TestScript, neg bool, args []string) {
 // beside is a command that runs beside the script.
 type beside struct {
 	cmd    *exec.Cmd
-	stdout serverLog
+	stdout logtest.Buffer
 }
 
 func begin(ts *testscript.TestScript, neg bool, args []string) {

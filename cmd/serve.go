@@ -21,11 +21,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/fsys"
 	"husk/web"
 	"husk/web/control"
+	"husk/web/fold"
 	"husk/web/folder"
 	"husk/web/listen"
+	"husk/web/upkeep"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -61,7 +64,7 @@ type service struct {
 	log     *liveLog
 	tls     *keyPair // nil: http
 	notify  string   // the program that is told; empty: none
-	saved   web.Backups
+	saved   upkeep.Backups
 	manager manager
 	values  map[string]string // of the settings as they run
 }
@@ -151,8 +154,10 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
-	config.Connections, config.Backups = s.connections(), s.saved
-	server, err := newServer(config)
+	config.Connections, config.Folds = s.connections(), fold.New(s.log.Logger, store.Now)
+	var server *web.Server
+	config.Upkeep = s.upkeep(config, func() string { return server.Excess() })
+	server, err = newServer(config)
 	if err != nil {
 		return err
 	}
@@ -173,7 +178,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	listeners = bounded(config.Connections, listeners)
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
 	watched.serve(s.log.Logger)
-	server.ListensOn(listeners[0].Addr())
+	server.ListensOn(listeners...)
 	for _, notice := range server.Notices() {
 		s.log.Warn(notice.Text)
 	}
@@ -181,7 +186,31 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	s.manager.notify(s.log.Logger, "READY=1")
 	stopBeside := s.beside(ctx, cmd, store, hangups)
 	defer stopBeside()
-	return server.Serve(ctx, append(s.secure(listeners), socket)...)
+	front := listen.New(listen.Config{Handler: server, Background: config.Upkeep.Run, Log: config.Folds})
+	return front.Serve(ctx, append(s.secure(listeners), socket)...)
+}
+
+// upkeep is what goes on beside the requests of a server.
+func (s *service) upkeep(c web.Config, excess func() string) *upkeep.Upkeep {
+	return upkeep.New(upkeep.Config{
+		Store:   c.Store,
+		Log:     c.Log,
+		Folds:   c.Folds,
+		Backups: s.saved,
+		Source:  archive.Source{Store: c.Store, Open: c.OpenCopy, Dir: c.Dir, Version: c.Version},
+
+		SessionIdle:   c.SessionIdle,
+		AuditKeep:     s.settings.AuditKeep,
+		AuditEntries:  s.settings.AuditEntries,
+		AuditRefusals: s.settings.AuditRefusals,
+		MaxTokens:     c.Quotas.Tokens,
+
+		NotifyCommand: s.notify,
+		PublicURL:     c.PublicURL,
+		Connections:   c.Connections,
+		CertExpiry:    c.CertExpiry,
+		Excess:        excess,
+	})
 }
 
 // beside starts what goes on beside the server: word to the service manager,
@@ -189,10 +218,10 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 // while the server drains.
 func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Store, hangups <-chan os.Signal) (stop func()) {
 	log := s.log.Logger
-	context.AfterFunc(ctx, func() { web.Guard(log, func() { s.manager.notify(log, "STOPPING=1") }) })
+	context.AfterFunc(ctx, func() { listen.Guard(log, func() { s.manager.notify(log, "STOPPING=1") }) })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var working sync.WaitGroup
-	start := func(f func()) { working.Go(func() { web.Guard(log, f) }) }
+	start := func(f func()) { working.Go(func() { listen.Guard(log, f) }) }
 	start(func() {
 		s.manager.watch(ctx, log, func(ctx context.Context) error {
 			_, err := store.Schema(ctx)
@@ -208,7 +237,7 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				web.Guard(log, func() { s.reload(cmd) })
+				listen.Guard(log, func() { s.reload(cmd) })
 			}
 		}
 	})
@@ -216,25 +245,6 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 		cancel()
 		working.Wait()
 	}
-}
-
-// handoverPatience is how long a server that inherits its sockets waits for the
-// data file: the one before it keeps it while it drains, and a while more to
-// write everything down.
-const handoverPatience = web.DrainTimeout + 10*time.Second
-
-// openWhenFree opens the store when whoever has it lets go of it, and says
-// what it waits for.
-func (a *app) openWhenFree(ctx context.Context, log *slog.Logger, patience time.Duration) (*db.Store, error) {
-	store, err := a.openStore(ctx, lockRound, true)
-	if !errors.Is(err, db.ErrLocked) {
-		return store, err
-	}
-	log.Info("the store is in use"+a.holderText()+": waiting for it", "data", a.settings.Data, "at_most", patience.String())
-	for deadline := time.Now().Add(patience); errors.Is(err, db.ErrLocked) && time.Now().Before(deadline) && ctx.Err() == nil; {
-		store, err = a.openStore(ctx, lockRound, true)
-	}
-	return store, err
 }
 
 // reload takes what can change while the server runs, and says what can't. A
@@ -251,7 +261,7 @@ func (s *service) reload(cmd *cobra.Command) {
 		err = s.judgeNext(next)
 	}
 	if err != nil {
-		s.log.Error("the configuration was not reloaded: the one before stays in use", "error", err)
+		s.log.Error("the configuration was not reloaded: the one before stays in use; mend it, see 'husk config check', and reload again", "error", err)
 		return
 	}
 	applied, restart := []string{}, []string{}
@@ -273,7 +283,7 @@ func (s *service) reload(cmd *cobra.Command) {
 		s.log.Info("reloaded", "applied", sorted(applied))
 	}
 	if len(restart) > 0 {
-		s.log.Warn("some changed settings need a restart", "settings", sorted(restart))
+		s.log.Warn("some changed settings need a restart: husk goes on with their old values until then", "settings", sorted(restart))
 	}
 }
 

@@ -135,9 +135,9 @@ func TestHandover(t *testing.T) {
 		t.Fatal(token.errors)
 	}
 	addr, socket := listenLocal(t)
-	start := func() *daemon { return spawn(t, data, nil, []*os.File{socket}, "serve") }
+	start := func() *server { return program{data: data, sockets: []*os.File{socket}}.spawn(t, "serve") }
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	l := &load{t: t, base: "http://" + addr, token: strings.TrimSpace(token.out), deadline: ctx}
 	for _, keep := range []bool{true, false} {
@@ -148,30 +148,30 @@ func TestHandover(t *testing.T) {
 		l.client(keep, 10*time.Millisecond, l.makeToken)
 	}
 	running := start()
-	running.says("husk serves")
+	running.ready()
 	progress := func() {
 		t.Helper()
 		before := l.asked.Load()
-		await(t, "the load goes on", func() bool { return l.asked.Load() > before+100 })
+		eventually(t, "the load goes on", func() bool { return l.asked.Load() > before+100 })
 	}
 	const times = 4
 	for i := range times {
 		progress()
 		if i%2 == 0 { // as systemd does
-			running.stops()
+			running.end()
 			running = start()
 		} else { // both at once
 			next := start()
 			next.says("waiting for it")
-			running.stops()
+			running.end()
 			running = next
 		}
-		running.says("husk serves")
+		running.ready()
 	}
 	progress()
 	l.stop.Store(true)
 	l.clients.Wait()
-	running.stops()
+	running.end()
 
 	t.Logf("%d requests over %d handovers, %d tokens made", l.asked.Load(), times, len(l.made))
 	if len(l.failed) > 0 {
@@ -198,15 +198,15 @@ func TestStop(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	addr, socket := listenLocal(t)
-	d := spawn(t, data, nil, []*os.File{socket}, "serve")
-	d.says("husk serves")
+	d := program{data: data, sockets: []*os.File{socket}}.spawn(t, "serve")
+	d.ready()
 
 	// In the kernel's queue a connection would be the next server's: this one
 	// was accepted.
-	conn := d.dial()
+	conn := d.dialAnswered()
 	fmt.Fprint(conn, "POST /account/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"passw")
 	d.signal(syscall.SIGTERM)
-	await(t, "the control socket is gone", func() bool {
+	eventually(t, "the control socket is gone", func() bool {
 		_, err := os.Lstat(filepath.Join(data, "husk.sock"))
 		return os.IsNotExist(err)
 	})
@@ -216,7 +216,7 @@ func TestStop(t *testing.T) {
 		t.Fatalf("the inherited socket was shut: %v", err)
 	}
 	defer later.Close()
-	later.SetDeadline(time.Now().Add(soon))
+	later.SetDeadline(time.Now().Add(patience))
 	fmt.Fprint(later, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
 	if _, err := io.WriteString(conn, `ord":""}`); err != nil {
@@ -226,37 +226,37 @@ func TestStop(t *testing.T) {
 	if err != nil || answer.StatusCode != 400 {
 		t.Errorf("the request in flight got %v, %v", answer, err)
 	}
-	if code := d.code(); code != exitDone || !strings.Contains(d.out.String(), "husk has stopped") {
-		t.Errorf("it ended with %d:\n%s", code, &d.out)
+	if code := d.exit(); code != exitDone || !strings.Contains(d.log.String(), "husk has stopped") {
+		t.Errorf("it ended with %d:\n%s", code, &d.log)
 	}
-	next := spawn(t, data, nil, []*os.File{socket}, "serve")
+	next := program{data: data, sockets: []*os.File{socket}}.spawn(t, "serve")
 	if text, err := io.ReadAll(later); err != nil || !bytes.HasPrefix(text, []byte("HTTP/1.1 200 ")) {
 		t.Errorf("the queued request got %q, %v", text, err)
 	}
-	next.stops()
+	next.end()
 }
 
 // TestStopWhileWaiting: a server that waits for the store can be told to stop.
 func TestStopWhileWaiting(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
-	first := spawn(t, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
-	first.says("husk serves")
-	second := spawn(t, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
+	first := program{data: data}.start(t)
+	first.ready()
+	second := program{data: data}.start(t)
 	second.says("waiting for it")
-	if !strings.Contains(second.out.String(), fmt.Sprintf("by process %d", first.cmd.Process.Pid)) {
-		t.Errorf("it does not say for whom:\n%s", &second.out)
+	if !strings.Contains(second.log.String(), fmt.Sprintf("by process %d", first.cmd.Process.Pid)) {
+		t.Errorf("it does not say for whom:\n%s", &second.log)
 	}
-	second.stops()
-	first.stops()
+	second.end()
+	first.end()
 }
 
 func TestReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	config := writeFile(t, dir, "husk.yaml", "log-level: info\n")
-	d := spawn(t, filepath.Join(dir, "data"), []string{"HUSK_CONFIG=" + config}, nil, "serve", "--addr", "127.0.0.1:0")
-	d.says("husk serves")
+	d := program{data: filepath.Join(dir, "data"), env: []string{"HUSK_CONFIG=" + config}}.start(t)
+	d.ready()
 	reload := func(text string) {
 		t.Helper()
 		writeFile(t, dir, "husk.yaml", text)
@@ -271,23 +271,21 @@ func TestReload(t *testing.T) {
 	// It still logs at info, and still knows what it runs with.
 	reload("session-ttl: 24h\nlog-format: json\n")
 	d.says(`"msg":"reloaded","applied":"log-format"`)
-	if n := strings.Count(d.out.String(), "need a restart"); n != 1 {
-		t.Errorf("%d times settings need a restart:\n%s", n, &d.out)
+	if n := strings.Count(d.log.String(), "need a restart"); n != 1 {
+		t.Errorf("%d times settings need a restart:\n%s", n, &d.log)
 	}
 	if err := os.Remove(config); err != nil {
 		t.Fatal(err)
 	}
 	d.signal(syscall.SIGHUP)
 	d.says("the configuration file can't be read")
-	d.stops()
+	d.end()
 }
 
 // TestRootBesideTheService: root's commands work with the store of the
 // service's user, beside the server and without it, and leave it to that user.
 func TestRootBesideTheService(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("it takes root")
-	}
+	needRoot(t)
 	t.Parallel()
 	const user = 63535
 	folder, err := os.MkdirTemp("", "husk")
@@ -296,6 +294,7 @@ func TestRootBesideTheService(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	data := filepath.Join(folder, "data")
+	t.Cleanup(func() { wantWhole(t, data) })
 	if err := errors.Join(os.Chmod(folder, 0o755), os.Mkdir(data, 0o700), os.Chown(data, user, user)); err != nil {
 		t.Fatal(err)
 	}
@@ -307,11 +306,11 @@ func TestRootBesideTheService(t *testing.T) {
 	}
 	root("", "token", "create", "--name", "before") // it makes the store
 	for _, name := range []string{"before", "after"} {
-		d := spawnAs(t, user, data, nil, nil, "serve", "--addr", "127.0.0.1:0")
-		d.says("husk serves")
+		d := program{data: data, uid: user}.start(t)
+		d.ready()
 		root("running server", "health")
 		root(name, "token", "list")
-		d.stops()
+		d.end()
 		root("", "token", "create", "--name", "after")
 		root("", "check")
 		(program{data: data}).want(t, exitBusy, "health")
@@ -322,8 +321,9 @@ func TestRootBesideTheService(t *testing.T) {
 func TestTrustedProxy(t *testing.T) {
 	t.Parallel()
 	for address, env := range map[string][]string{"127.0.0.1": nil, "192.0.2.7": {"HUSK_TRUSTED_PROXY=10.0.0.0/8,127.0.0.1"}} {
-		d := spawn(t, filepath.Join(t.TempDir(), "data"), env, nil, "serve", "--addr", "127.0.0.1:0", "--access-log")
-		r, err := http.NewRequest("GET", "http://"+d.addr()+"/account/profile", nil)
+		d := program{data: newData(t), env: env}.start(t, "--access-log")
+		d.ready()
+		r, err := http.NewRequest("GET", d.url()+"/account/profile", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +334,7 @@ func TestTrustedProxy(t *testing.T) {
 		}
 		answer.Body.Close()
 		d.says(`"address":"` + address + `"`)
-		d.stops()
+		d.end()
 	}
 }
 
@@ -372,17 +372,37 @@ func TestWarnings(t *testing.T) {
 	if err := os.Chmod(f.key, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "0.0.0.0:0", "--config", config)
-	d.says("husk serves")
+	d := program{data: filepath.Join(dir, "data")}.spawn(t, "serve", "--addr", "0.0.0.0:0", "--config", config)
+	d.ready()
 	d.says("passwords and tokens travel unencrypted")
 	d.says("public-url is not set")
 	d.says("others may write the configuration file")
-	d.stops()
-	d = spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "0.0.0.0:0", "--tls-cert", f.cert, "--tls-key", f.key, "--public-url", "https://id.example.com")
-	d.says("husk serves")
-	if said := d.out.String(); strings.Contains(said, "unencrypted") || strings.Contains(said, "public-url is not set") {
+	d.end()
+	d = program{data: filepath.Join(dir, "data")}.spawn(t, "serve", "--addr", "0.0.0.0:0", "--tls-cert", f.cert, "--tls-key", f.key, "--public-url", "https://id.example.com")
+	d.ready()
+	if said := d.log.String(); strings.Contains(said, "unencrypted") || strings.Contains(said, "public-url is not set") {
 		t.Errorf("it complains of https, or of a URL that it has: %s", said)
 	}
 	d.says("others may use the TLS key")
-	d.stops()
+	d.end()
+}
+
+// Where it listens on loopback alone, a page whose host was led there is refused.
+func TestServeKnowsThatItListensOnLoopback(t *testing.T) {
+	d := program{data: filepath.Join(t.TempDir(), "data")}.start(t)
+	defer d.end()
+	for host, want := range map[string]int{"evil.example": http.StatusMisdirectedRequest, "localhost": http.StatusOK} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", d.url()+"/livez", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Body.Close(); answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", host, answer.Status, want)
+		}
+	}
 }

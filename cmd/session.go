@@ -84,7 +84,7 @@ func (a *app) sessionShow(ctx context.Context, s *session, id string) error {
 		return err
 	default:
 		r.Session, r.Valid = &found.Source, found.Source.Valid
-		r.why = h.explain(ctx, found.Source.Worth, id, found.Source.User, found.Source.Expires)
+		r.why = h.whyRefused(ctx, found.Source.Introspection, id, found.Source.User, found.Source.Expires)
 	}
 	if a.settings.JSON {
 		err = a.printJSON(r)

@@ -42,7 +42,7 @@ type settings struct {
 	Quotas         web.Quotas
 	CORSOrigins    []string
 	Connections    connectionLimits
-	Tries          web.Tries
+	LoginLimits    web.LoginLimits
 	AuditKeep      time.Duration
 	AuditEntries   int64
 	AuditRefusals  int64
@@ -75,14 +75,14 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&formed{form: isPublicURL}, "public-url", "scheme and host under which browsers reach this server")
 	f.Var(newPath(""), "tls-cert", "PEM file with the TLS certificate and its chain; read again when it changes")
 	f.Var(newPath(""), "tls-key", "PEM file with the private key of --tls-cert")
-	f.Var(&prefixes{}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
+	f.Var(&list{kind: "cidr", read: readNetwork}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newBounded(24*time.Hour, time.Second, 0), "session-ttl", "absolute life of a sign-in")
 	f.Var(newOptional(time.Minute), "session-idle", "how long a sign-in lives unused, a minute at least (0: as long as --session-ttl)")
 	f.Var(newDuration(0), "max-token-ttl", "longest life of a new API token (0: no bound)")
 	f.Var(&countValue{1000, 0, math.MaxInt32}, "max-tokens-per-user", "API tokens that a user may have (0: no bound)")
 	f.Var(&countValue{100, 0, web.MaxSessions}, "max-sessions-per-user", "sessions that a user may have: the longest unused ends (0: no bound)")
 	f.Var(&countValue{600, 0, web.MaxChanges}, "changes-per-minute", "changes that a user may make in a minute, and as many at once (0: no bound)")
-	f.Var(&origins{}, "cors-origin", "origin whose scripts may call the API, without cookies; repeatable")
+	f.Var(&list{kind: "origin", read: readOrigin}, "cors-origin", "origin whose scripts may call the API, without cookies; repeatable")
 	f.Var(&countValue{5, 1, web.MaxAttempts}, "login-attempts", "wrong passwords in a row for an account before the next try waits, 100 at most")
 	f.Var(&countValue{20, 1, math.MaxInt32}, "login-address-attempts", "wrong passwords from an address before the next try waits")
 	f.Var(newBounded(15*time.Second, 0, web.MaxDelay), "login-delay", "the first wait; it doubles with each wrong password")
@@ -94,10 +94,10 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&countValue{256, 0, maxConnections}, "max-connections-per-address", "how many of them an address has at most, or an IPv6 /64; not for trusted proxies (0: no bound)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.Var(newPath(""), "notify-command", "program that is told of what needs attention, as JSON on its standard input")
-	f.Var(newPath(""), "backup-dir", "folder for regular backups, which is for them alone (none by default)")
-	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest regular backup may become, a minute at least")
-	f.Var(&countValue{14, 1, 100_000}, "backup-keep", "how many regular backups are kept")
-	f.Var(&recipients{}, "backup-recipient", "age recipient (age1…) to which regular backups are encrypted; repeatable")
+	f.Var(newPath(""), "backup-dir", "folder for scheduled backups, which is for them alone (none by default)")
+	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest scheduled backup may become, a minute at least")
+	f.Var(&countValue{14, 1, 100_000}, "backup-keep", "how many scheduled backups are kept")
+	f.Var(newRecipients(), "backup-recipient", "age recipient (age1…) to which scheduled backups are encrypted; repeatable")
 	f.Bool("access-log", false, "log successful requests too")
 	f.Var(&formed{"info", oneOf("debug", "info", "warn", "error")}, "log-level", "debug, info, warn or error")
 	f.Var(&formed{"auto", oneOf("text", "json", "auto")}, "log-format", "text, json, or auto: text on a terminal, json elsewhere")
@@ -153,8 +153,8 @@ func (r *resolution) sourceOf(name string) string {
 // beats the file, which beats the default. Every command sees every setting,
 // also those that are flags of serve alone: the bound on a token's life holds
 // offline too.
-func (a *app) configure(cmd *cobra.Command) error {
-	r, err := a.resolve(cmd)
+func (a *app) configure(cmd *cobra.Command, resolve func(*cobra.Command) (*resolution, error)) error {
+	r, err := resolve(cmd)
 	if err != nil {
 		return err
 	}
@@ -273,14 +273,14 @@ func (s *settings) take(f *pflag.FlagSet) error {
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		TLSCert: text(f, "tls-cert"), TLSKey: text(f, "tls-key"),
-		TrustedProxies: *f.Lookup("trusted-proxy").Value.(*prefixes),
+		TrustedProxies: networks(f, "trusted-proxy"),
 		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"), SessionIdle: duration(f, "session-idle"),
 	}
 	s.Quotas = web.Quotas{Tokens: count(f, "max-tokens-per-user"), Sessions: count(f, "max-sessions-per-user"), Changes: count(f, "changes-per-minute")}
-	s.CORSOrigins = *f.Lookup("cors-origin").Value.(*origins)
-	s.Tries.Delay, s.Tries.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
-	s.Tries.Account, s.Tries.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
-	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), *f.Lookup("backup-recipient").Value.(*recipients)
+	s.CORSOrigins = items(f, "cors-origin")
+	s.LoginLimits.Delay, s.LoginLimits.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
+	s.LoginLimits.Account, s.LoginLimits.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
+	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), items(f, "backup-recipient")
 	s.BackupKeep = count(f, "backup-keep")
 	s.Connections = connectionLimits{count(f, "max-connections"), count(f, "max-connections-per-address")}
 	s.AuditEntries, errs[3] = f.GetInt64("audit-entries")
@@ -300,6 +300,15 @@ func duration(f *pflag.FlagSet, name string) time.Duration {
 		return time.Duration(v.durationValue)
 	}
 	return time.Duration(*f.Lookup(name).Value.(*durationValue))
+}
+
+func items(f *pflag.FlagSet, name string) []string { return f.Lookup(name).Value.(*list).items }
+
+func networks(f *pflag.FlagSet, name string) (all []netip.Prefix) {
+	for _, text := range items(f, name) {
+		all = append(all, netip.MustParsePrefix(text)) // readNetwork has read it
+	}
+	return all
 }
 
 func count(f *pflag.FlagSet, name string) int { return f.Lookup(name).Value.(*countValue).n }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"husk/web/logtest"
 )
 
 // bashPackage is where bash-completion stands, the package, where it is.
@@ -64,7 +66,7 @@ func (p program) typeAt(t *testing.T, s shell) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	var shown serverLog
+	var shown logtest.Buffer
 	go func() {
 		read := make([]byte, 4096)
 		for {

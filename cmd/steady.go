@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"husk/web"
+	"husk/web/listen"
 )
 
 // What a server has to say must not end or hold it. Its reader may have left (a
@@ -28,10 +28,10 @@ const (
 type steady struct {
 	out      io.Writer
 	patience time.Duration
-	room     int // bytes that may wait
+	room     int                   // bytes that may wait
+	tell     func(lost int) []byte // the line about lines that were lost; nil: none
 
 	mu      sync.Mutex
-	tell    func(lost int) []byte // the line about lines that were lost; nil: none
 	waiting []*saying
 	size    int  // of what waits, the one that is being written included
 	lost    int  // lines, since the last that was told
@@ -48,13 +48,6 @@ type saying struct {
 
 func newSteady(out io.Writer) *steady {
 	return &steady{out: out, patience: steadyPatience, room: maxUnwritten}
-}
-
-// tellBy sets what makes the line about lines that were lost.
-func (s *steady) tellBy(tell func(lost int) []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tell = tell
 }
 
 // Write takes a line, or more. Its error is always nil.
@@ -86,7 +79,7 @@ func (s *steady) add(p []byte) (w *saying, wait bool) {
 	s.waiting, s.size = append(s.waiting, w), s.size+len(p)
 	if !s.working {
 		s.working = true
-		go web.Guard(slog.New(slog.DiscardHandler), s.work)
+		go listen.Guard(slog.New(slog.DiscardHandler), s.work)
 	}
 	return w, !s.stalled
 }

@@ -45,7 +45,7 @@ func (g *gate) fail(err error, cut int) {
 func newGated() (*steady, *gate) {
 	g := &gate{open: make(chan struct{})}
 	s := newSteady(g)
-	s.tellBy(func(lost int) []byte { return fmt.Appendf(nil, "lost %d\n", lost) })
+	s.tell = func(lost int) []byte { return fmt.Appendf(nil, "lost %d\n", lost) }
 	return s, g
 }
 

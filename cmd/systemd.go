@@ -21,7 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"husk/web"
+	"husk/web/listen"
 )
 
 // manager is the service manager, as far as it asked to be told something. The
@@ -49,7 +49,7 @@ func (m manager) notify(log *slog.Logger, state ...string) {
 		return
 	}
 	if err := m.tell(m.socket, strings.Join(state, "\n")); err != nil {
-		log.Warn("the service manager could not be told", "state", state[0], "error", err)
+		log.Warn("the service manager could not be told how husk is, and may take it for hung: see whether husk may write to its socket", "socket", m.socket, "state", state[0], "error", err)
 	}
 }
 
@@ -84,13 +84,13 @@ func (m manager) watch(ctx context.Context, log *slog.Logger, answers func(conte
 	for {
 		bounded, cancel := context.WithTimeout(ctx, m.watchdog/2)
 		err := errors.New("a panic")
-		web.Guard(log, func() { err = answers(bounded) })
+		listen.Guard(log, func() { err = answers(bounded) })
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			log.Error("the store does not answer: the watchdog is not told that all is well", "error", err)
+			log.Error("the store does not answer, so the service manager is not told that all is well, and restarts husk if that goes on: look at the disk", "error", err)
 		default:
 			m.notify(log, "WATCHDOG=1")
 		}

@@ -79,22 +79,22 @@ func TestNotify(t *testing.T) {
 	t.Parallel()
 	m := newFakeManager(t)
 	data := filepath.Join(t.TempDir(), "data")
-	d := spawn(t, data, []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=100000"}, nil, "serve", "--addr", "127.0.0.1:0")
-	await(t, "READY", func() bool { return m.has("READY=1") == 1 })
+	d := program{data: data, env: []string{"NOTIFY_SOCKET=" + m.path, "WATCHDOG_USEC=100000"}}.start(t)
+	eventually(t, "READY", func() bool { return m.has("READY=1") == 1 })
 	if r := runHere(t, []string{"HUSK_DATA=" + data}, "", "health"); r.code != exitDone || !strings.Contains(r.out, "running server") {
 		t.Errorf("READY came before husk serves: %s%s", r.out, r.errors)
 	}
-	await(t, "the watchdog, again and again", func() bool { return m.has("WATCHDOG=1") >= 5 })
+	eventually(t, "the watchdog, again and again", func() bool { return m.has("WATCHDOG=1") >= 5 })
 	d.signal(syscall.SIGHUP)
-	await(t, "READY after the reload", func() bool { return m.has("READY=1") == 2 })
-	idle := d.dial() // holds the drain for longer than the watchdog waits
+	eventually(t, "READY after the reload", func() bool { return m.has("READY=1") == 2 })
+	idle := d.dialAnswered() // holds the drain for longer than the watchdog waits
 	d.signal(syscall.SIGTERM)
-	await(t, "STOPPING", func() bool { return m.has("STOPPING=1") == 1 })
+	eventually(t, "STOPPING", func() bool { return m.has("STOPPING=1") == 1 })
 	alive := m.has("WATCHDOG=1")
-	await(t, "the watchdog while it drains", func() bool { return m.has("WATCHDOG=1") >= alive+3 })
+	eventually(t, "the watchdog while it drains", func() bool { return m.has("WATCHDOG=1") >= alive+3 })
 	idle.Close()
-	if code := d.code(); code != exitDone {
-		t.Errorf("it ended with %d:\n%s", code, &d.out)
+	if code := d.exit(); code != exitDone {
+		t.Errorf("it ended with %d:\n%s", code, &d.log)
 	}
 
 	story := m.story()
@@ -102,7 +102,7 @@ func TestNotify(t *testing.T) {
 		t.Fatalf("the service manager heard %q", story)
 	}
 	usec, err := strconv.ParseInt(strings.TrimPrefix(story[1], "RELOADING=1\nMONOTONIC_USEC="), 10, 64)
-	if up := uptime(t); err != nil || time.Duration(usec)*time.Microsecond > up || time.Duration(usec)*time.Microsecond < up-soon {
+	if up := uptime(t); err != nil || time.Duration(usec)*time.Microsecond > up || time.Duration(usec)*time.Microsecond < up-patience {
 		t.Errorf("MONOTONIC_USEC is %d, %v; the system is up for %v", usec, err, up)
 	}
 }
@@ -213,21 +213,21 @@ func TestInheritedSockets(t *testing.T) {
 		{"no socket", "3 (web) is not a listening socket", noSocket},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := spawn(t, filepath.Join(t.TempDir(), "data"), []string{"LISTEN_FDNAMES=web"}, []*os.File{c.file}, "serve")
-			if code := d.code(); code != exitFailure || !strings.Contains(d.out.String(), c.want) {
-				t.Errorf("got %d:\n%s", code, &d.out)
+			d := program{data: newData(t), env: []string{"LISTEN_FDNAMES=web"}, sockets: []*os.File{c.file}}.spawn(t, "serve")
+			if code := d.exit(); code != exitFailure || !strings.Contains(d.log.String(), c.want) {
+				t.Errorf("got %d:\n%s", code, &d.log)
 			}
 		})
 	}
 	t.Run("two", func(t *testing.T) {
 		oneAddr, one := listenLocal(t)
 		otherAddr, other := listenLocal(t)
-		d := spawn(t, filepath.Join(t.TempDir(), "data"), []string{"LISTEN_FDNAMES=a:b"}, []*os.File{one, other}, "serve", "--addr", "127.0.0.1:1")
+		d := program{data: newData(t), env: []string{"LISTEN_FDNAMES=a:b"}, sockets: []*os.File{one, other}}.spawn(t, "serve", "--addr", "127.0.0.1:1")
 		d.says(oneAddr + " " + otherAddr)
 		for _, addr := range []string{oneAddr, otherAddr} {
 			get(t, "http://"+addr+"/livez")
 		}
-		d.stops()
+		d.end()
 	})
 }
 
@@ -237,10 +237,7 @@ func systemdTool(t testing.TB, name string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		prerequisite(t, err.Error())
 	}
 	c := exec.Command(path, args...)
 	out, err := c.CombinedOutput()

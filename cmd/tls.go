@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"husk/web"
 	"husk/web/folder"
+	"husk/web/listen"
 )
 
 // certificateCheck is how often the files are looked at. A look is two calls
@@ -57,9 +57,9 @@ func (k *keyPair) config() *tls.Config {
 
 func (k *keyPair) serve(c *tls.Certificate) {
 	k.served.Store(c)
-	k.log.Info("TLS certificate", "names", c.Leaf.DNSNames, "expires", c.Leaf.NotAfter.UTC().Format(time.RFC3339), "file", k.certFile)
+	k.log.Info("a TLS certificate is served from now on", "names", c.Leaf.DNSNames, "expires", c.Leaf.NotAfter.UTC().Format(time.RFC3339), "file", k.certFile)
 	if info := k.stat()[1]; info != nil && exposed(info) == "others" { // a group is how keys are shared
-		k.log.Warn("others may use the TLS key; 'chmod o-rwx' it", "file", k.keyFile, "mode", info.Mode().Perm().String())
+		k.log.Warn("others may use the TLS key: 'chmod o-rwx' it", "file", k.keyFile, "mode", info.Mode().Perm().String())
 	}
 }
 
@@ -107,7 +107,7 @@ func (k *keyPair) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			web.Guard(k.log, k.look)
+			listen.Guard(k.log, k.look)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func (k *keyPair) complain() {
 	if k.untold == nil {
 		return
 	}
-	k.log.Error("the TLS certificate was not replaced: the one before stays in use", "error", k.untold, "expires", k.served.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+	k.log.Error("the TLS certificate was not replaced: the one before stays in use; mend the files, which are looked at again when they change", "error", k.untold, "expires", k.served.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
 	k.stale.Store(true)
 	k.untold = nil
 }

@@ -265,14 +265,14 @@ func TestServeTLS(t *testing.T) {
 	first, next := goodPair(t, "first"), goodPair(t, "next")
 	f := newPairFiles(t, first)
 	addr, socket := listenLocal(t)
-	d := spawn(t, data, nil, []*os.File{socket}, "serve", "--tls-cert", f.cert, "--tls-key", f.key)
-	d.says("husk serves")
+	d := program{data: data, sockets: []*os.File{socket}}.spawn(t, "serve", "--tls-cert", f.cert, "--tls-key", f.key)
+	d.ready()
 
 	kept := httpsTo(t, true, first)
 	for name, client := range map[string]*http.Client{"HTTP/2.0": kept, "HTTP/1.1": httpsTo(t, false, first)} {
 		r, err := client.Post("https://"+addr+"/account/login", "application/json", strings.NewReader(`{"password":"seven crates of apricots"}`))
 		if err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, &d.out)
+			t.Fatalf("%s: %v\n%s", name, err, &d.log)
 		}
 		body, _ := io.ReadAll(r.Body)
 		r.Body.Close()
@@ -292,8 +292,8 @@ func TestServeTLS(t *testing.T) {
 	f.replace(f.key, next.key)
 	d.signal(syscall.SIGHUP)
 	d.says(`"reloaded"`)
-	if !strings.Contains(d.out.String(), "the TLS certificate was not replaced") {
-		t.Errorf("SIGHUP did not read the TLS files:\n%s", &d.out)
+	if !strings.Contains(d.log.String(), "the TLS certificate was not replaced") {
+		t.Errorf("SIGHUP did not read the TLS files:\n%s", &d.log)
 	}
 	d.says(`"level":"WARN","msg":"reloaded","applied":"","not_applied":"tls-cert tls-key"`)
 	if got := servedName(t, addr); got != "first" {
@@ -314,7 +314,7 @@ func TestServeTLS(t *testing.T) {
 	} else {
 		r.Body.Close()
 	}
-	d.stops()
+	d.end()
 }
 
 // TestStopHTTP2 ends a server on https beside clients who hold it: idle, in the
@@ -323,8 +323,9 @@ func TestStopHTTP2(t *testing.T) {
 	t.Parallel()
 	own := goodPair(t, "own")
 	f := newPairFiles(t, own)
-	d := spawn(t, filepath.Join(t.TempDir(), "data"), nil, nil, "serve", "--addr", "127.0.0.1:0", "--tls-cert", f.cert, "--tls-key", f.key)
-	addr := d.addr()
+	d := program{data: newData(t)}.start(t, "--tls-cert", f.cert, "--tls-key", f.key)
+	d.ready()
+	addr := d.addr
 	silent, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -363,12 +364,12 @@ func TestStopHTTP2(t *testing.T) {
 	}
 	ask() // on the same connection: what was sent before has arrived
 	began := time.Now()
-	d.stops()
+	d.end()
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("the end took %v", took)
 	}
-	if strings.Contains(d.out.String(), "panic") {
-		t.Errorf("the log has\n%s", &d.out)
+	if strings.Contains(d.log.String(), "panic") {
+		t.Errorf("the log has\n%s", &d.log)
 	}
 	held.Wait()
 }

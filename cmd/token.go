@@ -109,7 +109,7 @@ func parseExpiry(text string, now time.Time) (int64, error) {
 			return t.Unix(), nil
 		}
 	}
-	d, err := parseDuration(text)
+	d, err := web.ParseDuration(text)
 	if errors.Is(err, web.ErrTooLong) {
 		return 0, usage("--expires is too far away: at most 292y", "give a shorter time, or never")
 	}

@@ -160,7 +160,7 @@ func (r *tokenReport) judge(ctx context.Context, own *api.Client, secret string)
 	}
 	r.Valid, r.Permissions = worth.Valid, worth.Permissions
 	r.Expired = worth.Code == codeExpired
-	r.why = h.explain(ctx, worth.Worth, r.ID, r.Owner, unixTime(r.ExpireIn))
+	r.why = h.whyRefused(ctx, worth.Introspection, r.ID, r.Owner, unixTime(r.ExpireIn))
 	if r.Code == codeAddress {
 		r.Reason += ", only from " + listText(r.allowed)
 	}

@@ -99,9 +99,9 @@ func (a *app) deliverUser(ctx context.Context, s *session, out api.UserCreated) 
 	defer done()
 	what := printable(out.Email) + " was made, and the password"
 	if _, undone := s.DeleteUser(ctx, out.User.ID); undone != nil && !gone(undone) {
-		return lost(err, what, "", "set another: husk passwd "+printable(out.Email))
+		return notGivenOut(err, what, "", "set another: husk passwd "+printable(out.Email))
 	}
-	return lost(err, what, "; the user is deleted again", "try again")
+	return notGivenOut(err, what, "; the user is deleted again", "try again")
 }
 
 func (a *app) showUser(ctx context.Context, out api.UserCreated) error {

@@ -88,17 +88,21 @@ func isServerURL(text string) error {
 	return nil
 }
 
-// prefixes is a list of addresses and networks: the flag is repeated, or one
-// value holds several with commas between, as a variable has to.
-type prefixes []netip.Prefix
+// list is a setting of several values: the flag is repeated, or one value holds
+// several with commas between, as a variable has to.
+type list struct {
+	kind  string // of a value, for help
+	read  func(text string) (string, error)
+	items []string // as read returned them
+}
 
-func (p *prefixes) String() string { return strings.Join(p.GetSlice(), ",") }
-func (p *prefixes) Type() string   { return "cidr" }
+func (l *list) String() string { return strings.Join(l.items, ",") }
+func (l *list) Type() string   { return l.kind }
 
 // Set implements pflag.Value.
-func (p *prefixes) Set(text string) error {
+func (l *list) Set(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
-		if err := p.Append(part); err != nil {
+		if err := l.Append(strings.TrimSpace(part)); err != nil {
 			return err
 		}
 	}
@@ -106,82 +110,54 @@ func (p *prefixes) Set(text string) error {
 }
 
 // Append implements pflag.SliceValue.
-func (p *prefixes) Append(text string) error {
+func (l *list) Append(text string) error {
+	item, err := l.read(text)
+	if err != nil {
+		return err
+	}
+	l.items = append(l.items, item)
+	return nil
+}
+
+// Replace implements pflag.SliceValue.
+func (l *list) Replace(texts []string) error {
+	l.items = nil
+	for _, text := range texts {
+		if err := l.Append(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GetSlice implements pflag.SliceValue.
+func (l *list) GetSlice() []string { return append([]string{}, l.items...) }
+
+// readNetwork reads an address or a network, as a prefix.
+func readNetwork(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	prefix, err := netip.ParsePrefix(text)
 	if address, e := netip.ParseAddr(text); e == nil && address.Zone() == "" {
 		prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	if err != nil || prefix.Addr().Is4In6() {
-		return errors.New("it is an address or a network: 10.0.0.7, 10.0.0.0/8, fd00::/8")
+		return "", errors.New("it is an address or a network: 10.0.0.7, 10.0.0.0/8, fd00::/8")
 	}
 	if prefix != prefix.Masked() {
-		return fmt.Errorf("it has bits beyond its mask; did you mean %s?", prefix.Masked())
+		return "", fmt.Errorf("it has bits beyond its mask; did you mean %s?", prefix.Masked())
 	}
-	*p = append(*p, prefix)
-	return nil
+	return prefix.String(), nil
 }
 
-// Replace implements pflag.SliceValue.
-func (p *prefixes) Replace(items []string) error {
-	*p = nil
-	for _, item := range items {
-		if err := p.Append(item); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// GetSlice implements pflag.SliceValue.
-func (p *prefixes) GetSlice() []string {
-	items := []string{}
-	for _, prefix := range *p {
-		items = append(items, prefix.String())
-	}
-	return items
-}
-
-// origins is a list of origins (RFC 6454, 6.2), given like prefixes.
-type origins []string
-
-func (o *origins) String() string { return strings.Join(*o, ",") }
-func (o *origins) Type() string   { return "origin" }
-
-// Set implements pflag.Value.
-func (o *origins) Set(text string) error {
-	for part := range strings.SplitSeq(text, ",") {
-		if err := o.Append(part); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Append implements pflag.SliceValue.
-func (o *origins) Append(text string) error {
+// readOrigin reads an origin (RFC 6454, 6.2).
+func readOrigin(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	origin, err := web.ParseOrigin(text)
 	if err != nil || strings.HasSuffix(text, "/") {
-		return errors.New("it is scheme and host, such as https://app.example.com, and no pattern")
+		return "", errors.New("it is scheme and host, such as https://app.example.com, and no pattern")
 	}
-	*o = append(*o, origin)
-	return nil
+	return origin, nil
 }
-
-// Replace implements pflag.SliceValue.
-func (o *origins) Replace(items []string) error {
-	*o = nil
-	for _, item := range items {
-		if err := o.Append(item); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// GetSlice implements pflag.SliceValue.
-func (o *origins) GetSlice() []string { return append([]string{}, *o...) }
 
 // durationValue is a flag for a span of time: what Go writes, or a number of
 // days, weeks or years.
@@ -209,7 +185,7 @@ func (v *durationValue) Type() string { return "duration" }
 
 // Set implements pflag.Value.
 func (v *durationValue) Set(text string) error {
-	d, err := parseDuration(text)
+	d, err := web.ParseDuration(text)
 	if err == nil && d < 0 {
 		err = errors.New("it must not be negative")
 	}
@@ -273,6 +249,3 @@ func (v *countValue) Set(text string) error {
 	v.n = n
 	return nil
 }
-
-// parseDuration reads a Go duration, or a number with d, w or y (365 days).
-func parseDuration(text string) (time.Duration, error) { return web.ParseDuration(text) }

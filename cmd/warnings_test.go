@@ -38,14 +38,14 @@ func TestSettingsWarnings(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			path := writeFile(t, dir, "husk.yaml", c.file)
-			d := spawn(t, filepath.Join(dir, "data"), nil, nil, "serve", "--addr", "127.0.0.1:0", "--config", path)
-			d.says("husk serves")
-			d.stops()
+			d := program{data: filepath.Join(dir, "data")}.start(t, "--config", path)
+			d.ready()
+			d.end()
 			check := runHere(t, nil, "", "config", "check", path)
 			if check.code != exitDone {
 				t.Fatal(check.errors)
 			}
-			for which, said := range map[string]string{"serve": d.out.String(), "config check": check.errors} {
+			for which, said := range map[string]string{"serve": d.log.String(), "config check": check.errors} {
 				for _, warning := range []string{wide, noTLS} {
 					if strings.Contains(said, warning) != (warning == c.want) {
 						t.Errorf("%s: %q is said where it should not be, or is not:\n%s", which, warning, said)

@@ -139,9 +139,9 @@ var causes = map[string]struct {
 	"replaced":       {actTokenRotate, false, "secret replaced"},
 }
 
-// explain completes what the server says of a credential that it has, by who
+// whyRefused completes what the server says of a credential that it has, by who
 // did it and when. ends is when the credential does, zero for never.
-func (h *historian) explain(ctx context.Context, worth api.Worth, id, owner string, ends time.Time) why {
+func (h *historian) whyRefused(ctx context.Context, worth api.Introspection, id, owner string, ends time.Time) why {
 	w := why{Code: worth.Code, Reason: worth.Reason}
 	if w.Code == codeExpired && !ends.IsZero() {
 		w.Reason = "expired " + agoText(h.now, ends)

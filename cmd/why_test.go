@@ -31,9 +31,9 @@ func TestWhyWithoutTheLog(t *testing.T) {
 		w.Write([]byte(`{"status":500,"error":{"reason":"the store is damaged","code":"store_damaged"}}`))
 	}))
 	defer server.Close()
-	worth := api.Worth{Code: "owner_disabled", Reason: "its owner is disabled"}
+	worth := api.Introspection{Code: "owner_disabled", Reason: "its owner is disabled"}
 	for name, ask := range map[string]func(h *historian) why{
-		"known":        func(h *historian) why { return h.explain(t.Context(), worth, "id", "owner", time.Time{}) },
+		"known":        func(h *historian) why { return h.whyRefused(t.Context(), worth, "id", "owner", time.Time{}) },
 		"gone":         func(h *historian) why { return h.goneToken(t.Context(), "id") },
 		"gone session": func(h *historian) why { return h.goneSession(t.Context(), "id") },
 	} {

@@ -44,24 +44,24 @@ type Event struct {
 // anybody can have written down, and so has a budget of its own.
 func (e *Event) stranger() bool { return e.Actor == "" && e.Result == ResultRefused }
 
-func (e *Event) readWritten(w *written) {
+func (e *Event) readFast(j *fastJSON) {
 	var count int64
-	w.natural("seq", &e.Seq)
-	w.time("time", &e.Time)
-	w.text("actor", &e.Actor)
-	w.text("actor_name", &e.ActorName)
-	w.text("transport", &e.Transport)
-	w.text("address", &e.Address)
-	w.text("action", &e.Action)
-	w.text("target", &e.Target)
-	w.text("target_name", &e.TargetName)
-	w.text("result", &e.Result)
-	w.text("request_id", &e.RequestID)
-	w.integer("count", &count)
-	w.text("prev_change", &e.PrevChange)
-	w.text("prev", &e.Prev)
+	j.natural("seq", &e.Seq)
+	j.time("time", &e.Time)
+	j.text("actor", &e.Actor)
+	j.text("actor_name", &e.ActorName)
+	j.text("transport", &e.Transport)
+	j.text("address", &e.Address)
+	j.text("action", &e.Action)
+	j.text("target", &e.Target)
+	j.text("target_name", &e.TargetName)
+	j.text("result", &e.Result)
+	j.text("request_id", &e.RequestID)
+	j.integer("count", &count)
+	j.text("prev_change", &e.PrevChange)
+	j.text("prev", &e.Prev)
 	e.Count = int(count)
-	w.other = w.other || int64(e.Count) != count
+	j.other = j.other || int64(e.Count) != count
 }
 
 const (

@@ -95,11 +95,11 @@ type mender struct {
 	budget strangersBudget
 }
 
-// gap notes a gap that is not known yet.
+// gap adds a gap that is not known yet.
 func (m *mender) gap(g auditGap) {
 	var added bool
 	if m.gaps, added = addGap(m.gaps, g); added {
-		note(&m.Lost, "audit: %s", g.String())
+		addLine(&m.Lost, "audit: %s", g.String())
 	}
 }
 
@@ -159,7 +159,7 @@ func (r *repair) mendAudit() error {
 	}
 	switch {
 	case head.Seq == 0 && m.next > 1:
-		note(&r.Made, "the end of the audit log, at entry %d: whether there were more is not known", m.next-1)
+		addLine(&r.Made, "the end of the audit log, at entry %d: whether there were more is not known", m.next-1)
 		err = r.putJSON(metaBucket, metaHead, auditHead{Seq: m.next - 1, Hash: m.last, Change: m.change})
 	case m.next <= head.Seq:
 		m.reach(head.Seq+1, head.Hash)

@@ -153,20 +153,19 @@ const maxNamesakes = 10_000
 
 // tokensNamed returns the ids of the tokens that have a name now.
 func (t *txn) tokensNamed(name string) (ids []string, err error) {
-	var failed error
 	seen := 0
-	err = t.scan(tokenRecords.indexBucket(), append(append(indexPrefix(everything, byName), textKey(name)...), 0), nil, false, func(_, id []byte) bool {
+	err = t.visit(tokenRecords.indexBucket(), append(append(indexPrefix(everything, byName), textKey(name)...), 0), func(_, id []byte) (more bool, err error) {
 		seen++
 		k, err := tokenRecords.get(t, string(id))
 		switch {
 		case err == nil && fold(k.Name) == name:
 			ids = append(ids, k.ID)
-		case err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotFound):
-			failed = err
+		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound):
+			err = nil
 		}
-		return failed == nil && seen < maxNamesakes
+		return seen < maxNamesakes, err
 	})
-	return ids, errors.Join(err, failed)
+	return ids, err
 }
 
 // known is an error where nobody and nothing has, or had, a name that is asked

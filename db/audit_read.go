@@ -82,7 +82,7 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 		if err := t.resolve(&asked); err != nil {
 			return err
 		}
-		if page, err = t.auditPage(asked, l, &s.auditCounts); err == nil && page.Total == 0 {
+		if page, err = t.auditPage(asked, l); err == nil && page.Total == 0 {
 			err = t.known(asked)
 		}
 		return err
@@ -92,7 +92,7 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 
 // auditPage returns the page and counts all that match, also what stands
 // before the cursor.
-func (t *txn) auditPage(q AuditQuery, l listing, counts *auditCounts) (page Page[Event], err error) {
+func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
 	if page, err = t.auditScan(q, l); err != nil {
 		return page, err
 	}
@@ -106,7 +106,7 @@ func (t *txn) auditPage(q AuditQuery, l listing, counts *auditCounts) (page Page
 		return page, err
 	}
 	if q.exact() {
-		n, err := t.countExact(q, counts)
+		n, err := t.countExact(q)
 		page.Total, page.AtMost = min(n, MaxWindow), n > MaxWindow
 		return page, err
 	}
@@ -117,6 +117,19 @@ func (t *txn) auditPage(q AuditQuery, l listing, counts *auditCounts) (page Page
 		return page, err
 	}
 	return page, nil
+}
+
+// countExact returns how many entries an exact filter has, at most
+// MaxWindow + 1: each page counts them anew, which is a scan of so many keys.
+func (t *txn) countExact(q AuditQuery) (n int64, err error) {
+	bucket, prefix := q.index()
+	err = t.Scan(bucket, prefix, nil, true, func(key, _ []byte) bool {
+		if len(key) == len(prefix)+8 { // else what was asked for has a NUL, and another's keys begin so
+			n++
+		}
+		return n <= MaxWindow
+	})
+	return n, err
 }
 
 // auditScan returns the page and counts what matches from its beginning on: to

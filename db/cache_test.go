@@ -21,8 +21,9 @@ func TestCacheIsNeverOld(t *testing.T) {
 	f := newStore(t)
 	u := f.user("ann@example.com")
 	k := f.mint(local, db.NewToken{Name: "0", Owner: u.ID})
+	must(t, f.CreateRole(f.ctx, local, "clerk", db.RoleChange{}))
 	const changes, readers = 80, 2
-	var acknowledged [2]atomic.Int64 // of the user, of the token
+	var acknowledged [3]atomic.Int64 // of the user, of the token, of the role
 	number := func(name string) (n int64) { fmt.Sscan(name, &n); return n }
 	read := []func() (int64, error){
 		func() (int64, error) {
@@ -39,6 +40,13 @@ func TestCacheIsNeverOld(t *testing.T) {
 			}
 			return number(k.Name), nil
 		},
+		func() (int64, error) {
+			r, err := f.Role(f.ctx, "clerk")
+			if err != nil {
+				return 0, err
+			}
+			return number(r.Description), nil
+		},
 	}
 	change := []func(name string) error{
 		func(name string) error {
@@ -46,6 +54,9 @@ func TestCacheIsNeverOld(t *testing.T) {
 			return err
 		},
 		func(name string) error { return f.UpdateToken(f.ctx, local, k.ID, db.TokenChange{Name: name}) },
+		func(name string) error {
+			return f.UpdateRole(f.ctx, local, "clerk", db.RoleChange{Description: &name})
+		},
 	}
 	var writing, reading sync.WaitGroup
 	var done atomic.Bool

@@ -2,6 +2,8 @@ package db
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -125,6 +127,48 @@ func (c *collection[T]) decode(id string, value []byte) (*T, error) {
 		return nil, damagedRecord(c.bucket, []byte(id))
 	}
 	return r, nil
+}
+
+// cached returns the record of id from a store's memory, which remembers it from
+// then on; shared, read only.
+func (c *collection[T]) cached(ctx context.Context, s *Store, memory *cache[T], id string) (*T, error) {
+	return memory.get(id, func() (r *T, err error) {
+		err = s.view(ctx, func(t *txn) error { r, err = c.get(t, id); return err })
+		return r, err
+	})
+}
+
+// page serves a page of a list that can be sorted by some kinds of the index;
+// total is the counter of all that it holds.
+func (c *collection[T]) page(ctx context.Context, s *Store, q ListQuery, total string, sorts ...string) (page Page[T], err error) {
+	l, err := parseListing(c.bucket, q, sorts...)
+	if err != nil {
+		return page, err
+	}
+	err = s.view(ctx, func(t *txn) error { page, err = c.list(t, l, total); return err })
+	return page, err
+}
+
+// each calls f for the records, in the order of ids, until it answers false or
+// fails. One that is damaged is an error.
+func (c *collection[T]) each(t *txn, f func(r *T) (more bool, err error)) error {
+	return t.visit(c.bucket, nil, func(id, value []byte) (bool, error) {
+		r, err := c.decode(string(id), value)
+		if err != nil {
+			return false, err
+		}
+		return f(r)
+	})
+}
+
+// visit is scan, upward, for what can fail, which ends it.
+func (t *txn) visit(bucket string, prefix []byte, f func(key, value []byte) (more bool, err error)) error {
+	var failed error
+	err := t.scan(bucket, prefix, nil, false, func(key, value []byte) (more bool) {
+		more, failed = f(key, value)
+		return more && failed == nil
+	})
+	return cmp.Or(failed, err)
 }
 
 // find returns the id of the record that has the unique key, or ErrNotFound.

@@ -33,15 +33,14 @@ func ChainLink(value []byte) (seq uint64, change, prev string, stranger, ok bool
 // Stranger tells whether an entry is a stranger's.
 func Stranger(e *Event) bool { return e.stranger() }
 
-// ReadsWritten tells whether value is read into v without encoding/json.
-func ReadsWritten(value []byte, v any) bool { return readsWritten(value, v.(asWritten)) }
+// ReadsFast tells whether value is read into v without encoding/json.
+func ReadsFast(value []byte, v any) bool { return readsFast(value, v.(fastReader)) }
 
 const (
 	MaxName        = maxName
 	MaxDescription = maxDescription
 	MaxEmail       = maxEmail
 	MaxUses        = maxUses
-	MaxAuditCounts = maxAuditCounts
 )
 
 // PutUsers writes users as they are, a few hundred in a transaction: an
@@ -269,15 +268,6 @@ func (c *collection[T]) decodeAll(key string, value []byte) error {
 	return err
 }
 
-// RecountAudit counts the entries of an action, whatever is remembered.
-func (s *Store) RecountAudit(ctx context.Context, action string) (n int64) {
-	_ = s.view(ctx, func(t *txn) (err error) {
-		n, err = t.countExact(AuditQuery{Action: action}, &auditCounts{})
-		return err
-	})
-	return n
-}
-
 // keyCounter counts what a scan hands out.
 type keyCounter struct {
 	Tx
@@ -286,38 +276,21 @@ type keyCounter struct {
 
 func (c *keyCounter) Scan(bucket string, prefix, from []byte, reverse bool, f func(key, value []byte) bool) error {
 	return c.Tx.Scan(bucket, prefix, from, reverse, func(key, value []byte) bool {
-		more := f(key, value)
-		if more {
-			c.keys++
-		}
-		return more
+		c.keys++
+		return f(key, value)
 	})
 }
 
 // KeysToCount tells how many keys are read to count the entries of an action.
-// What it finds is forgotten.
 func (s *Store) KeysToCount(ctx context.Context, action string) int {
-	q := AuditQuery{Action: action}
-	_, prefix := q.index()
-	before := s.auditCounts.get(prefix)
 	var c keyCounter
 	_ = s.view(ctx, func(t *txn) error {
 		c.Tx = t.Tx
 		t.Tx = &c
-		_, err := t.countExact(q, &s.auditCounts)
+		_, err := t.countExact(AuditQuery{Action: action})
 		return err
 	})
-	s.auditCounts.put(prefix, before)
 	return c.keys
-}
-
-// FillAuditCounts remembers n counts and tells how many are kept.
-func FillAuditCounts(n int) int {
-	var c auditCounts
-	for i := range n {
-		c.put(seqKey(uint64(i)), auditCount{})
-	}
-	return len(c.of)
 }
 
 // MaxStrangersDay is how many entries of strangers a day has.

@@ -1,7 +1,6 @@
 package db
 
 import (
-	"cmp"
 	"context"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -95,20 +94,14 @@ func (s *Store) Keys(ctx context.Context) (*KeySet, error) {
 
 func (t *txn) keySet() (*KeySet, error) {
 	set := &KeySet{ByID: map[string]*Key{}}
-	var damage error
-	err := t.scan(keyRecords.bucket, nil, nil, false, func(id, value []byte) bool {
-		k, err := keyRecords.decode(string(id), value)
-		if err != nil {
-			damage = err
-			return false
-		}
+	err := keyRecords.each(t, func(k *Key) (more bool, err error) {
 		set.ByID[k.ID] = k
 		if k.Retired.IsZero() {
 			set.Signing = k
 		}
-		return true
+		return true, nil
 	})
-	if err := cmp.Or(err, damage); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if set.Signing == nil {

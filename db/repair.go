@@ -46,7 +46,8 @@ func (r *Repaired) Sound() bool {
 
 const maxRepaired = 1000
 
-func note(list *[]string, format string, args ...any) {
+// addLine adds to one of the lists of Repaired.
+func addLine(list *[]string, format string, args ...any) {
 	if len(*list) < maxRepaired {
 		*list = append(*list, fmt.Sprintf(format, args...))
 	}
@@ -76,7 +77,7 @@ func Repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) error) (Rep
 func (s *Store) repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) error) (Repaired, error) {
 	r := &repair{txn: s.begin(tx, offlineActor()), ctx: ctx, nouns: s.nouns, layout: layoutOf(s.nouns), aside: aside, lost: map[string]string{}}
 	steps := []func() error{
-		func() error { return walk(r.take, func(err error) { note(&r.Problems, "%v", err) }) },
+		func() error { return walk(r.take, func(err error) { addLine(&r.Problems, "%v", err) }) },
 		r.checkSchema,
 		func() error { return walk(r.compare, func(error) {}) },
 		r.countDerived,
@@ -164,7 +165,7 @@ func (r *repair) take(bucket string, key, sealed []byte) {
 	switch {
 	case derived && ok:
 	case derived:
-		note(&r.Problems, "%v", cause(damagedRecord(bucket, key)))
+		addLine(&r.Problems, "%v", cause(damagedRecord(bucket, key)))
 	case !ok:
 		r.setAside(bucket, key, sealed, cause(damagedRecord(bucket, key)))
 	default:
@@ -200,7 +201,7 @@ func (r *repair) takeOver(bucket string, key, sealed, value []byte) {
 
 func (r *repair) setAside(bucket string, key, sealed []byte, why error) {
 	r.Aside++
-	note(&r.Problems, "%v", why)
+	addLine(&r.Problems, "%v", why)
 	if err := r.aside(Aside{Bucket: bucket, Key: key, Value: sealed, Why: why.Error()}); err != nil && r.failed == nil {
 		r.failed = err
 	}
@@ -277,7 +278,7 @@ func (r *repair) countDerived() error {
 // essentials makes what no store can be without.
 func (r *repair) essentials() error {
 	if r.schema.Version == 0 {
-		note(&r.Made, "the schema, taken for %d", newestSchema())
+		addLine(&r.Made, "the schema, taken for %d", newestSchema())
 		if err := r.putJSON(metaBucket, metaSchema, Schema{Version: newestSchema(), Needs: needs(newestSchema()), Created: r.now}); err != nil {
 			return err
 		}
@@ -288,7 +289,7 @@ func (r *repair) essentials() error {
 			return err
 		}
 		if made {
-			note(&r.Made, "the built-in role %s", role.Name)
+			addLine(&r.Made, "the built-in role %s", role.Name)
 		}
 	}
 	// Closed: nobody knows whether it was, and what it owns must not come back.
@@ -296,7 +297,7 @@ func (r *repair) essentials() error {
 	single.Disabled = true
 	made, err := makeMissing(r, &userRecords, single)
 	if made {
-		note(&r.Made, "the user %s, disabled and without a password: 'husk user enable %s' and 'husk passwd' open it", SingleUser, SingleUser)
+		addLine(&r.Made, "the user %s, disabled and without a password: 'husk user enable %s' and 'husk passwd' open it", SingleUser, SingleUser)
 	}
 	return errors.Join(err, r.signingKey(), r.ownSecret())
 }
@@ -311,15 +312,14 @@ func makeMissing[T any](r *repair, c *collection[T], record *T) (made bool, err 
 
 func (r *repair) signingKey() error {
 	signing := false
-	err := r.scan(keyRecords.bucket, nil, nil, false, func(id, value []byte) bool {
-		k, err := keyRecords.decode(string(id), value)
-		signing = err == nil && k.Retired.IsZero()
-		return !signing
+	err := keyRecords.each(r.txn, func(k *Key) (more bool, err error) {
+		signing = k.Retired.IsZero()
+		return !signing, nil
 	})
 	if err != nil || signing {
 		return err
 	}
-	note(&r.Made, "a signing key: who was signed in by the one before has to sign in again")
+	addLine(&r.Made, "a signing key: who was signed in by the one before has to sign in again")
 	return keyRecords.put(r.txn, nil, newKey(r.now))
 }
 
@@ -328,7 +328,7 @@ func (r *repair) ownSecret() error {
 	if found, err := r.getJSON(metaBucket, metaSecret, &s); err != nil || found && len(s.Secret) == 32 {
 		return err
 	}
-	note(&r.Made, "the store's own secret: browsers are no longer known to the throttle, and what retention and repairs cut off the audit log is signed anew as it stood")
+	addLine(&r.Made, "the store's own secret: browsers are no longer known to the throttle, and what retention and repairs cut off the audit log is signed anew as it stood")
 	if err := r.putJSON(metaBucket, metaSecret, secretRecord{Secret: newSecret()}); err != nil {
 		return err
 	}
@@ -361,25 +361,19 @@ func (c *collection[T]) mend(r *repair) error {
 func (c *collection[T]) removeOrphans(r *repair) error {
 	known := map[string]bool{}
 	var orphans []*T
-	var failed error
-	err := r.scan(c.bucket, nil, nil, false, func(key, value []byte) bool {
-		record, err := c.decode(string(key), value)
-		if err != nil {
-			failed = err
-			return false
-		}
+	err := c.each(r.txn, func(record *T) (more bool, err error) {
 		id := c.owner(record)
 		there, asked := known[id]
 		if !asked {
-			there, failed = r.owns(id)
+			there, err = r.owns(id)
 			known[id] = there
 		}
 		if !there {
 			orphans = append(orphans, record)
 		}
-		return failed == nil
+		return true, err
 	})
-	if err := errors.Join(err, failed); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, record := range orphans {

@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,9 +19,15 @@ import (
 // repaired makes a store of what the fixture's holds, and opens it.
 func (f *fixture) repaired() (r db.Repaired, aside []db.Aside, s *db.Store) {
 	f.t.Helper()
+	return f.repairedBy(db.Repair, func(*db.Store) {})
+}
+
+// repairedBy is repaired, by another Repair, and readied before it is checked.
+func (f *fixture) repairedBy(repair func(context.Context, db.Tx, db.Walk, func(db.Aside) error) (db.Repaired, error), ready func(*db.Store)) (r db.Repaired, aside []db.Aside, s *db.Store) {
+	f.t.Helper()
 	walk := func(record func(bucket string, key, sealed []byte), _ func(error)) error {
 		return f.engine.View(f.ctx, func(tx db.Tx) error {
-			for _, bucket := range append(buckets, "audit.pruned", "audit.checkpoint", "estate", "unknown") {
+			for _, bucket := range append(buckets, "audit.pruned", "audit.checkpoint", "estate", "unknown", "parcel", "parcel.index", "parcel.use") {
 				err := tx.Scan(bucket, nil, nil, false, func(k, v []byte) bool { record(bucket, k, v); return true })
 				if err != nil {
 					return err
@@ -31,7 +38,7 @@ func (f *fixture) repaired() (r db.Repaired, aside []db.Aside, s *db.Store) {
 	}
 	path := filepath.Join(f.t.TempDir(), "repaired.db")
 	err := bolt.Fill(path, func(tx db.Tx) (err error) {
-		r, err = db.Repair(f.ctx, tx, walk, func(a db.Aside) error { aside = append(aside, a); return nil })
+		r, err = repair(f.ctx, tx, walk, func(a db.Aside) error { aside = append(aside, a); return nil })
 		return err
 	})
 	must(f.t, err)
@@ -40,6 +47,7 @@ func (f *fixture) repaired() (r db.Repaired, aside []db.Aside, s *db.Store) {
 	f.t.Cleanup(func() { engine.Close() })
 	s, err = db.Open(f.ctx, engine, db.Options{Now: f.now})
 	must(f.t, err)
+	ready(s)
 	for _, check := range []func() error{
 		func() error {
 			_, err := s.Check(f.ctx, func(err error) { f.t.Errorf("after the repair: %v", err) })

@@ -1,7 +1,6 @@
 package db
 
 import (
-	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -60,7 +59,8 @@ type RoleSet struct {
 	known []string // all permission keys, sorted
 }
 
-// Roles returns all roles as they are now.
+// Roles returns all roles as they are now: those in memory, which Store.drop
+// forgets at the commit of a change of any of them.
 func (s *Store) Roles(ctx context.Context) (*RoleSet, error) {
 	return s.roles.get(func() (set *RoleSet, err error) {
 		err = s.view(ctx, func(t *txn) error { set, err = t.roleSet(); return err })
@@ -70,20 +70,14 @@ func (s *Store) Roles(ctx context.Context) (*RoleSet, error) {
 
 func (t *txn) roleSet() (*RoleSet, error) {
 	set := &RoleSet{roles: map[string]*Role{}}
-	var damage error
 	known := slices.Clone(builtinPermissions)
-	err := t.scan(roleRecords.bucket, nil, nil, false, func(key, value []byte) bool {
-		r, err := roleRecords.decode(string(key), value)
-		if err != nil {
-			damage = err
-			return false
-		}
+	err := roleRecords.each(t, func(r *Role) (more bool, err error) {
 		set.roles[r.Name] = r
 		known = append(known, r.Permissions...)
-		return true
+		return true, nil
 	})
 	set.known = NewPermissions(known).keys
-	return set, cmp.Or(err, damage)
+	return set, err
 }
 
 // Known returns every permission key that Husk asks for or a role names,
@@ -172,14 +166,9 @@ func (s *Store) Role(ctx context.Context, name string) (*Role, error) {
 }
 
 // ListRoles returns a page of roles, by created or name.
-func (s *Store) ListRoles(ctx context.Context, q ListQuery) (page Page[Role], err error) {
+func (s *Store) ListRoles(ctx context.Context, q ListQuery) (Page[Role], error) {
 	q.Owner = ""
-	l, err := parseListing(roleRecords.bucket, q, byCreated, byName)
-	if err != nil {
-		return page, err
-	}
-	err = s.view(ctx, func(t *txn) error { page, err = roleRecords.list(t, l, "role"); return err })
-	return page, err
+	return roleRecords.page(ctx, s, q, "role", byCreated, byName)
 }
 
 // RoleChange is what a role is made from or changed to; nil leaves a member

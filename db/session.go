@@ -25,14 +25,14 @@ type Session struct {
 	UserAgent string    `json:"user_agent"`
 }
 
-func (s *Session) readWritten(w *written) {
-	w.text("id", &s.ID)
-	w.bytes("hash", &s.Hash)
-	w.text("user", &s.User)
-	w.time("created", &s.Created)
-	w.time("expires", &s.Expires)
-	w.text("ip", &s.IP)
-	w.text("user_agent", &s.UserAgent)
+func (s *Session) readFast(j *fastJSON) {
+	j.text("id", &s.ID)
+	j.bytes("hash", &s.Hash)
+	j.text("user", &s.User)
+	j.time("created", &s.Created)
+	j.time("expires", &s.Expires)
+	j.text("ip", &s.IP)
+	j.text("user_agent", &s.UserAgent)
 }
 
 // Expired tells whether the session has ended at now.
@@ -58,10 +58,7 @@ func sessionsOf(user string) string { return counterName("session", "user", user
 
 // Session returns the session of id; shared, read only.
 func (s *Store) Session(ctx context.Context, id string) (*Session, error) {
-	return s.sessions.get(id, func() (r *Session, err error) {
-		err = s.view(ctx, func(t *txn) error { r, err = sessionRecords.get(t, id); return err })
-		return r, err
-	})
+	return sessionRecords.cached(ctx, s, s.sessions, id)
 }
 
 // newSessionSecret makes what a session is found by: 130 random bits in 26
@@ -312,18 +309,13 @@ func (s *Store) EndUserSessions(ctx context.Context, actor *Actor, idOrEmail str
 
 // Sessions returns a page of the sessions of q.Owner, or of everybody, by
 // created.
-func (s *Store) Sessions(ctx context.Context, q ListQuery) (page Page[Session], err error) {
+func (s *Store) Sessions(ctx context.Context, q ListQuery) (Page[Session], error) {
 	q.Query = ""
-	l, err := parseListing(sessionRecords.bucket, q, byCreated)
-	if err != nil {
-		return page, err
-	}
 	total := "session"
 	if q.Owner != "" {
 		total = sessionsOf(q.Owner)
 	}
-	err = s.view(ctx, func(t *txn) error { page, err = sessionRecords.list(t, l, total); return err })
-	return page, err
+	return sessionRecords.page(ctx, s, q, total, byCreated)
 }
 
 // endSessions ends all sessions of a user but one, and tells how many. It comes

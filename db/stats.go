@@ -75,7 +75,7 @@ func (s *Store) Refusal() Refusal {
 	return Refusal{}
 }
 
-// refused notes a change that failed by err.
+// refused counts a change that failed by err, where that is no fault of its own.
 func (f *figures) refused(err error, now time.Time) {
 	if !errors.Is(err, ErrFull) && !errors.Is(err, ErrDisk) && !errors.Is(err, ErrMoved) && !errors.Is(err, ErrUnavailable) {
 		return

@@ -49,10 +49,9 @@ type Store struct {
 	roles    setCache[RoleSet]
 	keys     setCache[KeySet]
 
-	use         *useLog
-	refusals    refusalLog
-	figures     figures
-	auditCounts auditCounts
+	use      *useLog
+	refusals refusalLog
+	figures  figures
 }
 
 // Options of Open. The zero value is what a server uses.

@@ -36,20 +36,20 @@ type Token struct {
 	Updated     time.Time      `json:"updated"`
 }
 
-func (k *Token) readWritten(w *written) {
-	w.text("id", &k.ID)
-	w.text("owner", &k.Owner)
-	w.text("name", &k.Name)
-	w.text("description", &k.Description)
-	w.bytes("hash", &k.Hash)
-	w.none("previous")
-	w.none("next")
-	w.texts("permissions", &k.Permissions)
-	w.none("allowed_ips")
-	w.integer("expires", &k.Expires)
-	w.time("created", &k.Created)
-	w.time("issued", &k.Issued)
-	w.time("updated", &k.Updated)
+func (k *Token) readFast(j *fastJSON) {
+	j.text("id", &k.ID)
+	j.text("owner", &k.Owner)
+	j.text("name", &k.Name)
+	j.text("description", &k.Description)
+	j.bytes("hash", &k.Hash)
+	j.none("previous")
+	j.none("next")
+	j.texts("permissions", &k.Permissions)
+	j.none("allowed_ips")
+	j.integer("expires", &k.Expires)
+	j.time("created", &k.Created)
+	j.time("issued", &k.Issued)
+	j.time("updated", &k.Updated)
 }
 
 // Expired tells whether the token has ended at now.
@@ -109,10 +109,7 @@ const MaxExpiry = 9223372036
 // Token returns the token of id for a check of a credential; shared, read
 // only.
 func (s *Store) Token(ctx context.Context, id string) (*Token, error) {
-	return s.tokens.get(id, func() (k *Token, err error) {
-		err = s.view(ctx, func(t *txn) error { k, err = tokenRecords.get(t, id); return err })
-		return k, err
-	})
+	return tokenRecords.cached(ctx, s, s.tokens, id)
 }
 
 // TokenFor returns the token of id where the actor may see it, else
@@ -132,17 +129,12 @@ func (k *Token) visibleTo(actor *Actor) bool { return k.Owner == actor.ID || act
 
 // Tokens returns a page of the tokens of q.Owner, or of everybody, by created,
 // name or expire_in. Whose they may be is for the caller to decide.
-func (s *Store) Tokens(ctx context.Context, q ListQuery) (page Page[Token], err error) {
-	l, err := parseListing(tokenRecords.bucket, q, byCreated, byName, byExpiry)
-	if err != nil {
-		return page, err
-	}
+func (s *Store) Tokens(ctx context.Context, q ListQuery) (Page[Token], error) {
 	total := "token"
 	if q.Owner != "" {
 		total = tokensOf(q.Owner)
 	}
-	err = s.view(ctx, func(t *txn) error { page, err = tokenRecords.list(t, l, total); return err })
-	return page, err
+	return tokenRecords.page(ctx, s, q, total, byCreated, byName, byExpiry)
 }
 
 // NewToken is what CreateToken makes a token from.

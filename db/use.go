@@ -30,11 +30,11 @@ type Use struct {
 	Seen []string `json:"seen,omitempty"`
 }
 
-func (u *Use) readWritten(w *written) {
-	w.time("time", &u.Time)
-	w.text("address", &u.Address)
-	w.time("old", &u.Old)
-	w.texts("seen", &u.Seen)
+func (u *Use) readFast(j *fastJSON) {
+	j.time("time", &u.Time)
+	j.text("address", &u.Address)
+	j.time("old", &u.Old)
+	j.texts("seen", &u.Seen)
 }
 
 // maxAddresses is how many addresses of a token are remembered.

@@ -3,7 +3,6 @@ package db
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -31,19 +30,19 @@ type User struct {
 	LastLogin  time.Time `json:"last_login,omitzero"`
 }
 
-func (u *User) readWritten(w *written) {
-	w.text("id", &u.ID)
-	w.text("email", &u.Email)
-	w.text("name", &u.Name)
-	w.texts("roles", &u.Roles)
-	w.text("password", &u.Password)
-	w.flag("must_change", &u.MustChange)
-	w.flag("imported", &u.Imported)
-	w.flag("disabled", &u.Disabled)
-	w.natural("devices", &u.Devices)
-	w.time("created", &u.Created)
-	w.time("updated", &u.Updated)
-	w.time("last_login", &u.LastLogin)
+func (u *User) readFast(j *fastJSON) {
+	j.text("id", &u.ID)
+	j.text("email", &u.Email)
+	j.text("name", &u.Name)
+	j.texts("roles", &u.Roles)
+	j.text("password", &u.Password)
+	j.flag("must_change", &u.MustChange)
+	j.flag("imported", &u.Imported)
+	j.flag("disabled", &u.Disabled)
+	j.natural("devices", &u.Devices)
+	j.time("created", &u.Created)
+	j.time("updated", &u.Updated)
+	j.time("last_login", &u.LastLogin)
 }
 
 // DisplayName is the name, or the email's local part; never empty.
@@ -97,10 +96,7 @@ func singleUser(now time.Time) *User {
 
 // User returns the user of id; shared, read only.
 func (s *Store) User(ctx context.Context, id string) (*User, error) {
-	return s.users.get(id, func() (u *User, err error) {
-		err = s.view(ctx, func(t *txn) error { u, err = userRecords.get(t, id); return err })
-		return u, err
-	})
+	return userRecords.cached(ctx, s, s.users, id)
 }
 
 // UserByEmail returns the user whose folded email is that of email; shared,
@@ -135,14 +131,9 @@ func (t *txn) findUser(idOrEmail string) (*User, error) {
 }
 
 // Users returns a page of users, by created or name.
-func (s *Store) Users(ctx context.Context, q ListQuery) (page Page[User], err error) {
+func (s *Store) Users(ctx context.Context, q ListQuery) (Page[User], error) {
 	q.Owner = ""
-	l, err := parseListing(userRecords.bucket, q, byCreated, byName)
-	if err != nil {
-		return page, err
-	}
-	err = s.view(ctx, func(t *txn) error { page, err = userRecords.list(t, l, "user"); return err })
-	return page, err
+	return userRecords.page(ctx, s, q, "user", byCreated, byName)
 }
 
 // NewUser is what CreateUser makes a user from.
@@ -462,20 +453,15 @@ func (t *txn) anyAdministrator() (exists, canSignIn bool, err error) {
 		return false, false, err
 	}
 	for _, role := range roles.administrators() {
-		var failed error
-		err := t.scan(userRecords.indexBucket(), indexPrefix(roleScope(role), byCreated), nil, false, func(_, id []byte) bool {
+		err := t.visit(userRecords.indexBucket(), indexPrefix(roleScope(role), byCreated), func(_, id []byte) (more bool, err error) {
 			u, err := userRecords.get(t, string(id))
-			if err != nil {
-				failed = err
-				return false
-			}
-			if !u.Disabled {
+			if err == nil && !u.Disabled {
 				exists = true
 				canSignIn = canSignIn || u.Password != ""
 			}
-			return !canSignIn
+			return !canSignIn, err
 		})
-		if err := errors.Join(err, failed); err != nil || canSignIn {
+		if err != nil || canSignIn {
 			return exists, canSignIn, err
 		}
 	}

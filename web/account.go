@@ -11,6 +11,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/console"
 	"husk/web/password"
 	"husk/web/session"
 	"husk/web/token"
@@ -36,8 +37,9 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	switch mediaType(c) {
 	case "application/json":
 		err = bind(c, &in, false)
-	case "application/x-www-form-urlencoded":
-		in, _, err = readLoginForm(c)
+	case formType:
+		form, failed := bindForm(c, console.SignIn.Fields...)
+		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
 	default:
 		if c.Request().ContentLength == 0 {
 			return in, errPasswordMissing
@@ -50,12 +52,6 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	return in, err
 }
 
-// readLoginForm reads a sign-in from a form, and where it leads.
-func readLoginForm(c echo.Context) (in api.Login, target string, err error) {
-	form, err := bindForm(c, "email", "login", "password", "return")
-	return api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, form.Get("return"), err
-}
-
 // checkLogin runs before any look-up, so that the answer can't depend on the
 // account.
 func checkLogin(in api.Login) error {
@@ -65,44 +61,40 @@ func checkLogin(in api.Login) error {
 	return password.Length(in.Password)
 }
 
+// login reads by itself what is JSON or a form.
 func (s *Server) login(c echo.Context, actor *db.Actor) error {
-	if wantsPage(c) {
-		return s.loginByForm(c, actor)
-	}
 	in, err := readLogin(c)
 	if err != nil {
 		return err
 	}
-	user, jwt, err := s.enter(c, actor, in)
+	out, err := s.enter(c.Request(), actor, in)
 	if err != nil {
 		return err
 	}
-	return write(c, api.LoggedIn{
-		AccessToken: jwt, ExpireIn: int64(s.SessionTTL.Seconds()), ID: user.ID, Status: "ok", Username: user.Username(),
-	})
+	return writeAnswer(c, out)
 }
 
-// enter is the sign-in itself, for every door: it ends with the session and
-// its cookie.
-func (s *Server) enter(c echo.Context, actor *db.Actor, in api.Login) (*verified, string, error) {
-	user, err := s.signIn(c, actor, cmp.Or(in.Email, in.Login), in.Password)
+// enter is the sign-in itself: it ends with the session and its cookie.
+func (s *Server) enter(r *http.Request, actor *db.Actor, in api.Login) (out withCookies[api.LoggedIn], err error) {
+	user, err := s.signIn(r, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
-		if f := explain(err); f.isRefusal() {
-			s.refused(c, actor, "sign-in refused", f.code)
+		if explain(err).isRefusal() {
+			err = s.refused(actor, "sign-in refused", err)
 		}
-		return nil, "", err
+		return out, err
 	}
-	if err := s.spendProof(c.Request().Context(), user.User); err != nil {
-		return nil, "", err
+	if err := s.spendProof(r.Context(), user.User); err != nil {
+		return out, err
 	}
-	r, jwt, err := s.openSession(c, actor, user)
+	session, jwt, err := s.openSession(r, actor, user)
 	if err != nil {
-		return nil, "", err
+		return out, err
 	}
-	s.did(actor, "sign-in", "user", user.ID, "session", r.ID)
-	s.setCookie(c, jwt, int(s.SessionTTL.Seconds()))
-	s.setDeviceCookie(c, user.User)
-	return user, jwt, nil
+	s.did(actor, "sign-in", "user", user.ID, "session", session.ID)
+	life := int(s.SessionTTL.Seconds())
+	out.body = api.LoggedIn{AccessToken: jwt, ExpireIn: int64(life), ID: user.ID, Status: "ok", Username: user.Username()}
+	out.cookies = s.forBrowser(r, s.newSessionCookie(jwt, life), s.newDeviceCookie(user.User))
+	return out, nil
 }
 
 // verified is a user whose password was found right.
@@ -113,15 +105,15 @@ type verified struct {
 
 // signIn checks a password. Every refusal costs the same work, whether the
 // account exists, is disabled, or has no password.
-func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v *verified, err error) {
+func (s *Server) signIn(r *http.Request, actor *db.Actor, email, pass string) (v *verified, err error) {
 	defer func() { s.Metrics.countLogin(v != nil, err) }()
-	ctx := c.Request().Context()
+	ctx := r.Context()
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err
 	} else if required {
 		return nil, forbidden(codeSetupRequired, "no password is set yet: run 'husk passwd' on the machine where husk runs, or open /setup in a browser")
 	}
-	try, err := s.attempt(c, actor, account(email))
+	try, err := s.attempt(r, actor, account(email))
 	if err != nil {
 		// Whose account it is would have to be looked up, which takes longer where
 		// there is one.
@@ -129,7 +121,7 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 		return nil, err
 	}
 	defer try.End()
-	user, err := s.lookUp(c, email)
+	user, err := s.lookUp(ctx, email)
 	if err != nil {
 		try.Cancel()
 		return nil, err
@@ -154,11 +146,11 @@ func (s *Server) signIn(c echo.Context, actor *db.Actor, email, pass string) (v 
 // lookUp returns the user who signs in, or nil where there is none. The single
 // user has no email; where a form insists on one, its id is one. See account: it
 // is the same account to the throttle.
-func (s *Server) lookUp(c echo.Context, email string) (user *db.User, err error) {
+func (s *Server) lookUp(ctx context.Context, email string) (user *db.User, err error) {
 	if email == "" || db.FoldEmail(email) == db.SingleUser {
-		user, err = s.Store.User(c.Request().Context(), db.SingleUser)
+		user, err = s.Store.User(ctx, db.SingleUser)
 	} else {
-		user, err = s.Store.UserByEmail(c.Request().Context(), email)
+		user, err = s.Store.UserByEmail(ctx, email)
 	}
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, nil
@@ -168,17 +160,17 @@ func (s *Server) lookUp(c echo.Context, email string) (user *db.User, err error)
 
 // openSession makes the session and its JWT; the session is durable when it
 // returns.
-func (s *Server) openSession(c echo.Context, actor *db.Actor, user *verified) (*db.Session, string, error) {
-	ctx := c.Request().Context()
-	r, secret, err := s.Store.CreateSession(ctx, actor, db.SignIn{
+func (s *Server) openSession(r *http.Request, actor *db.Actor, user *verified) (*db.Session, string, error) {
+	ctx := r.Context()
+	opened, secret, err := s.Store.CreateSession(ctx, actor, db.SignIn{
 		User: user.ID, Verified: user.Password, Rehash: user.rehash, TTL: s.SessionTTL,
-		IP: actor.Address, UserAgent: c.Request().UserAgent(), MaxPerUser: s.Quotas.Sessions,
+		IP: actor.Address, UserAgent: r.UserAgent(), MaxPerUser: s.Quotas.Sessions,
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	jwt, err := s.sign(ctx, r, secret)
-	return r, jwt, err
+	jwt, err := s.sign(ctx, opened, secret)
+	return opened, jwt, err
 }
 
 // sign returns the JWT of a session that was just made. With the key of now, not
@@ -192,42 +184,40 @@ func (s *Server) sign(ctx context.Context, r *db.Session, secret string) (string
 	return session.Sign(keys.Signing, r, secret)
 }
 
-// setCookie sets the session cookie, or clears it with an empty value.
-func (s *Server) setCookie(c echo.Context, value string, maxAge int) {
-	s.answerCookie(c, s.newCookie(s.sessionCookie(), value, maxAge))
-}
-
 // errForeignLogout also names what a person can do: where a browser does not
 // tell what led it here, on plain http, a typed address looks like a trap.
 var errForeignLogout = forbidden("cross_origin", "nothing shows that a page of this server asked to sign you out: do it on its own page, at /, or send a POST")
 
+// fromClient is the request of a client, for what is about the browser that sent
+// it.
+type fromClient struct{ Request *http.Request }
+
 // logout ends the session of each credential that was shown, all of them or
 // none. It is 200 also when there was none: who wants to be signed out is.
-func (s *Server) logout(c echo.Context, _ *db.Actor) error {
-	r, id := c.Request(), requestID(c)
-	byCookie, err := s.shown(r, id, allCookies(r, s.sessionCookie()))
+func (s *Server) logout(_ context.Context, actor *db.Actor, in *fromClient) (*withCookies[api.SignedOut], error) {
+	out := &withCookies[api.SignedOut]{}
+	r := in.Request
+	byCookie, err := s.shown(r, actor.RequestID, allCookies(r, s.sessionCookie()))
 	if err != nil {
-		return err
+		return out, err
 	}
 	own := s.ownLogout(r)
 	if len(byCookie) > 0 && !own {
-		return errForeignLogout
+		return out, errForeignLogout
 	}
-	byHeader, err := s.shown(r, id, bearers(r))
+	byHeader, err := s.shown(r, actor.RequestID, bearers(r))
 	if err != nil {
-		return err
+		return out, err
 	}
 	// The cookie goes when its session has: cleared before, nobody could try again.
 	if err := s.endShown(r, append(byHeader, byCookie...)); err != nil {
-		return err
+		return out, err
 	}
 	if own {
-		s.setCookie(c, "", -1)
+		out.cookies = s.forBrowser(r, s.newSessionCookie("", -1))
 	}
-	if r.Method == http.MethodPost && wantsPage(c) {
-		return seeOther(c, "/login")
-	}
-	return write(c, api.SignedOut{Status: "ok", Note: tokenNote(r)})
+	out.body = api.SignedOut{Status: "ok", Note: tokenNote(r)}
+	return out, nil
 }
 
 func (s *Server) endShown(r *http.Request, shown []*db.Actor) error {
@@ -262,7 +252,7 @@ func tokenNote(r *http.Request) string {
 func (s *Server) shown(r *http.Request, requestID string, jwts []string) (actors []*db.Actor, err error) {
 	for _, jwt := range jwts {
 		who := &identity{}
-		_, err := s.resolveSession(r, who, jwt)
+		_, err := s.resolveSession(r.Context(), who, jwt)
 		switch {
 		case err == nil || (isRefused(err) && who.session != nil):
 			actor := s.nobody(r, requestID)
@@ -315,39 +305,58 @@ func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 	return write(c, profileOf(actor.User, slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })))
 }
 
-func (s *Server) changePassword(c echo.Context, actor *db.Actor) error {
-	var in api.PasswordChange
-	if err := bind(c, &in, false); err != nil {
-		return err
-	}
-	if err := s.replacePassword(c, actor, in); err != nil {
-		return err
-	}
-	return write(c, api.Result{ID: actor.ID, Result: "updated"})
+type ownPassword struct {
+	fromClient
+	Body api.PasswordChange `body:"required"`
 }
 
-// replacePassword is the change itself, for every door.
-func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.PasswordChange) error {
-	if in.OldPassword == "" || in.NewPassword == "" {
-		return malformed("password_missing", "both old_password and new_password are needed")
+func (s *Server) changePassword(ctx context.Context, actor *db.Actor, in *ownPassword) (*withCookies[api.Result], error) {
+	out := &withCookies[api.Result]{}
+	change := in.Body
+	if change.OldPassword == "" || change.NewPassword == "" {
+		return out, malformed("password_missing", "both old_password and new_password are needed")
 	}
-	if err := password.Length(in.OldPassword); err != nil {
-		return err
+	if err := password.Length(change.OldPassword); err != nil {
+		return out, err
 	}
-	if in.OldPassword == in.NewPassword {
-		return malformed("password_unchanged", "the new password is the old one")
+	if change.OldPassword == change.NewPassword {
+		return out, malformed("password_unchanged", "the new password is the old one")
 	}
-	if err := password.Check(in.NewPassword, actor.User.Email, actor.User.Name); err != nil {
-		return err
+	if err := password.Check(change.NewPassword, actor.User.Email, actor.User.Name); err != nil {
+		return out, err
 	}
-	ctx := c.Request().Context()
-	try, err := s.attempt(c, actor, account(actor.User.Email))
+	if err := s.provePassword(in.Request, actor, change.OldPassword); err != nil {
+		return out, err
+	}
+	hash, err := s.Passwords.Hash(ctx, callerOf(actor), change.NewPassword)
+	if err != nil {
+		return out, err
+	}
+	// What a cookie holds may be of another's choosing, and is exchanged where it
+	// gains in worth. Who sends a header knows what it holds, and would not look
+	// for another one.
+	renewed, secret, err := s.Store.ChangePassword(ctx, actor, db.PasswordChange{
+		Verified: actor.User.Password, Password: hash, Renew: !decides(in.Request.Header),
+	})
+	if err != nil {
+		return out, err
+	}
+	s.did(actor, "password changed")
+	cookie, err := s.renewedCookie(ctx, renewed, secret)
+	out.cookies = s.forBrowser(in.Request, cookie)
+	out.body = api.Result{ID: actor.ID, Result: "updated"}
+	return out, err
+}
+
+// provePassword checks the password of who is signed in, and counts it.
+func (s *Server) provePassword(r *http.Request, actor *db.Actor, pass string) error {
+	try, err := s.attempt(r, actor, account(actor.User.Email))
 	if err != nil {
 		s.Store.NoteRefusal(actor, "user.password", actor.User.Target())
 		return err
 	}
 	defer try.End()
-	ok, _, err := s.verify(ctx, try, actor.User, in.OldPassword)
+	ok, _, err := s.verify(r.Context(), try, actor.User, pass)
 	if err != nil {
 		return err
 	}
@@ -356,35 +365,15 @@ func (s *Server) replacePassword(c echo.Context, actor *db.Actor, in api.Passwor
 		return errWrongPassword
 	}
 	try.Success()
-	if err := s.spendProof(ctx, actor.User); err != nil {
-		return err
-	}
-	hash, err := s.Passwords.Hash(ctx, callerOf(actor), in.NewPassword)
-	if err != nil {
-		return err
-	}
-	// What a cookie holds may be of another's choosing, and is exchanged where it
-	// gains in worth. Who sends a header knows what it holds, and would not look
-	// for another one.
-	change := db.PasswordChange{Verified: actor.User.Password, Password: hash, Renew: !decides(c.Request().Header)}
-	renewed, secret, err := s.Store.ChangePassword(ctx, actor, change)
-	if err != nil {
-		return err
-	}
-	s.did(actor, "password changed")
-	return s.giveRenewed(c, renewed, secret)
+	return s.spendProof(r.Context(), actor.User)
 }
 
-// giveRenewed sets the cookie of a session that goes on under a new secret; nil
+// renewedCookie is the cookie of a session that goes on under a new secret; nil
 // where it does not.
-func (s *Server) giveRenewed(c echo.Context, renewed *db.Session, secret string) error {
+func (s *Server) renewedCookie(ctx context.Context, renewed *db.Session, secret string) (*http.Cookie, error) {
 	if renewed == nil {
-		return nil
+		return nil, nil
 	}
-	jwt, err := s.sign(c.Request().Context(), renewed, secret)
-	if err != nil {
-		return err
-	}
-	s.setCookie(c, jwt, int(renewed.Expires.Sub(s.Store.Now()).Seconds()))
-	return nil
+	jwt, err := s.sign(ctx, renewed, secret)
+	return s.newSessionCookie(jwt, int(renewed.Expires.Sub(s.Store.Now()).Seconds())), err
 }

@@ -743,3 +743,20 @@ func TestRehash(t *testing.T) {
 		t.Error("a good hash was replaced")
 	}
 }
+
+// Who was given a password is told so by the profile, until it is changed.
+func TestProfileTellsThatAPasswordMustChange(t *testing.T) {
+	s := newServer(t)
+	made, err := s.local.CreateUser(t.Context(), api.NewUser{Email: annEmail})
+	must(t, err)
+	ann := s.signIn(&person{email: annEmail, password: made.Password})
+	for _, with := range []edit{ann.session(), cookie(ann.jwt)} {
+		if a := s.do("GET", "/account/profile", "", with).want(200); !strings.Contains(a.body, `,"must_change":true}`) {
+			t.Errorf("%s", a.body)
+		}
+	}
+	s.do("PUT", "/account/password", jsonOf(api.PasswordChange{OldPassword: made.Password, NewPassword: "nine crates of quinces"}), ann.session()).want(200)
+	if a := s.do("GET", "/account/profile", "", ann.session()).want(200); strings.Contains(a.body, "must_change") {
+		t.Errorf("%s", a.body)
+	}
+}

@@ -18,8 +18,7 @@ import (
 // make no head that was kept read as tampering, and grow the file by a bound.
 func TestAttackOnTheAuditLog(t *testing.T) {
 	s := newServer(t, func(c *web.Config) {
-		c.Tries = web.Tries{Now: c.Tries.Now} // as shipped
-		c.AuditEntries, c.AuditRefusals = 1_000_000, 10_000
+		c.LoginLimits = web.LoginLimits{Now: c.LoginLimits.Now} // as shipped
 	})
 	admin := s.single()
 	s.do("POST", "/security/role", `{"name":"evidence","grants":{"permissions":["generic#system/backup"]}}`, admin.session()).want(200)
@@ -32,7 +31,7 @@ func TestAttackOnTheAuditLog(t *testing.T) {
 	}
 	prune := func() {
 		must(t, s.store.FlushUse(t.Context()))
-		_, err := s.store.PruneAudit(t.Context(), db.Retention{Changes: s.AuditEntries, Refusals: s.AuditRefusals})
+		_, err := s.store.PruneAudit(t.Context(), db.Retention{Changes: 1_000_000, Refusals: 10_000})
 		must(t, err)
 	}
 	holds := func(when, kept string) {

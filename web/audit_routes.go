@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -14,47 +12,44 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/listen"
 )
 
 func showEvent(e *db.Event) (api.AuditEvent, error) { return api.AuditEvent(*e), nil }
 
-func (s *Server) searchAudit(c echo.Context, _ *db.Actor) error {
-	began := time.Now()
-	q, err := s.auditQuery(c)
-	if err != nil {
-		return err
-	}
-	page, err := s.Store.Audit(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return writePage(c, began, page, func(e *db.Event) string { return strconv.FormatUint(e.Seq, 10) }, showEvent)
-}
-
-// auditQuery reads the filters. What they may be is the store's to judge, for
+// auditSearch is what is looked for. What it may be is the store's to judge, for
 // every door.
-func (s *Server) auditQuery(c echo.Context) (q db.AuditQuery, err error) {
-	query := c.QueryParams()
-	list, err := listQuery(query)
-	if err != nil {
-		return q, err
-	}
-	q = db.AuditQuery{Actor: query.Get("actor"), Action: query.Get("action"), Target: query.Get("target"), RequestID: query.Get("request_id"),
-		From: list.From, Size: list.Size, After: list.After}
-	if q.Since, err = moment(query.Get("since")); err == nil {
-		q.Until, err = moment(query.Get("until"))
-	}
-	return q, err
+type auditSearch struct {
+	listed
+	Actor     string `query:"actor"`
+	Action    string `query:"action"`
+	Target    string `query:"target"`
+	RequestID string `query:"request_id"`
+	Since     moment `query:"since"`
+	Until     moment `query:"until"`
 }
 
-func moment(text string) (t time.Time, err error) {
-	if text == "" {
-		return t, nil
+func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) (*api.Search[api.AuditEvent], error) {
+	began, list := time.Now(), in.query()
+	page, err := s.Store.Audit(ctx, db.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, RequestID: in.RequestID,
+		Since: time.Time(in.Since), Until: time.Time(in.Until), From: list.From, Size: list.Size, After: list.After})
+	if err != nil {
+		return nil, err
 	}
-	if t, err = time.Parse(time.RFC3339, text); err != nil {
-		err = malformed("bad_time", "since and until are times of RFC 3339, such as 2030-12-31T08:00:00Z")
+	return listOf(began, page, func(e *db.Event) string { return strconv.FormatUint(e.Seq, 10) }, showEvent)
+}
+
+// moment is a time of RFC 3339.
+type moment time.Time
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *moment) UnmarshalText(text []byte) error {
+	t, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return malformed("bad_time", "since and until are times of RFC 3339, such as 2030-12-31T08:00:00Z")
 	}
-	return t, err
+	*m = moment(t)
+	return nil
 }
 
 // exportAudit streams the whole log, the oldest entry first, an object a line.
@@ -70,7 +65,7 @@ func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
 	c.Response().Header().Set("Content-Type", "application/x-ndjson")
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
-	out := bufio.NewWriter(&patientWriter{w: c.Response(), control: http.NewResponseController(c.Response()), patience: s.stallTimeout})
+	out := bufio.NewWriter(listen.NewPatientWriter(c.Response(), s.stallTimeout))
 	for next := uint64(1); ; {
 		events, err := s.Store.AuditFrom(ctx, next)
 		if err != nil {
@@ -92,74 +87,24 @@ func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
 	}
 }
 
-func (s *Server) verifyAudit(c echo.Context, _ *db.Actor) error {
-	unlimited(c)
-	v, err := s.Store.VerifyAudit(c.Request().Context(), c.QueryParam("head"))
+type auditProof struct {
+	Head string `query:"head"`
+}
+
+func (s *Server) verifyAudit(ctx context.Context, _ *db.Actor, in *auditProof) (*api.AuditVerdict, error) {
+	v, err := s.Store.VerifyAudit(ctx, in.Head)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	unread := []api.AuditSpan{}
 	for _, span := range v.Unread {
 		unread = append(unread, api.AuditSpan(span))
 	}
-	return write(c, api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Kept: v.Kept, Pruned: v.Pruned,
-		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Unread: unread})
+	return &api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Kept: v.Kept, Pruned: v.Pruned,
+		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Unread: unread}, nil
 }
 
-func (s *Server) auditHead(c echo.Context, _ *db.Actor) error {
-	seq, hash, err := s.Store.AuditHead(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	return write(c, api.AuditHead{Seq: seq, Hash: hash})
-}
-
-// maxReported bounds the problems that one answer names.
-const maxReported = 1000
-
-// check walks the whole store: the engine's pages where it can, then all
-// records.
-func (s *Server) check(c echo.Context, actor *db.Actor) error {
-	unlimited(c)
-	report := api.CheckReport{Problems: []string{}}
-	note := func(err error) {
-		if len(report.Problems) < maxReported && !slices.Contains(report.Problems, err.Error()) {
-			report.Problems = append(report.Problems, err.Error())
-		}
-	}
-	n, err := s.checkStore(c.Request().Context(), note)
-	if err != nil {
-		return err
-	}
-	engine := s.Store.Stats().Engine
-	report.Size, report.Free, report.Compact = engine.Size, engine.FreeBytes(), engine.WorthCompacting()
-	report.Records, report.OK = n, len(report.Problems) == 0
-	s.did(actor, "store checked", "records", n, "problems", len(report.Problems))
-	return write(c, report)
-}
-
-// checkStore checks pages and records. Where pages are so damaged that the
-// records can't be walked, those that can be reached are looked at one by one.
-func (s *Server) checkStore(ctx context.Context, note func(error)) (records int, err error) {
-	if s.Store.Stats().Engine.OldHeader {
-		note(errors.New(headerText))
-	}
-	if engine, ok := s.Store.Engine().(db.Checker); ok {
-		if err := engine.Check(ctx, note); errors.Is(err, db.ErrDamaged) {
-			note(err)
-		} else if err != nil {
-			return 0, err
-		}
-	}
-	records, err = s.Store.Check(ctx, note)
-	if !errors.Is(err, db.ErrDamaged) {
-		return records, err
-	}
-	note(err)
-	for place := []byte{}; place != nil; {
-		if place, err = s.Store.Scrub(ctx, place, note); err != nil {
-			return records, err
-		}
-	}
-	return records, nil
+func (s *Server) auditHead(ctx context.Context, _ *db.Actor, _ *nothing) (*api.AuditHead, error) {
+	seq, hash, err := s.Store.AuditHead(ctx)
+	return &api.AuditHead{Seq: seq, Hash: hash}, err
 }

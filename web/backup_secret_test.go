@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/bolt"
 	"husk/web"
 	"husk/web/api"
@@ -132,7 +133,7 @@ func keysOf(t *testing.T, backup []byte) *db.KeySet {
 	for {
 		h, err := r.Next()
 		must(t, err)
-		if h.Name == api.BackupStore {
+		if h.Name == archive.StoreName {
 			break
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -18,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web/password"
 	"husk/web/session"
 	"husk/web/token"
@@ -83,21 +82,10 @@ func BenchmarkCheck(b *testing.B) {
 func benchServer(b testing.TB) (s *Server, apiToken, jwt string) {
 	b.Helper()
 	ctx := context.Background()
-	path := filepath.Join(b.TempDir(), "husk.db")
-	if err := bolt.Create(path, db.Init); err != nil {
-		b.Fatal(err)
-	}
-	engine, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	store, err := db.Open(ctx, engine, db.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	closeWhole(b, store)
+	store := bolttest.Store(b, bolttest.Options{})
 	hasher := password.New(password.Config{Params: password.InsecureTestParams()})
-	if s, err = New(Config{Store: store, Passwords: hasher, Log: slog.New(slog.DiscardHandler), Version: "bench"}); err != nil {
+	s, err := New(Config{Store: store, Passwords: hasher, Log: slog.New(slog.DiscardHandler), Version: "bench"})
+	if err != nil {
 		b.Fatal(err)
 	}
 	actor := &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}

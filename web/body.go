@@ -25,9 +25,9 @@ func readBody(c echo.Context) ([]byte, error) {
 	if err == nil {
 		return body, nil
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "body_too_large", reason: "the body is over 64 KiB"}
+	var over *http.MaxBytesError
+	if errors.As(err, &over) {
+		return nil, tooLarge("body_too_large", "the body is over 64 KiB")
 	}
 	return nil, malformed("body_cut", "the body could not be read to its end")
 }

@@ -66,7 +66,7 @@ func TestBrowserSingleUser(t *testing.T) {
 // The wait of a throttled page is counted down to its end: in the browser's own
 // time, which is set ahead.
 func TestBrowserCountsDown(t *testing.T) {
-	h := newTestHouse(t, func(c *Config) { c.Tries = Tries{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h := newTestHouse(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1, Address: 100, Delay: 75 * time.Second} })
 	h.user("", testPassword, false)
 	p := startChromium(t).open(h.base)
 	p.visit("/nosuch")
@@ -185,27 +185,35 @@ func foreignPage(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `<button>Take it</button></form>`)
 }
 
+// besideForeign is a browser that is signed in to base, by the first of the
+// names, and is led to the foreign page at evil, by the second.
+func (h *testHouse) besideForeign(t *testing.T, hosts [2]string) (p *tab, base, evil string) {
+	t.Helper()
+	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
+	t.Cleanup(foreign.Close)
+	base = strings.Replace(h.base, "127.0.0.1", hosts[0], 1)
+	evil = strings.Replace(foreign.URL, "127.0.0.1", hosts[1], 1)
+	p = startChromium(t).open(base)
+	p.visit("/login")
+	p.fill("password", testPassword)
+	p.click("button")
+	p.at("/", "coco-default-user")
+	p.foreign = true
+	return p, base, evil
+}
+
 // A page of a sibling is of the same site: the browser sends our cookie with
 // what it makes people click, and only the origin tells it from our own.
 func TestBrowserSiblingSite(t *testing.T) {
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
 	h.user("eve@example.com", "a phrase of her own", false)
-	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
-	defer foreign.Close()
 	for name, hosts := range map[string][2]string{
 		"no Sec-Fetch-Site": {"id.husk.test", "evil.husk.test"}, // plain http to a name
 		"another port":      {"127.0.0.1", "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := strings.Replace(h.base, "127.0.0.1", hosts[0], 1)
-			evil := strings.Replace(foreign.URL, "127.0.0.1", hosts[1], 1)
-			p := startChromium(t).open(base)
-			p.visit("/login")
-			p.fill("password", testPassword)
-			p.click("button")
-			p.at("/", "coco-default-user")
-			p.foreign = true
+			p, base, evil := h.besideForeign(t, hosts)
 			trap := func(path, to string, pairs ...string) {
 				t.Helper()
 				q := url.Values{"to": {base + to}}
@@ -238,22 +246,13 @@ func TestBrowserSiblingSite(t *testing.T) {
 func TestBrowserForeignLogoutLink(t *testing.T) {
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
-	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
-	defer foreign.Close()
 	for name, hosts := range map[string][2]string{
 		"Sec-Fetch-Site":           {"127.0.0.1", "127.0.0.1"},
 		"a sibling on plain http":  {"id.husk.test", "evil.husk.test"},
 		"a stranger on plain http": {"id.husk.test", "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := strings.Replace(h.base, "127.0.0.1", hosts[0], 1)
-			evil := strings.Replace(foreign.URL, "127.0.0.1", hosts[1], 1)
-			p := startChromium(t).open(base)
-			p.visit("/login")
-			p.fill("password", testPassword)
-			p.click("button")
-			p.at("/", "coco-default-user")
-			p.foreign = true
+			p, base, evil := h.besideForeign(t, hosts)
 			for _, policy := range []string{"unsafe-url", "no-referrer"} {
 				q := url.Values{"to": {base + "/account/logout"}, "policy": {policy}}
 				p.do("Page.navigate", map[string]any{"url": evil + "/link?" + q.Encode()}, nil)

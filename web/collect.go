@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/db"
+	"husk/web/listen"
+	"husk/web/upkeep"
 )
 
 // collectTimeout bounds the reading of the store for one scrape.
@@ -17,8 +19,13 @@ const collectTimeout = 5 * time.Second
 // asked for. Nothing of it costs a request anything.
 type serverCollector struct{ *Server }
 
+// descriptors are all that describe made.
+var descriptors []*prometheus.Desc
+
 func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("husk_"+name, help, labels, nil)
+	d := prometheus.NewDesc("husk_"+name, help, labels, nil)
+	descriptors = append(descriptors, d)
+	return d
 }
 
 var (
@@ -40,12 +47,12 @@ var (
 	descCert     = describe("certificate_expiry_timestamp_seconds", "When the TLS certificate that is served ends, in Unix time.")
 	descClock    = describe("clock_behind_seconds", "By how much the machine's clock is behind the latest time that was seen; 0 is well.")
 
-	descBackupPeriod = describe("backup_period_seconds", "How old the newest regular backup may become; another one is then made.")
-	descBackupNewest = describe("backup_last_success_timestamp_seconds", "When the newest regular backup was made, in Unix time; 0 where there is none.")
-	descBackupSize   = describe("backup_last_size_bytes", "Size of the last regular backup that was made since the start.")
+	descBackupPeriod = describe("backup_period_seconds", "How old the newest scheduled backup may become; another one is then made.")
+	descBackupNewest = describe("backup_last_success_timestamp_seconds", "When the newest scheduled backup was made, in Unix time; 0 where there is none.")
+	descBackupSize   = describe("backup_last_size_bytes", "Size of the last scheduled backup that was made since the start.")
 	descBackupTime   = describe("backup_last_duration_seconds", "How long it took.")
-	descBackupKept   = describe("backups_kept", "Regular backups that are there.")
-	descBackupRuns   = describe("backup_runs_total", "Regular backups since the start, by result.", "result")
+	descBackupKept   = describe("backups_kept", "Scheduled backups that are there.")
+	descBackupRuns   = describe("backup_runs_total", "Scheduled backups since the start, by result.", "result")
 
 	descStoreUp      = describe("store_up", "1 while the store can be read, else 0.")
 	descStoreWrites  = describe("store_writable", "1 while a change can be written, which is proved by writing one at most every 10 seconds, else 0.")
@@ -62,13 +69,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *serverCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		descHashesQueued, descHashesRunning, descHashes, descHashesBusy, descHashWait, descHashTime,
-		descConnections, descConnClosed,
-		descUsers, descTokens, descSessions, descExpiring, descAudit, descCert, descClock,
-		descBackupPeriod, descBackupNewest, descBackupSize, descBackupTime, descBackupKept, descBackupRuns,
-		descStoreUp, descStoreWrites, descStoreSize, descPageSize, descFreePages, descWorth, descCommits, descUpdates, descStoreFailure, descHits, descMisses,
-	} {
+	for _, d := range descriptors {
 		out <- d
 	}
 }
@@ -88,7 +89,7 @@ func (s samples) counter(d *prometheus.Desc, value float64, labels ...string) {
 // which a graph shows as a gap; store_up tells why. The registry calls it in a
 // goroutine of its own.
 func (c *serverCollector) Collect(out chan<- prometheus.Metric) {
-	c.background(func() { c.collect(out) })
+	listen.Guard(c.log, func() { c.collect(out) })
 }
 
 func (c *serverCollector) collect(out chan<- prometheus.Metric) {
@@ -103,7 +104,7 @@ func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 		up = 0
 	}
 	samples(out).gauge(descStoreUp, up)
-	if proved := c.proveWrite(ctx); !errors.Is(proved, errNotProved) {
+	if proved := c.Upkeep.Prove(ctx); !errors.Is(proved, upkeep.ErrNotProved) {
 		samples(out).gauge(descStoreWrites, oneIf(proved == nil))
 	}
 	samples(out).gauge(descClock, c.Store.ClockFault().Seconds())
@@ -133,26 +134,24 @@ func (c *serverCollector) collectConnections(out samples) {
 	}
 }
 
-// collectBackups leaves out what there is none of: a server without regular
+// collectBackups leaves out what there is none of: a server without scheduled
 // backups is not one whose backups fail.
 func (c *serverCollector) collectBackups(out samples) {
-	if c.Backups.Dir == "" {
+	every, b := c.Upkeep.LastBackups()
+	if every == 0 {
 		return
 	}
-	r := &c.regular
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out.gauge(descBackupPeriod, c.Backups.Every.Seconds())
+	out.gauge(descBackupPeriod, every.Seconds())
 	newest := 0.0
-	if !r.newest.IsZero() {
-		newest = float64(r.newest.Unix())
+	if !b.Newest.IsZero() {
+		newest = float64(b.Newest.Unix())
 	}
 	out.gauge(descBackupNewest, newest)
-	out.gauge(descBackupSize, float64(r.size))
-	out.gauge(descBackupTime, r.took.Seconds())
-	out.gauge(descBackupKept, float64(r.kept))
-	out.counter(descBackupRuns, float64(r.made), "ok")
-	out.counter(descBackupRuns, float64(r.failed), "failed")
+	out.gauge(descBackupSize, float64(b.Size))
+	out.gauge(descBackupTime, b.Took.Seconds())
+	out.gauge(descBackupKept, float64(b.Kept))
+	out.counter(descBackupRuns, float64(b.Made), "ok")
+	out.counter(descBackupRuns, float64(b.Failed), "failed")
 }
 
 func oneIf(b bool) float64 {
@@ -189,7 +188,7 @@ func (c *serverCollector) collectRecords(ctx context.Context, out samples) error
 	out.gauge(descUsers, float64(counts["users"]))
 	out.gauge(descTokens, float64(counts["tokens"]))
 	out.gauge(descSessions, float64(counts["sessions"]))
-	expiring, err := c.Store.ExpiringTokens(ctx, expiryWarning)
+	expiring, err := c.Store.ExpiringTokens(ctx, upkeep.ExpiryWarning)
 	if err != nil {
 		return err
 	}

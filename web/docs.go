@@ -1,20 +1,17 @@
 package web
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"io"
 	"io/fs"
-	"net/http"
 	"strings"
 	"sync"
 
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/console"
 )
 
 // This file serves the description of the API, openapi.json, and the page that
@@ -31,10 +28,6 @@ var openAPIFiles embed.FS
 // valueDocsCSP lets the page run its scripts and styles and speak to this
 // server, and nothing else. The viewer's style sheet has its icons inside.
 var valueDocsCSP = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
-
-// valueRevalidate makes a browser ask whether a file is still the same: the
-// name of a file does not tell its version.
-var valueRevalidate = []string{"public, no-cache"}
 
 // docsFiles is every file that is served, by the name under /docs/. The viewer
 // is embedded compressed: a name with .gz is sent as it is.
@@ -83,47 +76,16 @@ func (s *Server) docsFile(c echo.Context, _ *db.Actor) error {
 	return serveEmbedded(c, f.embedded, f.contentType)
 }
 
-// serveEmbedded answers with a file of openAPIFiles, or that the browser has
-// it already.
+// serveEmbedded answers with a file of openAPIFiles. The name of a file does not
+// tell its version: a browser asks each time whether it is still the same.
 func serveEmbedded(c echo.Context, name, contentType string) error {
 	path := "openapi/" + name
 	body, err := openAPIFiles.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	tag, r, h := openAPITags()[path], c.Request(), c.Response().Header()
-	h["Cache-Control"] = valueRevalidate
-	h["Etag"] = []string{tag}
-	if strings.HasSuffix(name, ".gz") {
-		h["Vary"] = []string{"Accept-Encoding"}
-	}
-	if strings.Contains(r.Header.Get("If-None-Match"), tag) {
-		return c.NoContent(http.StatusNotModified)
-	}
-	if !strings.HasSuffix(name, ".gz") {
-		return c.Blob(http.StatusOK, contentType, body)
-	}
-	if acceptsGzip(r) {
-		h["Content-Encoding"] = []string{"gzip"}
-		return c.Blob(http.StatusOK, contentType, body)
-	}
-	plain, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	c.Response().Header().Set("Content-Type", contentType)
-	_, err = io.Copy(c.Response(), plain)
-	return err
-}
-
-// acceptsGzip tells whether the one who asks takes gzip. A weight other than
-// zero makes no difference (RFC 9110, 12.5.3).
-func acceptsGzip(r *http.Request) bool {
-	for one := range strings.SplitSeq(strings.Join(r.Header["Accept-Encoding"], ","), ",") {
-		coding, weight, _ := strings.Cut(strings.ReplaceAll(strings.ToLower(one), " ", ""), ";")
-		if coding == "gzip" {
-			return strings.Trim(strings.TrimPrefix(weight, "q="), "0.") != "" || weight == ""
-		}
-	}
-	return false
+	console.Asset{
+		Type: contentType, Body: body, Gzip: strings.HasSuffix(name, ".gz"), Cache: "public, no-cache", Tag: openAPITags()[path],
+	}.ServeHTTP(c.Response(), c.Request())
+	return nil
 }

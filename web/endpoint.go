@@ -21,13 +21,14 @@ import (
 //		Body api.UserUpdate `body:"required"`
 //	}
 //
-//	func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in userUpdate) (api.Result, error)
+//	func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate) (*api.Result, error)
 //
 // path and query name a parameter, for a string or a type that reads itself
 // (encoding.TextUnmarshaler; a parameter that is absent or empty leaves it as it
-// is, a pointer nil). body is a JSON object, required or optional. A field that
-// is a *http.Request is the request, for what is about the browser that sent it.
-// Structs that are embedded are read as if their fields stood there.
+// is, a pointer nil). body is a JSON object, required or optional, or ignored: what
+// was sent is bounded, and not looked at. A field that is a *http.Request is the
+// request, for what is about the browser that sent it. Structs that are embedded
+// are read as if their fields stood there.
 //
 // This is the one place that binds and answers; openapi.json is made of the same
 // types. What is no such function, a stream or a page, is a raw one.
@@ -42,28 +43,35 @@ type action struct {
 type rawAction func(c echo.Context, actor *db.Actor) error
 
 // raw is an action that reads and answers by itself.
-func raw(f rawAction) action { return action{serve: f} }
+func raw(f rawAction) *action { return &action{serve: f} }
 
 // endpoint is the action of a typed function. Tags that can't be read panic: at
-// the start, since the table of routes is made then.
-func endpoint[In, Out any](f func(ctx context.Context, actor *db.Actor, in In) (Out, error)) action {
-	a := action{in: reflect.TypeFor[In](), out: reflect.TypeFor[Out]()}
-	read := inFields(a.in, nil)
-	a.serve = func(c echo.Context, actor *db.Actor) error {
-		var in In
-		if len(read) > 0 {
-			if err := readFields(c, read, reflect.ValueOf(&in).Elem()); err != nil {
-				return err
-			}
+// the start, since the table of routes is made then. In and Out are pointers to
+// structs (Out may be a slice): then this is compiled once for all of them.
+func endpoint[In, Out any](f func(ctx context.Context, actor *db.Actor, in In) (Out, error)) *action {
+	return typed(reflect.TypeFor[In](), reflect.TypeFor[Out](), func(ctx context.Context, actor *db.Actor, in any) (any, error) {
+		return f(ctx, actor, in.(In))
+	})
+}
+
+func typed(in, out reflect.Type, call func(ctx context.Context, actor *db.Actor, in any) (any, error)) *action {
+	in = in.Elem()
+	fields := inFields(in, nil)
+	return &action{in: in, out: out, serve: func(c echo.Context, actor *db.Actor) error {
+		asked := reflect.New(in)
+		if err := readFields(c, fields, asked.Elem()); err != nil {
+			return err
 		}
-		out, err := f(c.Request().Context(), actor, in)
+		out, err := call(c.Request().Context(), actor, asked.Interface())
 		if err != nil {
 			return err
 		}
 		return writeAnswer(c, out)
-	}
-	return a
+	}}
 }
+
+// nothing is what a function takes that reads nothing of the request.
+type nothing struct{}
 
 // answerer is what a typed function returns where its answer is more than a JSON
 // document.
@@ -82,7 +90,7 @@ func writeAnswer(c echo.Context, out any) error {
 type field struct {
 	index []int
 	from  string // path, query, body, request
-	name  string // of the parameter; of a body "required" or "optional"
+	name  string // of the parameter; of a body required, optional or ignored
 }
 
 // inFields returns what is read into a struct of type t, in order.
@@ -119,7 +127,7 @@ func readFields(c echo.Context, fields []field, in reflect.Value) (err error) {
 		case "query":
 			err = readParameter(c.QueryParam(f.name), v)
 		case "body":
-			err = bind(c, v.Addr().Interface(), f.name == "optional")
+			err = readBodyInto(c, v.Addr().Interface(), f.name)
 		case "request":
 			v.Set(reflect.ValueOf(c.Request()))
 		}
@@ -128,6 +136,14 @@ func readFields(c echo.Context, fields []field, in reflect.Value) (err error) {
 		}
 	}
 	return nil
+}
+
+func readBodyInto(c echo.Context, v any, how string) error {
+	if how == "ignored" {
+		_, err := readBody(c)
+		return err
+	}
+	return bind(c, v, how == "optional")
 }
 
 // readParameter sets v to what text says.

@@ -5,18 +5,19 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
-	"husk/db/fsys"
 	"husk/web/api"
 	"husk/web/password"
+	"husk/web/upkeep"
 )
 
-// failure is an answer that is no success, made by a handler.
+// failure is an answer that is no success: made by a handler, or what explain makes
+// of any other error. It is made once, and handed on to the log, the audit and the
+// answer.
 type failure struct {
 	status     int
 	code       string
@@ -27,6 +28,9 @@ type failure struct {
 	// cause is why a credential is refused: nothing for the one who shows it, but
 	// for those who may ask.
 	cause *cause
+
+	err  error // that it was made of, which only the log tells; nil: there is none
+	told bool  // the log has a line of it
 }
 
 // cause is what is the matter with a credential: a stable word, and for people.
@@ -34,12 +38,27 @@ type cause struct{ code, reason string }
 
 func (f *failure) Error() string { return f.reason }
 
+// Unwrap returns the error that f was made of.
+func (f *failure) Unwrap() error { return f.err }
+
 func malformed(code, reason string) error {
 	return &failure{status: http.StatusBadRequest, code: code, reason: reason}
 }
 
 func forbidden(code, reason string) error {
 	return &failure{status: http.StatusForbidden, code: code, reason: reason}
+}
+
+func tooLarge(code, reason string) error {
+	return &failure{status: http.StatusRequestEntityTooLarge, code: code, reason: reason}
+}
+
+func tooMany(code, reason string, wait time.Duration) error {
+	return &failure{status: http.StatusTooManyRequests, code: code, reason: reason, retryAfter: wait}
+}
+
+func busy(reason string, wait time.Duration) error {
+	return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: reason, retryAfter: wait}
 }
 
 // The challenges of RFC 6750, 3: an error is named only where a credential was
@@ -104,9 +123,18 @@ var kinds = []struct {
 	{password.ErrBusy, http.StatusServiceUnavailable, "busy", "too many passwords are being checked at once; try again in a moment"},
 }
 
-// explain turns any error into an answer. What has no answer of its own is a
-// 500 that says nothing but where to look.
+// explain turns any error into an answer; what is one already stays as it is. What
+// has no answer of its own is a 500 that says nothing but where to look.
 func explain(err error) *failure {
+	if f, ok := err.(*failure); ok {
+		return f
+	}
+	f := *kindOf(err)
+	f.err = err
+	return &f
+}
+
+func kindOf(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f
@@ -150,10 +178,11 @@ func explainStatus(status int) *failure {
 		reason: "something went wrong inside; the server's log has the request id"}
 }
 
-// fail writes the answer for err. It tells false where one has begun already:
-// a stream that broke, whose connection has to be cut for the client to see it.
-func (s *Server) fail(c echo.Context, err error) (whole bool) {
-	f := s.note(c, err)
+// fail answers f and tells the log of it. It tells false where an answer has begun
+// already: a stream that broke, whose connection has to be cut for the client to
+// see it.
+func (s *Server) fail(c echo.Context, actor *db.Actor, f *failure) (whole bool) {
+	s.logFailure(c, actor, f)
 	if c.Response().Committed {
 		return false
 	}
@@ -161,25 +190,12 @@ func (s *Server) fail(c echo.Context, err error) (whole bool) {
 	return true
 }
 
-// note explains err, and logs what an operator should know of.
-func (s *Server) note(c echo.Context, err error) *failure {
-	f := explain(err)
-	s.logFailure(c, f, err)
-	return f
-}
+// withCause is the text of an error for the log.
+func withCause(err error) string { return upkeep.WithCause(err) }
 
-// withCause is the text of an error for the log: what users are told, and what
-// they are not, and what the system's answer means.
-func withCause(err error) string {
-	text := err.Error()
-	var e *db.Error
-	if errors.As(err, &e) && e.Cause != nil && !strings.Contains(text, e.Cause.Error()) {
-		text += ": " + e.Cause.Error()
-	}
-	if c, ok := fsys.Explain(err); ok && !strings.Contains(text, c.Next) {
-		text += ": " + c.What() + "; " + c.Next
-	}
-	return text
+// wire is the failure as the API answers it.
+func (f *failure) wire() *api.Error {
+	return &api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}, RetryAfter: f.retryAfter}
 }
 
 func setRetryAfter(h http.Header, f *failure) {
@@ -199,7 +215,7 @@ func writeFailure(w http.ResponseWriter, f *failure) {
 	setRetryAfter(h, f)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Length")
-	body, _ := json.Marshal(&api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}})
+	body, _ := json.Marshal(f.wire())
 	w.WriteHeader(f.status)
 	w.Write(append(body, '\n'))
 }

@@ -17,11 +17,11 @@ import (
 func TestSeenExpiredOutlivesARestart(t *testing.T) {
 	const life = 2 * time.Second
 	local := &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}
-	flushed := func(w *watched) { w.flush(w.t.Context()) }
+	flushed := func(w *watched) { w.flush() }
 	stopped := func(w *watched) {
 		ctx, stop := context.WithCancel(w.t.Context())
 		stop()
-		w.Run(ctx)
+		w.Upkeep.Run(ctx)
 	}
 	// Each makes what ends after life, and returns it as a header.
 	aToken := func(w *watched) (string, string, error) {
@@ -65,7 +65,7 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWatched(t, nil)
 			w.Store.KeepTime(w.Store.Now())
-			w.flush(t.Context()) // so that there is a mark of just now
+			w.flush() // so that there is a mark of just now
 			header, value, err := c.what(w)
 			if err != nil {
 				t.Fatal(err)
@@ -73,7 +73,7 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 			if got := ask(w, "GET", "/account/profile", "", header, value).Code; got != 200 {
 				t.Fatalf("before its end it is answered with %d", got)
 			}
-			w.flush(t.Context()) // of its use
+			w.flush() // of its use
 			w.pass(life + time.Second)
 			if c.seen {
 				if got := ask(w, "GET", "/account/profile", "", header, value).Code; got != 401 {
@@ -83,7 +83,7 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 			c.then(w)
 			before := w.engine.updates.Load()
 			ask(w, "GET", "/account/profile", "", header, value)
-			w.flush(t.Context())
+			w.flush()
 			if n := w.engine.updates.Load() - before; n > 0 {
 				t.Errorf("what is known already is written again, %d times", n)
 			}
@@ -92,7 +92,7 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			restarted, err := New(Config{Store: again, Log: w.Server.Log})
+			restarted, err := New(Config{Store: again, Log: w.Log})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -10,7 +11,39 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/fold"
+	"husk/web/listen"
+	"husk/web/upkeep"
 )
+
+// NewKept makes a Server with what goes on beside it, as cmd/serve.go wires them.
+func NewKept(c Config) (s *Server, err error) {
+	c.Folds = fold.New(c.Log, c.Store.Now)
+	c.Upkeep = upkeep.New(upkeep.Config{
+		Store: c.Store, Log: c.Log, Folds: c.Folds, SessionIdle: c.SessionIdle, MaxTokens: c.Quotas.Tokens,
+		PublicURL: c.PublicURL, Connections: c.Connections, Excess: func() string { return s.Excess() },
+	})
+	s, err = New(c)
+	return s, err
+}
+
+func (s *Server) front() *listen.Server {
+	c := listen.Config{Handler: s, Log: s.folds}
+	if s.Upkeep != nil {
+		c.Background = s.Upkeep.Run
+	}
+	return listen.New(c)
+}
+
+// HTTPServer returns an http.Server for s with the limits of connections.
+func (s *Server) HTTPServer() *http.Server { return s.front().HTTPServer() }
+
+// Serve serves s beside its work in the background until ctx ends, as cmd/serve.go
+// wires it.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	s.loopback.Store(onLoopback(listeners))
+	return s.front().Serve(ctx, listeners...)
+}
 
 // RouteInfo is a route of the table as tests see it.
 type RouteInfo struct {
@@ -58,14 +91,6 @@ func (s *Server) Turns(user string) (holders, users int) {
 		holders = t.holders
 	}
 	return holders, len(s.turns.users)
-}
-
-// Watch looks at everything once, as Run does every minute.
-func (s *Server) Watch(ctx context.Context) {
-	if s.watcher.told == nil {
-		s.watcher.told = map[string]told{}
-	}
-	s.watch(ctx)
 }
 
 // AddPublic adds a public route.

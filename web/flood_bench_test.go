@@ -33,7 +33,7 @@ const (
 func BenchmarkFlood(b *testing.B) {
 	s, apiToken, _ := benchServer(b)
 	s.Passwords = password.New(password.Config{})
-	s.tries = newTries(Tries{Account: 1 << 30, Address: 1 << 30})
+	s.logins = newLoginLimiter(LoginLimits{Account: 1 << 30, Address: 1 << 30})
 	hash, err := s.Passwords.Hash(b.Context(), password.Caller{}, "seven crates of apricots")
 	if err != nil {
 		b.Fatal(err)

@@ -2,19 +2,14 @@ package web
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -22,10 +17,11 @@ import (
 
 	"husk/db"
 	"husk/web/control"
+	"husk/web/logtest"
 )
 
 // wantPanic looks for the one entry of a log about a panic with a value.
-func wantPanic(t *testing.T, log *testLog, message, value, about string) {
+func wantPanic(t *testing.T, log *logtest.Buffer, message, value, about string) {
 	t.Helper()
 	for line := range strings.Lines(log.String()) {
 		var e struct{ Level, Msg, Panic, Stack string }
@@ -37,126 +33,6 @@ func wantPanic(t *testing.T, log *testLog, message, value, about string) {
 		}
 	}
 	t.Errorf("the log does not tell of the panic %q:\n%s", value, log)
-}
-
-// panicListener panics where it is to accept.
-type panicListener struct{ net.Listener }
-
-func (panicListener) Accept() (net.Conn, error) { panic("in Accept") }
-
-// Where nothing can be accepted any more, the server ends, with an error.
-func TestPanicWhereConnectionsAreAccepted(t *testing.T) {
-	s, log := testServer(t, func(*Config) {})
-	err := s.Serve(t.Context(), control.NewMemory(), panicListener{control.NewMemory()})
-	if !errors.Is(err, errPanicked) {
-		t.Errorf("Serve = %v", err)
-	}
-	wantPanic(t, log, "panic in the background", "in Accept", `"listener":"memory"`)
-}
-
-// panicConn panics where the server first writes to it: outside of any handler.
-type panicConn struct {
-	net.Conn
-	once *sync.Once
-}
-
-func (c panicConn) Write(p []byte) (int, error) {
-	c.once.Do(func() { panic("in Write") })
-	return c.Conn.Write(p)
-}
-
-type panicConns struct{ net.Listener }
-
-func (l panicConns) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	return panicConn{c, &sync.Once{}}, err
-}
-
-// net/http catches the panic of a connection by itself; it must not be told
-// where nobody looks.
-func TestPanicInAConnection(t *testing.T) {
-	s, log := testServer(t, func(*Config) {})
-	l := control.NewMemory()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, panicConns{l}) }()
-	c, err := l.DialContext(t.Context(), "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprint(c, wholeRequest)
-	_, _ = io.Copy(io.Discard, c) // to its end
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	wantPanic(t, log, "panic in a connection", "in Write", "")
-}
-
-// What else net/http tells of connections is noise.
-func TestConnectionLog(t *testing.T) {
-	var out bytes.Buffer
-	log := connectionLog(slog.New(slog.NewJSONHandler(&out, nil)))
-	log.Print("http: TLS handshake error from 192.0.2.1:1234: EOF")
-	if out.Len() > 0 {
-		t.Errorf("the log has %s", &out)
-	}
-	log.Print("http2: panic serving 192.0.2.1:1234: the value\ngoroutine 7 [running]:\nmain.go:1")
-	if !strings.Contains(out.String(), `"level":"ERROR"`) || !strings.Contains(out.String(), "the value") || !strings.Contains(out.String(), "goroutine 7") {
-		t.Errorf("the log has %s", &out)
-	}
-}
-
-// deadlines is a ResponseWriter that takes deadlines as long as its request is
-// handled, and then panics, as that of HTTP/2 does.
-type deadlines struct {
-	http.ResponseWriter
-	mu    sync.Mutex
-	ended bool
-}
-
-func (d *deadlines) SetReadDeadline(time.Time) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.ended {
-		panic("a deadline after the end")
-	}
-	return nil
-}
-
-func (d *deadlines) end() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ended = true
-}
-
-func bodyRequest() *http.Request {
-	return &http.Request{Method: "POST", ProtoMajor: 2, ContentLength: 5, Body: io.NopCloser(strings.NewReader("12345"))}
-}
-
-// TestStopAfterARequest has the server stop just as a request ends whose body
-// nobody has read.
-func TestStopAfterARequest(t *testing.T) {
-	s, log := testServer(t, func(*Config) {})
-	w := &deadlines{}
-	r, b := s.followBody(w, bodyRequest(), "the-id")
-	b.finish(r)
-	w.end()
-	b.hurry() // it was under way when finish took it back
-	if strings.Contains(log.String(), "panic") {
-		t.Errorf("the log has\n%s", log)
-	}
-}
-
-func TestPanicAtTheStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, log := testServer(t, func(*Config) {})
-		w := &deadlines{ended: true}
-		s.followBody(w, bodyRequest(), "the-id")
-		s.beginStop()
-		synctest.Wait()
-		wantPanic(t, log, "panic in the background", "a deadline after the end", `"request_id":"the-id"`)
-	})
 }
 
 // panicEngine panics where it is read.
@@ -194,35 +70,39 @@ func TestPanicInAScrape(t *testing.T) {
 	wantPanic(t, log, "panic in the background", "in View", "")
 }
 
-// panicOnce is a log that panics at one message, the first time.
-type panicOnce struct {
-	slog.Handler
-	message string
-	done    *bool
-}
+// noDeadlines is an answer that panics where it gets a deadline.
+type noDeadlines struct{ *httptest.ResponseRecorder }
 
-func (h panicOnce) Handle(ctx context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, h.message) && !*h.done {
-		*h.done = true
-		panic("in the log")
-	}
-	return h.Handler.Handle(ctx, r)
-}
+func (noDeadlines) SetReadDeadline(time.Time) error { panic("at a deadline") }
 
-// A panic about one event does not keep the next from being told.
-func TestPanicInTheNotifier(t *testing.T) {
-	s, log := testServer(t, func(c *Config) {
-		c.Log = slog.New(panicOnce{c.Log.Handler(), "notify-command failed", new(bool)})
-		c.NotifyCommand = "/nonexistent/program"
+// What goes wrong about a request's body at the stop is told with its id.
+func TestPanicAtTheStopNamesTheRequest(t *testing.T) {
+	s, log := testServer(t, func(*Config) {})
+	begun, hold, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	err := s.AddPublic("POST", "/held", func(http.ResponseWriter, *http.Request) {
+		close(begun)
+		<-hold
 	})
-	ctx, cancel := context.WithCancel(t.Context())
-	stop := s.startWatch(ctx)
-	s.tell(notice{Event: eventFull})
-	s.tell(notice{Event: eventDamaged})
-	until(t, func() bool { return strings.Contains(log.String(), `"event":"store_damaged"`) })
-	wantPanic(t, log, "panic in the background", "in the log", "")
-	cancel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, w := s.front(), noDeadlines{httptest.NewRecorder()}
+	go func() {
+		defer close(answered)
+		r := httptest.NewRequest("POST", "/held", strings.NewReader("12345"))
+		r.ProtoMajor = 2
+		front.ServeHTTP(w, r)
+	}()
+	<-begun
+	ctx, stop := context.WithCancel(t.Context())
 	stop()
+	if err := front.Serve(ctx, control.NewMemory()); err != nil {
+		t.Error(err)
+	}
+	until(t, func() bool { return strings.Contains(log.String(), "at a deadline") })
+	close(hold)
+	<-answered
+	wantPanic(t, log, "panic in the background", "at a deadline", `"request_id":"`+w.Header().Get(headerRequestID)+`"`)
 }
 
 // Requests share a commit, and their functions run in the goroutine of one of

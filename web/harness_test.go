@@ -29,9 +29,11 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web"
 	"husk/web/api"
 	"husk/web/control"
+	"husk/web/logtest"
 	"husk/web/password"
 )
 
@@ -44,7 +46,7 @@ type server struct {
 	store     *db.Store
 	hasher    *password.Hasher
 	clock     *clock
-	log       *logBuffer
+	log       *logtest.Buffer
 	path      string
 	far       *network
 	transport *http.Transport
@@ -71,25 +73,23 @@ func newServer(t testing.TB, edits ...func(*web.Config)) *server {
 // newBareServer makes a server where nobody can sign in yet.
 func newBareServer(t testing.TB, edits ...func(*web.Config)) *server {
 	t.Helper()
-	s := &server{t: t, clock: newClock(), log: &logBuffer{}, path: filepath.Join(t.TempDir(), "husk.db"), secrets: map[string]bool{}}
-	must(t, bolt.Create(s.path, db.Init))
-	engine, err := bolt.Open(s.path, bolt.Options{})
-	must(t, err)
-	s.store, err = db.Open(t.Context(), engine, db.Options{Now: s.clock.now})
-	must(t, err)
+	s := &server{t: t, clock: newClock(), log: &logtest.Buffer{}, path: filepath.Join(t.TempDir(), "husk.db"), secrets: map[string]bool{}}
+	s.store = bolttest.Store(t, bolttest.Options{Path: s.path, Options: db.Options{Now: s.clock.now}})
+	engine := s.store.Engine().(*bolt.Engine) // a test may put another one before it
 	config := web.Config{
 		Store: s.store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "1.2.3", Dir: filepath.Dir(s.path),
 		OpenCopy: func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) },
 		// Most tests are not about the throttle, and try one password after
 		// another; those in throttle_test.go set its limits.
-		Tries: web.Tries{Account: 1 << 20, Address: 1 << 20, Now: s.clock.now},
+		LoginLimits: web.LoginLimits{Account: 1 << 20, Address: 1 << 20, Now: s.clock.now},
 	}
 	for _, edit := range edits {
 		edit(&config)
 	}
 	s.hasher = config.Passwords
-	s.Server, err = web.New(config)
+	var err error
+	s.Server, err = web.NewKept(config)
 	must(t, err)
 	s.listen()
 	t.Cleanup(func() { s.checkInvariants(engine) })
@@ -529,24 +529,6 @@ func newClock() *clock {
 
 func (c *clock) now() time.Time          { return time.Unix(0, c.nanos.Load()) }
 func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
-
-// logBuffer keeps what is logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // network is a listener inside the process whose connections tell a TCP
 // address of the one who connects.

@@ -34,6 +34,15 @@ func onLoopback(listeners []net.Listener) bool {
 	return found
 }
 
+// appOf is the handler of an application whose host it is, or nil.
+func (s *Server) appOf(host string) http.Handler {
+	if len(s.Applications) == 0 {
+		return nil
+	}
+	name, _ := hostName(host)
+	return s.Applications[strings.ToLower(name)]
+}
+
 // misdirected tells whether r came for a host that is not this server's. The
 // control socket and the command line's own server have no name.
 func (s *Server) misdirected(r *http.Request) bool {
@@ -47,7 +56,7 @@ func (s *Server) misdirected(r *http.Request) bool {
 // misdirect refuses before anything of the request is looked at.
 func (s *Server) misdirect(w http.ResponseWriter, r *http.Request, id string) {
 	who := s.nobody(r, id)
-	s.folds.line(slog.LevelInfo, "request refused", errMisdirected.code, who, append(origin(who), "method", r.Method, "status", errMisdirected.status, "code", errMisdirected.code)...)
+	s.folds.Line(slog.LevelInfo, "request refused", errMisdirected.code, sourceOf(who), append(origin(who), "method", r.Method, "status", errMisdirected.status, "code", errMisdirected.code)...)
 	s.Metrics.countUnmatched(errMisdirected.status)
 	writeFailure(w, errMisdirected)
 }

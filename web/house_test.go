@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +18,8 @@ import (
 	"time"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
+	"husk/web/logtest"
 	"husk/web/password"
 )
 
@@ -29,27 +29,10 @@ type testHouse struct {
 	*testing.T
 	*Server
 	base string
-	log  *lockedBuffer
+	log  *logtest.Buffer
 
 	mu  sync.Mutex
 	now time.Time
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 const testPassword = "four unrelated words here"
@@ -72,21 +55,9 @@ func closeWhole(t testing.TB, store *db.Store) {
 // hold. change may be nil.
 func newTestHouse(t *testing.T, change func(*Config)) *testHouse {
 	t.Helper()
-	h := &testHouse{T: t, log: &lockedBuffer{}, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+	h := &testHouse{T: t, log: &logtest.Buffer{}, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	dir := t.TempDir()
-	path := filepath.Join(dir, "husk.db")
-	if err := bolt.Create(path, db.Init); err != nil {
-		t.Fatal(err)
-	}
-	engine, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := db.Open(t.Context(), engine, db.Options{Now: h.time})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeWhole(t, store)
+	store := bolttest.Store(t, bolttest.Options{Path: filepath.Join(dir, "husk.db"), Options: db.Options{Now: h.time}})
 	config := Config{
 		Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams(), MaxConcurrent: 8}),
 		Log: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "1.2.3", Dir: dir,
@@ -94,11 +65,48 @@ func newTestHouse(t *testing.T, change func(*Config)) *testHouse {
 	if change != nil {
 		change(&config)
 	}
-	if h.Server, err = New(config); err != nil {
+	var err error
+	if h.Server, err = NewKept(config); err != nil {
 		t.Fatal(err)
 	}
 	h.serve()
 	return h
+}
+
+// until waits for a condition that another goroutine brings about.
+func until(t testing.TB, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); !holds(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("it did not come about in 30 s")
+		}
+	}
+}
+
+// testServer is a Server that nobody serves yet, and its log.
+func testServer(t *testing.T, edit func(*Config)) (*Server, *logtest.Buffer) {
+	t.Helper()
+	log := &logtest.Buffer{}
+	config := Config{Store: bolttest.Store(t, bolttest.Options{}), Passwords: password.New(password.Config{Params: password.InsecureTestParams()}),
+		Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "test"}
+	edit(&config)
+	s, err := NewKept(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, log
+}
+
+// newSignedIn is a visitor of a new house who is signed in as its single user.
+func newSignedIn(t *testing.T) *visitor {
+	t.Helper()
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	v := h.visitor()
+	v.signIn("", testPassword)
+	return v
 }
 
 func (h *testHouse) serve() {
@@ -108,7 +116,7 @@ func (h *testHouse) serve() {
 		h.Fatal(err)
 	}
 	h.base = "http://" + l.Addr().String()
-	h.ListensOn(l.Addr())
+	h.ListensOn(l)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	s := h.Server // a test may put another one in its place

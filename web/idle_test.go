@@ -32,8 +32,8 @@ func TestSessionIdle(t *testing.T) {
 	must(t, err)
 	told, err := s.local.GetSession(t.Context(), r.ID)
 	must(t, err)
-	if told.Source.Worth.Valid || told.Source.Worth.Code != "idle" {
-		t.Errorf("who asks why is told %+v", told.Source.Worth)
+	if told.Source.Introspection.Valid || told.Source.Introspection.Code != "idle" {
+		t.Errorf("who asks why is told %+v", told.Source.Introspection)
 	}
 	s.clock.advance(idle)
 	look(used.session()).want(401, "invalid_token")
@@ -162,21 +162,4 @@ func TestRenewedSessionIsInUse(t *testing.T) {
 	s.secret(fresh)
 	a := s.do("PUT", "/account/password", jsonOf(api.PasswordChange{OldPassword: ann.password, NewPassword: fresh}), cookie(ann.jwt), header("Sec-Fetch-Site", "same-origin")).want(200)
 	s.do("GET", "/account/profile", "", cookie(sessionCookieOf(t, a).Value)).want(200)
-}
-
-// The running server ends the sessions that were not used.
-func TestServerEndsIdleSessions(t *testing.T) {
-	run(t, endsIdle, func(t *testing.T, r *running) {
-		ann, err := r.Store.CreateUser(t.Context(), owner, db.NewUser{Email: annEmail, Password: "hash"})
-		must(t, err)
-		id := r.session(ann, 24*time.Hour)
-		time.Sleep(idle - time.Minute)
-		if !r.there("session", id) {
-			t.Error("it ended before its time")
-		}
-		time.Sleep(12 * time.Minute)
-		if r.there("session", id) {
-			t.Error("it was not ended")
-		}
-	})
 }

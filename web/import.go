@@ -16,6 +16,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/listen"
 	"husk/web/password"
 )
 
@@ -49,10 +50,10 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 	if !actor.Local() {
 		defer s.imports.Add(-1)
 		if s.imports.Add(1) > maxImports {
-			return &failure{status: http.StatusServiceUnavailable, code: "busy", reason: "other imports are under way; try again when one has ended", retryAfter: 10 * time.Second}
+			return busy("other imports are under way; try again when one has ended", 10*time.Second)
 		}
 	}
-	patientBody(c, s.stallTimeout)
+	listen.Patient(c.Request(), s.stallTimeout)
 	users, err := readImport(c)
 	if err != nil {
 		return err
@@ -101,11 +102,12 @@ func cutImport(done db.Imported, err error) error {
 		return err
 	}
 	f := *explain(err)
+	f.err = fmt.Errorf("the import was cut short after %d users were made: %w", done.Created, err)
 	f.reason = fmt.Sprintf("the import was cut short after %d users were made: %s; run it again with if_missing", done.Created, f.reason)
 	if errors.Is(err, db.ErrFull) {
 		f.reason = fmt.Sprintf("the disk is full: %d users were made, the others were not; free some space and run the import again with if_missing", done.Created)
 	}
-	return errors.Join(&f, err)
+	return &f
 }
 
 func readImport(c echo.Context) (users []db.ImportUser, err error) {
@@ -119,22 +121,23 @@ func readImport(c echo.Context) (users []db.ImportUser, err error) {
 			continue
 		}
 		if len(users) == maxImportUsers {
-			return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "body_too_large", reason: "the import has more than 500000 users; split it"}
+			return nil, tooLarge("body_too_large", "the import has more than 500000 users; split it")
 		}
 		u, err := readImportLine(text, line)
 		if err != nil && in.Err() != nil {
 			break // what came before the body broke off
 		}
 		if err != nil {
-			f := explain(err)
-			return nil, malformed(f.code, fmt.Sprintf("line %d: %s", line, f.reason))
+			f := *explain(err)
+			f.reason = fmt.Sprintf("line %d: %s", line, f.reason)
+			return nil, &f
 		}
 		users = append(users, u)
 	}
-	var tooLarge *http.MaxBytesError
+	var over *http.MaxBytesError
 	switch {
-	case errors.As(in.Err(), &tooLarge):
-		return nil, &failure{status: http.StatusRequestEntityTooLarge, code: "body_too_large", reason: "the import is over 64 MiB; split it"}
+	case errors.As(in.Err(), &over):
+		return nil, tooLarge("body_too_large", "the import is over 64 MiB; split it")
 	case errors.Is(in.Err(), bufio.ErrTooLong):
 		return nil, malformed("line_too_long", fmt.Sprintf("line %d: it is over 64 KiB", line+1))
 	case in.Err() != nil:

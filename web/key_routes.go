@@ -1,38 +1,33 @@
 package web
 
 import (
+	"context"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"husk/db"
 	"husk/web/api"
 )
 
-func (s *Server) searchKeys(c echo.Context, _ *db.Actor) error {
+func (s *Server) searchKeys(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.Key], error) {
 	began := time.Now()
-	q, err := listQuery(c.QueryParams())
+	page, signing, err := s.Store.ListKeys(ctx, in.query())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	page, signing, err := s.Store.ListKeys(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return writePage(c, began, page, func(k *db.Key) string { return k.ID }, func(k *db.Key) (api.Key, error) {
+	return listOf(began, page, func(k *db.Key) string { return k.ID }, func(k *db.Key) (api.Key, error) {
 		return api.Key{ID: k.ID, Signing: k == signing, Created: k.Created, Retired: optionalTime(k.Retired), Ends: optionalTime(k.Ends)}, nil
 	})
 }
 
-func (s *Server) rotateKey(c echo.Context, actor *db.Actor) error {
-	var in api.RotateKey
-	if err := bind(c, &in, true); err != nil {
-		return err
-	}
-	key, err := s.Store.RotateKey(c.Request().Context(), actor, in.Now)
+type keyRotation struct {
+	Body api.RotateKey `body:"optional"`
+}
+
+func (s *Server) rotateKey(ctx context.Context, actor *db.Actor, in *keyRotation) (*api.Result, error) {
+	key, err := s.Store.RotateKey(ctx, actor, in.Body.Now)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.did(actor, "signing key rotated", "key", key.ID, "now", in.Now)
-	return write(c, api.Result{ID: key.ID, Result: "created"})
+	s.did(actor, "signing key rotated", "key", key.ID, "now", in.Body.Now)
+	return &api.Result{ID: key.ID, Result: "created"}, nil
 }

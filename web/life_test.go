@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/bolt"
 	"husk/web"
 	"husk/web/api"
@@ -288,17 +289,17 @@ func TestBackup(t *testing.T) {
 	r := tar.NewReader(&out)
 	h, err := r.Next()
 	must(t, err)
-	if h.Name != api.BackupManifest || h.Mode != 0o600 {
+	if h.Name != archive.ManifestName || h.Mode != 0o600 {
 		t.Errorf("first is %s, %o", h.Name, h.Mode)
 	}
-	var m api.Manifest
+	var m archive.Manifest
 	must(t, json.NewDecoder(r).Decode(&m))
 	h, err = r.Next()
 	must(t, err)
 	content, err := io.ReadAll(r)
 	must(t, err)
 	sum := sha256.Sum256(content)
-	if h.Name != api.BackupStore || h.Mode != 0o600 || m.SHA256 != hex.EncodeToString(sum[:]) || m.Size != int64(len(content)) || m.Version != "1.2.3" || m.Schema != db.SchemaVersion ||
+	if h.Name != archive.StoreName || h.Mode != 0o600 || m.SHA256 != hex.EncodeToString(sum[:]) || m.Size != int64(len(content)) || m.Version != "1.2.3" || m.Schema != db.SchemaVersion ||
 		jsonOf(m.Counts) != `{"keys":1,"roles":2,"sessions":1,"tokens":1,"users":1}` || !m.Created.Equal(s.clock.now()) {
 		t.Errorf("%s with the manifest %+v", h.Name, m)
 	}

@@ -1,11 +1,8 @@
 package web
 
 import (
-	"net/url"
 	"strconv"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"husk/db"
 	"husk/web/api"
@@ -19,16 +16,21 @@ type named struct {
 // defaultPageSize is the size of a page for which none was asked.
 const defaultPageSize = 10
 
-// listed are the parameters that all lists share.
-type listed struct {
-	Query string   `query:"query"`
-	Sort  string   `query:"sort"`
-	After string   `query:"after"`
-	From  natural  `query:"from"`
-	Size  *natural `query:"size"`
+// paged is which part of a list is asked for.
+type paged struct {
+	From natural  `query:"from"`
+	Size *natural `query:"size"`
 }
 
-func (l listed) query() db.ListQuery {
+// listed are the parameters that all lists share.
+type listed struct {
+	paged
+	Query string `query:"query"`
+	Sort  string `query:"sort"`
+	After string `query:"after"`
+}
+
+func (l *listed) query() db.ListQuery {
 	q := db.ListQuery{Query: l.Query, Sort: l.Sort, After: l.After, From: int(l.From), Size: defaultPageSize}
 	if l.Size != nil {
 		q.Size = int(*l.Size)
@@ -50,7 +52,8 @@ func (n *natural) UnmarshalText(text []byte) error {
 }
 
 // listOf is the envelope of a list that was begun to be read at began.
-func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) (W, error)) (out api.Search[W], err error) {
+func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) (W, error)) (*api.Search[W], error) {
+	out := &api.Search[W]{}
 	out.Hits.Total = api.Total{Value: page.Total, Relation: "eq"}
 	if page.AtMost {
 		out.Hits.Total.Relation = "gte"
@@ -60,54 +63,12 @@ func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show
 	for _, item := range page.Items {
 		shown, err := show(item)
 		if err != nil {
-			return out, err
+			return nil, err
 		}
 		out.Hits.Hits = append(out.Hits.Hits, api.Hit[W]{ID: id(item), Source: shown})
 	}
 	out.Took = time.Since(began).Milliseconds()
 	return out, nil
-}
-
-// listQuery reads the parameters that all lists share. Empty and unknown ones
-// are ignored.
-func listQuery(query url.Values) (q db.ListQuery, err error) {
-	q = db.ListQuery{Query: query.Get("query"), Sort: query.Get("sort"), After: query.Get("after"), Size: defaultPageSize}
-	if q.From, err = number(query.Get("from"), 0); err != nil {
-		return q, err
-	}
-	q.Size, err = number(query.Get("size"), defaultPageSize)
-	return q, err
-}
-
-func number(text string, absent int) (int, error) {
-	if text == "" {
-		return absent, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, malformed("bad_page", "from and size are numbers, and not negative")
-	}
-	return n, nil
-}
-
-// writePage answers with the envelope of a list.
-func writePage[T, W any](c echo.Context, began time.Time, page db.Page[T], id func(*T) string, show func(*T) (W, error)) error {
-	out := api.Search[W]{}
-	out.Hits.Total = api.Total{Value: page.Total, Relation: "eq"}
-	if page.AtMost {
-		out.Hits.Total.Relation = "gte"
-	}
-	out.Hits.After = page.After
-	out.Hits.Hits = make([]api.Hit[W], 0, len(page.Items))
-	for _, item := range page.Items {
-		shown, err := show(item)
-		if err != nil {
-			return err
-		}
-		out.Hits.Hits = append(out.Hits.Hits, api.Hit[W]{ID: id(item), Source: shown})
-	}
-	out.Took = time.Since(began).Milliseconds()
-	return write(c, out)
 }
 
 // optionalTime is nil for the zero time.

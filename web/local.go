@@ -9,7 +9,6 @@ import (
 
 	"husk/db"
 	"husk/web/control"
-	"husk/web/listen"
 )
 
 // local is what is known of a connection that did not come by TCP.
@@ -21,11 +20,9 @@ type local struct {
 
 type localKey struct{}
 
-// ConnContext marks the connections of the control socket and of the
-// in-memory listener, and those with limits; it belongs into the http.Server
-// that serves them.
-func ConnContext(ctx context.Context, c net.Conn) context.Context {
-	ctx = listen.Context(ctx, c)
+// ConnContext marks the connections of the control socket and of the in-memory
+// listener: who is at their end.
+func (*Server) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	peer, ok := control.PeerOf(c)
 	if !ok {
 		if _, unix := c.LocalAddr().(*net.UnixAddr); unix {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/fold"
 )
 
 // The log has a line for each sign-in, change, refusal and error, with the id of
@@ -15,21 +17,23 @@ import (
 // with AccessLog only. slog escapes what came from elsewhere. No line has a
 // secret, a query or a body.
 
-// Keys of echo.Context.
-const (
-	keyActor = "actor" // of a request that failed
-	keyTold  = "told"  // the log has its line of the refusal already
-)
-
 // did logs what actor did, with what more there is to tell.
 func (s *Server) did(actor *db.Actor, what string, more ...any) {
 	s.log.Info(what, append(origin(actor), more...)...)
 }
 
-// refused logs a refusal that has a line of its own.
-func (s *Server) refused(c echo.Context, actor *db.Actor, what, code string) {
-	c.Set(keyTold, true)
-	s.folds.line(slog.LevelInfo, what, code, actor, append(origin(actor), "code", code)...)
+// refused logs a refusal that has a line of its own, and returns it as one that the
+// log has.
+func (s *Server) refused(actor *db.Actor, what string, err error) error {
+	f := *explain(err)
+	f.told = true
+	s.folds.Line(slog.LevelInfo, what, f.code, sourceOf(actor), append(origin(actor), "code", f.code)...)
+	return &f
+}
+
+// sourceOf is whose lines are folded into one.
+func sourceOf(actor *db.Actor) fold.Source {
+	return fold.Source{Actor: actor.ID, Address: actor.Address, Transport: actor.Transport}
 }
 
 func origin(actor *db.Actor) []any {
@@ -41,30 +45,29 @@ func origin(actor *db.Actor) []any {
 }
 
 // logFailure logs an answer that is no success: on every level what an operator
-// has to see, else for who looks closely.
-func (s *Server) logFailure(c echo.Context, f *failure, err error) {
-	r := c.Request()
-	actor, known := c.Get(keyActor).(*db.Actor)
-	if !known || actor == nil {
+// has to see, else for who looks closely. Who asked is nil where that was not asked.
+func (s *Server) logFailure(c echo.Context, actor *db.Actor, f *failure) {
+	r, err := c.Request(), cmp.Or(f.err, error(f))
+	if actor == nil {
 		actor = s.nobody(r, requestID(c))
 	}
 	attrs := append(origin(actor), "method", r.Method, "path", c.Path(), "status", f.status, "code", f.code)
-	kind := f.code
+	kind, from := f.code, sourceOf(actor)
 	if actor.ID != "" {
 		kind += " " + r.Method + " " + c.Path() // how many routes there are is known
 	}
 	switch gone := r.Context().Err() != nil; {
 	case gone: // who asked has left: nothing failed but the wait
-		s.folds.line(slog.LevelDebug, "request failed", kind, actor, append(attrs, "error", err)...)
+		s.folds.Line(slog.LevelDebug, "request failed", kind, from, append(attrs, "error", err)...)
 	case f.status >= http.StatusInternalServerError:
-		s.folds.line(slog.LevelError, "request failed", kind, actor, append(attrs, "error", withCause(err))...)
-	case f.isRefusal() && c.Get(keyTold) == nil:
+		s.folds.Line(slog.LevelError, "request failed", kind, from, append(attrs, "error", withCause(err))...)
+	case f.isRefusal() && !f.told && !soughtSignIn(r, f):
 		if f.cause != nil {
 			attrs = append(attrs, "cause", f.cause.code)
 		}
-		s.folds.line(slog.LevelInfo, "request refused", kind, actor, attrs...)
+		s.folds.Line(slog.LevelInfo, "request refused", kind, from, attrs...)
 	default:
-		s.folds.line(slog.LevelDebug, "request refused", kind, actor, attrs...)
+		s.folds.Line(slog.LevelDebug, "request refused", kind, from, attrs...)
 	}
 }
 

@@ -1,10 +1,9 @@
 package web_test
 
 import (
+	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
-	recorded "net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +29,7 @@ func (s *server) lines(id string) (lines []map[string]any) {
 // Each sign-in, change and refusal has one line, with the id of its request and
 // where it came from; what changes nothing has none.
 func TestOneLineForEachAct(t *testing.T) {
-	s := newServer(t, func(c *web.Config) { c.Tries.Account = 3 })
+	s := newServer(t, func(c *web.Config) { c.LoginLimits.Account = 3 })
 	admin, ann := s.single(), s.newUser(annEmail)
 	with := admin.session()
 	made := s.mint(with, api.NewToken{Permissions: []string{db.PermTokenSearch}})
@@ -106,7 +105,7 @@ func TestLogTellsWhyACredentialIsRefused(t *testing.T) {
 // Tries that are refused unseen are refused sign-ins too, and so are wrong
 // set-up codes: the audit log has them with their number.
 func TestThrottledTriesAreAudited(t *testing.T) {
-	s := newServer(t, func(c *web.Config) { c.Tries.Account = 1 })
+	s := newServer(t, func(c *web.Config) { c.LoginLimits.Account = 1 })
 	ann := s.newUser(annEmail)
 	wrong := jsonOf(api.Login{Email: annEmail, Password: "wrong and long"})
 	s.do("POST", "/account/login", wrong).want(403)
@@ -191,15 +190,14 @@ func TestFlood(t *testing.T) {
 
 // What is not told yet when the server stops is told then.
 func TestFloodIsToldAtTheEnd(t *testing.T) {
-	log := &logBuffer{}
-	run(t, func(c *web.Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
-		for range 20 {
-			q := recorded.NewRequest("GET", "/account/profile", nil)
-			q.Header.Set("X-API-TOKEN", "x")
-			r.ServeHTTP(recorded.NewRecorder(), q)
-		}
-	})
-	if !strings.Contains(log.String(), `more like that" count=15`) {
-		t.Errorf("the log: %s", log)
+	s := newServer(t)
+	for range 20 {
+		s.do("GET", "/account/profile", "", apiToken("x")).want(401)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	s.Upkeep.Run(ended)
+	if !strings.Contains(s.log.String(), `more like that","count":15`) {
+		t.Errorf("the log: %s", s.log)
 	}
 }

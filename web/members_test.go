@@ -39,21 +39,18 @@ func misspelt(name string) []string {
 // refused and named, alone and beside the others, and nothing is done.
 func TestNearMissesAreRefused(t *testing.T) {
 	t.Parallel()
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	v := h.visitor()
-	v.signIn("", testPassword)
+	v := newSignedIn(t)
 	read := 0
 	for key, o := range operations {
-		if o.body == nil {
+		if o.example == nil {
 			continue
 		}
-		known := typeMembers(reflect.TypeOf(o.body))
+		known := typeMembers(reflect.TypeOf(o.example))
 		method, path, _ := strings.Cut(key, " ")
 		for _, name := range known.names {
 			read++
 			for _, wrong := range misspelt(name) {
-				if slices.Contains(known.names, wrong) || clientMembers[reflect.TypeOf(o.body)][wrong] != nil && wrong == "permission" {
+				if slices.Contains(known.names, wrong) || clientMembers[reflect.TypeOf(o.example)][wrong] != nil && wrong == "permission" {
 					continue
 				}
 				v.sends(t, o, method, strings.ReplaceAll(path, ":id", "00000000-0000-4000-8000-000000000000"), wrong, name)
@@ -65,19 +62,23 @@ func TestNearMissesAreRefused(t *testing.T) {
 	}
 }
 
+// sentAs is the media type of a body that is described.
+func (o operation) sentAs() string {
+	if o.line {
+		return ndjsonMedia
+	}
+	return "application/json"
+}
+
 // sends sends a body with a member that is like one, and wants to be told so.
 func (v *visitor) sends(t *testing.T, o operation, method, path, wrong, meant string) {
 	t.Helper()
-	body, err := json.Marshal(o.body)
+	body, err := json.Marshal(o.example)
 	if err != nil {
 		t.Fatal(err)
 	}
 	body = fmt.Appendf(body[:len(body)-1], `,%q:["x"]}`, wrong)
-	kind := "application/json"
-	if o.line {
-		kind = ndjsonMedia
-	}
-	a := v.do(method, path, kind, string(body))
+	a := v.do(method, path, o.sentAs(), string(body))
 	if a.StatusCode == http.StatusBadRequest && strings.Contains(a.body, `"unknown_member"`) && regexp.MustCompile(`[ .](`+meant+`|[a-z_]+) is: write it so`).MatchString(a.body) {
 		return
 	}
@@ -179,10 +180,7 @@ func TestWhatIsShownCanBeSentBack(t *testing.T) {
 // A member twice is two things said: which of them is meant nobody knows.
 func TestMembersTwice(t *testing.T) {
 	t.Parallel()
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	v := h.visitor()
-	v.signIn("", testPassword)
+	v := newSignedIn(t)
 	for path, body := range map[string]string{
 		"/auth/access_token":         `{"permissions":["generic#system/keys"],"name":"x","permissions":[]}`,
 		"/security/role":             `{"name":"x","grants":{"permissions":["*"],"permissions":[]}}`,
@@ -199,10 +197,7 @@ func TestMembersTwice(t *testing.T) {
 // The same for forms, and for what an import is told beside its lines.
 func TestNearMissesOfFormsAndParameters(t *testing.T) {
 	t.Parallel()
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	v := h.visitor()
-	v.signIn("", testPassword)
+	v := newSignedIn(t)
 	send := func(path string, form url.Values) answer {
 		return v.do("POST", path, formType, form.Encode(), "Accept", "*/*")
 	}

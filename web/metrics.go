@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"husk/web/fold"
 	"husk/web/listen"
 	"husk/web/password"
 )
@@ -160,25 +160,19 @@ func loginResult(ok bool, err error) string {
 	return loginError
 }
 
+// scrapeTimeout is how long all figures may take to be collected.
+const scrapeTimeout = 15 * time.Second
+
 // HTTPServer returns the server of the metrics' own listener: GET /metrics and
 // nothing else.
 func (m *Metrics) HTTPServer(log *slog.Logger) *http.Server {
 	failures := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
-	scrape := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: failures, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: readTimeout})
+	scrape := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: failures, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: scrapeTimeout})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["X-Content-Type-Options"] = valueNosniff
 		w.Header()["Cache-Control"] = valueNoStore
 		scrape.ServeHTTP(w, r)
 	})
-	return &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         func(c net.Conn, state http.ConnState) { listen.Of(c).Note(state) },
-		ErrorLog:          connectionLog(log),
-	}
+	return listen.HTTPServer(mux, fold.New(log, time.Now))
 }

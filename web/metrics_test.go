@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"husk/db"
+	"husk/db/archive"
+	"husk/db/bolt"
+	"husk/web/api"
 	"husk/web/listen"
 	"husk/web/password"
+	"husk/web/upkeep"
 )
 
 // measured is a server with metrics, and all that there is to measure.
@@ -38,8 +43,12 @@ func newMeasured(t testing.TB, change func(*Config)) *measured {
 	if config.Metrics, err = NewMetrics(m.registry); err != nil {
 		t.Fatal(err)
 	}
-	config.Connections = listen.New(listen.Limits{})
-	config.Backups = Backups{Dir: t.TempDir(), Every: time.Hour, Keep: 1}
+	config.Connections = listen.NewPool(listen.Limits{})
+	config.Upkeep = upkeep.New(upkeep.Config{
+		Store: config.Store, Log: config.Log,
+		Backups: upkeep.Backups{Dir: t.TempDir(), Every: time.Hour, Keep: 1},
+		Source:  archive.Source{Store: config.Store, Open: func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) }, Dir: t.TempDir()},
+	})
 	config.CertExpiry = func() time.Time { return time.Unix(2_000_000_000, 0) }
 	if change != nil {
 		change(&config)
@@ -117,6 +126,7 @@ func TestRequestsAreCountedByRouteAndClass(t *testing.T) {
 	}
 	ask(m, "BREW", "/account/profile", "")
 	ask(m, "GET", "/panics", "")
+	m.Refuse(httptest.NewRecorder(), &api.Error{Status: http.StatusRequestHeaderFieldsTooLarge})
 	for _, c := range []struct {
 		route, method, code string
 		want                float64
@@ -125,7 +135,7 @@ func TestRequestsAreCountedByRouteAndClass(t *testing.T) {
 		{"/account/profile", "GET", "4xx", 1},
 		{"/account/profile", "GET", "5xx", 0},
 		{"/auth/access_token/:id", "GET", "4xx", 2},
-		{"unmatched", "other", "4xx", 4},
+		{"unmatched", "other", "4xx", 5},
 		{"/panics", "GET", "5xx", 1},
 		{"/panics", "GET", "2xx", 0},
 	} {
@@ -176,7 +186,7 @@ func TestMetricsCostNoAllocation(t *testing.T) {
 }
 
 func TestLoginsAreCountedByResult(t *testing.T) {
-	m := newMeasured(t, func(c *Config) { c.Tries = Tries{Account: 1} })
+	m := newMeasured(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1} })
 	login := func(password string) { ask(m, "POST", "/account/login", `{"password":"`+password+`"}`) }
 	login("right password")
 	hash, err := m.Passwords.Hash(t.Context(), password.Caller{}, "right password")
@@ -344,4 +354,86 @@ func TestMetricsListenerHasNothingElse(t *testing.T) {
 	if w := ask(m, "GET", "/metrics", ""); w.Code != http.StatusNotFound {
 		t.Errorf("the main listener answers /metrics with %d", w.Code)
 	}
+}
+
+func TestMetricsOfScheduledBackups(t *testing.T) {
+	m := newMeasured(t, nil)
+	value := func(name string) float64 {
+		t.Helper()
+		f := m.families(t)["husk_"+name]
+		if f == nil {
+			t.Fatalf("there is no %s", name)
+		}
+		return f.GetMetric()[0].GetGauge().GetValue()
+	}
+	if value("backup_period_seconds") != 3600 || value("backup_last_success_timestamp_seconds") != 0 || value("backups_kept") != 0 {
+		t.Error("before the first one")
+	}
+	now := m.Store.Now()
+	m.backUp(t, func(b upkeep.BackupFigures) bool { return b.Made > 0 })
+	if got := value("backup_last_success_timestamp_seconds"); got < float64(now.Unix()) || got > float64(now.Unix()+60) {
+		t.Errorf("the newest is of %v, it is %v", got, now.Unix())
+	}
+	if value("backups_kept") != 1 || value("backup_last_size_bytes") < 4096 || value("backup_last_duration_seconds") <= 0 {
+		t.Error("after the first one")
+	}
+	if err := os.RemoveAll(m.Upkeep.Backups.Dir); err != nil {
+		t.Fatal(err)
+	}
+	m.backUp(t, func(b upkeep.BackupFigures) bool { return b.Failed > 0 })
+	results := map[string]float64{}
+	for _, r := range m.families(t)["husk_backup_runs_total"].GetMetric() {
+		results[r.GetLabel()[0].GetValue()] = r.GetCounter().GetValue()
+	}
+	if results["ok"] != 1 || results["failed"] != 1 {
+		t.Errorf("the results are %v", results)
+	}
+
+	none := newMeasured(t, func(c *Config) { c.Upkeep = nil })
+	for name := range none.families(t) {
+		if strings.HasPrefix(name, "husk_backup") {
+			t.Errorf("a server without backups has %s", name)
+		}
+	}
+}
+
+// A scheduled backup that failed is told to everybody, without the place, and the
+// server is ready all the same.
+func TestAFailedScheduledBackupIsTold(t *testing.T) {
+	m := newMeasured(t, nil)
+	dir := m.Upkeep.Backups.Dir
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	m.backUp(t, func(b upkeep.BackupFigures) bool { return b.Failed > 0 })
+	a := ask(m, "GET", "/readyz", "")
+	if a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "the last scheduled backup failed, none was made") || strings.Contains(a.Body.String(), dir) {
+		t.Errorf("readyz is %d %s", a.Code, a.Body)
+	}
+	if s := m.healthStatus(t.Context()); s != "yellow" {
+		t.Errorf("health is %s", s)
+	}
+}
+
+// run runs what goes on beside the server until stop.
+func (m *measured) run(t testing.TB) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { m.Upkeep.Run(ctx); close(ended) }()
+	until(t, func() bool { return !errors.Is(m.Upkeep.Prove(ctx), upkeep.ErrNotProved) })
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// backUp runs it until a backup was tried with such a result.
+func (m *measured) backUp(t testing.TB, tried func(upkeep.BackupFigures) bool) {
+	t.Helper()
+	defer m.run(t)()
+	until(t, func() bool {
+		_, figures := m.Upkeep.LastBackups()
+		return tried(figures)
+	})
 }

@@ -234,8 +234,8 @@ func (d *described) role() string {
 func (d *described) plain(id string) error {
 	method, path, _ := strings.Cut(d.key, " ")
 	body := ""
-	if o := operations[d.key]; o.body != nil {
-		body = mustJSON(d.T, o.body)
+	if o := operations[d.key]; o.example != nil {
+		body = mustJSON(d.T, o.example)
 	}
 	answer := d.send(method, strings.Replace(path, ":id", id, 1), body, http.Header{"Authorization": {"Bearer " + d.jwt}, "Content-Type": {"application/json"}})
 	if answer != http.StatusOK {
@@ -270,7 +270,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"ready":   func(ctx context.Context, d *described) error { return d.plain("") },
 	"openAPI": func(ctx context.Context, d *described) error { return d.plain("") },
 
-	"application": func(ctx context.Context, d *described) error { return d.plain("") },
+	"Application": func(ctx context.Context, d *described) error { return only(d.c.Application(ctx)) },
 	"provider":    func(ctx context.Context, d *described) error { return d.plain("") },
 	"info":        func(ctx context.Context, d *described) error { return d.plain("") },
 	"settings":    func(ctx context.Context, d *described) error { return d.plain("") },
@@ -281,7 +281,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"mcp_serverSearch": func(ctx context.Context, d *described) error { return d.plain("") },
 	"assistantSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
 	"connectorSearch":  func(ctx context.Context, d *described) error { return d.plain("") },
-	"initialize": func(ctx context.Context, d *described) error {
+	"Initialize": func(ctx context.Context, d *described) error {
 		s, _, _ := benchServer(d.T)
 		fresh := httptest.NewServer(s)
 		defer fresh.Close()
@@ -425,7 +425,7 @@ func (d *described) misdirect(r route) {
 
 // neverFail are the operations that nothing sent can make fail, but for another
 // host.
-var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "application": true, "provider": true, "license": true}
+var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "Application": true, "provider": true, "license": true}
 
 // TestOpenAPIAnswers calls every operation so that it succeeds, and in every
 // way in which its description says that it refuses, as far as that follows
@@ -469,8 +469,8 @@ func (d *described) refuse(r route, o operation) (refused int) {
 		media = o.media[0]
 	}
 	example := ""
-	if o.body != nil {
-		example = mustJSON(d.T, o.body)
+	if o.example != nil {
+		example = mustJSON(d.T, o.example)
 	}
 	try := func(want int, path, body string, header http.Header) {
 		refused++
@@ -481,13 +481,13 @@ func (d *described) refuse(r route, o operation) (refused int) {
 	}
 	admin := func() http.Header { return http.Header{"Authorization": {"Bearer " + d.jwt}} }
 	d.refuseCaller(r, o, func(want int, header http.Header) { try(want, path, example, header) })
-	if o.list {
+	if _, list := own(r.do.in); list {
 		try(400, path+"?from=-1", "", admin())
 	}
 	if path != r.path {
 		try(404, path, example, admin())
 	}
-	if o.body != nil {
+	if o.example != nil {
 		try(400, path, "{", admin())
 		try(415, path, example, http.Header{"Authorization": admin()["Authorization"], "Content-Type": {"text/plain"}})
 		if !o.line { // a line has a bound of its own
@@ -542,7 +542,7 @@ func TestOpenAPIRefusals(t *testing.T) {
 	}
 	call("POST /account/login", 429, func() error { return only(d.c.Login(ctx, api.Login{Email: email, Password: "a wrong one"})) })
 	call("POST /setup/_initialize", 409, func() error {
-		status := d.send("POST", "/setup/_initialize", mustJSON(t, operations[d.key].body), http.Header{"Content-Type": {"application/json"}})
+		status := d.send("POST", "/setup/_initialize", mustJSON(t, operations[d.key].example), http.Header{"Content-Type": {"application/json"}})
 		return &api.Error{Status: status, RetryAfter: 1}
 	})
 	if err.RetryAfter <= 0 {

@@ -147,11 +147,11 @@ func (b *builder) operation(r route, o operation) object {
 	if r.need.kind == permitted {
 		out["x-permission"] = r.need.permission
 	}
-	if p := parametersOf(r, o); len(p) > 0 {
+	if p := b.parameters(r, o); len(p) > 0 {
 		out["parameters"] = p
 	}
-	if o.body != nil {
-		out["requestBody"] = b.body(o)
+	if body, needed := bodyOf(r, o); body != nil {
+		out["requestBody"] = object{"required": needed, "content": b.content(body, o)}
 	}
 	return out
 }
@@ -192,19 +192,90 @@ func securitySchemes() object {
 	}
 }
 
-func parametersOf(r route, o operation) (all []object) {
+// own are the fields of what a typed function takes, but those that all lists
+// share: of them it tells whether they are there.
+func own(t reflect.Type) (fields []reflect.StructField, list bool) {
+	if t == nil {
+		return nil, false
+	}
+	shared := reflect.TypeFor[listed]()
+	list = t == shared
+	for _, f := range reflect.VisibleFields(t) {
+		list = list || f.Type == shared
+		if _, common := shared.FieldByName(f.Name); !f.Anonymous && !(list && common) {
+			fields = append(fields, f)
+		}
+	}
+	return fields, list
+}
+
+func (b *builder) parameters(r route, o operation) (all []object) {
 	if strings.Contains(r.path, ":id") {
 		all = append(all, object{"name": "id", "in": "path", "required": true, "description": o.named, "schema": isText})
 	}
-	for _, p := range o.query {
-		all = append(all, queryParameter(p))
+	if r.do.in == nil {
+		for _, p := range o.query {
+			all = append(all, queryParameter(p))
+		}
+		return all
 	}
-	if o.list {
+	fields, list := own(r.do.in)
+	for _, f := range fields {
+		if name, ok := f.Tag.Lookup("query"); ok {
+			all = append(all, queryParameter(b.wordsFor(name, f.Type, o)))
+		}
+	}
+	if list {
 		for _, p := range listParameters {
 			all = append(all, object{"$ref": "#/components/parameters/" + p.name})
 		}
 	}
 	return all
+}
+
+// wordsFor returns what the table says of a parameter, with the schema of its
+// type where the table has none.
+func (b *builder) wordsFor(name string, t reflect.Type, o operation) parameter {
+	i := slices.IndexFunc(o.query, func(p parameter) bool { return p.name == name })
+	if i < 0 {
+		b.t.Errorf("%s takes the parameter %s: add to its query in openapi_table_test.go what that is", o.id, name)
+		return parameter{name: name}
+	}
+	p := o.query[i]
+	switch {
+	case p.schema != nil:
+	case t == reflect.TypeFor[moment]():
+		p.schema = b.schema(reflect.TypeFor[time.Time]())
+	default:
+		p.schema = b.schema(t)
+	}
+	return p
+}
+
+// bodyOf is the type of the body that a route takes, or nil, and whether it has
+// to be there.
+func bodyOf(r route, o operation) (body reflect.Type, needed bool) {
+	if r.do.in == nil {
+		return reflect.TypeOf(o.example), true
+	}
+	for _, f := range inFields(r.do.in, nil) {
+		if f.from == "body" && f.name != "ignored" {
+			return r.do.in.FieldByIndex(f.index).Type, f.name == "required"
+		}
+	}
+	return nil, false
+}
+
+// answerOf is the type of what a route answers; nil where that has none.
+func answerOf(r route, o operation) reflect.Type {
+	if out := r.do.out; out != nil {
+		if out.Kind() == reflect.Pointer && strings.HasPrefix(out.Elem().Name(), "withCookies[") {
+			body, _ := out.Elem().FieldByName("body")
+			return body.Type
+		}
+		return out
+	}
+	return reflect.TypeOf(o.answer)
 }
 
 func queryParameter(p parameter) object {
@@ -219,7 +290,7 @@ func listComponents() object {
 	return out
 }
 
-func (b *builder) body(o operation) object {
+func (b *builder) content(body reflect.Type, o operation) object {
 	media := o.media
 	if media == nil {
 		media = []string{"application/json"}
@@ -227,12 +298,12 @@ func (b *builder) body(o operation) object {
 	content := object{}
 	for _, m := range media {
 		if o.line {
-			content[m] = object{"schema": isText, "example": mustJSON(b.t, o.body) + "\n", "x-line": b.schema(reflect.TypeOf(o.body))}
+			content[m] = object{"schema": isText, "example": mustJSON(b.t, o.example) + "\n", "x-line": b.schema(body)}
 		} else {
-			content[m] = object{"schema": b.schema(reflect.TypeOf(o.body)), "example": o.body}
+			content[m] = object{"schema": b.schema(body), "example": o.example}
 		}
 	}
-	return object{"required": !o.absent, "content": content}
+	return content
 }
 
 func mustJSON(t *testing.T, v any) string {
@@ -247,12 +318,12 @@ func mustJSON(t *testing.T, v any) string {
 // answers are the success, the refusals that the route can come to, and the
 // envelope of whatever else goes wrong.
 func (b *builder) answers(r route, o operation) object {
-	success := object{"description": "Done."}
+	success, answer := object{"description": "Done."}, answerOf(r, o)
 	switch {
 	case o.streamed == "":
-		success["content"] = object{"application/json": object{"schema": b.schema(reflect.TypeOf(o.answer))}}
-	case o.answer != nil:
-		success["content"] = object{o.streamed: object{"schema": isText, "x-line": b.schema(reflect.TypeOf(o.answer))}}
+		success["content"] = object{"application/json": object{"schema": b.schema(answer)}}
+	case answer != nil:
+		success["content"] = object{o.streamed: object{"schema": isText, "x-line": b.schema(answer)}}
 	default:
 		success["content"] = object{o.streamed: object{}}
 	}
@@ -274,7 +345,7 @@ func statusesOf(r route, o operation) []int {
 	if r.method != http.MethodGet {
 		all = append(all, 403, 507) // from another origin; the disk is full
 	}
-	if o.body != nil {
+	if body, _ := bodyOf(r, o); body != nil {
 		all = append(all, 400, 413, 415)
 	}
 	if r.effect == changes {

@@ -13,23 +13,22 @@ type operation struct {
 	summary string
 	about   string // more than fits into the summary
 
-	named  string      // what the :id of the path is
-	list   bool        // it takes the parameters of a list
-	query  []parameter // it takes these
-	body   any         // of the type that is read; its values are the example
-	absent bool        // the body may be left out
-	media  []string    // of the body; none: application/json
-	line   bool        // the body is NDJSON; body is one line of it
+	named   string      // what the :id of the path is
+	query   []parameter // words for those that it takes
+	example any         // of a body
+	also    []int       // statuses beyond those that follow from need, body and path
+	ends    bool        // it takes a session where there is one, and needs none
 
-	answer   any    // of the type that is answered
-	streamed string // the answer is no JSON but of this media type
-	also     []int  // statuses beyond those that follow from need, body and path
-	ends     bool   // it takes a session where there is one, and needs none
+	// What a typed function says by itself, of a raw one.
+	answer   any      // of the type that is answered
+	media    []string // of the body; none: application/json
+	line     bool     // the body is NDJSON; example is one line of it
+	streamed string   // the answer is no JSON but of this media type
 }
 
 type parameter struct {
 	name, about string
-	schema      map[string]any
+	schema      map[string]any // nil: what the type says
 }
 
 const (
@@ -67,7 +66,6 @@ const (
 var (
 	isTrue = map[string]any{"type": "string", "enum": []string{"true", "false"}}
 	isText = map[string]any{"type": "string"}
-	isTime = map[string]any{"type": "string", "format": "date-time"}
 )
 
 func pointer[T any](v T) *T { return &v }
@@ -76,7 +74,7 @@ func pointer[T any](v T) *T { return &v }
 func search(what string) operation {
 	return operation{id: what + "Search", tag: tagSystem, summary: "What the desktop program searches for (" + what + ")",
 		about: "Husk has nothing of it. By the answer the program knows that the server is there, and by 401 that its token is good no more. A body, of at most 64 KiB, is not looked at.",
-		query: listParameters[:2], answer: api.Search[api.Document]{}}
+		query: listParameters[:2]}
 }
 
 // operations has an entry for every route that is not in htmlOnly, by method
@@ -88,23 +86,23 @@ var operations = map[string]operation{
 	"GET /readyz": {id: "ready", tag: tagSystem, summary: "Whether the store answers",
 		about: "200 means that requests can be sent here.", answer: api.Ready{}, also: []int{503}},
 	"GET /openapi.json":        {id: "openAPI", tag: tagSystem, summary: "This description", answer: map[string]any{}},
-	"GET /setting/application": {id: "application", tag: tagSystem, summary: "What a console reads before anybody has signed in", answer: api.Settings{}},
-	"GET /provider/_info":      {id: "provider", tag: tagSystem, summary: "What a desktop program reads of a server that it is pointed at", answer: api.Provider{}},
-	"GET /_info":               {id: "info", tag: tagSystem, summary: "Name and version of what answers", answer: api.Info{}},
+	"GET /setting/application": {id: "Application", tag: tagSystem, summary: "What a console reads before anybody has signed in"},
+	"GET /provider/_info":      {id: "provider", tag: tagSystem, summary: "What a desktop program reads of a server that it is pointed at"},
+	"GET /_info":               {id: "info", tag: tagSystem, summary: "Name and version of what answers"},
 	"GET /settings": {id: "settings", tag: tagSystem, summary: "What a console asks for its own settings",
-		about: "Husk keeps none for it. The models are named so that it asks nobody for some.", answer: api.ConsoleSettings{}},
-	"GET /_license/info":       {id: "license", tag: tagSystem, summary: "What a console shows of a licence", about: "There is none, and none is needed.", answer: api.License{}},
+		about: "Husk keeps none for it. The models are named so that it asks nobody for some."},
+	"GET /_license/info":       {id: "license", tag: tagSystem, summary: "What a console shows of a licence", about: "There is none, and none is needed."},
 	"POST /query/_search":      search("query"),
 	"POST /datasource/_search": search("datasource"),
 	"POST /mcp_server/_search": search("mcp_server"),
 	"POST /assistant/_search":  search("assistant"),
 	"GET /connector/_search":   search("connector"),
-	"POST /setup/_initialize": {id: "initialize", tag: tagAccount, summary: "Make the first administrator",
-		about: "With the set-up code that `husk serve` printed when it started. Without an email it is the single user who gets the password.",
-		body:  api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
-		answer: api.Acknowledged{}, also: []int{409, 429, 503}},
+	"POST /setup/_initialize": {id: "Initialize", tag: tagAccount, summary: "Make the first administrator",
+		about:   "With the set-up code that `husk serve` printed when it started. Without an email it is the single user who gets the password.",
+		example: api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
+		also: []int{409, 429, 503}},
 	"GET /system/health": {id: "HealthDetails", tag: tagSystem, summary: "How the server is, in detail, without naming anybody", answer: api.HealthDetails{}},
-	"GET /system/check":  {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit", answer: api.CheckReport{}},
+	"GET /system/check":  {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit"},
 	"GET /system/backup": {id: "Backup", tag: tagSystem, summary: "A backup of the whole store",
 		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there. The audit log has an entry of it before the first byte leaves.",
 		query:    []parameter{{"to", "Where it goes, for the audit log. The command line on the machine itself is believed about it, and nobody else.", isText}},
@@ -114,120 +112,115 @@ var operations = map[string]operation{
 		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
 			"beside `husk_device`, by which the throttle knows the browser again and which opens nothing; a script of another origin is set none. " +
 			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect.",
-		body: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
+		example: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
 		answer: api.LoggedIn{}, also: []int{403, 429, 503}},
 	"GET /account/logout": {id: "logoutByLink", tag: tagAccount, summary: "Sign out, by a link",
-		about: "Like the POST. With a cookie it is refused unless the browser tells, by `Sec-Fetch-Site`, `Origin` or `Referer`, that a page of this server or the person asked.", answer: api.SignedOut{}, also: []int{403}, ends: true},
+		about: "Like the POST. With a cookie it is refused unless the browser tells, by `Sec-Fetch-Site`, `Origin` or `Referer`, that a page of this server or the person asked.", also: []int{403}, ends: true},
 	"POST /account/logout": {id: "Logout", tag: tagAccount, summary: "Sign out",
-		about: "The session of each credential that is shown ends at once, everywhere, the cookie's too, and the cookie is cleared. 200 also where nobody was signed in. An API token stays as it is, and the answer says so.", answer: api.SignedOut{}, ends: true},
+		about: "The session of each credential that is shown ends at once, everywhere, the cookie's too, and the cookie is cleared. 200 also where nobody was signed in. An API token stays as it is, and the answer says so.", ends: true},
 	"GET /account/profile": {id: "Profile", tag: tagAccount, summary: "Who asks, and what they may do",
 		about: "`permissions` are those of this credential, as they are now; to a browser, which shows its cookie, without `coco#system/read`, for which a console would offer settings that Husk has none of.", answer: api.Profile{}},
 	"PUT /account/password": {id: "ChangePassword", tag: tagAccount, summary: "Change one's own password",
-		about:  "All other sessions of the user end; API tokens stay. A wrong old password counts like a failed sign-in.",
-		body:   api.PasswordChange{OldPassword: "four unrelated words here", NewPassword: "and four quite different ones"},
-		answer: api.Result{}, also: []int{409, 429, 503}},
-	"GET /account/sessions":        {id: "OwnSessions", tag: tagAccount, summary: "One's own sessions", list: true, answer: api.Search[api.Session]{}},
-	"DELETE /account/sessions":     {id: "EndOtherSessions", tag: tagAccount, summary: "End all of one's own sessions but this one", answer: api.Ended{}},
-	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id.", answer: api.Result{}},
+		about:   "All other sessions of the user end; API tokens stay. A wrong old password counts like a failed sign-in.",
+		example: api.PasswordChange{OldPassword: "four unrelated words here", NewPassword: "and four quite different ones"},
+		also:    []int{409, 429, 503}},
+	"GET /account/sessions":        {id: "OwnSessions", tag: tagAccount, summary: "One's own sessions"},
+	"DELETE /account/sessions":     {id: "EndOtherSessions", tag: tagAccount, summary: "End all of one's own sessions but this one"},
+	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id."},
 
 	"POST /auth/access_token": {id: "CreateToken", tag: tagTokens, summary: "Make an API token",
-		about: "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses and no later expiry than itself. 429 with the code `too_many_tokens` where the owner has as many as one may.",
-		body:  api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, absent: true,
-		answer: api.TokenCreated{}, also: []int{404}},
-	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens", list: true,
-		query:  []parameter{{"owner", "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own.", isText}},
-		answer: api.Search[api.Token]{}, also: []int{404}},
-	"GET /auth/access_token/:id": {id: "GetToken", tag: tagTokens, summary: "Show an API token", named: tokenID, answer: api.Found[api.Token]{}},
+		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses and no later expiry than itself. 429 with the code `too_many_tokens` where the owner has as many as one may.",
+		example: api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, also: []int{404}},
+	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens",
+		query: []parameter{{name: "owner", about: "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own."}}, also: []int{404}},
+	"GET /auth/access_token/:id": {id: "GetToken", tag: tagTokens, summary: "Show an API token", named: tokenID},
 	"PUT /auth/access_token/:id": {id: "UpdateToken", tag: tagTokens, summary: "Change an API token", named: tokenID,
-		about: "Expiry, owner and secret can't be changed.",
-		body:  api.TokenUpdate{Name: "nightly backup", Description: pointer("runs at 3 o'clock")}, answer: api.Result{}},
+		about:   "Expiry, owner and secret can't be changed.",
+		example: api.TokenUpdate{Name: "nightly backup", Description: pointer("runs at 3 o'clock")}},
 	"DELETE /auth/access_token/:id": {id: "DeleteToken", tag: tagTokens, summary: "Revoke an API token", named: tokenID,
-		about: "It is refused from the next request on.", answer: api.Result{}},
+		about: "It is refused from the next request on."},
 	"POST /auth/access_token/_check": {id: "CheckToken", tag: tagTokens, summary: "What an API token is worth, and why it is refused",
-		about: "Of a token that one may see; others are 404 like those that are absent. Always 200 else: see `valid`. An address limit is held against the address that asks.",
-		body:  api.TokenCheck{AccessToken: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC"}, answer: api.TokenWorth{}, also: []int{404}},
+		about:   "Of a token that one may see; others are 404 like those that are absent. Always 200 else: see `valid`. An address limit is held against the address that asks.",
+		example: api.TokenCheck{AccessToken: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC"}, also: []int{404}},
 	"POST /auth/access_token/:id/_rotate": {id: "RotateToken", tag: tagTokens, summary: "Replace the secret of an API token", named: tokenID,
-		about: "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default and ends with the token; a further rotation ends it at once. Where no end is asked, a session gives a life as long as the old one was, a token keeps the end. With `hold` both secrets are good until the rotation is settled, so that a new one that could not be kept costs nothing.",
-		body:  api.Rotate{Grace: "24h"}, absent: true, answer: api.TokenCreated{}},
+		about:   "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default and ends with the token; a further rotation ends it at once. Where no end is asked, a session gives a life as long as the old one was, a token keeps the end. With `hold` both secrets are good until the rotation is settled, so that a new one that could not be kept costs nothing.",
+		example: api.Rotate{Grace: "24h"}},
 	"POST /auth/access_token/:id/_settle": {id: "SettleToken", tag: tagTokens, summary: "End a rotation that was begun with hold", named: tokenID,
-		about: "Whoever has kept the new secret shows it, and the old one ends, after the time of grace; with `undo` the new one ends instead. To settle what is settled changes nothing; where the rotation was undone, or another took its place, it is 409.",
-		body:  api.Settle{AccessToken: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC", Grace: "24h"}, answer: api.Result{}, also: []int{409}},
+		about:   "Whoever has kept the new secret shows it, and the old one ends, after the time of grace; with `undo` the new one ends instead. To settle what is settled changes nothing; where the rotation was undone, or another took its place, it is 409.",
+		example: api.Settle{AccessToken: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC", Grace: "24h"}, also: []int{409}},
 	"POST /auth/request_access_token": {id: "requestToken", tag: tagTokens, summary: "Make an API token, as older clients ask",
-		about: "Like `POST /auth/access_token`.", body: api.NewToken{Name: "backup"}, absent: true, answer: api.TokenCreated{}, also: []int{404}},
+		about: "Like `POST /auth/access_token`.", example: api.NewToken{Name: "backup"}, also: []int{404}},
 	"GET /auth/access_token/_cat": {id: "catTokens", tag: tagTokens, summary: "One's own API tokens, as older clients ask",
-		about: "The newest thousand, as a bare array; the others are listed by `_search`.", answer: []api.Token{}},
+		about: "The newest thousand, as a bare array; the others are listed by `_search`."},
 	"POST /auth/access_token/:id/_rename": {id: "renameToken", tag: tagTokens, summary: "Rename an API token, as older clients ask", named: tokenID,
-		about: "Like the PUT, of the name alone.", body: api.TokenUpdate{Name: "nightly backup"}, answer: api.Result{}},
+		about: "Like the PUT, of the name alone.", example: api.TokenUpdate{Name: "nightly backup"}},
 
-	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users", list: true, answer: api.Search[api.User]{}},
+	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users"},
 	"POST /security/user": {id: "CreateUser", tag: tagUsers, summary: "Make a user",
-		about: "Without a password one is generated, shown once, and has to be changed at the first sign-in. With `no_password` the user can't sign in, but may own tokens. " + notLimited,
-		body:  api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"user"}}, answer: api.UserCreated{}, also: []int{409, 503}},
-	"GET /security/user/:id": {id: "GetUser", tag: tagUsers, summary: "Show a user", named: userID, answer: api.Found[api.User]{}},
+		about:   "Without a password one is generated, shown once, and has to be changed at the first sign-in. With `no_password` the user can't sign in, but may own tokens. " + notLimited,
+		example: api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"user"}}, also: []int{409, 503}},
+	"GET /security/user/:id": {id: "GetUser", tag: tagUsers, summary: "Show a user", named: userID},
 	"PUT /security/user/:id": {id: "UpdateUser", tag: tagUsers, summary: "Change a user", named: userID,
 		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions and device cookies; no API token sets one. " +
 			"A token with an end, permissions or addresses of its own may rename and disable users and take roles from them, and nothing more (`limited_credential`).",
-		body: api.UserUpdate{Name: pointer("Ann B."), Disabled: pointer(false)}, answer: api.Result{}, also: []int{409, 503}},
+		example: api.UserUpdate{Name: pointer("Ann B."), Disabled: pointer(false)}, also: []int{409, 503}},
 	"DELETE /security/user/:id": {id: "DeleteUser", tag: tagUsers, summary: "Remove a user", named: userID,
-		about: "Their sessions and tokens end with them. The last administrator can't be removed.", answer: api.Result{}, also: []int{409}},
+		about: "Their sessions and tokens end with them. The last administrator can't be removed.", also: []int{409}},
 	"POST /security/user/:id/_unlock": {id: "UnlockUser", tag: tagUsers, summary: "Let a throttled user try again at once",
-		about: "The user's device cookies end, by which the throttle knows browsers again. The wait of an address that too many wrong passwords came from goes on.", named: userID, answer: api.Result{}},
+		about: "The user's device cookies end, by which the throttle knows browsers again. The wait of an address that too many wrong passwords came from goes on.", named: userID},
 	"POST /security/user/_import": {id: "ImportUsers", tag: tagUsers, summary: "Make many users",
 		about: "NDJSON, an ImportUser a line, at most 64 MiB. One faulty line changes nothing; its number is in the reason. " + notLimited,
 		query: []parameter{
 			{"if_missing", "`true`: who is there already is left as they are.", isTrue},
 			{"dry_run", "`true`: check and count only.", isTrue},
 		},
-		body: api.ImportUser{Email: "ann@example.com", Roles: []string{"user"}}, line: true,
+		example: api.ImportUser{Email: "ann@example.com", Roles: []string{"user"}}, line: true,
 		media: []string{ndjsonMedia, "application/jsonl", "application/json"}, answer: api.Imported{}, also: []int{409, 503}},
-	"GET /security/principal/_search": {id: "SearchPrincipals", tag: tagUsers, summary: "List whom rights can be given to", list: true, answer: api.Search[api.Principal]{}},
+	"GET /security/principal/_search": {id: "SearchPrincipals", tag: tagUsers, summary: "List whom rights can be given to"},
 
-	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles", list: true, answer: api.Search[api.Role]{}},
+	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles"},
 	"POST /security/role": {id: "CreateRole", tag: tagRoles, summary: "Make a role",
 		about: "Names are unique, whatever their case. In the categories `generic` and `coco` there are Husk's own permissions and those of a Coco Server, and nobody makes up others (`unknown_permission`); " +
 			"all other categories are for the applications behind. " + notLimited,
-		body:   api.RoleChange{Name: "keeper", Description: pointer("makes backups"), Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
-		answer: api.Result{}, also: []int{409}},
-	"GET /security/role/:id": {id: "GetRole", tag: tagRoles, summary: "Show a role", named: roleID, answer: api.Found[api.Role]{}},
+		example: api.RoleChange{Name: "keeper", Description: pointer("makes backups"), Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}}, also: []int{409}},
+	"GET /security/role/:id": {id: "GetRole", tag: tagRoles, summary: "Show a role", named: roleID},
 	"PUT /security/role/:id": {id: "UpdateRole", tag: tagRoles, summary: "Change a role", named: roleID,
 		about: "What is absent stays, and empty permissions leave those that are there: `no_permissions` takes the last. It takes effect at the next request of those who have the role. A built-in role can't be changed. " +
 			"A token with an end, permissions or addresses of its own only takes from it (`limited_credential`).",
-		body:   api.RoleChange{Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}},
-		answer: api.Result{}, also: []int{409}},
+		example: api.RoleChange{Grants: &api.Grants{Permissions: []string{"generic#system/backup"}}}, also: []int{409}},
 	"DELETE /security/role/:id": {id: "DeleteRole", tag: tagRoles, summary: "Remove a role", named: roleID,
-		about: "One that nobody has: 409 `role_in_use` else.", answer: api.Result{}, also: []int{409}},
+		about: "One that nobody has: 409 `role_in_use` else.", also: []int{409}},
 	"GET /security/permission": {id: "Permissions", tag: tagRoles, summary: "List permissions",
-		about: "All that Husk asks for or a role names, as a bare array.", answer: []api.Permission{}},
+		about: "All that Husk asks for or a role names, as a bare array."},
 
-	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions", list: true,
-		query: []parameter{{"user", "Whose, by id or email.", isText}}, answer: api.Search[api.Session]{}, also: []int{404}},
-	"GET /security/session/:id": {id: "GetSession", tag: tagSessions, summary: "Show anybody's session, and what it may do", named: "The session's id.",
-		answer: api.Found[api.SessionDetails]{}},
-	"DELETE /security/session/:id": {id: "EndSession", tag: tagSessions, summary: "End anybody's session", named: "The session's id.", answer: api.Result{}},
+	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions",
+		query: []parameter{{name: "user", about: "Whose, by id or email."}}, also: []int{404}},
+	"GET /security/session/:id":    {id: "GetSession", tag: tagSessions, summary: "Show anybody's session, and what it may do", named: "The session's id."},
+	"DELETE /security/session/:id": {id: "EndSession", tag: tagSessions, summary: "End anybody's session", named: "The session's id."},
 	"DELETE /security/session": {id: "EndSessions", tag: tagSessions, summary: "End all sessions of a user",
 		about: "Also the device cookies, by which the throttle knows the user's browsers again.",
-		query: []parameter{{"user", "Whose, by id or email.", isText}}, answer: api.Ended{}, also: []int{404}},
-	"GET /security/key/_search": {id: "SearchKeys", tag: tagSessions, summary: "List the signing keys, without their secrets", list: true, answer: api.Search[api.Key]{}},
+		query: []parameter{{name: "user", about: "Whose, by id or email."}}, also: []int{404}},
+	"GET /security/key/_search": {id: "SearchKeys", tag: tagSessions, summary: "List the signing keys, without their secrets"},
 	"POST /security/key/_rotate": {id: "RotateKey", tag: tagSessions, summary: "Make a new signing key",
-		about: "The keys before it go on verifying until the last session that they signed has ended; with `now` they stop, and every session ends.",
-		body:  api.RotateKey{Now: true}, absent: true, answer: api.Result{}},
+		about:   "The keys before it go on verifying until the last session that they signed has ended; with `now` they stop, and every session ends.",
+		example: api.RotateKey{Now: true}},
 
-	"GET /security/audit/_search": {id: "SearchAudit", tag: tagAudit, summary: "Read the audit log, the newest entry first", list: true,
+	"GET /security/audit/_search": {id: "SearchAudit", tag: tagAudit, summary: "Read the audit log, the newest entry first",
 		about: "An actor or a target is looked for by id, by the email that a user has now, and else by a name that the log knows, of who is gone too: a user's email, a token's name. " +
 			"A name that nobody and nothing has or had is 404, an action that there is not 400: an empty list would say that nothing was done.",
 		query: []parameter{
-			{"actor", "Who did it, by id or email.", isText},
-			{"action", "What was done, such as `token.create`; the refusal of another one lists them.", isText},
-			{"target", "To whom or what, by id, email or name.", isText},
-			{"request_id", "In the request whose answer had this `X-Request-Id`.", isText},
-			{"since", "From then on.", isTime}, {"until", "Before then.", isTime},
-		}, answer: api.Search[api.AuditEvent]{}, also: []int{404}},
+			{name: "actor", about: "Who did it, by id or email."},
+			{name: "action", about: "What was done, such as `token.create`; the refusal of another one lists them."},
+			{name: "target", about: "To whom or what, by id, email or name."},
+			{name: "request_id", about: "In the request whose answer had this `X-Request-Id`."},
+			{name: "since", about: "From then on."}, {name: "until", about: "Before then."},
+		}, also: []int{404}},
 	"GET /security/audit/_export": {id: "ExportAudit", tag: tagAudit, summary: "The whole audit log, the oldest entry first",
 		about: "NDJSON, an AuditEvent a line.", answer: api.AuditEvent{}, streamed: ndjsonMedia},
 	"GET /security/audit/_verify": {id: "VerifyAudit", tag: tagAudit, summary: "Whether the chain of the audit log holds",
-		about: "Always 200: see `ok`.", answer: api.AuditVerdict{},
-		query: []parameter{{"head", "A hash that was noted earlier, in hex, alone or behind its entry's number and a colon: the log has to have an entry of it, or retention to have removed it.", isText}}},
-	"GET /security/audit/_head": {id: "AuditHead", tag: tagAudit, summary: "The newest entry's number and hash", answer: api.AuditHead{}},
+		about: "Always 200: see `ok`.",
+		query: []parameter{{name: "head", about: "A hash that was noted earlier, in hex, alone or behind its entry's number and a colon: the log has to have an entry of it, or retention to have removed it."}}},
+	"GET /security/audit/_head": {id: "AuditHead", tag: tagAudit, summary: "The newest entry's number and hash"},
 }
 
 // htmlOnly are the routes that answer browsers only, and so are not described.
@@ -241,19 +234,17 @@ var htmlOnly = map[string]bool{
 
 // withoutClient are the operations that api.Client has no method for, and why.
 var withoutClient = map[string]string{
-	"live":        "for what watches over the process",
-	"ready":       "for what sends requests to the process",
-	"openAPI":     "for tools that read OpenAPI",
-	"application": "for consoles, which read it by JavaScript",
-	"provider":    "for the desktop program",
-	"info":        "for the desktop program",
-	"settings":    "for consoles, which read it by JavaScript",
-	"license":     "for consoles, which read it by JavaScript",
+	"live":     "for what watches over the process",
+	"ready":    "for what sends requests to the process",
+	"openAPI":  "for tools that read OpenAPI",
+	"provider": "for the desktop program",
+	"info":     "for the desktop program",
+	"settings": "for consoles, which read it by JavaScript",
+	"license":  "for consoles, which read it by JavaScript",
 
 	"querySearch": "for the desktop program", "datasourceSearch": "for the desktop program", "mcp_serverSearch": "for the desktop program",
 	"assistantSearch": "for the desktop program", "connectorSearch": "for the desktop program",
 
-	"initialize":   "for browsers; 'husk passwd' does it on the machine",
 	"logoutByLink": "for links; Logout is the same",
 	"requestToken": "for older clients; CreateToken is the same",
 	"catTokens":    "for older clients; SearchTokens is the same",
@@ -273,7 +264,7 @@ var values = map[string][]string{
 	"Ended.Result":         {"deleted"},
 	"Total.Relation":       {"eq", "gte"},
 	"Token.Type":           {"general"},
-	"Worth.Code":           {"expired", "replaced", "address", "owner_disabled", "owner_deleted"},
+	"Introspection.Code":   {"expired", "replaced", "address", "owner_disabled", "owner_deleted"},
 	"Principal.Type":       {"user"},
 	"AuditEvent.Result":    {"ok", "refused"},
 	"AuditEvent.Transport": {"http", "socket", "offline", ""},

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"reflect"
@@ -56,7 +57,7 @@ func TestOpenAPIRoutes(t *testing.T) {
 		case described && htmlOnly[key]:
 			t.Errorf("%s is in operations and in htmlOnly of openapi_table_test.go: take it out of one", key)
 		case !described && !htmlOnly[key]:
-			t.Errorf("%s is not described: add to operations in openapi_table_test.go\n\t%q: {id: \"METHOD OF api.Client\", tag: …, summary: …, answer: api.…{}},\n"+
+			t.Errorf("%s is not described: add to operations in openapi_table_test.go\n\t%q: {id: \"METHOD OF api.Client\", tag: …, summary: …},\n"+
 				"or, where it answers browsers with HTML only, to htmlOnly; then run 'go generate ./web'", key, key)
 		}
 	}
@@ -242,4 +243,45 @@ func TestOpenAPIDescriptions(t *testing.T) {
 			t.Errorf("%s: named says what the :id of the path is, where it has one", key)
 		}
 	}
+}
+
+// What a typed function takes and answers its types say, and the table has words
+// for all of it and for nothing else.
+func TestOpenAPITypes(t *testing.T) {
+	for _, r := range (&Server{}).routes() {
+		key := r.method + " " + r.path
+		o, described := operations[key]
+		if described {
+			for _, fault := range misfits(r, o) {
+				t.Errorf("%s: %s", key, fault)
+			}
+		}
+	}
+}
+
+// misfits tells where what the table says of a route is not what the route is.
+func misfits(r route, o operation) (faults []string) {
+	body, _ := bodyOf(r, o)
+	if reflect.TypeOf(o.example) != body {
+		faults = append(faults, fmt.Sprintf("the example is of type %T, and the body of %v", o.example, body))
+	}
+	if r.do.in == nil {
+		if o.answer == nil && o.streamed == "" {
+			faults = append(faults, "it is raw: say in answer or streamed what it answers")
+		}
+		return faults
+	}
+	if o.answer != nil || o.media != nil && !r.page || o.line || o.streamed != "" {
+		faults = append(faults, "its types say what it answers and reads: take out answer, media, line and streamed")
+	}
+	fields, _ := own(r.do.in)
+	for _, p := range o.query {
+		if !slices.ContainsFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("query") == p.name }) {
+			faults = append(faults, "it takes no parameter "+p.name+": take it out of query")
+		}
+	}
+	if strings.Contains(r.path, ":id") != slices.ContainsFunc(inFields(r.do.in, nil), func(f field) bool { return f.from == "path" && f.name == "id" }) {
+		faults = append(faults, "the :id of its path is read where there is one")
+	}
+	return faults
 }

@@ -107,10 +107,7 @@ func TestWantsPage(t *testing.T) {
 }
 
 func TestFormsFromOtherOrigins(t *testing.T) {
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	v := h.visitor()
-	v.signIn("", testPassword)
+	v := newSignedIn(t)
 	for _, path := range []string{"/account/login", "/account/logout", "/password", "/connect", "/setup/_initialize"} {
 		for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"}} {
 			v.do("POST", path, formType, "password="+url.QueryEscape(testPassword), header...).isPage(t, http.StatusForbidden, "another origin")
@@ -373,16 +370,13 @@ func TestDesktopRefuses(t *testing.T) {
 
 // Only a person with a session clicks: an API token makes tokens by the API.
 func TestDesktopNeedsASession(t *testing.T) {
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	v := h.visitor()
-	v.signIn("", testPassword)
+	v := newSignedIn(t)
 	a := v.post("/connect", "product", "coco", "provider", "x", "request_id", testRequest)
 	m := regexp.MustCompile(`code=([^&"]+)&`).FindStringSubmatch(a.body)
 	if m == nil {
 		t.Fatal(a.body)
 	}
-	program := h.visitor()
+	program := v.visitor()
 	form := url.Values{"product": {"coco"}, "provider": {"x"}, "request_id": {testRequest}}.Encode()
 	program.do("POST", "/connect", formType, form, "X-Api-Token", m[1], "Accept", "*/*").fails(t, http.StatusForbidden, "session_required")
 	program.get("/connect?"+form, "X-Api-Token", m[1], "Accept", "*/*").fails(t, http.StatusForbidden, "session_required")
@@ -407,7 +401,7 @@ func TestDesktopNeedsThePermission(t *testing.T) {
 // file counts it down; without a wait no page has one.
 func TestThrottledPageCountsDown(t *testing.T) {
 	t.Parallel()
-	h := newTestHouse(t, func(c *Config) { c.Tries = Tries{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h := newTestHouse(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1, Address: 100, Delay: 75 * time.Second} })
 	h.user("", testPassword, false)
 	v := h.visitor()
 	if a := v.post("/account/login", "password", "wrong and wrong"); a.StatusCode != http.StatusForbidden || strings.Contains(a.body, "<script") {

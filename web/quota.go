@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"husk/db"
@@ -55,8 +54,7 @@ func (q quota) tooManyChanges(wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}
-	return &failure{status: http.StatusTooManyRequests, code: api.CodeTooManyChanges, retryAfter: wait,
-		reason: fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute): go on more slowly", q.changes)}
+	return tooMany(api.CodeTooManyChanges, fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute): go on more slowly", q.changes), wait)
 }
 
 // spendImport counts the users that an import makes, each a change; that it is
@@ -64,8 +62,7 @@ func (q quota) tooManyChanges(wait time.Duration) error {
 // than there can be at once.
 func (s *Server) spendImport(actor *db.Actor, users int) error {
 	if s.Quotas.Changes > 0 && users > s.Quotas.Changes {
-		return &failure{status: http.StatusRequestEntityTooLarge, code: "too_many_users",
-			reason: fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute), and each user that is made is one: split the import", s.Quotas.Changes)}
+		return tooLarge("too_many_users", fmt.Sprintf("this server takes %d changes in a minute from one user (changes-per-minute), and each user that is made is one: split the import", s.Quotas.Changes))
 	}
 	return s.changes.tooManyChanges(s.changes.SpendMany(actor.ID, users-1))
 }
@@ -82,62 +79,23 @@ func (s *Server) spendProof(ctx context.Context, u *db.User) error {
 	return s.proofs.spendAs(u.ID, roles.Permissions(u.Roles).All())
 }
 
-// far is how many times what others may have is too much for one who may.
-const far = 10
-
-// watchHoards looks for those who have far too many tokens. Nobody is refused
-// for it.
-func (s *Server) watchHoards(ctx context.Context, now time.Time) {
-	w := &s.watcher
-	if since := now.Sub(w.hoardsSeen); s.Quotas.Tokens == 0 || (!w.hoardsSeen.IsZero() && since >= 0 && since < hoardsEvery) {
-		return
-	}
-	h, err := s.Store.TokenHoards(ctx, far*int64(s.Quotas.Tokens))
-	if err != nil {
-		s.log.Warn("the tokens of each user could not be counted", "error", withCause(err))
-		return
-	}
-	w.hoardsSeen = now
-	s.hoards.Store(&h)
-	if w.due("many_tokens", h.Owners > 0, now) {
-		s.log.Warn(hoardText(h), "user", h.Owner)
-	}
-}
-
-// watchExcess looks for those who do far too much.
-func (s *Server) watchExcess(now time.Time) {
-	excess := s.excess(now)
-	if s.watcher.due("many_changes", excess.Key != "", now) {
-		s.log.Warn(excessText, "user", excess.Key)
-	}
-}
-
-// hoardsEvery is how often tokens are counted by user: it reads a counter of
-// each of them.
-const hoardsEvery = 10 * time.Minute
-
-func hoardText(h db.Hoards) string {
-	return fmt.Sprintf("users with more than %d times the API tokens that max-tokens-per-user allows: %d; the one with the most, whom the log names, has %d", far, h.Owners, h.Most)
-}
-
 const excessText = "one who is not held to changes-per-minute made far more changes than that; the log names who"
 
-// excess is who was far beyond lately; the key is empty where nobody was.
-func (s *Server) excess(now time.Time) ratelimit.Excess {
+// Excess returns the id of a user who is held to no bound and made far too many
+// changes lately, or "".
+func (s *Server) Excess() string {
 	for _, q := range []quota{s.changes, s.proofs} {
-		if e := q.Excess(); !e.At.IsZero() && now.Sub(e.At) < ratelimit.Far {
-			return e
+		if e := q.Excess(); !e.At.IsZero() && s.Store.Now().Sub(e.At) < ratelimit.Far {
+			return e.Key
 		}
 	}
-	return ratelimit.Excess{}
+	return ""
 }
 
 // quotaWarnings tells of those who are far beyond, and names nobody.
-func (s *Server) quotaWarnings() (all []api.Warning) {
-	if h := s.hoards.Load(); h != nil && h.Owners > 0 {
-		all = append(all, api.Warning{Code: "many_tokens", Text: hoardText(*h)})
-	}
-	if s.excess(s.Store.Now()).Key != "" {
+func (s *Server) quotaWarnings() []api.Warning {
+	all := s.Upkeep.HoardWarnings()
+	if s.Excess() != "" {
 		all = append(all, api.Warning{Code: "many_changes", Text: excessText})
 	}
 	return all

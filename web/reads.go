@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-	"unicode"
 
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/db/archive"
 )
 
 // Reads that matter are in the audit log as changes are: who took a copy of
@@ -18,8 +17,7 @@ import (
 
 // Actions of the audit log that are no changes.
 const (
-	actBackup       = "system.backup"        // from here on somebody has all of it; the target is where it went
-	actBackupBroken = "system.backup_broken" // and this is how much of it, where that is less
+	actBackupBroken = "system.backup_broken" // how much of a backup somebody has, where that is less than all of it
 	actExport       = "audit.export"
 	actDenied       = "access.refused" // the target is the permission that the route needs, or its path
 )
@@ -55,29 +53,15 @@ func (s *Server) brokeOff(ctx context.Context, actor *db.Actor, sent, whole int6
 // believed about it.
 func destination(c echo.Context, actor *db.Actor) string {
 	if to := c.QueryParam("to"); actor.Local() && to != "" {
-		return plainTarget(to)
+		return archive.Target(to).ID
 	}
 	return streamed
 }
 
-const maxTarget = 300
-
-// plainTarget is text as the target of an entry, which is looked up by it.
-func plainTarget(text string) string {
-	if len(text) > maxTarget {
-		text = "…" + text[len(text)-maxTarget:]
-	}
-	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
-// noteDenied notes a refusal for want of rights to somebody who is known.
-func (s *Server) noteDenied(actor *db.Actor, r route, err error) {
-	if actor == nil || !actor.SignedIn() || !forWantOfRights(err) {
+// auditDenied has the audit log tell of a refusal for want of rights to somebody
+// who is known.
+func (s *Server) auditDenied(actor *db.Actor, r route, f *failure) {
+	if actor == nil || !actor.SignedIn() || !f.forWantOfRights() {
 		return
 	}
 	target := r.need.permission
@@ -89,10 +73,6 @@ func (s *Server) noteDenied(actor *db.Actor, r route, err error) {
 
 // forWantOfRights tells a refusal to somebody who may not do what they asked
 // for from one of what nobody may, or may so.
-func forWantOfRights(err error) bool {
-	if errors.Is(err, db.ErrDenied) {
-		return true
-	}
-	var f *failure
-	return errors.As(err, &f) && f.status == http.StatusForbidden && (f.code == codeNotPermitted || f.code == codeAdministrator)
+func (f *failure) forWantOfRights() bool {
+	return errors.Is(f, db.ErrDenied) || f.status == http.StatusForbidden && (f.code == codeNotPermitted || f.code == codeAdministrator)
 }

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"husk/db"
-	"husk/web"
 	"husk/web/api"
 )
 
@@ -18,7 +16,7 @@ import (
 func (s *server) runNow(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { s.Run(ctx); close(ended) }()
+	go func() { s.Upkeep.Run(ctx); close(ended) }()
 	t.Cleanup(func() { stop(); <-ended })
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -145,25 +143,5 @@ func TestFileElsewhere(t *testing.T) {
 	}
 	if n := strings.Count(s.log.String(), "the data file is not where it was opened"); n != len(s.elsewhere(t)) {
 		t.Errorf("the log says so %d times", n)
-	}
-}
-
-// Nobody has to ask: the log hears of it all the same.
-func TestFileElsewhereIsNoticed(t *testing.T) {
-	log := &logBuffer{}
-	aside := t.TempDir()
-	run(t, func(c *web.Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
-		path := filepath.Join(r.dir, "husk.db")
-		for range 3 {
-			must(t, os.Rename(path, filepath.Join(aside, "away")))
-			time.Sleep(10 * time.Second)
-			must(t, os.Rename(filepath.Join(aside, "away"), path))
-			time.Sleep(10 * time.Second)
-		}
-	})
-	for _, text := range []string{"husk.db: it was moved", "put it back there", "the data file is back"} {
-		if n := strings.Count(log.String(), text); n != 3 {
-			t.Errorf("the log says %d times %q:\n%s", n, text, log)
-		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"husk/web"
 	"husk/web/api"
 	"husk/web/listen"
 )
@@ -29,7 +30,7 @@ func trailers(n int) (list string) {
 // What is just short enough is taken, with HTTP/1 and with HTTP/2, which has
 // limits of its own.
 func TestLongHeadersAreTaken(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, func(c *web.Config) { c.TLS = true })
 	for _, version := range []int{1, 2} {
 		t.Run(fmt.Sprintf("HTTP/%d", version), func(t *testing.T) {
 			server := nethttptest.NewUnstartedServer(nil)
@@ -58,11 +59,18 @@ func TestLongHeadersAreTaken(t *testing.T) {
 					r.Header["A"+strconv.Itoa(i)] = []string{""}
 				}
 				answer, err := server.Client().Do(r)
-				if err != nil || answer.StatusCode != want {
-					t.Errorf("%d fields: %v, %v", fields, answer, err)
+				must(t, err)
+				if answer.StatusCode != want {
+					t.Errorf("%d fields: %v", fields, answer)
 				}
-				if err == nil {
-					answer.Body.Close()
+				// A refusal has the headers of every answer.
+				for _, name := range []string{"X-Request-Id", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control", "Content-Security-Policy", "Strict-Transport-Security", "Content-Type"} {
+					if answer.Header.Get(name) == "" {
+						t.Errorf("%d fields: no %s in %v", fields, name, answer.Header)
+					}
+				}
+				if answer.Body.Close(); version == 1 && answer.Close != (want == 431) {
+					t.Errorf("%d fields: the connection ends: %t", fields, answer.Close)
 				}
 			}
 		})
@@ -135,7 +143,7 @@ func TestFieldsAreCountedAnew(t *testing.T) {
 	must(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, listen.New(listen.Limits{Total: 1}).Listener(tcp)) }()
+	go func() { done <- s.Serve(ctx, listen.NewPool(listen.Limits{Total: 1}).Listener(tcp)) }()
 	defer func() {
 		stop()
 		must(t, <-done)

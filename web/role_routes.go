@@ -13,11 +13,11 @@ func showRole(r *db.Role) (api.Role, error) {
 		Grants: api.Grants{Permissions: append([]string{}, r.Permissions...)}}, nil
 }
 
-func (s *Server) searchRoles(ctx context.Context, _ *db.Actor, in listed) (out api.Search[api.Role], err error) {
+func (s *Server) searchRoles(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.Role], error) {
 	began := time.Now()
 	page, err := s.Store.ListRoles(ctx, in.query())
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	return listOf(began, page, func(r *db.Role) string { return r.Name }, showRole)
 }
@@ -43,26 +43,26 @@ type newRole struct {
 	Body api.RoleChange `body:"required"`
 }
 
-func (s *Server) createRole(ctx context.Context, actor *db.Actor, in newRole) (out api.Result, err error) {
+func (s *Server) createRole(ctx context.Context, actor *db.Actor, in *newRole) (*api.Result, error) {
 	change, err := roleChange(in.Body)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	name := in.Body.Name
 	if err := s.Store.CreateRole(ctx, actor, name, change); err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "role created", "role", name)
-	return api.Result{ID: name, Result: "created"}, nil
+	return &api.Result{ID: name, Result: "created"}, nil
 }
 
-func (s *Server) readRole(ctx context.Context, _ *db.Actor, in named) (out api.Found[api.Role], err error) {
+func (s *Server) readRole(ctx context.Context, _ *db.Actor, in *named) (*api.Found[api.Role], error) {
 	r, err := s.Store.Role(ctx, in.ID)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	shown, err := showRole(r)
-	return api.Found[api.Role]{ID: r.Name, Found: true, Source: shown}, err
+	return &api.Found[api.Role]{ID: r.Name, Found: true, Source: shown}, err
 }
 
 type roleUpdate struct {
@@ -70,32 +70,32 @@ type roleUpdate struct {
 	newRole
 }
 
-func (s *Server) updateRole(ctx context.Context, actor *db.Actor, in roleUpdate) (out api.Result, err error) {
+func (s *Server) updateRole(ctx context.Context, actor *db.Actor, in *roleUpdate) (*api.Result, error) {
 	change, err := roleChange(in.Body)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	if in.Body.Name != "" && in.Body.Name != in.ID {
-		return out, malformed("role_renamed", "a role's name is what users hold it by and can't be changed; make a new one")
+		return nil, malformed("role_renamed", "a role's name is what users hold it by and can't be changed; make a new one")
 	}
 	if err := s.Store.UpdateRole(ctx, actor, in.ID, change); err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "role updated", "role", in.ID)
-	return api.Result{ID: in.ID, Result: "updated"}, nil
+	return &api.Result{ID: in.ID, Result: "updated"}, nil
 }
 
-func (s *Server) deleteRole(ctx context.Context, actor *db.Actor, in named) (out api.Result, err error) {
+func (s *Server) deleteRole(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
 	if err := s.Store.DeleteRole(ctx, actor, in.ID); err != nil {
-		return out, err
+		return nil, err
 	}
 	s.did(actor, "role deleted", "role", in.ID)
-	return api.Result{ID: in.ID, Result: "deleted"}, nil
+	return &api.Result{ID: in.ID, Result: "deleted"}, nil
 }
 
 // listPermissions answers a bare array of all that Husk asks for or a role
 // names.
-func (s *Server) listPermissions(ctx context.Context, _ *db.Actor, _ struct{}) ([]api.Permission, error) {
+func (s *Server) listPermissions(ctx context.Context, _ *db.Actor, _ *nothing) ([]api.Permission, error) {
 	roles, err := s.Store.Roles(ctx)
 	if err != nil {
 		return nil, err
@@ -109,11 +109,11 @@ func (s *Server) listPermissions(ctx context.Context, _ *db.Actor, _ struct{}) (
 	return out, nil
 }
 
-func (s *Server) searchPrincipals(ctx context.Context, _ *db.Actor, in listed) (out api.Search[api.Principal], err error) {
+func (s *Server) searchPrincipals(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.Principal], error) {
 	began := time.Now()
 	page, err := s.Store.Users(ctx, in.query())
 	if err != nil {
-		return out, err
+		return nil, err
 	}
 	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.Principal, error) {
 		return api.Principal{ID: u.ID, Type: "user", Name: u.DisplayName(), Description: u.Email}, nil

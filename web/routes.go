@@ -57,7 +57,10 @@ type route struct {
 	need   need
 	effect effect
 	turn   turnKind
-	do     action
+	do     *action
+	// long routes walk much of the store before they answer: nothing limits their
+	// time.
+	long bool
 	// early routes answer also while a generated password waits to be changed.
 	early bool
 	// page routes answer browsers with pages, failures too.
@@ -77,45 +80,45 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/docs", need: isPublic, do: raw(s.docs)},
 		{method: "GET", path: "/docs/:name", need: isPublic, do: raw(s.docsFile)},
 
-		{method: "POST", path: "/account/login", need: isPublic, effect: proves, do: raw(s.login), page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, do: raw(s.logout), acts: true},
-		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, do: raw(s.logout), page: true},
+		{method: "POST", path: "/account/login", need: isPublic, effect: proves, do: s.pageOr(s.wantsPage, console.SignIn, raw(s.login)), page: true},
+		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, do: endpoint(s.logout), acts: true},
+		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, do: s.pageOr(s.wantsPage, console.SignOut, endpoint(s.logout)), page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, do: raw(s.profile), early: true},
-		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, do: raw(s.changePassword), early: true},
+		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, do: endpoint(s.changePassword), early: true},
 
-		{method: "GET", path: "/account/sessions", need: isOwnSession, turn: ifLarge, do: raw(s.searchOwnSessions)},
-		{method: "DELETE", path: "/account/sessions", need: isOwnSession, effect: ends, do: raw(s.endOtherSessions)},
-		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, do: raw(s.endOwnSession)},
+		{method: "GET", path: "/account/sessions", need: isOwnSession, turn: ifLarge, do: endpoint(s.searchOwnSessions)},
+		{method: "DELETE", path: "/account/sessions", need: isOwnSession, effect: ends, do: endpoint(s.endOtherSessions)},
+		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, do: endpoint(s.endOwnSession)},
 
-		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, do: raw(s.createToken)},
-		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), turn: ifLarge, do: raw(s.searchTokens)},
-		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), do: raw(s.readToken)},
-		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.updateToken)},
-		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, do: raw(s.deleteToken)},
+		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, do: endpoint(s.createToken)},
+		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), turn: ifLarge, do: endpoint(s.searchTokens)},
+		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), do: endpoint(s.readToken)},
+		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.updateToken)},
+		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, do: endpoint(s.deleteToken)},
 
-		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), effect: onlyAsks, do: raw(s.checkToken)},
-		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.rotateToken)},
-		{method: "POST", path: "/auth/access_token/:id/_settle", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.settleToken)},
+		{method: "POST", path: "/auth/access_token/_check", need: permission(db.PermTokenSearch), effect: onlyAsks, do: endpoint(s.checkToken)},
+		{method: "POST", path: "/auth/access_token/:id/_rotate", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.rotateToken)},
+		{method: "POST", path: "/auth/access_token/:id/_settle", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.settleToken)},
 
 		// As older clients call them.
-		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), effect: changes, do: raw(s.createToken)},
-		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), turn: always, do: raw(s.catTokens)},
-		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, do: raw(s.renameToken)},
+		{method: "POST", path: "/auth/request_access_token", need: permission(db.PermTokenCreate), effect: changes, do: endpoint(s.createToken)},
+		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), turn: always, do: endpoint(s.catTokens)},
+		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.renameToken)},
 
-		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), turn: ifLarge, do: raw(s.searchSessions)},
-		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), do: raw(s.readSession)},
-		{method: "DELETE", path: "/security/session", need: permission(db.PermSessionDelete), effect: changes, do: raw(s.endUserSessions)},
-		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, do: raw(s.endSession)},
-		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), turn: ifLarge, do: raw(s.searchKeys)},
-		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, do: raw(s.rotateKey)},
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), turn: ifLarge, do: endpoint(s.searchSessions)},
+		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), do: endpoint(s.readSession)},
+		{method: "DELETE", path: "/security/session", need: permission(db.PermSessionDelete), effect: changes, do: endpoint(s.endUserSessions)},
+		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, do: endpoint(s.endSession)},
+		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), turn: ifLarge, do: endpoint(s.searchKeys)},
+		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, do: endpoint(s.rotateKey)},
 
-		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), turn: ifLarge, do: raw(s.searchUsers)},
-		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, do: raw(s.createUser)},
-		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), do: raw(s.readUser)},
-		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, do: raw(s.updateUser)},
-		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), effect: changes, do: raw(s.deleteUser)},
+		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), turn: ifLarge, do: endpoint(s.searchUsers)},
+		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, do: endpoint(s.createUser)},
+		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), do: endpoint(s.readUser)},
+		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, do: endpoint(s.updateUser)},
+		{method: "DELETE", path: "/security/user/:id", need: permission(db.PermUserDelete), effect: changes, do: endpoint(s.deleteUser)},
 
-		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), effect: changes, do: raw(s.unlockUser)},
+		{method: "POST", path: "/security/user/:id/_unlock", need: permission(db.PermUserUpdate), effect: changes, do: endpoint(s.unlockUser)},
 		{method: "POST", path: "/security/user/_import", need: permission(db.PermUserCreate), effect: changes, do: raw(s.importUsers)},
 
 		{method: "GET", path: "/security/role/_search", need: permission(db.PermRoleSearch), turn: ifLarge, do: endpoint(s.searchRoles)},
@@ -126,35 +129,37 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), turn: always, do: endpoint(s.listPermissions)},
 		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), turn: ifLarge, do: endpoint(s.searchPrincipals)},
 
-		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), turn: ifLargeOrNamed, do: raw(s.searchAudit)},
+		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), turn: ifLargeOrNamed, do: endpoint(s.searchAudit)},
 		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, turn: always, do: raw(s.exportAudit)},
-		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), turn: always, do: raw(s.verifyAudit)},
-		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), do: raw(s.auditHead)},
+		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), turn: always, long: true, do: endpoint(s.verifyAudit)},
+		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), do: endpoint(s.auditHead)},
 
 		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), do: raw(s.healthDetails)},
-		{method: "GET", path: "/system/check", need: permission(db.PermBackup), turn: always, do: raw(s.check)},
+		{method: "GET", path: "/system/check", need: permission(db.PermBackup), turn: always, long: true, do: endpoint(s.check)},
 
-		{method: "GET", path: "/setting/application", need: isPublic, do: raw(s.application)},
-		{method: "GET", path: "/provider/_info", need: isPublic, do: raw(s.provider)},
-		{method: "GET", path: "/_info", need: isSignedIn, do: raw(s.info)},
-		{method: "GET", path: "/_license/info", need: isPublic, do: raw(s.license)},
-		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), do: raw(s.applicationSettings)},
-		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, do: raw(s.initialize), page: true},
+		{method: "GET", path: "/setting/application", need: isPublic, do: endpoint(s.application)},
+		{method: "GET", path: "/provider/_info", need: isPublic, do: endpoint(s.provider)},
+		{method: "GET", path: "/_info", need: isSignedIn, do: endpoint(s.info)},
+		{method: "GET", path: "/_license/info", need: isPublic, do: endpoint(s.license)},
+		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), do: endpoint(s.applicationSettings)},
+		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, do: s.pageOr(console.IsForm, console.SetUp, endpoint(s.initialize)), page: true},
 
 		// As the desktop program searches.
-		{method: "POST", path: "/query/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
-		{method: "POST", path: "/datasource/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
-		{method: "POST", path: "/mcp_server/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
-		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: raw(s.searchNothing)},
-		{method: "GET", path: "/connector/_search", need: isSignedIn, do: raw(s.searchNothing)},
+		{method: "POST", path: "/query/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
+		{method: "POST", path: "/datasource/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
+		{method: "POST", path: "/mcp_server/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
+		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
+		{method: "GET", path: "/connector/_search", need: isSignedIn, do: endpoint(s.searchNothing)},
 
-		{method: "GET", path: "/", need: isOwnSession, do: raw(s.home), page: true},
-		{method: "GET", path: "/setup", need: isPublic, do: raw(s.setupPage), page: true},
-		{method: "GET", path: "/login", need: isPublic, do: raw(s.loginPage), page: true},
-		{method: "GET", path: "/password", need: isOwnSession, do: raw(s.passwordPage), early: true, page: true},
-		{method: "POST", path: "/password", need: isOwnSession, effect: proves, do: raw(s.changePasswordByForm), early: true, page: true},
-		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), do: raw(s.connectPage), page: true},
-		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: changes, do: raw(s.connect), page: true},
+		// What a page changes is counted where it calls the API. Those that are not
+		// public need a session: a token would have them do what nobody clicked for.
+		{method: "GET", path: "/", need: isOwnSession, do: s.page(console.HomePage), page: true},
+		{method: "GET", path: "/setup", need: isPublic, do: s.page(console.SetupPage), page: true},
+		{method: "GET", path: "/login", need: isPublic, do: s.page(console.LoginPage), page: true},
+		{method: "GET", path: "/password", need: isOwnSession, do: s.page(console.PasswordPage), early: true, page: true},
+		{method: "POST", path: "/password", need: isOwnSession, effect: proves, do: s.page(console.ChangePassword), early: true, page: true},
+		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), do: s.page(console.ConnectPage), page: true},
+		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: onlyAsks, do: s.page(console.ConnectProgram), page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
 		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
 
@@ -193,35 +198,31 @@ func (s *Server) addOne(r route) error {
 
 // measure serves a request and counts it. A handler that panics is a 500.
 func (s *Server) measure(c echo.Context, r route, metrics *routeMetrics) error {
-	if metrics == nil {
-		return s.serve(c, r)
+	if metrics == nil || isPageCall(c.Request().Context()) {
+		return s.dispatch(c, r)
 	}
 	status, began := http.StatusInternalServerError, time.Now()
 	defer func() { metrics.count(status, time.Since(began)) }()
-	err := s.serve(c, r)
+	err := s.dispatch(c, r)
 	status = c.Response().Status
 	return err
 }
 
-// serve is the life of a request behind the router: who asks, may they, do it.
-func (s *Server) serve(c echo.Context, r route) error {
+// dispatch is the life of a request behind the router: who asks, may they, do it,
+// or tell why not.
+func (s *Server) dispatch(c echo.Context, r route) error {
 	began := time.Now()
 	actor, err := s.admit(c, r)
 	if err == nil {
 		err = s.act(c, r, actor)
 	}
-	if err != nil {
-		c.Set(keyActor, actor)
-		s.noteDenied(actor, r, err)
-	}
-	if err != nil && r.page {
-		err = s.failPage(c, err)
-	}
 	whole := true
 	if err != nil {
-		whole = s.fail(c, err)
+		f := explain(err)
+		s.auditDenied(actor, r, f)
+		whole = r.page && s.failPage(c, actor, f) || s.fail(c, actor, f)
 	}
-	if s.AccessLog {
+	if s.AccessLog && !isPageCall(c.Request().Context()) {
 		s.logAccess(c, r, actor, time.Since(began))
 	}
 	if !whole {
@@ -264,7 +265,7 @@ func allow(actor *db.Actor, r route) error {
 		return forbidden(codeMustChange, "the password was generated for you: change it first, with PUT /account/password")
 	}
 	switch {
-	case r.need.kind == ownSession && actor.Session == nil:
+	case (r.need.kind == ownSession || r.page) && actor.Session == nil:
 		return forbidden("session_required", "that needs a sign-in with the password: an API token or the local command line is not enough")
 	case r.need.kind == permitted && !actor.Permissions.Has(r.need.permission):
 		return errNotPermitted(r.need.permission)

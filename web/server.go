@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,58 +18,61 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/web/api"
+	"husk/web/console"
+	"husk/web/fold"
 	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/ratelimit"
 	"husk/web/session"
+	"husk/web/upkeep"
 )
 
 // Config is all that a Server needs; it is written out by hand in one place.
 type Config struct {
-	Store     *db.Store
-	Passwords *password.Hasher // nil: one with the default parameters
-	Tries     Tries            // at passwords
-	Log       *slog.Logger
+	Store       *db.Store
+	Passwords   *password.Hasher // nil: one with the default parameters
+	LoginLimits LoginLimits      // at passwords
+	Log         *slog.Logger
+	Folds       *fold.Log // of what many can make Log say; nil: nobody shares it
 
-	Version       string        // of this program
-	BuildDate     string        // of the commit that it was built from, RFC 3339; "": not known
-	BuildHash     string        // of that commit; "": not known
-	SessionTTL    time.Duration // absolute life of a session; 0: 24 h
-	SessionIdle   time.Duration // how long a session lives unused; 0: as long as its absolute life
-	CORSOrigins   []string      // whose scripts may call the API, without cookies
-	AuditKeep     time.Duration // how long audit entries are kept; 0: for ever
-	AuditEntries  int64         // how many of changes, and of what known people did, are kept at most; 0: all
-	AuditRefusals int64         // how many of what strangers were refused are kept at most; 0: all
-	MaxTokenTTL   time.Duration // longest life of a new API token; 0: no bound
-	Quotas        Quotas        // of each user
-	PublicURL     string        // under which browsers reach this server; "": only the listening address is known
-	TLS           bool          // the own listener is https
-	AccessLog     bool          // log successful requests too
+	Version     string        // of this program
+	BuildDate   string        // of the commit that it was built from, RFC 3339; "": not known
+	BuildHash   string        // of that commit; "": not known
+	SessionTTL  time.Duration // absolute life of a session; 0: 24 h
+	SessionIdle time.Duration // how long a session lives unused; 0: as long as its absolute life
+	CORSOrigins []string      // whose scripts may call the API, without cookies
+	MaxTokenTTL time.Duration // longest life of a new API token; 0: no bound
+	Quotas      Quotas        // of each user
+	PublicURL   string        // under which browsers reach this server; "": only the listening address is known
+	TLS         bool          // the own listener is https
+	AccessLog   bool          // log successful requests too
 
 	// TrustedProxies are believed when they say in X-Forwarded-For for whom
 	// they ask. Nobody else is.
 	TrustedProxies []netip.Prefix
 
+	// Applications are the handlers of hosts that are not Husk's own, by the name of
+	// the host: in lower case, without a port and a final dot.
+	Applications map[string]http.Handler
+
 	Dir string // the data folder, for a backup's temporary copy
 
-	Connections   *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
-	Metrics       *Metrics         // nil: nothing is counted
-	CertExpiry    func() time.Time // when the certificate that is served ends; zero or nil: there is none
-	CertStale     func() bool      // whether its files hold what can't be served; nil: never
-	NotifyCommand string           // path of a program that is told of what needs attention; "": none
-
-	Backups Backups // that Run makes by itself
+	Connections *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
+	Metrics     *Metrics         // nil: nothing is counted
+	CertExpiry  func() time.Time // when the certificate that is served ends; zero or nil: there is none
+	CertStale   func() bool      // whether its files hold what can't be served; nil: never
+	Upkeep      *upkeep.Upkeep   // what goes on beside requests; nil: nothing does
 
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
 }
 
-// Server is the HTTP API over a store. It is a handler and no more until Run
-// is called.
+// Server is the HTTP API over a store. It is a handler and no more.
 type Server struct {
 	Config
 	log     *slog.Logger
-	folds   *folds // of what many can make the log say
+	folds   *fold.Log // of what many can make the log say
 	echo    *echo.Echo
 	jwt     *session.Parser
 	csrf    *http.CrossOriginProtection
@@ -81,10 +86,9 @@ type Server struct {
 
 	identities identities
 	deviceKey  []byte // signs device cookies
-	returnKey  []byte // signs where a sign-in leads back to
 
-	stopping  context.Context // done when Serve has begun to stop
-	beginStop context.CancelFunc
+	console   *console.Console
+	pageCalls *http.Server // of calls of the API by pages; it serves while one is under way
 
 	listening     string      // URL of the listening address; see Endpoint
 	toldLocalhost bool        // others than this machine can connect, and are told localhost; see notices
@@ -92,40 +96,31 @@ type Server struct {
 	publicHost    string      // of PublicURL
 	setupCode     string
 	setupTries    *ratelimit.Limiter
-	tries         *ratelimit.Limiter // at passwords
+	logins        *ratelimit.Limiter // at passwords
 
 	changes, proofs quota // how much each user may do; see quota.go
-	hoards          atomic.Pointer[db.Hoards]
 	turns           turns // at large answers
 
-	running atomic.Bool // Run works: only then anything is written that nobody asked for
-	proof   proof
-
-	fileGone atomic.Bool // what the log heard last; see lookForFile
-
-	watcher watcher
-	damage  damage
-
-	regular regular
 	copies  atomic.Int32 // of the store, that backups under way have made
 	imports atomic.Int32 // that are under way
 
-	proofPatience, stallTimeout time.Duration // set by tests
-	patrolRest                  time.Duration
+	stallTimeout time.Duration // set by tests
 }
 
-// New makes a Server. It opens nothing and starts nothing: what works in the
-// background is Run's. A route that does not say what it needs is an error.
+// New makes a Server. It opens nothing and starts nothing. A route that does not
+// say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, folds: newFolds(c.Log, c.Store.Now), started: c.Store.Now(), idPrefix: randomHex(6), proofPatience: proofPatience, stallTimeout: stallTimeout, patrolRest: patrolRest, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, folds: c.Folds, started: c.Store.Now(), idPrefix: randomHex(6), stallTimeout: listen.StallTimeout, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}
-	s.stopping, s.beginStop = context.WithCancel(context.Background())
+	if s.folds == nil {
+		s.folds = fold.New(c.Log, c.Store.Now)
+	}
 	if s.Passwords == nil {
 		s.Passwords = password.New(password.Config{Params: password.DefaultParams()})
 	}
-	s.tries = newTries(c.Tries)
+	s.logins = newLoginLimiter(c.LoginLimits)
 	s.changes, s.proofs = newQuota(c.Quotas, c.Store.Now), newQuota(c.Quotas, c.Store.Now)
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
@@ -157,9 +152,11 @@ func (s *Server) takePublicURL() error {
 
 // takeSecrets reads the keys that sign what travels through browsers.
 func (s *Server) takeSecrets() (err error) {
-	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err == nil {
-		s.returnKey, err = s.Store.Secret(context.Background(), "husk return target")
+	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err != nil {
+		return err
 	}
+	returnKey, err := s.Store.Secret(context.Background(), "husk return target")
+	s.takeConsole(returnKey)
 	return err
 }
 
@@ -195,15 +192,11 @@ var (
 	valueNoStore  = []string{"no-store"}
 	valueReferrer = []string{"no-referrer"}
 	valueHSTS     = []string{"max-age=31536000"} // a year
-	valueClose    = []string{"close"}
 	valueCSP      = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"}
 )
 
-// ServeHTTP gives the request its id and the answer its headers, and keeps a
-// panic of one request from ending the process.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := s.newRequestID()
-	h := w.Header()
+// begin gives the answer to a request of an id its headers.
+func (s *Server) begin(h http.Header, id string) {
 	h[headerRequestID] = []string{id}
 	h["X-Content-Type-Options"] = valueNosniff
 	h["Referrer-Policy"] = valueReferrer
@@ -212,28 +205,36 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.secure {
 		h["Strict-Transport-Security"] = valueHSTS
 	}
-	if s.stopping.Err() != nil {
-		h["Connection"] = valueClose
+}
+
+// Refuse answers a request that is not looked at: with the same headers.
+func (s *Server) Refuse(w http.ResponseWriter, e *api.Error) {
+	s.begin(w.Header(), s.newRequestID())
+	s.Metrics.countUnmatched(e.Status)
+	writeFailure(w, &failure{status: e.Status, code: e.Detail.Code, reason: e.Detail.Reason})
+}
+
+// ServeHTTP looks at the host first: what is an application's is its handler's
+// alone. Husk's headers, its rule for slashes, its checks of host and origin are for
+// Husk's own routes.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if app := s.appOf(r.Host); app != nil {
+		app.ServeHTTP(w, r)
+		return
 	}
+	s.serveOwn(w, r, s.newRequestID())
+}
+
+// serveOwn gives the request its id and the answer its headers, and keeps a
+// panic of one request from ending the process.
+func (s *Server) serveOwn(w http.ResponseWriter, r *http.Request, id string) {
+	s.begin(w.Header(), id)
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(w, r, id, p)
 		}
 	}()
-	withBody := r.Body != nil && r.Body != http.NoBody
-	if r.ProtoMajor > 1 {
-		defer listen.From(r.Context()).Stream(withBody)()
-	}
-	if fieldsOf(r) > maxFields {
-		refuseFields(w)
-		s.Metrics.countUnmatched(http.StatusRequestHeaderFieldsTooLarge)
-		return
-	}
-	if withBody {
-		var b *body
-		r, b = s.followBody(w, r, id)
-		defer b.finish(r)
-	}
+	listen.Name(r, id)
 	if s.misdirected(r) {
 		s.misdirect(w, r, id)
 		return
@@ -247,7 +248,7 @@ func (s *Server) panicked(w http.ResponseWriter, r *http.Request, id string, p a
 		panic(p) // net/http's own way to cut a connection
 	}
 	who := s.nobody(r, id)
-	s.folds.line(slog.LevelError, "panic in a request", fmt.Sprintf("%.200v", p), who, append(origin(who), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
+	s.folds.Line(slog.LevelError, "panic in a request", fmt.Sprintf("%.200v", p), sourceOf(who), append(origin(who), "method", r.Method, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
 	writeFailure(w, explainStatus(http.StatusInternalServerError))
 }
 
@@ -281,4 +282,10 @@ func (s *Server) newRequestID() string {
 func parseAddress(s string) netip.Addr {
 	a, _ := netip.ParseAddr(s)
 	return a.Unmap()
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails (crypto/rand)
+	return hex.EncodeToString(b)
 }

@@ -5,42 +5,46 @@ import (
 	"errors"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"husk/db"
 	"husk/web/api"
 )
 
-func (s *Server) searchOwnSessions(c echo.Context, actor *db.Actor) error {
-	return s.listSessions(c, actor, actor.ID)
+func (s *Server) searchOwnSessions(ctx context.Context, actor *db.Actor, in *listed) (*api.Search[api.Session], error) {
+	q := in.query()
+	q.Owner = actor.ID
+	return s.listSessions(ctx, actor, q)
 }
 
-func (s *Server) searchSessions(c echo.Context, actor *db.Actor) error {
-	owner := c.QueryParam("user")
-	if owner != "" {
-		user, err := s.Store.FindUser(c.Request().Context(), owner)
+type ofUser struct {
+	User string `query:"user"` // an email or an id
+}
+
+type sessionSearch struct {
+	listed
+	ofUser
+}
+
+func (s *Server) searchSessions(ctx context.Context, actor *db.Actor, in *sessionSearch) (*api.Search[api.Session], error) {
+	q := in.query()
+	if in.User != "" {
+		user, err := s.Store.FindUser(ctx, in.User)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		owner = user.ID
+		q.Owner = user.ID
 	}
-	return s.listSessions(c, actor, owner)
+	return s.listSessions(ctx, actor, q)
 }
 
-// listSessions lists those of one user, or of everybody where owner is empty.
-func (s *Server) listSessions(c echo.Context, actor *db.Actor, owner string) error {
+// listSessions lists those of one user, or of everybody where q names no owner.
+func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQuery) (*api.Search[api.Session], error) {
 	began := time.Now()
-	q, err := listQuery(c.QueryParams())
+	page, err := s.Store.Sessions(ctx, q)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q.Owner = owner
-	page, err := s.Store.Sessions(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return writePage(c, began, page, func(r *db.Session) string { return r.ID }, func(r *db.Session) (api.Session, error) {
-		return s.showSession(c.Request().Context(), actor, r)
+	return listOf(began, page, func(r *db.Session) string { return r.ID }, func(r *db.Session) (api.Session, error) {
+		return s.showSession(ctx, actor, r)
 	})
 }
 
@@ -72,43 +76,59 @@ func (s *Server) username(ctx context.Context, id string) (string, error) {
 	return "", err
 }
 
-func (s *Server) endOwnSession(c echo.Context, actor *db.Actor) error {
-	return s.ended(c, actor, s.Store.EndOwnSession(c.Request().Context(), actor, c.Param("id")))
-}
-
-func (s *Server) endSession(c echo.Context, actor *db.Actor) error {
-	return s.ended(c, actor, s.Store.EndSession(c.Request().Context(), actor, c.Param("id")))
-}
-
-func (s *Server) ended(c echo.Context, actor *db.Actor, err error) error {
+// readSession shows a session, and what it may do now.
+func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*api.Found[api.SessionDetails], error) {
+	r, err := s.Store.Session(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.did(actor, "session ended", "session", c.Param("id"))
-	return write(c, api.Result{ID: c.Param("id"), Result: "deleted"})
+	shown, err := s.showSession(ctx, actor, r)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown}}
+	who, err := s.identifySession(ctx, r)
+	out.Source.MustChange = err == nil && who.user.MustChange
+	out.Source.Introspection, err = introspect(who, err)
+	return out, err
 }
 
-func (s *Server) endOtherSessions(c echo.Context, actor *db.Actor) error {
-	n, err := s.Store.EndOtherSessions(c.Request().Context(), actor)
+func (s *Server) endOwnSession(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
+	return s.ended(actor, in.ID, s.Store.EndOwnSession(ctx, actor, in.ID))
+}
+
+func (s *Server) endSession(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
+	return s.ended(actor, in.ID, s.Store.EndSession(ctx, actor, in.ID))
+}
+
+func (s *Server) ended(actor *db.Actor, id string, err error) (*api.Result, error) {
 	if err != nil {
-		return err
+		return nil, err
+	}
+	s.did(actor, "session ended", "session", id)
+	return &api.Result{ID: id, Result: "deleted"}, nil
+}
+
+func (s *Server) endOtherSessions(ctx context.Context, actor *db.Actor, _ *nothing) (*api.Ended, error) {
+	n, err := s.Store.EndOtherSessions(ctx, actor)
+	if err != nil {
+		return nil, err
 	}
 	s.did(actor, "other sessions ended", "count", n)
-	return write(c, api.Ended{Result: "deleted", Count: n})
+	return &api.Ended{Result: "deleted", Count: n}, nil
 }
 
 // endUserSessions ends all of one user's, and what else is left of their
 // sign-ins: the device cookies and the familiar addresses.
-func (s *Server) endUserSessions(c echo.Context, actor *db.Actor) error {
-	owner := c.QueryParam("user")
-	if owner == "" {
-		return malformed("user_missing", "say whose sessions end: ?user= with an email or an id")
+func (s *Server) endUserSessions(ctx context.Context, actor *db.Actor, in *ofUser) (*api.Ended, error) {
+	if in.User == "" {
+		return nil, malformed("user_missing", "say whose sessions end: ?user= with an email or an id")
 	}
-	u, n, err := s.Store.EndUserSessions(c.Request().Context(), actor, owner)
+	u, n, err := s.Store.EndUserSessions(ctx, actor, in.User)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.tries.Estrange(account(u.Email))
+	s.logins.Estrange(account(u.Email))
 	s.did(actor, "all sessions of a user ended", "user", u.ID, "count", n)
-	return write(c, api.Ended{Result: "deleted", Count: n})
+	return &api.Ended{Result: "deleted", Count: n}, nil
 }

@@ -1,16 +1,14 @@
 package web
 
 import (
+	"context"
 	"crypto/subtle"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"husk/db"
 	"husk/web/api"
-	"husk/web/console"
 	"husk/web/password"
 	"husk/web/ratelimit"
 )
@@ -46,7 +44,6 @@ var (
 	errSetupCode = forbidden("setup_code",
 		"the set-up code is missing or wrong: 'husk serve' printed it when it started; 'husk passwd' on that machine sets the first password without it")
 	errSetupDone = &failure{status: http.StatusConflict, code: "setup_done", reason: "husk is set up: sign in"}
-	errAgain     = malformed("password_mismatch", "the two new passwords are not the same")
 )
 
 func errSetupThrottled(wait time.Duration) error {
@@ -54,65 +51,21 @@ func errSetupThrottled(wait time.Duration) error {
 		reason: "too many wrong set-up codes: wait a while, or run 'husk passwd' on the machine where husk runs"}
 }
 
-func (s *Server) setupPage(c echo.Context, _ *db.Actor) error {
-	required, err := s.Store.SetupRequired(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	if !required {
-		return seeOther(c, "/login")
-	}
-	return showPage(c, http.StatusOK, console.Setup{})
+type firstSetup struct {
+	Body api.Setup `body:"required"`
 }
 
-func (s *Server) initialize(c echo.Context, actor *db.Actor) error {
-	if mediaType(c) == formType {
-		return s.initializeByForm(c, actor)
+func (s *Server) initialize(ctx context.Context, actor *db.Actor, in *firstSetup) (*api.Acknowledged, error) {
+	if err := s.mayInitialize(ctx, actor, in.Body.Code); err != nil {
+		return nil, err
 	}
-	var in api.Setup
-	if err := bind(c, &in, false); err != nil {
-		return err
-	}
-	if err := s.mayInitialize(c, actor, in.Code); err != nil {
-		return err
-	}
-	if err := s.setUp(c, actor, in); err != nil {
-		return err
-	}
-	return write(c, api.Acknowledged{Acknowledged: true})
-}
-
-func (s *Server) initializeByForm(c echo.Context, actor *db.Actor) error {
-	form, err := bindForm(c, "name", "email", "password", "again", "code", "language")
-	if err != nil {
-		return err
-	}
-	in := api.Setup{Name: form.Get("name"), Email: form.Get("email"), Password: form.Get("password"), Code: form.Get("code")}
-	page := console.Setup{Name: in.Name, Email: in.Email}
-	err = s.mayInitialize(c, actor, in.Code)
-	if err == nil {
-		page.Code = in.Code // right, and so not to be typed again
-		if form.Has("again") && form.Get("again") != in.Password {
-			err = errAgain
-		} else {
-			err = s.setUp(c, actor, in)
-		}
-	}
-	if err == nil {
-		return seeOther(c, "/login")
-	}
-	f := explain(err)
-	if !wantsPage(c) || f.code == errSetupDone.code {
-		return err
-	}
-	page.Problem, page.Wait = problemOf(err)
-	return s.refusePage(c, err, page)
+	return &api.Acknowledged{Acknowledged: true}, s.setUp(ctx, actor, in.Body)
 }
 
 // mayInitialize checks the set-up code. It is compared whatever its case and
 // its separators are: it is typed off a screen.
-func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) error {
-	required, err := s.Store.SetupRequired(c.Request().Context())
+func (s *Server) mayInitialize(ctx context.Context, actor *db.Actor, code string) error {
+	required, err := s.Store.SetupRequired(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,8 +83,7 @@ func (s *Server) mayInitialize(c echo.Context, actor *db.Actor, code string) err
 	defer attempt.End()
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(s.setupCode))) != 1 {
 		s.Store.NoteRefusal(actor, "setup.initialize", db.NoTarget)
-		s.refused(c, actor, "set-up refused: wrong code", explain(errSetupCode).code)
-		return errSetupCode
+		return s.refused(actor, "set-up refused: wrong code", errSetupCode)
 	}
 	attempt.Success()
 	return nil
@@ -143,8 +95,7 @@ func plainCode(code string) string {
 
 // setUp makes the administrator. That none was made meanwhile is the store's
 // to check.
-func (s *Server) setUp(c echo.Context, actor *db.Actor, in api.Setup) error {
-	ctx := c.Request().Context()
+func (s *Server) setUp(ctx context.Context, actor *db.Actor, in api.Setup) error {
 	if in.Password == "" {
 		return errPasswordMissing
 	}

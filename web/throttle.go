@@ -3,30 +3,18 @@ package web
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"husk/db"
+	"husk/web/fold"
 	"husk/web/password"
 	"husk/web/ratelimit"
 )
 
 // This file is the one gate in front of every place where a password is taken.
-
-const (
-	deviceCookie = "husk_device" // over TLS too
-	deviceLife   = 180 * 24 * time.Hour
-)
 
 // What an operator may set at most: the wrong passwords in a row for an account
 // before the next one waits (NIST SP 800-63B-4, 3.2.2), and how long that is.
@@ -35,9 +23,9 @@ const (
 	MaxDelay    = ratelimit.MaxDelay
 )
 
-// Tries limits the wrong passwords before the next try has to wait; the zero
+// LoginLimits limits the wrong passwords before the next try has to wait; the zero
 // value is the default.
-type Tries struct {
+type LoginLimits struct {
 	Account  int              // in a row for an account; 0: 5
 	Address  int              // from an address; 0: 20
 	Delay    time.Duration    // the first wait, which doubles; 0: 15 s
@@ -45,8 +33,8 @@ type Tries struct {
 	Now      func() time.Time // the clock; nil: the machine's
 }
 
-func newTries(t Tries) *ratelimit.Limiter {
-	return ratelimit.New(ratelimit.Config{Free: t.Account, AddressFree: t.Address, Base: t.Delay, Max: t.MaxDelay, Now: t.Now})
+func newLoginLimiter(l LoginLimits) *ratelimit.Limiter {
+	return ratelimit.New(ratelimit.Config{Free: l.Account, AddressFree: l.Address, Base: l.Delay, Max: l.MaxDelay, Now: l.Now})
 }
 
 // account is under which the attempts on one account are counted: the folded
@@ -54,9 +42,9 @@ func newTries(t Tries) *ratelimit.Limiter {
 // email is given.
 func account(email string) string { return cmp.Or(db.FoldEmail(email), db.SingleUser) }
 
-// triesPatience is how long a try waits for those before it, on the same
+// loginPatience is how long a try waits for those before it, on the same
 // account or from the same address, to be decided.
-const triesPatience = 5 * time.Second
+const loginPatience = 5 * time.Second
 
 // try is one try at a password: what the throttle booked for it, and who waits
 // for its hash.
@@ -69,27 +57,26 @@ type try struct {
 // address is throttled it is refused before anything is looked at, so that
 // right and wrong passwords get the same answer. The owner of the file is free
 // on the local connection; whoever else came that way counts like others.
-func (s *Server) attempt(c echo.Context, actor *db.Actor, account string) (*try, error) {
+func (s *Server) attempt(r *http.Request, actor *db.Actor, account string) (*try, error) {
 	t := &try{caller: callerOf(actor)}
-	address, free := tryFrom(c.Request(), actor)
+	address, free := tryFrom(r, actor)
 	if free {
 		t.caller = password.Caller{Known: "the owner of the file"}
 		return t, nil
 	}
-	device := s.knownDevice(c, account)
+	device := s.knownDevice(r, account)
 	if device && t.caller.Known == "" {
 		t.caller.Known = "device of " + account
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), triesPatience)
+	ctx, cancel := context.WithTimeout(r.Context(), loginPatience)
 	defer cancel()
-	a, wait, err := s.tries.Await(ctx, account, address, device)
+	a, wait, err := s.logins.Await(ctx, account, address, device)
 	if err != nil {
 		return nil, password.ErrBusy
 	}
 	if a == nil {
 		s.Metrics.countThrottled()
-		return nil, &failure{status: http.StatusTooManyRequests, code: "throttled", retryAfter: wait,
-			reason: throttledReason(s.tries.AddressWaits(account, address, device))}
+		return nil, tooMany("throttled", throttledReason(s.logins.AddressWaits(account, address, device)), wait)
 	}
 	t.Attempt, t.caller.Fresh = a, a.Fresh()
 	return t, nil
@@ -151,81 +138,7 @@ func (s *Server) compare(ctx context.Context, t *try, u *db.User, pass string) (
 		if !errors.Is(err, password.ErrDamaged) {
 			return ok, stale || u.Imported && !s.Passwords.Makes(u.Password), err
 		}
-		s.folds.line(slog.LevelError, "a stored password hash is damaged or costs too much: set a new password with 'husk passwd EMAIL'", "", &db.Actor{ID: u.ID}, "user", u.ID, "cause", err.Error())
+		s.folds.Line(slog.LevelError, "a stored password hash is damaged or costs too much: set a new password with 'husk passwd EMAIL'", "", fold.Source{Actor: u.ID}, "user", u.ID, "cause", err.Error())
 	}
 	return false, false, s.Passwords.VerifyNobody(ctx, t.caller, like, pass)
-}
-
-// A device cookie tells that a sign-in to an account succeeded from this
-// browser: its tries have a count of their own, so that strangers' failures do
-// not delay the owner. It opens nothing. It is base64url of the account's
-// SHA-256, the Unix second of its end, the generation of the user's devices, and
-// an HMAC-SHA-256 over all three. Cookies from before there were generations
-// are worth nothing.
-func (s *Server) deviceValue(account string, ends time.Time, generation string) string {
-	sum := sha256.Sum256([]byte(account))
-	text := base64.RawURLEncoding.EncodeToString(sum[:16]) + "." + strconv.FormatInt(ends.Unix(), 10) + "." + generation
-	return text + "." + base64.RawURLEncoding.EncodeToString(mac(s.deviceKey, []byte(text)))
-}
-
-// deviceGeneration names the user too: another one who gets the email later
-// knows none of the devices.
-func deviceGeneration(u *db.User) string {
-	sum := sha256.Sum256([]byte(u.ID + " " + strconv.FormatUint(u.Devices, 10)))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
-}
-
-// knownDevice looks the user up only for a cookie that this server made for the
-// account: for others that would tell, by its time, whether there is one.
-func (s *Server) knownDevice(c echo.Context, account string) bool {
-	known := func(device string) bool {
-		generation, ok := s.knows(device, account)
-		return ok && generation == s.currentDevices(c, account)
-	}
-	last, before := cookies(c.Request(), deviceCookie)
-	return known(last) || slices.ContainsFunc(before, known)
-}
-
-// knows tells whether the server made a device cookie for the account that has
-// not ended, and of which generation.
-func (s *Server) knows(device, account string) (generation string, ok bool) {
-	parts := strings.Split(device, ".")
-	if len(parts) != 4 {
-		return "", false
-	}
-	ends, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil || s.Store.Now().Unix() >= ends {
-		return "", false
-	}
-	return parts[2], hmac.Equal([]byte(device), []byte(s.deviceValue(account, time.Unix(ends, 0), parts[2])))
-}
-
-// currentDevices is the generation of an account's devices now, "" where there
-// is none.
-func (s *Server) currentDevices(c echo.Context, account string) string {
-	email := account
-	if account == db.SingleUser {
-		email = ""
-	}
-	u, err := s.lookUp(c, email)
-	if err != nil || u == nil {
-		return ""
-	}
-	return deviceGeneration(u)
-}
-
-func (s *Server) setDeviceCookie(c echo.Context, u *db.User) {
-	value := s.deviceValue(account(u.Email), s.Store.Now().Add(deviceLife), deviceGeneration(u))
-	s.answerCookie(c, s.newCookie(deviceCookie, value, int(deviceLife.Seconds())))
-}
-
-func (s *Server) answerCookie(c echo.Context, cookie *http.Cookie) {
-	if !s.foreign(c.Request()) {
-		http.SetCookie(c.Response(), cookie)
-	}
-}
-
-// newCookie makes a cookie with the flags that all of Husk's have.
-func (s *Server) newCookie(name, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode}
 }

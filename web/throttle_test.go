@@ -26,7 +26,7 @@ import (
 
 // limited is an edit with the limits that a server has by itself, by the
 // test's clock: 5 failures of an account, 20 of an address, 15 s and doubled.
-func limited(c *web.Config) { c.Tries = web.Tries{Now: c.Store.Now} }
+func limited(c *web.Config) { c.LoginLimits = web.LoginLimits{Now: c.Store.Now} }
 
 const (
 	free        = 5
@@ -106,7 +106,7 @@ func (a answer) throttled(wait time.Duration) answer {
 // ones no more are looked at than in a row.
 func TestSignInsAtOnce(t *testing.T) {
 	s := newServer(t, func(c *web.Config) {
-		c.Tries = web.Tries{Now: c.Tries.Now}
+		c.LoginLimits = web.LoginLimits{Now: c.LoginLimits.Now}
 		// Slow enough for all to be there before the first is decided.
 		c.Passwords = password.New(password.Config{Params: password.Params{Memory: 12288, Time: 3, Threads: 1}, MaxConcurrent: 1, MaxWait: time.Minute})
 	})

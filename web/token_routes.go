@@ -5,34 +5,33 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"husk/db"
 	"husk/web/api"
 	"husk/web/token"
 )
 
-func (s *Server) createToken(c echo.Context, actor *db.Actor) error {
-	var in api.NewToken
-	if err := bind(c, &in, true); err != nil {
-		return err
-	}
-	addresses, err := parsePrefixes(in.AllowedIPs)
+type newToken struct {
+	Body api.NewToken `body:"optional"`
+}
+
+func (s *Server) createToken(ctx context.Context, actor *db.Actor, in *newToken) (*api.TokenCreated, error) {
+	asked := in.Body
+	addresses, err := parsePrefixes(asked.AllowedIPs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	secret, id := token.New()
 	sum := token.Hash(secret)
-	k, err := s.Store.CreateToken(c.Request().Context(), actor, db.NewToken{
-		ID: id, Hash: sum[:], Name: in.Name, Description: in.Description, Permissions: in.Permissions,
-		AllowedIPs: addresses, Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL, Owner: in.Owner,
+	k, err := s.Store.CreateToken(ctx, actor, db.NewToken{
+		ID: id, Hash: sum[:], Name: asked.Name, Description: asked.Description, Permissions: asked.Permissions,
+		AllowedIPs: addresses, Expires: asked.ExpireIn, MaxTTL: s.MaxTokenTTL, Owner: asked.Owner,
 		MaxPerUser: s.Quotas.Tokens,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.did(actor, "token created", "token", k.ID, "owner", k.Owner)
-	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"})
+	return &api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Status: "ok"}, nil
 }
 
 // parsePrefixes reads CIDR prefixes (RFC 4632, RFC 4291 2.3); a plain address
@@ -55,25 +54,25 @@ func parsePrefixes(texts []string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
+type tokenSearch struct {
+	listed
+	Owner string `query:"owner"`
+}
+
 // searchTokens lists one's own tokens; another's, or everybody's, for
 // administrators. The local actor owns none and sees all.
-func (s *Server) searchTokens(c echo.Context, actor *db.Actor) error {
-	began := time.Now()
-	query := c.QueryParams()
-	q, err := listQuery(query)
+func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in *tokenSearch) (*api.Search[api.Token], error) {
+	began, q := time.Now(), in.query()
+	owner, err := s.listedOwner(ctx, actor, in.Owner)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if q.Owner, err = s.listedOwner(c.Request().Context(), actor, query.Get("owner")); err != nil {
-		return err
-	}
-	page, err := s.Store.Tokens(c.Request().Context(), q)
+	q.Owner = owner
+	page, err := s.Store.Tokens(ctx, q)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return writePage(c, began, page, func(k *db.Token) string { return k.ID }, func(k *db.Token) (api.Token, error) {
-		return s.showToken(c.Request().Context(), k)
-	})
+	return listOf(began, page, func(k *db.Token) string { return k.ID }, func(k *db.Token) (api.Token, error) { return s.showToken(ctx, k) })
 }
 
 // listedOwner decides whose things are listed; "" is everybody.
@@ -96,34 +95,34 @@ func (s *Server) listedOwner(ctx context.Context, actor *db.Actor, asked string)
 
 // catTokens lists one's own tokens as a bare array, as older clients ask for
 // them: the newest of them, as many as a page has at most.
-func (s *Server) catTokens(c echo.Context, actor *db.Actor) error {
-	ctx := c.Request().Context()
+func (s *Server) catTokens(ctx context.Context, actor *db.Actor, _ *nothing) ([]api.Token, error) {
 	owner, err := s.listedOwner(ctx, actor, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	page, err := s.Store.Tokens(ctx, db.ListQuery{Owner: owner, Size: db.MaxPageSize})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	tokens := make([]api.Token, 0, len(page.Items))
 	for _, k := range page.Items {
 		shown, err := s.showToken(ctx, k)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		tokens = append(tokens, shown)
 	}
-	return write(c, tokens)
+	return tokens, nil
+}
+
+type tokenUpdate struct {
+	named
+	Body api.TokenUpdate `body:"required"`
 }
 
 // renameToken changes the name alone, as older clients ask for it.
-func (s *Server) renameToken(c echo.Context, actor *db.Actor) error {
-	var in api.TokenUpdate
-	if err := bind(c, &in, false); err != nil {
-		return err
-	}
-	return s.changeToken(c, actor, db.TokenChange{Name: in.Name})
+func (s *Server) renameToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
+	return s.changeToken(ctx, actor, in.ID, db.TokenChange{Name: in.Body.Name})
 }
 
 func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) {
@@ -154,71 +153,63 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 	return out, nil
 }
 
-func (s *Server) readToken(c echo.Context, actor *db.Actor) error {
-	k, err := s.Store.TokenFor(c.Request().Context(), actor, c.Param("id"))
+func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*api.Found[api.Token], error) {
+	k, err := s.Store.TokenFor(ctx, actor, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	shown, err := s.showToken(c.Request().Context(), k)
-	if err != nil {
-		return err
-	}
-	return write(c, api.Found[api.Token]{ID: k.ID, Found: true, Source: shown})
+	shown, err := s.showToken(ctx, k)
+	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: shown}, err
 }
 
-func (s *Server) updateToken(c echo.Context, actor *db.Actor) error {
-	var in api.TokenUpdate
-	if err := bind(c, &in, false); err != nil {
-		return err
-	}
-	change := db.TokenChange{Name: in.Name, Description: in.Description, Permissions: in.Permissions}
-	if in.AllowedIPs != nil {
-		addresses, err := parsePrefixes(*in.AllowedIPs)
+func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
+	change := db.TokenChange{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions}
+	if in.Body.AllowedIPs != nil {
+		addresses, err := parsePrefixes(*in.Body.AllowedIPs)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		change.AllowedIPs = addresses
 	}
-	return s.changeToken(c, actor, change)
+	return s.changeToken(ctx, actor, in.ID, change)
 }
 
-func (s *Server) changeToken(c echo.Context, actor *db.Actor, change db.TokenChange) error {
-	id := c.Param("id")
-	if err := s.Store.UpdateToken(c.Request().Context(), actor, id, change); err != nil {
-		return err
+func (s *Server) changeToken(ctx context.Context, actor *db.Actor, id string, change db.TokenChange) (*api.Result, error) {
+	if err := s.Store.UpdateToken(ctx, actor, id, change); err != nil {
+		return nil, err
 	}
 	s.did(actor, "token updated", "token", id)
-	return write(c, api.Result{ID: id, Result: "updated"})
+	return &api.Result{ID: id, Result: "updated"}, nil
 }
 
-func (s *Server) rotateToken(c echo.Context, actor *db.Actor) error {
-	var in api.Rotate
-	if err := bind(c, &in, true); err != nil {
-		return err
-	}
-	grace, err := graceOf(in.Grace)
+type tokenRotation struct {
+	named
+	Body api.Rotate `body:"optional"`
+}
+
+func (s *Server) rotateToken(ctx context.Context, actor *db.Actor, in *tokenRotation) (*api.TokenCreated, error) {
+	grace, err := graceOf(in.Body.Grace)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	change := db.Rotation{Expires: in.ExpireIn, MaxTTL: s.MaxTokenTTL, Grace: grace}
-	ctx, id := c.Request().Context(), c.Param("id")
+	change := db.Rotation{Expires: in.Body.ExpireIn, MaxTTL: s.MaxTokenTTL, Grace: grace}
 	// Before a secret is made for it: the id has to be one that a secret can have.
-	k, err := s.Store.TokenFor(ctx, actor, id)
+	k, err := s.Store.TokenFor(ctx, actor, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	secret := token.WithID(k.ID)
 	sum := token.Hash(secret)
 	change.Hash = sum[:]
 	rotate, did := s.Store.RotateToken, "token rotated"
-	if in.Hold {
+	if in.Body.Hold {
 		rotate, did = s.Store.BeginRotation, "token rotation begun"
 	}
-	if k, err = rotate(ctx, actor, id, change); err != nil {
-		return err
+	if k, err = rotate(ctx, actor, in.ID, change); err != nil {
+		return nil, err
 	}
 	s.did(actor, did, "token", k.ID, "grace", change.Grace.String())
-	return write(c, api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Held: in.Hold, Status: "ok"})
+	return &api.TokenCreated{ID: k.ID, Name: k.Name, AccessToken: secret, ExpireIn: k.Expires, Held: in.Body.Hold, Status: "ok"}, nil
 }
 
 func graceOf(text string) (time.Duration, error) {
@@ -232,32 +223,32 @@ func graceOf(text string) (time.Duration, error) {
 	return grace, nil
 }
 
-// settleToken ends a rotation that was begun with hold.
-func (s *Server) settleToken(c echo.Context, actor *db.Actor) error {
-	var in api.Settle
-	if err := bind(c, &in, false); err != nil {
-		return err
-	}
-	grace, err := graceOf(in.Grace)
-	if err != nil {
-		return err
-	}
-	if in.AccessToken == "" {
-		return malformed("bad_token", "access_token is the new secret of the rotation, and is missing")
-	}
-	sum, id := token.Hash(in.AccessToken), c.Param("id")
-	if err := s.Store.SettleRotation(c.Request().Context(), actor, id, db.Settlement{Hash: sum[:], Grace: grace, Undo: in.Undo}); err != nil {
-		return err
-	}
-	s.did(actor, "token rotation settled", "token", id, "undone", in.Undo)
-	return write(c, api.Result{ID: id, Result: "updated"})
+type tokenSettlement struct {
+	named
+	Body api.Settle `body:"required"`
 }
 
-func (s *Server) deleteToken(c echo.Context, actor *db.Actor) error {
-	id := c.Param("id")
-	if err := s.Store.DeleteToken(c.Request().Context(), actor, id); err != nil {
-		return err
+// settleToken ends a rotation that was begun with hold.
+func (s *Server) settleToken(ctx context.Context, actor *db.Actor, in *tokenSettlement) (*api.Result, error) {
+	grace, err := graceOf(in.Body.Grace)
+	if err != nil {
+		return nil, err
 	}
-	s.did(actor, "token deleted", "token", id)
-	return write(c, api.Result{ID: id, Result: "deleted"})
+	if in.Body.AccessToken == "" {
+		return nil, malformed("bad_token", "access_token is the new secret of the rotation, and is missing")
+	}
+	sum := token.Hash(in.Body.AccessToken)
+	if err := s.Store.SettleRotation(ctx, actor, in.ID, db.Settlement{Hash: sum[:], Grace: grace, Undo: in.Body.Undo}); err != nil {
+		return nil, err
+	}
+	s.did(actor, "token rotation settled", "token", in.ID, "undone", in.Body.Undo)
+	return &api.Result{ID: in.ID, Result: "updated"}, nil
+}
+
+func (s *Server) deleteToken(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
+	if err := s.Store.DeleteToken(ctx, actor, in.ID); err != nil {
+		return nil, err
+	}
+	s.did(actor, "token deleted", "token", in.ID)
+	return &api.Result{ID: in.ID, Result: "deleted"}, nil
 }

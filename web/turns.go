@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -23,8 +22,7 @@ const (
 	turnPatience = 15 * time.Second // how long one waits
 )
 
-var errTurns = &failure{status: http.StatusServiceUnavailable, code: "busy", retryAfter: time.Second,
-	reason: "you are reading several large lists already: read them one after the other, or in smaller pages"}
+var errTurns = busy("you are reading several large lists already: read them one after the other, or in smaller pages", time.Second)
 
 // turns are those who have their turn, by user.
 type turns struct {
@@ -102,13 +100,15 @@ func (k turnKind) waits(c echo.Context) bool {
 // act does what a route is for, in its turn. The owner of the file waits for
 // nobody.
 func (s *Server) act(c echo.Context, r route, actor *db.Actor) error {
-	if r.turn == never || actor.Local() || !r.turn.waits(c) {
-		return r.do.serve(c, actor)
+	if r.turn != never && !actor.Local() && r.turn.waits(c) {
+		end, err := s.turns.take(c.Request().Context(), actor.ID)
+		if err != nil {
+			return err
+		}
+		defer end()
 	}
-	end, err := s.turns.take(c.Request().Context(), actor.ID)
-	if err != nil {
-		return err
+	if r.long {
+		unlimited(c)
 	}
-	defer end()
 	return r.do.serve(c, actor)
 }

@@ -1,28 +1,28 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"husk/web/console"
 )
 
 // failUnmatched answers what no route is for: a browser that goes there with a
 // page, everybody else with the error.
 func (s *Server) failUnmatched(c echo.Context, err error) {
 	f := *explain(err)
-	if list := s.searchOf(c); list != "" && looks(c.Request()) {
+	if list := s.searchOf(c); list != "" && console.IsSafeMethod(c.Request()) {
 		f.reason = "nothing is listed here: GET " + list + " lists it"
 	}
-	err = errors.Join(&f, err)
-	if wantsPage(c) && looks(c.Request()) && !c.Response().Committed {
-		f.reason = pageReason(&f)
-		if s.refusePage(c, err, failurePage(&f)) == nil {
-			return
-		}
+	page := f
+	page.reason = pageReason(&f)
+	if console.IsSafeMethod(c.Request()) && !c.Response().Committed && s.console.Fail(c.Response(), c.Request(), page.wire()) {
+		s.logFailure(c, nil, &f)
+		return
 	}
-	s.fail(c, err)
+	s.fail(c, nil, &f)
 }
 
 // searchOf is the route that lists what the path is a collection of, or "".

@@ -49,16 +49,13 @@ func TestFavicon(t *testing.T) {
 // is another method for it, 404 where there is none.
 func TestCollectionsNameTheirSearch(t *testing.T) {
 	t.Parallel()
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	v := h.visitor()
-	v.signIn("", testPassword)
+	v := newSignedIn(t)
 	status := map[string]int{
 		"/auth/access_token": 405, "/security/user": 405, "/security/role": 405, "/security/session": 405,
 		"/security/key": 404, "/security/audit": 404, "/security/principal": 404, "/connector": 404,
 	}
-	if len(status) != len(h.lists) {
-		t.Errorf("%d collections are tried of %v", len(status), h.lists)
+	if len(status) != len(v.lists) {
+		t.Errorf("%d collections are tried of %v", len(status), v.lists)
 	}
 	for path, want := range status {
 		for _, spelled := range []string{path, path + "/", path + "?from=0&size=10"} {
@@ -78,25 +75,18 @@ func TestCollectionsNameTheirSearch(t *testing.T) {
 // JSON that curl calls a form is told to be JSON, wherever a body is read.
 func TestJSONCalledAForm(t *testing.T) {
 	t.Parallel()
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	v := h.visitor()
-	v.signIn("", testPassword)
+	v := newSignedIn(t)
 	tried := 0
 	for key, o := range operations {
-		if o.body == nil {
+		if o.example == nil {
 			continue
 		}
 		tried++
 		method, path, _ := strings.Cut(key, " ")
-		want := "application/json"
-		if o.line {
-			want = ndjsonMedia
-		}
-		for _, body := range []string{mustJSON(t, o.body), " \r\n" + mustJSON(t, o.body)} {
+		for _, body := range []string{mustJSON(t, o.example), " \r\n" + mustJSON(t, o.example)} {
 			a := v.do(method, strings.ReplaceAll(path, ":id", "x"), formType, body, "Accept", "*/*")
 			a.fails(t, http.StatusUnsupportedMediaType, "content_type")
-			if !strings.Contains(a.body, "add the header Content-Type: "+want) {
+			if !strings.Contains(a.body, "add the header Content-Type: "+o.sentAs()) {
 				t.Errorf("%s = %s", key, a.body)
 			}
 		}

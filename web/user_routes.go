@@ -1,9 +1,8 @@
 package web
 
 import (
+	"context"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"husk/db"
 	"husk/web/api"
@@ -23,95 +22,92 @@ func (s *Server) showUser(u *db.User) api.User {
 // browsers that it knows, or of others; zero where there is none.
 func (s *Server) throttledUntil(account string) (latest time.Time) {
 	for _, device := range []bool{false, true} {
-		if _, until := s.tries.State(account, device); until.After(latest) {
+		if _, until := s.logins.State(account, device); until.After(latest) {
 			latest = until.UTC().Truncate(time.Second)
 		}
 	}
 	return latest
 }
 
-func (s *Server) searchUsers(c echo.Context, _ *db.Actor) error {
+func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.User], error) {
 	began := time.Now()
-	q, err := listQuery(c.QueryParams())
+	page, err := s.Store.Users(ctx, in.query())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	page, err := s.Store.Users(c.Request().Context(), q)
-	if err != nil {
-		return err
-	}
-	return writePage(c, began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return s.showUser(u), nil })
+	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.User, error) { return s.showUser(u), nil })
 }
 
-func (s *Server) createUser(c echo.Context, actor *db.Actor) error {
-	var in api.NewUser
-	if err := bind(c, &in, false); err != nil {
-		return err
+type newUser struct {
+	Body api.NewUser `body:"required"`
+}
+
+func (s *Server) createUser(ctx context.Context, actor *db.Actor, in *newUser) (*api.UserCreated, error) {
+	asked, generated := in.Body, ""
+	if asked.NoPassword && asked.Password != "" {
+		return nil, malformed("bad_user", "no_password and a password exclude each other")
 	}
-	if in.NoPassword && in.Password != "" {
-		return malformed("bad_user", "no_password and a password exclude each other")
-	}
-	n := db.NewUser{Email: in.Email, Name: in.Name, Roles: in.Roles}
-	generated := ""
-	if in.Password == "" && !in.NoPassword {
+	n := db.NewUser{Email: asked.Email, Name: asked.Name, Roles: asked.Roles}
+	if asked.Password == "" && !asked.NoPassword {
 		generated = password.Generate()
-		in.Password, n.MustChange = generated, true
-	} else if in.Password != "" {
-		if err := password.Check(in.Password, in.Email, in.Name); err != nil {
-			return err
+		asked.Password, n.MustChange = generated, true
+	} else if asked.Password != "" {
+		if err := password.Check(asked.Password, asked.Email, asked.Name); err != nil {
+			return nil, err
 		}
 	}
-	if in.Password != "" {
+	if asked.Password != "" {
 		var err error
-		if n.Password, err = s.Passwords.Hash(c.Request().Context(), callerOf(actor), in.Password); err != nil {
-			return err
+		if n.Password, err = s.Passwords.Hash(ctx, callerOf(actor), asked.Password); err != nil {
+			return nil, err
 		}
 	}
-	u, err := s.Store.CreateUser(c.Request().Context(), actor, n)
+	u, err := s.Store.CreateUser(ctx, actor, n)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.did(actor, "user created", "user", u.ID)
-	return write(c, api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated})
+	return &api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated}, nil
 }
 
-func (s *Server) readUser(c echo.Context, _ *db.Actor) error {
-	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+func (s *Server) readUser(ctx context.Context, _ *db.Actor, in *named) (*api.Found[api.User], error) {
+	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return write(c, api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)})
+	return &api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)}, nil
 }
 
-func (s *Server) updateUser(c echo.Context, actor *db.Actor) error {
-	var in api.UserUpdate
-	if err := bind(c, &in, false); err != nil {
-		return err
+type userUpdate struct {
+	named
+	Body api.UserUpdate `body:"required"`
+}
+
+func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate) (*api.Result, error) {
+	change := db.UserChange{Name: in.Body.Name, Email: in.Body.Email, Disabled: in.Body.Disabled}
+	if in.Body.Roles != nil {
+		change.Roles = append([]string{}, *in.Body.Roles...)
 	}
-	change := db.UserChange{Name: in.Name, Email: in.Email, Disabled: in.Disabled}
-	if in.Roles != nil {
-		change.Roles = append([]string{}, *in.Roles...)
-	}
-	if in.Password != nil {
-		hash, err := s.newPassword(c, actor, in)
+	if in.Body.Password != nil {
+		hash, err := s.newPassword(ctx, actor, in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		change.Password = &hash
 	}
-	u, err := s.Store.UpdateUser(c.Request().Context(), actor, c.Param("id"), change)
+	u, err := s.Store.UpdateUser(ctx, actor, in.ID, change)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if change.Password != nil {
-		s.tries.Clear(account(u.Email))
+		s.logins.Clear(account(u.Email))
 	}
 	s.did(actor, "user updated", "user", u.ID)
-	done := api.Result{ID: u.ID, Result: "updated"}
+	done := &api.Result{ID: u.ID, Result: "updated"}
 	if change.Password != nil || change.Disabled != nil && !*change.Disabled {
 		done.KeptOut = s.keptOut(u)
 	}
-	return write(c, done)
+	return done, nil
 }
 
 // keptOut tells what keeps a user from signing in, of what does not depend on
@@ -130,45 +126,46 @@ func (s *Server) keptOut(u *db.User) string {
 
 // newPassword checks and hashes a password that is set for another user: it is
 // made from nothing that the user is called, before the change or after it.
-func (s *Server) newPassword(c echo.Context, actor *db.Actor, in api.UserUpdate) (hash string, err error) {
-	if *in.Password == "" {
+func (s *Server) newPassword(ctx context.Context, actor *db.Actor, in *userUpdate) (hash string, err error) {
+	pass := *in.Body.Password
+	if pass == "" {
 		return "", errPasswordMissing
 	}
-	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
 		return "", err
 	}
 	personal := []string{u.Email, u.Name}
-	for _, next := range []*string{in.Email, in.Name} {
+	for _, next := range []*string{in.Body.Email, in.Body.Name} {
 		if next != nil {
 			personal = append(personal, *next)
 		}
 	}
-	if err := password.Check(*in.Password, personal...); err != nil {
+	if err := password.Check(pass, personal...); err != nil {
 		return "", err
 	}
-	return s.Passwords.Hash(c.Request().Context(), callerOf(actor), *in.Password)
+	return s.Passwords.Hash(ctx, callerOf(actor), pass)
 }
 
-func (s *Server) deleteUser(c echo.Context, actor *db.Actor) error {
-	id, err := s.Store.DeleteUser(c.Request().Context(), actor, c.Param("id"))
+func (s *Server) deleteUser(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
+	id, err := s.Store.DeleteUser(ctx, actor, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s.did(actor, "user deleted", "user", id)
-	return write(c, api.Result{ID: id, Result: "deleted"})
+	return &api.Result{ID: id, Result: "deleted"}, nil
 }
 
 // unlockUser clears the throttle of an account and ends its device cookies.
-func (s *Server) unlockUser(c echo.Context, actor *db.Actor) error {
-	u, err := s.Store.FindUser(c.Request().Context(), c.Param("id"))
+func (s *Server) unlockUser(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {
+	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.Store.UnlockUser(c.Request().Context(), actor, u.ID); err != nil {
-		return err
+	if err := s.Store.UnlockUser(ctx, actor, u.ID); err != nil {
+		return nil, err
 	}
-	s.tries.Clear(account(u.Email))
+	s.logins.Clear(account(u.Email))
 	s.did(actor, "user unlocked", "user", u.ID)
-	return write(c, api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)})
+	return &api.Result{ID: u.ID, Result: "updated", KeptOut: s.keptOut(u)}, nil
 }

@@ -33,13 +33,13 @@ func Create(path string, init func(db.Tx) error) error {
 	}
 	dir := filepath.Dir(path)
 	sweep(dir)
-	f, err := os.CreateTemp(dir, newPrefix+"*")
+	f, err := fsys.CreatePrivate(dir, newPrefix+"*")
 	if err != nil {
 		return classify(err)
 	}
 	temp := f.Name()
-	defer os.Remove(temp)
-	if err := errors.Join(fsys.MakePrivate(f), giveToOwner(f, dir)); err != nil {
+	defer os.Remove(temp) // gone after it is placed
+	if err := giveToOwner(f, dir); err != nil {
 		f.Close()
 		return classify(err)
 	}
@@ -47,16 +47,10 @@ func Create(path string, init func(db.Tx) error) error {
 		return err
 	}
 	err = fsys.Place(temp, path)
-	switch {
-	case errors.Is(err, fs.ErrExist):
+	if errors.Is(err, fs.ErrExist) {
 		return exists(path, err)
-	case err != nil:
-		return classify(err)
 	}
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return classify(err)
-	}
-	return classify(fsys.SyncFolder(dir))
+	return classify(err)
 }
 
 func exists(path string, cause error) error {
@@ -127,14 +121,20 @@ func (e *Engine) Compact(ctx context.Context, dstPath string) (err error) {
 		})
 	})
 	if err == nil {
-		err = giveBackGrowth(dstPath)
+		err = trim(dstPath)
 	}
 	return classify(errors.Join(err, fsys.SyncFolder(dir)))
 }
 
-// giveBackGrowth gives back what bbolt took for growth and has no page in: a small store
-// would else be larger after Compact than before.
-func giveBackGrowth(path string) error {
+// openDirectly follows no link: in the folder of another user it could lead
+// anywhere.
+func openDirectly(path string, flag int, mode os.FileMode) (*os.File, error) {
+	return os.OpenFile(path, flag|noFollow, mode)
+}
+
+// trim gives back what a closed file has grown by and has no page in, and syncs
+// it: a small store would else be larger after Compact than before.
+func trim(path string) error {
 	f, err := openDirectly(path, os.O_RDWR, 0)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package bolt
 import (
 	"bytes"
 	"errors"
-	"os"
 
 	"go.etcd.io/bbolt"
 
@@ -27,7 +26,12 @@ func Fill(path string, write func(db.Tx) error) (err error) {
 		return err
 	}
 	bolt.AllocSize = 16 << 20
-	defer func() { err = classify(errors.Join(err, bolt.Close(), trim(path))) }()
+	defer func() {
+		if err = errors.Join(err, bolt.Close()); err == nil {
+			err = trim(path)
+		}
+		err = classify(err)
+	}()
 	f := &filler{bolt: bolt}
 	if f.tx, err = bolt.Begin(true); err != nil {
 		return err
@@ -37,25 +41,6 @@ func Fill(path string, write func(db.Tx) error) (err error) {
 	}
 	bolt.NoFreelistSync = false
 	return f.tx.Commit()
-}
-
-// openDirectly follows no link: in the folder of another user it could lead
-// anywhere.
-func openDirectly(path string, flag int, mode os.FileMode) (*os.File, error) {
-	return os.OpenFile(path, flag|noFollow, mode)
-}
-
-// trim cuts off what a file has grown by and no page needs, and syncs it.
-func trim(path string) error {
-	f, err := openDirectly(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	m, err := newest(f, 0)
-	if err == nil {
-		err = f.Truncate(int64(m.pages) * m.pageSize)
-	}
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // filler is a transaction that is in truth many.

@@ -164,8 +164,8 @@ func (r *replay) run(calls []*syscalls.Call, path, kind string) {
 			r.settled()
 		case c.Name == "fsync" && c.Path() == dir:
 			r.disk.nameSafe = r.disk.named
-		case strings.HasPrefix(c.Name, "link") && string(c.Bytes(len(c.Args)-2)) == path,
-			strings.HasPrefix(c.Name, "rename") && slices.ContainsFunc([]int{1, 3}, func(n int) bool { return string(c.Bytes(n)) == path }):
+		case strings.HasPrefix(c.Name, "link") && c.Named(len(c.Args)-2) == path,
+			strings.HasPrefix(c.Name, "rename") && slices.ContainsFunc([]int{1, 3}, func(n int) bool { return c.Named(n) == path }):
 			r.disk.named = true
 			r.settled()
 		default:

@@ -28,6 +28,21 @@ func Private(f *os.File) error {
 	return err
 }
 
+// CreatePrivate makes a temporary file that its owner alone may read and
+// write, whatever the umask; see os.CreateTemp.
+func CreatePrivate(dir, pattern string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, pattern)
+	if err != nil {
+		return nil, err
+	}
+	if err := MakePrivate(f); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return f, nil
+}
+
 // MakePrivateFolder is MakePrivate for a folder, but it refuses none: what is
 // in it decides.
 func MakePrivateFolder(path string) error {
@@ -62,22 +77,50 @@ func SyncOpenFolder(d *os.File) error {
 	return nil
 }
 
-// Place gives the file at temp, which is whole and synced, the name path, and
-// fails with fs.ErrExist where that is taken: nobody's file is replaced. It may
-// stay at temp too.
+// Place gives the file at temp, which is whole and synced, another name in its
+// folder, durably, and fails with fs.ErrExist where that is taken: nobody's file
+// is replaced.
 func Place(temp, path string) error {
-	err := os.Link(temp, path) // a rename would replace a file that came meanwhile
-	if err == nil || !Lacks(err) {
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
 		return err
 	}
-	return placeWithoutLinks(temp, path, err)
+	defer dir.Close()
+	if err := RenameNew(dir, filepath.Base(temp), filepath.Base(path)); err != nil {
+		return err
+	}
+	return SyncFolder(filepath.Dir(path))
 }
 
-// placeLocked is Place by a rename, while the folder is locked: for file
+// Replace is Place for a name that may be taken: what has it loses it.
+func Replace(temp, path string) error {
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return SyncFolder(filepath.Dir(path))
+}
+
+// RenameNew is a rename in a folder that replaces nothing: where there is
+// something at to, it is fs.ErrExist.
+func RenameNew(dir *os.Root, from, to string) error {
+	err := dir.Link(from, to) // a rename would replace a file that came meanwhile
+	if err != nil && Lacks(err) {
+		return renameWithoutLinks(dir, from, to, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := dir.Remove(from); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// renameLocked is RenameNew by any rename, while the folder is locked: for file
 // systems that have neither links nor a rename that replaces nothing. All who
-// place a file there come this way.
-func placeLocked(temp, path string, cause error) error {
-	d, err := os.Open(filepath.Dir(path))
+// give a file a new name there come this way.
+func renameLocked(dir *os.Root, from, to string, cause error) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
@@ -85,12 +128,12 @@ func placeLocked(temp, path string, cause error) error {
 	if err := lockWhole(d); err != nil {
 		return errors.Join(cause, err)
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return &os.LinkError{Op: opLink, Old: temp, New: path, Err: fs.ErrExist}
+	if _, err := dir.Lstat(to); err == nil {
+		return &os.LinkError{Op: opLink, Old: from, New: to, Err: fs.ErrExist}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.Rename(temp, path)
+	return dir.Rename(from, to)
 }
 
 // Keep gives the file at path, which nobody writes to, the second name kept,
@@ -106,10 +149,7 @@ func Keep(path, temp, kept string) error {
 		return err
 	}
 	defer os.Remove(temp) // still there where both are names of one file: then a rename does nothing
-	if err := os.Rename(temp, kept); err != nil {
-		return err
-	}
-	return SyncFolder(filepath.Dir(kept))
+	return Replace(temp, kept)
 }
 
 func copyPrivate(path, to string) (err error) {

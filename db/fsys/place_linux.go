@@ -6,16 +6,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// placeWithoutLinks is Place on a file system without hard links, as vfat, SMB
-// and some of FUSE. cause is what it answered.
-func placeWithoutLinks(temp, path string, cause error) error {
-	err := unix.Renameat2(unix.AT_FDCWD, temp, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
-	if err == nil {
+// renameWithoutLinks is RenameNew on a file system without hard links, as vfat,
+// SMB and some of FUSE. cause is what it answered.
+func renameWithoutLinks(dir *os.Root, from, to string, cause error) error {
+	d, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	fd := int(d.Fd())
+	if err = unix.Renameat2(fd, from, fd, to, unix.RENAME_NOREPLACE); err == nil {
 		return nil
 	}
-	err = &os.LinkError{Op: opLink, Old: temp, New: path, Err: err}
+	err = &os.LinkError{Op: opLink, Old: from, New: to, Err: err}
 	if !Lacks(err) {
 		return err
 	}
-	return placeLocked(temp, path, cause)
+	return renameLocked(dir, from, to, cause)
 }

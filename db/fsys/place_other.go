@@ -2,4 +2,8 @@
 
 package fsys
 
-func placeWithoutLinks(temp, path string, cause error) error { return placeLocked(temp, path, cause) }
+import "os"
+
+func renameWithoutLinks(dir *os.Root, from, to string, cause error) error {
+	return renameLocked(dir, from, to, cause)
+}

@@ -145,6 +145,18 @@ func (c *Client) HealthDetails(ctx context.Context) (h HealthDetails, err error)
 	return h, err
 }
 
+// Application tells what is known before anybody has signed in.
+func (c *Client) Application(ctx context.Context) (out Settings, err error) {
+	err = c.do(ctx, "GET", "/setting/application", nil, &out)
+	return out, err
+}
+
+// Initialize makes the first administrator, with the set-up code.
+func (c *Client) Initialize(ctx context.Context, in Setup) (out Acknowledged, err error) {
+	err = c.do(ctx, "POST", "/setup/_initialize", in, &out)
+	return out, err
+}
+
 // Login signs in with a password. The answer's AccessToken is for JWT.
 func (c *Client) Login(ctx context.Context, in Login) (out LoggedIn, err error) {
 	err = c.do(ctx, "POST", "/account/login", in, &out)

@@ -93,6 +93,25 @@ func ExampleClient_Login() {
 	// Ann <nil>
 }
 
+func ExampleClient_Application() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	settings, err := c.Application(ctx)
+	fmt.Println(settings.SetupRequired, settings.LoginMode, err)
+	// Output: false multi <nil>
+}
+
+// The code is what the server printed when it started; see web.Server.SetupCode.
+func ExampleClient_Initialize() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	_, err := c.Initialize(ctx, api.Setup{Email: "eve@example.com", Password: examplePassword, Code: "k7wqm-3htpx-9zrbd"})
+	fmt.Println(err)
+	// Output: husk is set up: sign in
+}
+
 func ExampleClient_Logout() {
 	c, ctx, end := inMemory()
 	defer end()

@@ -16,6 +16,8 @@ import (
 	"husk/web"
 	"husk/web/api"
 	"husk/web/control"
+	"husk/web/fold"
+	"husk/web/listen"
 	"husk/web/password"
 )
 
@@ -43,7 +45,7 @@ func inMemory() (c *api.Client, ctx context.Context, end func()) {
 		OpenCopy:  func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{Timeout: time.Second}) },
 	})
 	check(err)
-	l, server := control.NewMemory(), s.HTTPServer()
+	l, server := control.NewMemory(), listen.New(listen.Config{Handler: s, Log: fold.New(s.Log, time.Now)}).HTTPServer()
 	go server.Serve(l)
 	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.DialContext(ctx, "", "") }}
 	c = &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: t}}

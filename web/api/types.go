@@ -65,6 +65,7 @@ type Profile struct {
 	Roles       []string       `json:"roles"`
 	Permissions []string       `json:"permissions"` // what this credential may do now, expanded
 	Preferences map[string]any `json:"preferences"`
+	MustChange  bool           `json:"must_change,omitempty"` // the password was generated, and is good for its change only
 }
 
 // PasswordChange is the body of PUT /account/password.
@@ -185,11 +186,11 @@ type TokenCheck struct {
 // TokenWorth answers POST /auth/access_token/_check.
 type TokenWorth struct {
 	ID string `json:"_id"`
-	Worth
+	Introspection
 }
 
-// Worth is what a credential is worth now.
-type Worth struct {
+// Introspection is what a credential is worth now.
+type Introspection struct {
 	Valid       bool     `json:"valid"`
 	Code        string   `json:"code,omitempty"`   // where it is not: "expired", "replaced", "address", "owner_disabled" or "owner_deleted"
 	Reason      string   `json:"reason,omitempty"` // the same for people
@@ -287,7 +288,7 @@ type Session struct {
 // SessionDetails is a sign-in with what it is worth.
 type SessionDetails struct {
 	Session
-	Worth
+	Introspection
 	MustChange bool `json:"must_change"` // the password was generated: until it is changed it may do no more than that
 }
 

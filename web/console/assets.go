@@ -1,9 +1,13 @@
 package console
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
 )
@@ -11,20 +15,47 @@ import (
 //go:embed static
 var staticFiles embed.FS
 
-// Favicon is the icon for browsers that ask for one at /favicon.ico: husk.svg at
-// 16 and at 32 pixels.
-//
 //go:embed favicon.ico
-var Favicon []byte
+var faviconBody []byte
+
+// Favicon is the icon for browsers that ask for one at /favicon.ico: husk.svg at
+// 16 and at 32 pixels. The path has no hash, so it is kept for a day.
+var Favicon = Asset{Type: "image/x-icon", Body: faviconBody, Cache: "public, max-age=86400"}
 
 // AssetPath is the path under which FindAsset's names stand.
 const AssetPath = "/assets/"
 
-// Asset is a static file. Its name holds a hash of its body, so it may be
-// cached for ever.
+// Asset is a static file, as it is answered.
 type Asset struct {
-	Type string // Content-Type
-	Body []byte
+	Type  string // Content-Type
+	Body  []byte
+	Gzip  bool   // Body is compressed
+	Cache string // Cache-Control
+	Tag   string // entity tag; "": none
+}
+
+// ServeHTTP answers with the file, or that the browser has it already.
+func (a Asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h["Cache-Control"] = []string{a.Cache}
+	if a.Gzip {
+		h["Vary"] = []string{"Accept-Encoding"}
+	}
+	if a.Tag != "" {
+		h["Etag"] = []string{a.Tag}
+		if strings.Contains(r.Header.Get("If-None-Match"), a.Tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	h["Content-Type"] = []string{a.Type}
+	body := io.Reader(bytes.NewReader(a.Body))
+	if a.Gzip && Accepts(r.Header["Accept-Encoding"], "gzip") {
+		h["Content-Encoding"] = []string{"gzip"}
+	} else if a.Gzip {
+		body, _ = gzip.NewReader(body) // what is embedded can be read
+	}
+	_, _ = io.Copy(w, body) // who asked may have left
 }
 
 // assetTypes is the table of what is served, by name in static/.
@@ -39,6 +70,7 @@ type assetTable struct {
 	urls   map[string]string // by name in static/
 }
 
+// The names hold a hash of the bodies, so they may be cached for ever.
 var assets = sync.OnceValue(func() assetTable {
 	t := assetTable{byName: map[string]Asset{}, urls: map[string]string{}}
 	for file, kind := range assetTypes {
@@ -49,7 +81,7 @@ var assets = sync.OnceValue(func() assetTable {
 		sum := sha256.Sum256(body)
 		stem, ext, _ := strings.Cut(file, ".")
 		name := stem + "." + hex.EncodeToString(sum[:6]) + "." + ext
-		t.byName[name], t.urls[file] = Asset{Type: kind, Body: body}, AssetPath+name
+		t.byName[name], t.urls[file] = Asset{Type: kind, Body: body, Cache: "public, max-age=31536000, immutable"}, AssetPath+name
 	}
 	return t
 })

@@ -1,14 +1,22 @@
-// Package console has the pages that people see in a browser: what each page
-// shows is a typed struct, how it shows it a template, and both are embedded
-// with their style sheet.
+// Package console has the pages that people see in a browser. It is a client of
+// the API: all that a page shows or does it asks for there, over a connection
+// that is nobody's owner, with what the browser shows to be let in. So a page can
+// do nothing that the API can't.
 //
-// The flow: a handler fills one of the structs of pages.go, Render makes the
-// page, and the handler sends it with Policy as its Content-Security-Policy.
-// The page names its static files by URLs that hold a hash of their content;
-// FindAsset answers those and nothing else.
+// The flow: the server hands a request for a page, and the form that came with it,
+// to Serve. The page's Handler calls methods of api.Client, fills a typed struct,
+// and shows it by its template. What the API refuses is an *api.Error: the handler
+// shows its page anew with it, or returns it, and Fail leads the browser to where
+// it is signed in, or tells what can't be done. Cookies that the API sets are
+// passed on as they are.
 //
-// No page needs a script, and none names another server. The one script there is
-// counts seconds down, on pages that say how long to wait; see PolicyOf. All
+// A new page is a file here with its struct and its Handler, a template, and a
+// line in the server's table of routes.
+//
+// A page is sent with PolicyOf as its Content-Security-Policy. It names its static
+// files by URLs that hold a hash of their content; FindAsset answers those and
+// nothing else. No page needs a script, and none names another server. The one
+// script there is counts seconds down, on pages that say how long to wait. All
 // values are escaped by html/template; the one URL that it would not let pass,
 // that of the desktop program, is made by DesktopLink.
 package console
@@ -16,10 +24,47 @@ package console
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
+	"net/http"
+	"net/url"
+	"path"
 	"sync"
+	"time"
+
+	"husk/web/api"
 )
+
+// Console is the pages of a server, and what they have to know of it that the API
+// does not tell.
+type Console struct {
+	Version   string                   // of the program
+	TokenTTL  time.Duration            // how long a token lasts for which no end was asked
+	MAC       func(text []byte) []byte // HMAC-SHA-256 by which the server knows where a sign-in leads back to
+	Now       func() time.Time         // the clock
+	IsProgram func(http.Header) bool   // tells a header with a credential, which only programs add
+}
+
+// Handler answers the requests for one page, or with one form.
+type Handler struct {
+	Fields []string // names of the form's; none: no form is read
+	answer func(v *Visit) error
+}
+
+// Serve answers a request by h. form has h's fields, in UTF-8; dial connects to the
+// API for who asks. An error is one that no page tells of: where it is an
+// *api.Error, it is for the program that asked.
+func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form url.Values, dial Dialer) error {
+	v, end := c.visit(w, r, form, dial)
+	defer end()
+	err := h.answer(v)
+	var refused *api.Error
+	if errors.As(err, &refused) && c.Fail(w, r, refused) {
+		return nil
+	}
+	return err
+}
 
 // Policy is the Content-Security-Policy of every page without a script.
 const Policy = noScript + policy
@@ -45,7 +90,7 @@ const policy = "object-src 'none'; style-src 'self'; img-src 'self'; form-action
 //go:embed templates
 var templateFiles embed.FS
 
-// Page is one of the structs of pages.go.
+// Page is what a page shows.
 type Page interface {
 	// view returns the name of the page's template and its title.
 	view() (file, title string)
@@ -57,9 +102,9 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{"asset": AssetURL}).
 		ParseFS(templateFiles, "templates/layout.html"))
 	all := map[string]*template.Template{}
-	for _, p := range pages {
-		file, _ := p.view()
-		all[file] = template.Must(template.Must(layout.Clone()).ParseFS(templateFiles, "templates/"+file))
+	files, _ := templateFiles.ReadDir("templates") // what is embedded can be read
+	for _, f := range files {
+		all[f.Name()] = template.Must(template.Must(layout.Clone()).ParseFS(templateFiles, path.Join("templates", f.Name())))
 	}
 	return all
 })

@@ -91,6 +91,31 @@ func child(t *testing.T, role, path string, uid int) *exec.Cmd {
 	return cmd
 }
 
+// start starts a child and waits until it says so; end ends it.
+func start(t *testing.T, cmd *exec.Cmd, says string) (end func()) {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != says+"\n" {
+		t.Fatalf("the child says %q, %v", line, err)
+	}
+	return func() {
+		_ = stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -283,21 +308,8 @@ func TestPeerOfChild(t *testing.T) {
 	dir := wideFolder(t)
 	accepted := accept(t, mustListen(t, dir))
 	cmd := child(t, dialEnv, dir, os.Geteuid())
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "connected\n" {
-		t.Fatalf("the client says %q, %v", line, err)
-	}
-	_ = stdin.Close()
+	end := start(t, cmd, "connected")
+	end()
 	c := <-accepted // after its end
 	want := Peer{UID: os.Geteuid(), PID: cmd.Process.Pid}
 	if runtime.GOOS == "freebsd" {
@@ -308,9 +320,6 @@ func TestPeerOfChild(t *testing.T) {
 	}
 	if p, ok := PeerOf(tls.Server(c, &tls.Config{})); !ok || p != want {
 		t.Errorf("PeerOf through TLS = %+v, %v, want %+v", p, ok, want)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -373,27 +382,11 @@ func TestStrangersServerIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := child(t, listenEnv, filepath.Join(dir, Name), nobody)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "listening\n" {
-		t.Fatalf("the server says %q, %v", line, err)
-	}
+	end := start(t, cmd, "listening")
 	if _, err := Dial(context.Background(), dir); !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrNoServer) {
 		t.Errorf("Dial = %v", err)
 	}
-	_ = stdin.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	end()
 }
 
 func TestPeerOfOtherConnections(t *testing.T) {

@@ -70,7 +70,7 @@ func (w *walk) run() (err error) {
 	if w.at, err = unix.Open("/", flags, 0); err != nil {
 		return err
 	}
-	if err := w.note(w.at, false); err != nil {
+	if err := w.passed(w.at, false); err != nil {
 		return err
 	}
 	for len(w.todo) > 0 {
@@ -111,7 +111,7 @@ func (w *walk) next() (done bool, err error) {
 	case unix.S_IFDIR:
 		unix.Close(w.at)
 		w.at = fd
-		return false, w.note(fd, false)
+		return false, w.passed(fd, false)
 	case unix.S_IFLNK:
 		err := w.follow(fd)
 		unix.Close(fd)
@@ -129,7 +129,7 @@ func (w *walk) follow(link int) error {
 		return unix.ELOOP
 	}
 	last := w.way[len(w.way)-1]
-	if err := w.note(link, true); err != nil {
+	if err := w.passed(link, true); err != nil {
 		return err
 	}
 	target := make([]byte, unix.PathMax)
@@ -144,13 +144,13 @@ func (w *walk) follow(link int) error {
 		if w.at, err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 			return err
 		}
-		return w.note(w.at, false)
+		return w.passed(w.at, false)
 	}
 	w.way = append(w.way, last) // it goes on from there
 	return nil
 }
 
-func (w *walk) note(fd int, link bool) error {
+func (w *walk) passed(fd int, link bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err

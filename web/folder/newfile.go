@@ -1,7 +1,6 @@
 package folder
 
 import (
-	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -87,7 +86,7 @@ func (f *NewFile) Place(name string, replace bool) error {
 	if replace {
 		err = f.folder.Rename(f.temp, name)
 	} else {
-		err = RenameNew(f.folder, f.temp, name)
+		err = fsys.RenameNew(f.folder, f.temp, name)
 	}
 	if err == nil {
 		f.temp = ""
@@ -110,46 +109,6 @@ func (f *NewFile) Discard() {
 		f.names.Close()
 	}
 	f.folder.Close()
-}
-
-// RenameNew is a rename that replaces nothing: where there is something at to,
-// it is fs.ErrExist.
-func RenameNew(folder *os.Root, from, to string) error {
-	dir, err := folder.Open(".")
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	err = renameNew(dir, from, to)
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = renameSlowly(folder, from, to)
-	}
-	return err
-}
-
-// renameSlowly is for file systems whose rename always replaces: by a second
-// name or, where a file has only one, over a file that was made for it.
-func renameSlowly(folder *os.Root, from, to string) error {
-	err := folder.Link(from, to)
-	switch {
-	case err == nil:
-		return folder.Remove(from)
-	case errors.Is(err, fs.ErrExist):
-		return err
-	}
-	return renameOver(folder, from, to)
-}
-
-func renameOver(folder *os.Root, from, to string) error {
-	taken, err := folder.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	taken.Close()
-	if err = folder.Rename(from, to); err != nil {
-		_ = folder.Remove(to)
-	}
-	return err
 }
 
 // SameOwner tells whether two files belong to one user.

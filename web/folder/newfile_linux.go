@@ -35,15 +35,3 @@ func give(f, dir *os.File, name string) error {
 	}
 	return nil
 }
-
-func renameNew(dir *os.File, from, to string) error {
-	fd := int(dir.Fd())
-	err := unix.Renameat2(fd, from, fd, to, unix.RENAME_NOREPLACE)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP):
-		return errors.ErrUnsupported // by the kernel, or by the file system
-	}
-	return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-}

@@ -7,6 +7,5 @@ import (
 	"os"
 )
 
-func unnamed(*os.File) (*os.File, error)      { return nil, errors.ErrUnsupported }
-func give(_, _ *os.File, _ string) error      { return errors.ErrUnsupported }
-func renameNew(_ *os.File, _, _ string) error { return errors.ErrUnsupported }
+func unnamed(*os.File) (*os.File, error) { return nil, errors.ErrUnsupported }
+func give(_, _ *os.File, _ string) error { return errors.ErrUnsupported }

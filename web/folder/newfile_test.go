@@ -8,22 +8,15 @@ import (
 	"testing"
 )
 
-// ways are those by which a file is made and gets its name: as the system can,
-// and as one does that can less.
-var ways = map[string]struct {
-	create func(t *testing.T, dir string) *NewFile
-	rename func(folder *os.Root, from, to string) error
-}{
-	"as it can": {
-		create: func(t *testing.T, dir string) *NewFile {
-			f, err := Create(dir, ".new-")
-			must(t, err)
-			return f
-		},
-		rename: RenameNew,
+// ways are those by which a file is made: as the system can, and as one does
+// that can less.
+var ways = map[string]func(t *testing.T, dir string) *NewFile{
+	"as it can": func(t *testing.T, dir string) *NewFile {
+		f, err := Create(dir, ".new-")
+		must(t, err)
+		return f
 	},
-	"slowly":             {create: named, rename: renameSlowly},
-	"without hard links": {create: named, rename: renameOver},
+	"with a name": named,
 }
 
 func named(t *testing.T, dir string) *NewFile {
@@ -63,12 +56,12 @@ func wantNames(t *testing.T, dir string, want ...string) {
 // A file takes the place of another only where that is asked for, and leaves
 // nothing behind.
 func TestNewFile(t *testing.T) {
-	for name, way := range ways {
+	for name, create := range ways {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			write := func(text string, replace bool) error {
 				t.Helper()
-				f := way.create(t, dir)
+				f := create(t, dir)
 				defer f.Discard()
 				_, err := f.WriteString(text)
 				must(t, err)
@@ -90,28 +83,8 @@ func TestNewFile(t *testing.T) {
 			want("one")
 			must(t, write("three", true))
 			want("three")
-			way.create(t, dir).Discard()
+			create(t, dir).Discard()
 			wantNames(t, dir, "file")
-		})
-	}
-}
-
-// A rename replaces nothing, whatever stands there.
-func TestRenameNew(t *testing.T) {
-	for name, way := range ways {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			in, err := os.OpenRoot(dir)
-			must(t, errors.Join(err, os.WriteFile(filepath.Join(dir, "from"), []byte("text"), 0o600),
-				os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), os.Mkdir(filepath.Join(dir, "folder"), 0o700), os.Symlink("nowhere", filepath.Join(dir, "link"))))
-			defer in.Close()
-			for _, to := range []string{"file", "folder", "link"} {
-				if err := way.rename(in, "from", to); !errors.Is(err, fs.ErrExist) {
-					t.Errorf("over a %s: %v", to, err)
-				}
-			}
-			must(t, way.rename(in, "from", "to"))
-			wantNames(t, dir, "to", "file", "folder", "link")
 		})
 	}
 }

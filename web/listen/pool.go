@@ -1,15 +1,22 @@
-// Package listen bounds the connections of a server: how many there are, how
-// many of them one network has, and what half-read requests may hold in memory.
+// Package listen owns the connections of a server: how many there are and what
+// they may hold, what is refused before a handler sees it, and how all of them
+// end. It knows no routes.
 //
 // The flow. A Pool belongs to one door, and its Listener goes beneath TLS, so
 // that handshakes count too. Nobody is turned away: where a bound is reached, a
 // connection is closed to make room for the new one. Who has most of them gives
 // first, and of these the one that has been idle for longest. Where none is
 // idle it is the oldest that has not ended its request, else as many slow
-// senders as there is room for would keep out everybody else.
+// senders as there is room for would keep out everybody else. A Pool has no
+// goroutine: room is made by who needs it. What a connection is at is told by
+// Note, which is for an http.Server's ConnState.
 //
-// What a connection is at is told by Note, which is for an http.Server's
-// ConnState. There is no goroutine here: room is made by who needs it.
+// A Server takes the listeners of all doors and serves one Handler on them.
+// What net/http refuses by itself is said in Husk's words (refusal.go); what has
+// too many fields goes to Handler.Refuse, all else to its ServeHTTP, with a body
+// that does not outlast a stop (body.go). When Serve is to end, nothing more is
+// accepted, what was accepted is answered, and then what went on beside the
+// requests ends. Guard keeps a panic in any goroutine from ending the process.
 package listen
 
 import (
@@ -53,8 +60,8 @@ type Pool struct {
 	closed [reasons]atomic.Int64
 }
 
-// New makes a Pool without connections.
-func New(limits Limits) *Pool {
+// NewPool makes a Pool without connections.
+func NewPool(limits Limits) *Pool {
 	if limits.Now == nil {
 		limits.Now = time.Now
 	}

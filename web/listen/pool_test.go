@@ -26,7 +26,7 @@ func newCrowd(t *testing.T, limits Limits) *crowd {
 	c := &crowd{T: t, now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
 	limits.Now, limits.Door = func() time.Time { return c.now }, "address"
 	limits.Log = slog.New(slog.NewTextHandler(&c.log, nil))
-	c.Pool = New(limits)
+	c.Pool = NewPool(limits)
 	return c
 }
 

@@ -229,11 +229,23 @@ func split(text string) (args []string, rest string) {
 func (c *Call) OK() bool { return c.Left != 0 && c.Errno == "" }
 
 // Path returns the path of the descriptor that is the first argument, or "".
-func (c *Call) Path() string {
-	if len(c.Args) == 0 {
+func (c *Call) Path() string { return c.descriptor(0) }
+
+// Named returns the path that is the n-th argument, in the folder whose
+// descriptor is the argument before it where it is relative; "" where it is none.
+func (c *Call) Named(n int) string {
+	path := string(c.Bytes(n))
+	if path != "" && !filepath.IsAbs(path) && n > 0 {
+		path = filepath.Join(c.descriptor(n-1), path)
+	}
+	return path
+}
+
+func (c *Call) descriptor(n int) string {
+	if len(c.Args) <= n {
 		return ""
 	}
-	_, path, _ := strings.Cut(strings.TrimSuffix(c.Args[0], ">"), "<")
+	_, path, _ := strings.Cut(strings.TrimSuffix(c.Args[n], ">"), "<")
 	path = strings.TrimSuffix(path, " (deleted)")
 	if text, err := strconv.Unquote(`"` + path + `"`); err == nil {
 		return text

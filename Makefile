@@ -1,0 +1,29 @@
+# What one runs while working on Husk; docs/contributing.md tells when.
+
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help check test ci generate release
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: ## before each commit: form, vet, staticcheck, build, quick tests; under 2 minutes
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	CGO_ENABLED=0 $(GO) build -o /dev/null .
+	$(GO) test -short ./...
+
+test: ## all tests that a laptop can run; under 3 minutes
+	$(GO) test ./...
+
+ci: ## everything, as it has to hold on a fresh machine; under 45 minutes
+	CI=true bash .ci/run
+
+generate: ## the files that are made of others: openapi.json and docs/commands.md
+	$(GO) generate ./web
+	$(GO) test ./cmd -run Page -update
+
+release: ## the programs of a release, with their checksums, in dist/out
+	bash dist/release

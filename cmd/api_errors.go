@@ -1,0 +1,40 @@
+package cmd
+
+import (
+	"cmp"
+	"errors"
+
+	"husk/web/api"
+)
+
+// inOwnWords says for a code of the API what its reason says, where that names
+// a member of a body or a route, which a command line has not. It also gives the
+// exit code where all are 400 over HTTP: to a command a value that can't be is a
+// misuse, and a name of nothing is an absent thing.
+var inOwnWords = map[string]struct {
+	code       int
+	what, next string // no what: the reason itself
+}{
+	"bad_expiry":         {exitFailure, "that end of the token is in the past", "give --expires a duration such as 365d, a date to come, or never"}, // too far ones are not sent
+	"bad_prefix":         {exitUsage, "an address of --allowed-ip is none", "give an address or a CIDR prefix, such as 10.0.0.0/8 or 2001:db8::/32"},
+	"own_password":       {exitDenied, "one's own password is changed with the old one", "run 'husk passwd' on the machine where husk runs, or change it in a browser"},
+	"bad_permission":     {exitUsage, "", "see 'husk permission list'"},
+	"unknown_permission": {exitNotFound, "", "see 'husk permission list'"},
+	"unknown_role":       {exitNotFound, "", ""},
+	"bad_role_name":      {exitUsage, "", ""},
+	"bad_email":          {exitUsage, "", ""},
+	"name_required":      {exitUsage, "", "give --name one"},
+}
+
+// inWords returns err in the words of a command line.
+func inWords(err error) error {
+	var answer *api.Error
+	if !errors.As(err, &answer) {
+		return err
+	}
+	own, ok := inOwnWords[answer.Detail.Code]
+	if !ok {
+		return err
+	}
+	return &failure{code: own.code, err: err, what: cmp.Or(own.what, answer.Error()), next: own.next}
+}

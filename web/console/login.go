@@ -1,0 +1,129 @@
+package console
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"strings"
+
+	"husk/web/api"
+)
+
+// Login signs in.
+type Login struct {
+	Problem string // why the last try was refused; may be empty
+	Wait    int    // seconds until the next one may be made
+	Multi   bool   // ask for the email too
+	Email   string // as it was typed in the last try
+	Program string // that waits for the sign-in; may be empty
+	Return  string // where to go after the sign-in, signed; may be empty
+}
+
+func (Login) view() (file, title string) { return "login.html", "Sign in" }
+func (p Login) waits() int               { return p.Wait }
+
+// LoginPage shows the form of a sign-in.
+var LoginPage = Handler{answer: loginPage}
+
+func loginPage(v *Visit) error {
+	settings, err := v.API.Application(v.r.Context())
+	if err != nil {
+		return err
+	}
+	if settings.SetupRequired {
+		return v.seeOther("/setup")
+	}
+	target, err := v.loginTarget()
+	if err != nil {
+		return err
+	}
+	if in, err := v.isSignedIn(); err != nil {
+		return err
+	} else if in {
+		return v.seeOther(target)
+	}
+	return v.show(v.loginForm(settings, target))
+}
+
+// loginTarget is where a sign-in leads: to the desktop program that asked for
+// it, or to the page that did.
+func (v *Visit) loginTarget() (string, error) {
+	q := v.r.URL.Query()
+	if q.Get("product") != "" || q.Get("request_id") != "" {
+		d, err := readDesktop(q)
+		return d.path(), err
+	}
+	return v.console.openReturn(q.Get("return")), nil
+}
+
+// isSignedIn tells whether the browser has a good session. One that is not good
+// any more is no reason not to show the form, nor is an API token.
+func (v *Visit) isSignedIn() (bool, error) {
+	if v.r.Header.Get("X-Api-Token") != "" || v.r.Header["Cookie"] == nil && v.r.Header["Authorization"] == nil {
+		return false, nil
+	}
+	_, err := v.API.Profile(v.r.Context())
+	var refused *api.Error
+	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (v *Visit) loginForm(settings api.Settings, target string) Login {
+	p := Login{Multi: settings.LoginMode == "multi", Return: v.console.sealReturn(target)}
+	if strings.HasPrefix(target, "/connect?") {
+		p.Program = desktopPrograms["coco"]
+	}
+	return p
+}
+
+// SignIn takes the form of LoginPage.
+var SignIn = Handler{Fields: []string{"email", "login", "password", "return"}, answer: signIn}
+
+func signIn(v *Visit) error {
+	target := v.console.openReturn(v.form.Get("return"))
+	in := api.Login{Email: v.form.Get("email"), Login: v.form.Get("login"), Password: v.form.Get("password")}
+	signedIn, err := v.API.Login(v.r.Context(), in)
+	if err != nil {
+		return v.loginAgain(err, cmp.Or(in.Email, in.Login), target)
+	}
+	v.API.JWT = signedIn.AccessToken
+	who, err := v.API.Profile(v.r.Context())
+	if err == nil && who.MustChange {
+		target = v.console.withReturn("/password", target)
+	}
+	if err != nil {
+		return err
+	}
+	return v.seeOther(target)
+}
+
+// loginAgain answers a sign-in that failed with the same page and what was wrong.
+func (v *Visit) loginAgain(err error, email, target string) error {
+	var refused *api.Error
+	switch {
+	case !errors.As(err, &refused):
+		return err
+	case refused.Detail.Code == codeSetupRequired:
+		return v.seeOther("/setup")
+	}
+	settings, err := v.API.Application(v.r.Context())
+	if err != nil {
+		return err
+	}
+	page := v.loginForm(settings, target)
+	page.Email = email
+	page.Problem, page.Wait = problemOf(refused)
+	return v.again(refused, page)
+}
+
+// SignOut ends the session of the browser.
+var SignOut = Handler{answer: signOut}
+
+func signOut(v *Visit) error {
+	if err := v.API.Logout(v.r.Context()); err != nil {
+		return err
+	}
+	return v.seeOther("/login")
+}

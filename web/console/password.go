@@ -1,0 +1,66 @@
+package console
+
+import (
+	"cmp"
+	"errors"
+
+	"husk/web/api"
+)
+
+// Password changes one's own password.
+type Password struct {
+	Problem  string // why the last try was refused; may be empty
+	Wait     int    // seconds until the next one may be made
+	Must     bool   // the old one was generated and is good for this only
+	Username string
+	Return   string // where to go afterwards, signed; may be empty
+}
+
+func (Password) view() (file, title string) { return "password.html", "Change password" }
+func (p Password) waits() int               { return p.Wait }
+
+var errDifferent = malformed("password_mismatch", "the two new passwords are not the same")
+
+// PasswordPage shows the form of a new password.
+var PasswordPage = Handler{answer: passwordPage}
+
+func passwordPage(v *Visit) error {
+	page, err := v.passwordForm(v.console.openReturn(v.r.URL.Query().Get("return")))
+	if err != nil {
+		return err
+	}
+	return v.show(page)
+}
+
+func (v *Visit) passwordForm(target string) (Password, error) {
+	who, err := v.API.Profile(v.r.Context())
+	return Password{Must: who.MustChange, Username: username(who), Return: v.console.sealReturn(target)}, err
+}
+
+// username is what a user signs in as.
+func username(who api.Profile) string { return cmp.Or(who.Email, who.ID) }
+
+// ChangePassword takes the form of PasswordPage.
+var ChangePassword = Handler{Fields: []string{"old_password", "new_password", "again", "return"}, answer: changePassword}
+
+func changePassword(v *Visit) error {
+	target := v.console.openReturn(v.form.Get("return"))
+	change := api.PasswordChange{OldPassword: v.form.Get("old_password"), NewPassword: v.form.Get("new_password")}
+	err := errDifferent
+	if v.form.Get("again") == change.NewPassword {
+		_, err = v.API.ChangePassword(v.r.Context(), change)
+	}
+	if err == nil {
+		return v.seeOther(target)
+	}
+	var refused *api.Error
+	if !errors.As(err, &refused) || !v.console.WantsPage(v.r) {
+		return err
+	}
+	page, err := v.passwordForm(target)
+	if err != nil {
+		return err
+	}
+	page.Problem, page.Wait = problemOf(refused)
+	return v.again(refused, page)
+}

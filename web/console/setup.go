@@ -1,0 +1,67 @@
+package console
+
+import (
+	"errors"
+
+	"husk/web/api"
+)
+
+// Setup makes the first administrator.
+type Setup struct {
+	Problem string // why the last try was refused; may be empty
+	Wait    int    // seconds until the next one may be made
+	Code    string // as they were typed in the last try
+	Name    string
+	Email   string
+}
+
+func (Setup) view() (file, title string) { return "setup.html", "Set up" }
+func (p Setup) waits() int               { return p.Wait }
+
+// SetupPage shows the form of the set-up, while that is required.
+var SetupPage = Handler{answer: setupPage}
+
+func setupPage(v *Visit) error {
+	settings, err := v.API.Application(v.r.Context())
+	if err != nil {
+		return err
+	}
+	if !settings.SetupRequired {
+		return v.seeOther("/login")
+	}
+	return v.show(Setup{})
+}
+
+// SetUp takes the form of SetupPage.
+var SetUp = Handler{Fields: []string{"name", "email", "password", "again", "code", "language"}, answer: setUp}
+
+func setUp(v *Visit) error {
+	in := api.Setup{Name: v.form.Get("name"), Email: v.form.Get("email"), Password: v.form.Get("password"), Code: v.form.Get("code")}
+	different := v.form.Has("again") && v.form.Get("again") != in.Password
+	if different {
+		in.Password = "" // the code alone is looked at
+	}
+	_, err := v.API.Initialize(v.r.Context(), in)
+	switch code := codeOf(err); {
+	case err == nil:
+		return v.seeOther("/login")
+	case different && code == codePasswordMissing:
+		err = errDifferent
+	}
+	return v.setupAgain(err, in)
+}
+
+// setupAgain answers a set-up that failed with the same page and what was wrong. A
+// code that was right is not to be typed again.
+func (v *Visit) setupAgain(err error, in api.Setup) error {
+	var refused *api.Error
+	if !errors.As(err, &refused) || !v.console.WantsPage(v.r) || refused.Detail.Code == codeSetupDone {
+		return err
+	}
+	page := Setup{Name: in.Name, Email: in.Email}
+	if code := refused.Detail.Code; code != codeSetupCode && code != codeThrottled {
+		page.Code = in.Code
+	}
+	page.Problem, page.Wait = problemOf(refused)
+	return v.again(refused, page)
+}

@@ -1,0 +1,146 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+	"sync/atomic"
+
+	"husk/db"
+)
+
+// This file remembers what credentials mean, and tells whether it still holds.
+
+// identity is what a credential was found to mean. It holds as long as the
+// records that it was made from are the ones that the store has.
+type identity struct {
+	token       *db.Token
+	kind        secretKind // of the token
+	session     *db.Session
+	key         *db.Key // that signed the session's JWT
+	user        *db.User
+	roles       *db.RoleSet
+	permissions db.Permissions
+	profile     []byte                 // the answer of GET /account/profile
+	noted       atomic.Int64           // the second of the last use that was noted
+	address     atomic.Pointer[string] // and the address that it came from
+}
+
+// become makes actor who showed the credential.
+func (who *identity) become(actor *db.Actor) {
+	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
+	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
+	switch who.kind {
+	case replaced:
+		actor.Token = who.token.Replaced()
+	case begun:
+		actor.Token = who.token.Begun()
+	}
+}
+
+// identities keeps what credentials mean, under the SHA-256 of each, bounded.
+// Reading takes no lock.
+type identities struct {
+	entries sync.Map // [32]byte to *identity
+	count   atomic.Int64
+}
+
+const maxIdentities = 1 << 14
+
+func (m *identities) get(sum [32]byte) *identity {
+	if v, ok := m.entries.Load(sum); ok {
+		return v.(*identity)
+	}
+	return nil
+}
+
+// put keeps who. When there is no room all of it is forgotten, which costs
+// each credential one reading from the store's own memory.
+func (m *identities) put(sum [32]byte, who *identity) {
+	if m.count.Add(1) > maxIdentities {
+		m.entries.Clear()
+		m.count.Store(1)
+	}
+	m.entries.Store(sum, who)
+}
+
+// identify returns the identity of a credential as of now.
+func (s *Server) identify(ctx context.Context, cred credential) (*identity, error) {
+	text := cred.token + cred.jwt // one of them is empty
+	if len(text) > maxCredential {
+		return nil, errBadCredential
+	}
+	sum := sha256.Sum256([]byte(text))
+	who := s.identities.get(sum)
+	if who != nil && (who.token != nil) == (cred.token != "") {
+		current, err := s.current(ctx, who, sum)
+		if err != nil || current {
+			return who, err
+		}
+	}
+	who, err := s.resolve(ctx, cred, sum)
+	if err != nil {
+		return nil, err
+	}
+	s.identities.put(sum, who)
+	return who, nil
+}
+
+// current tells whether what who was made from is still what the store has.
+// An error says that the credential is not valid any more.
+func (s *Server) current(ctx context.Context, who *identity, sum [32]byte) (bool, error) {
+	now := s.Store.Now()
+	roles, err := s.Store.Roles(ctx)
+	if err != nil {
+		return false, err
+	}
+	user, err := s.Store.User(ctx, who.user.ID)
+	if err != nil {
+		return false, credentialError(err)
+	}
+	if user != who.user || roles != who.roles {
+		return false, nil
+	}
+	if who.token != nil {
+		t, err := s.Store.Token(ctx, who.token.ID)
+		if err != nil {
+			return false, credentialError(err)
+		}
+		if _, err := matches(t, sum, now); err != nil {
+			s.keepExpiry(t, now)
+			return false, err
+		}
+		return t == who.token, nil
+	}
+	session, err := s.Store.Session(ctx, who.session.ID)
+	if err != nil {
+		return false, credentialError(err)
+	}
+	if err := s.sessionEnded(session, who.noted.Load(), now); err != nil {
+		return false, err
+	}
+	keys, err := s.Store.Keys(ctx)
+	if err != nil {
+		return false, err
+	}
+	return session == who.session && keys.ByID[who.key.ID] == who.key && !who.key.Ended(now), nil
+}
+
+// noteUse remembers the use of a credential, at most once a second from one
+// address.
+func (s *Server) noteUse(who *identity, address string) {
+	now := s.Store.Now().Unix()
+	if before := who.address.Load(); before != nil && *before == address {
+		if who.noted.Swap(now) == now {
+			return
+		}
+	} else {
+		who.noted.Store(now)
+		who.address.Store(&address)
+	}
+	if who.token != nil {
+		s.Store.NoteTokenUse(who.token.ID, address, who.kind == replaced)
+	} else {
+		s.Store.NoteSessionUse(who.session.ID, address)
+	}
+}
