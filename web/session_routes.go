@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"husk/db"
@@ -43,37 +42,35 @@ func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQue
 	if err != nil {
 		return nil, err
 	}
+	beside, err := s.besideSessions(ctx, page.Items...)
+	if err != nil {
+		return nil, err
+	}
 	return listOf(began, page, func(r *db.Session) string { return r.ID }, func(r *db.Session) (api.Session, error) {
-		return s.showSession(ctx, actor, r)
+		return showSession(actor, r, beside), nil
 	})
 }
 
-func (s *Server) showSession(ctx context.Context, actor *db.Actor, r *db.Session) (api.Session, error) {
-	use, err := s.Store.SessionUse(ctx, r.ID)
-	if err != nil {
-		return api.Session{}, err
+func (s *Server) besideSessions(ctx context.Context, sessions ...*db.Session) (b besides, err error) {
+	ids, users := make([]string, len(sessions)), make([]string, len(sessions))
+	for i, r := range sessions {
+		ids[i], users[i] = r.ID, r.User
 	}
-	out := api.Session{
-		ID: r.ID, User: r.User, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
-		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
+	if b.uses, err = s.Store.SessionUses(ctx, ids); err == nil {
+		b.names, err = s.Store.Usernames(ctx, users)
 	}
-	if use.Time.After(r.Created) {
-		out.LastSeen = use.Time
-	}
-	out.UserName, err = s.username(ctx, r.User)
-	return out, err
+	return b, err
 }
 
-// username is the email of a user, or the id of one who has none or is gone.
-func (s *Server) username(ctx context.Context, id string) (string, error) {
-	user, err := s.Store.User(ctx, id)
-	switch {
-	case err == nil:
-		return user.Username(), nil
-	case errors.Is(err, db.ErrNotFound):
-		return id, nil
+func showSession(actor *db.Actor, r *db.Session, beside besides) api.Session {
+	out := api.Session{
+		ID: r.ID, User: r.User, UserName: beside.names[r.User], Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
+		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
 	}
-	return "", err
+	if use := beside.uses[r.ID]; use.Time.After(r.Created) {
+		out.LastSeen = use.Time
+	}
+	return out
 }
 
 // readSession shows a session, and what it may do now.
@@ -82,11 +79,11 @@ func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.showSession(ctx, actor, r)
+	beside, err := s.besideSessions(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown}}
+	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: showSession(actor, r, beside)}}
 	who, err := s.identifySession(ctx, r)
 	out.Source.MustChange = err == nil && who.user.MustChange
 	out.Source.Introspection, err = introspect(who, err)

@@ -72,7 +72,11 @@ func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in *tokenSea
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(k *db.Token) string { return k.ID }, func(k *db.Token) (api.Token, error) { return s.showToken(ctx, k) })
+	beside, err := s.besideTokens(ctx, page.Items...)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(began, page, func(k *db.Token) string { return k.ID }, func(k *db.Token) (api.Token, error) { return s.showToken(k, beside), nil })
 }
 
 // listedOwner decides whose things are listed; "" is everybody.
@@ -104,13 +108,13 @@ func (s *Server) catTokens(ctx context.Context, actor *db.Actor, _ *nothing) ([]
 	if err != nil {
 		return nil, err
 	}
+	beside, err := s.besideTokens(ctx, page.Items...)
+	if err != nil {
+		return nil, err
+	}
 	tokens := make([]api.Token, 0, len(page.Items))
 	for _, k := range page.Items {
-		shown, err := s.showToken(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		tokens = append(tokens, shown)
+		tokens = append(tokens, s.showToken(k, beside))
 	}
 	return tokens, nil
 }
@@ -125,18 +129,31 @@ func (s *Server) renameToken(ctx context.Context, actor *db.Actor, in *tokenUpda
 	return s.changeToken(ctx, actor, in.ID, db.TokenChange{Name: in.Body.Name})
 }
 
-func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) {
-	use, err := s.Store.TokenUse(ctx, k.ID)
-	if err != nil {
-		return api.Token{}, err
+// besides is what is shown beside the records of a page, read for all of them
+// at once.
+type besides struct {
+	uses  map[string]db.Use // by the record's id
+	names map[string]string // by the owner's
+}
+
+func (s *Server) besideTokens(ctx context.Context, tokens ...*db.Token) (b besides, err error) {
+	ids, owners := make([]string, len(tokens)), make([]string, len(tokens))
+	for i, k := range tokens {
+		ids[i], owners[i] = k.ID, k.Owner
 	}
+	if b.uses, err = s.Store.TokenUses(ctx, ids); err == nil {
+		b.names, err = s.Store.Usernames(ctx, owners)
+	}
+	return b, err
+}
+
+func (s *Server) showToken(k *db.Token, beside besides) api.Token {
+	use := beside.uses[k.ID]
 	out := api.Token{
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
 		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner,
-	}
-	if out.OwnerName, err = s.username(ctx, k.Owner); err != nil {
-		return out, err
+		OwnerName: beside.names[k.Owner],
 	}
 	if p := k.Previous; p != nil && s.Store.Now().Unix() < p.Ends {
 		out.Previous = &api.PreviousSecret{Ends: p.Ends}
@@ -150,7 +167,7 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 	for _, p := range k.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
 	}
-	return out, nil
+	return out
 }
 
 func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*api.Found[api.Token], error) {
@@ -158,8 +175,11 @@ func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*ap
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.showToken(ctx, k)
-	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: shown}, err
+	beside, err := s.besideTokens(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: s.showToken(k, beside)}, nil
 }
 
 func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {

@@ -5,6 +5,7 @@
 //   - What was noted in memory is written down, and what has ended is removed
 //     (sweep.go).
 //   - Scheduled backups are made (scheduled.go).
+//   - What other nodes change is dropped from memory (follow.go).
 //   - All of the store is read for damage, in small parts (scrub.go).
 //   - What needs attention is told: daily to the log (watch.go) and to a program
 //     of the operator's (notify.go), and to whoever asks for the server's health
@@ -114,6 +115,8 @@ func (u *Upkeep) jobs() []job {
 	all := []job{
 		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, do: u.flush, last: u.lastFlush},
 		{name: "look for the data file", pause: locateEvery, late: true, do: func(context.Context) { _ = u.lookForFile() }},
+		{name: "follow what other nodes change", pause: time.Second, do: u.follow},
+		{name: "look at schema and clock again", pause: lookEvery, late: true, do: u.lookAgain},
 		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), do: u.scrub},
 		{name: "tell what needs attention", pause: lookEvery, do: u.watch},
 		{name: "tell what was folded", pause: lookEvery, late: true, do: u.tellFolded, last: u.tellFolded},
@@ -132,7 +135,7 @@ func (u *Upkeep) jobs() []job {
 // repeat does a job again and again until ctx ends, and what it has to do last.
 func (u *Upkeep) repeat(ctx context.Context, j job) {
 	for first := true; ctx.Err() == nil; first = false {
-		if !first || !j.late {
+		if (!first || !j.late) && (!j.once || u.Store.Leads(ctx)) {
 			u.guard(func() { j.do(ctx) }, "job", j.name)
 		}
 		pause := time.NewTimer(j.pause)
