@@ -107,15 +107,15 @@ func (c *collection[T]) list(t *txn, l listing, total string) (Page[T], error) {
 		return Page[T]{}, err
 	}
 	page := Page[T]{Total: n}
-	part, err := c.window(t, l)
+	keys, ids, err := t.part(c.indexBucket(), l)
 	if err != nil {
 		return page, err
 	}
-	for _, m := range part {
-		page.Items = append(page.Items, m.record)
+	if page.Items, err = c.getMany(t, ids); err != nil {
+		return page, err
 	}
-	if l.size > 0 && len(part) == l.size {
-		page.After = formatCursor(l.bound, part[len(part)-1].key)
+	if l.size > 0 && len(ids) == l.size {
+		page.After = formatCursor(l.bound, keys[len(keys)-1])
 	}
 	return page, nil
 }
@@ -231,44 +231,41 @@ func (c *collection[T]) listCommon(t *txn, l listing) (page Page[T], whole bool,
 	window, looked, passed := l, 0, 0
 	window.from, window.size = 0, listStep
 	for more := true; more && looked < MaxWindow && len(page.Items) < l.size; {
-		step, err := c.window(t, window)
+		keys, ids, err := t.part(c.indexBucket(), window)
 		if err != nil {
 			return page, false, err
 		}
-		for _, m := range step {
-			window.after = m.key
-			if looked++; !hasWords(c.index(m.record), l.scope, l.words) {
+		records, err := c.getMany(t, ids)
+		if err != nil {
+			return page, false, err
+		}
+		for i, r := range records {
+			window.after = keys[i]
+			if looked++; !hasWords(c.index(r), l.scope, l.words) {
 				continue
 			}
 			if passed++; passed > l.from {
-				page.Items = append(page.Items, m.record)
+				page.Items = append(page.Items, r)
 			}
 			if len(page.Items) == l.size {
-				page.After = formatCursor(l.bound, m.key)
+				page.After = formatCursor(l.bound, keys[i])
 				break
 			}
 		}
-		more = len(step) == listStep
+		more = len(ids) == listStep
 	}
 	return page, len(page.Items) == l.size || looked < MaxWindow, nil
 }
 
-// window returns the records of a part of a list, in its order.
-func (c *collection[T]) window(t *txn, l listing) (part []match[T], err error) {
+// part returns a part of a list, in its order: what follows the prefix in each
+// key, and the ids.
+func (t *txn) part(index string, l listing) (keys [][]byte, ids []string, err error) {
 	prefix := indexPrefix(l.scope, l.kind)
-	var ids []string
-	err = t.scanAfter(c.indexBucket(), prefix, l, func(key []byte, id string) bool {
-		ids, part = append(ids, id), append(part, match[T]{key: key[len(prefix):]})
+	err = t.scanAfter(index, prefix, l, func(key []byte, id string) bool {
+		keys, ids = append(keys, key[len(prefix):]), append(ids, id)
 		return true
 	})
-	if err != nil {
-		return nil, err
-	}
-	records, err := c.getMany(t, ids)
-	for i, r := range records {
-		part[i].record = r
-	}
-	return part, err
+	return keys, ids, err
 }
 
 // beyond tells whether key comes behind the cursor.

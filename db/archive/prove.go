@@ -95,10 +95,7 @@ func Walk(ctx context.Context, store *db.Store) error {
 			damage.First = err
 		}
 	}
-	var err error
-	if c, ok := store.Engine().(db.Checker); ok {
-		err = c.Check(ctx, report)
-	}
+	err := store.CheckEngine(ctx, report)
 	if err == nil {
 		_, err = store.Check(ctx, report)
 	}

@@ -108,7 +108,7 @@ type noted struct {
 }
 
 func (n *noted) note(bucket string, key []byte) {
-	if n.on && len(n.keys) <= maxUnheard {
+	if n != nil && n.on && len(n.keys) <= maxUnheard {
 		n.keys = append(n.keys, db.Change{Bucket: bucket, Key: bytes.Clone(key)})
 	}
 }

@@ -203,7 +203,7 @@ func (e *Engine) attempt(group []*call) (again bool, err error) {
 		return false, err
 	}
 	defer e.rollback(tx)
-	t := &transaction{tx: tx, noted: noted{on: e.feed.heard.Load()}}
+	t := &transaction{tx: tx, noted: &noted{on: e.feed.heard.Load()}}
 	defer t.end()
 	for _, c := range group {
 		if !c.out && !c.run(t) {
@@ -224,7 +224,7 @@ func (e *Engine) attempt(group []*call) (again bool, err error) {
 	if err := e.commit(tx); err != nil {
 		return false, &commitError{err, last}
 	}
-	e.feed.tell(&t.noted)
+	e.feed.tell(t.noted)
 	return false, e.located(movedMeanwhile)
 }
 

@@ -15,7 +15,7 @@ type transaction struct {
 	tx     *bbolt.Tx // nil once it is over
 	writes int       // puts and deletes so far
 	damage error     // the first damage that was met; bbolt's pages in memory can't be relied on after it
-	noted  noted
+	noted  *noted    // nil: of a view
 }
 
 // run calls f; a damage that f met is the result whatever f made of it.

@@ -2,6 +2,8 @@
 // starts it and returns when all is written down; what it does, how often, and
 // on which node, is the table that Upkeep.jobs returns.
 //
+//   - What other nodes change is dropped from memory, and one of all is found to do
+//     what is done once (nodes.go).
 //   - What was noted in memory is written down, and what has ended is removed
 //     (sweep.go).
 //   - Scheduled backups are made (scheduled.go).
@@ -148,31 +150,6 @@ func (u *Upkeep) repeat(ctx context.Context, j job) {
 	}
 	if j.last != nil {
 		u.guard(func() { j.last(context.WithoutCancel(ctx)) }, "job", j.name)
-	}
-}
-
-// leads tells whether this node does what one does for all.
-func (u *Upkeep) leads(ctx context.Context) bool {
-	leads := u.Store.Leads(ctx)
-	if !leads {
-		u.scheduled.standDown()
-	}
-	return leads
-}
-
-// follow drops from memory what other nodes change, until ctx ends. Where there
-// can be no others it only waits.
-func (u *Upkeep) follow(ctx context.Context) {
-	if err := u.Store.Follow(ctx); err != nil {
-		u.Log.Warn("what other nodes change is not heard of: it is tried again in "+followAgain.String(), "error", WithCause(err))
-		return
-	}
-	<-ctx.Done()
-}
-
-func (u *Upkeep) lookAgain(ctx context.Context) {
-	if err := u.Store.Look(ctx); err != nil {
-		u.Log.Warn("the store's schema and clock could not be read: it is tried again in "+lookEvery.String(), "error", WithCause(err))
 	}
 }
 
