@@ -15,7 +15,7 @@ import (
 	"husk/web/listen"
 )
 
-func showEvent(e *db.Event) (api.AuditEvent, error) { return api.AuditEvent(*e), nil }
+func showEvent(e *db.Event) api.AuditEvent { return api.AuditEvent(*e) }
 
 // auditSearch is what is looked for. What it may be is the store's to judge, for
 // every door.
@@ -36,7 +36,7 @@ func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) 
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(e *db.Event) string { return strconv.FormatUint(e.Seq, 10) }, showEvent)
+	return listOf(began, page, func(e *db.Event) string { return strconv.FormatUint(e.Seq, 10) }, showEvent), nil
 }
 
 // moment is a time of RFC 3339.

@@ -52,7 +52,7 @@ func (n *natural) UnmarshalText(text []byte) error {
 }
 
 // listOf is the envelope of a list that was begun to be read at began.
-func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) (W, error)) (*api.Search[W], error) {
+func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) W) *api.Search[W] {
 	out := &api.Search[W]{}
 	out.Hits.Total = api.Total{Value: page.Total, Relation: "eq"}
 	if page.AtMost {
@@ -61,14 +61,19 @@ func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show
 	out.Hits.After = page.After
 	out.Hits.Hits = make([]api.Hit[W], 0, len(page.Items))
 	for _, item := range page.Items {
-		shown, err := show(item)
-		if err != nil {
-			return nil, err
-		}
-		out.Hits.Hits = append(out.Hits.Hits, api.Hit[W]{ID: id(item), Source: shown})
+		out.Hits.Hits = append(out.Hits.Hits, api.Hit[W]{ID: id(item), Source: show(item)})
 	}
 	out.Took = time.Since(began).Milliseconds()
-	return out, nil
+	return out
+}
+
+// idsOf are the ids of a page.
+func idsOf[T any](items []*T, id func(*T) string) []string {
+	ids := make([]string, len(items))
+	for i, item := range items {
+		ids[i] = id(item)
+	}
+	return ids
 }
 
 // optionalTime is nil for the zero time.

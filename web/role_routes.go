@@ -8,9 +8,9 @@ import (
 	"husk/web/api"
 )
 
-func showRole(r *db.Role) (api.Role, error) {
+func showRole(r *db.Role) api.Role {
 	return api.Role{ID: r.Name, Name: r.Name, Description: r.Description, Created: r.Created, Builtin: r.Builtin,
-		Grants: api.Grants{Permissions: append([]string{}, r.Permissions...)}}, nil
+		Grants: api.Grants{Permissions: append([]string{}, r.Permissions...)}}
 }
 
 func (s *Server) searchRoles(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.Role], error) {
@@ -19,7 +19,7 @@ func (s *Server) searchRoles(ctx context.Context, _ *db.Actor, in *listed) (*api
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(r *db.Role) string { return r.Name }, showRole)
+	return listOf(began, page, func(r *db.Role) string { return r.Name }, showRole), nil
 }
 
 // roleChange is the body of a role that is made or changed. Empty permissions
@@ -61,8 +61,7 @@ func (s *Server) readRole(ctx context.Context, _ *db.Actor, in *named) (*api.Fou
 	if err != nil {
 		return nil, err
 	}
-	shown, err := showRole(r)
-	return &api.Found[api.Role]{ID: r.Name, Found: true, Source: shown}, err
+	return &api.Found[api.Role]{ID: r.Name, Found: true, Source: showRole(r)}, nil
 }
 
 type roleUpdate struct {
@@ -115,7 +114,7 @@ func (s *Server) searchPrincipals(ctx context.Context, _ *db.Actor, in *listed) 
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) (api.Principal, error) {
-		return api.Principal{ID: u.ID, Type: "user", Name: u.DisplayName(), Description: u.Email}, nil
-	})
+	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) api.Principal {
+		return api.Principal{ID: u.ID, Type: "user", Name: u.DisplayName(), Description: u.Email}
+	}), nil
 }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"husk/db"
@@ -43,37 +42,33 @@ func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQue
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(r *db.Session) string { return r.ID }, func(r *db.Session) (api.Session, error) {
-		return s.showSession(ctx, actor, r)
-	})
-}
-
-func (s *Server) showSession(ctx context.Context, actor *db.Actor, r *db.Session) (api.Session, error) {
-	use, err := s.Store.SessionUse(ctx, r.ID)
+	show, err := s.sessionsShown(ctx, actor, page.Items...)
 	if err != nil {
-		return api.Session{}, err
+		return nil, err
 	}
-	out := api.Session{
-		ID: r.ID, User: r.User, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
-		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
-	}
-	if use.Time.After(r.Created) {
-		out.LastSeen = use.Time
-	}
-	out.UserName, err = s.username(ctx, r.User)
-	return out, err
+	return listOf(began, page, idOfSession, show), nil
 }
 
-// username is the email of a user, or the id of one who has none or is gone.
-func (s *Server) username(ctx context.Context, id string) (string, error) {
-	user, err := s.Store.User(ctx, id)
-	switch {
-	case err == nil:
-		return user.Username(), nil
-	case errors.Is(err, db.ErrNotFound):
-		return id, nil
+func idOfSession(r *db.Session) string { return r.ID }
+
+// sessionsShown shows any of these sessions: what is beside their records is read
+// for all of them at once.
+func (s *Server) sessionsShown(ctx context.Context, actor *db.Actor, sessions ...*db.Session) (func(*db.Session) api.Session, error) {
+	uses, err := s.Store.SessionUses(ctx, idsOf(sessions, idOfSession))
+	if err != nil {
+		return nil, err
 	}
-	return "", err
+	names, err := s.Store.Usernames(ctx, idsOf(sessions, func(r *db.Session) string { return r.User }))
+	return func(r *db.Session) api.Session {
+		out := api.Session{
+			ID: r.ID, User: r.User, UserName: names[r.User], Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
+			IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
+		}
+		if use := uses[r.ID]; use.Time.After(r.Created) {
+			out.LastSeen = use.Time
+		}
+		return out
+	}, err
 }
 
 // readSession shows a session, and what it may do now.
@@ -82,11 +77,11 @@ func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.showSession(ctx, actor, r)
+	show, err := s.sessionsShown(ctx, actor, r)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown}}
+	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: show(r)}}
 	who, err := s.identifySession(ctx, r)
 	out.Source.MustChange = err == nil && who.user.MustChange
 	out.Source.Introspection, err = introspect(who, err)

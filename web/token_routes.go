@@ -72,7 +72,11 @@ func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in *tokenSea
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(k *db.Token) string { return k.ID }, func(k *db.Token) (api.Token, error) { return s.showToken(ctx, k) })
+	show, err := s.tokensShown(ctx, page.Items...)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(began, page, idOfToken, show), nil
 }
 
 // listedOwner decides whose things are listed; "" is everybody.
@@ -104,13 +108,13 @@ func (s *Server) catTokens(ctx context.Context, actor *db.Actor, _ *nothing) ([]
 	if err != nil {
 		return nil, err
 	}
+	show, err := s.tokensShown(ctx, page.Items...)
+	if err != nil {
+		return nil, err
+	}
 	tokens := make([]api.Token, 0, len(page.Items))
 	for _, k := range page.Items {
-		shown, err := s.showToken(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		tokens = append(tokens, shown)
+		tokens = append(tokens, show(k))
 	}
 	return tokens, nil
 }
@@ -125,18 +129,24 @@ func (s *Server) renameToken(ctx context.Context, actor *db.Actor, in *tokenUpda
 	return s.changeToken(ctx, actor, in.ID, db.TokenChange{Name: in.Body.Name})
 }
 
-func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) {
-	use, err := s.Store.TokenUse(ctx, k.ID)
+func idOfToken(k *db.Token) string { return k.ID }
+
+// tokensShown shows any of these tokens: what is beside their records is read for
+// all of them at once.
+func (s *Server) tokensShown(ctx context.Context, tokens ...*db.Token) (func(*db.Token) api.Token, error) {
+	uses, err := s.Store.TokenUses(ctx, idsOf(tokens, idOfToken))
 	if err != nil {
-		return api.Token{}, err
+		return nil, err
 	}
+	names, err := s.Store.Usernames(ctx, idsOf(tokens, func(k *db.Token) string { return k.Owner }))
+	return func(k *db.Token) api.Token { return s.showToken(k, uses[k.ID], names[k.Owner]) }, err
+}
+
+func (s *Server) showToken(k *db.Token, use db.Use, owner string) api.Token {
 	out := api.Token{
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
-		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner,
-	}
-	if out.OwnerName, err = s.username(ctx, k.Owner); err != nil {
-		return out, err
+		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner, OwnerName: owner,
 	}
 	if p := k.Previous; p != nil && s.Store.Now().Unix() < p.Ends {
 		out.Previous = &api.PreviousSecret{Ends: p.Ends}
@@ -150,7 +160,7 @@ func (s *Server) showToken(ctx context.Context, k *db.Token) (api.Token, error) 
 	for _, p := range k.AllowedIPs {
 		out.AllowedIPs = append(out.AllowedIPs, p.String())
 	}
-	return out, nil
+	return out
 }
 
 func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*api.Found[api.Token], error) {
@@ -158,8 +168,11 @@ func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*ap
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.showToken(ctx, k)
-	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: shown}, err
+	show, err := s.tokensShown(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: show(k)}, nil
 }
 
 func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
