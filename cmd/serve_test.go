@@ -389,7 +389,7 @@ func TestWarnings(t *testing.T) {
 
 // Where it listens on loopback alone, a page whose host was led there is refused.
 func TestServeKnowsThatItListensOnLoopback(t *testing.T) {
-	d := program{data: filepath.Join(t.TempDir(), "data")}.start(t)
+	d := program{data: filepath.Join(t.TempDir(), "data")}.serve(t)
 	defer d.end()
 	for host, want := range map[string]int{"evil.example": http.StatusMisdirectedRequest, "localhost": http.StatusOK} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", d.url()+"/livez", nil)

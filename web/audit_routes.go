@@ -15,7 +15,9 @@ import (
 	"husk/web/listen"
 )
 
-func showEvent(e *db.Event) api.AuditEvent { return api.AuditEvent(*e) }
+func showEvent(e *db.Event) api.Hit[api.AuditEvent] {
+	return api.Hit[api.AuditEvent]{ID: strconv.FormatUint(e.Seq, 10), Source: api.AuditEvent(*e)}
+}
 
 // auditSearch is what is looked for. What it may be is the store's to judge, for
 // every door.
@@ -36,7 +38,7 @@ func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) 
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(e *db.Event) string { return strconv.FormatUint(e.Seq, 10) }, showEvent), nil
+	return listOf(began, page, showEvent), nil
 }
 
 // moment is a time of RFC 3339.

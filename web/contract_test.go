@@ -214,6 +214,10 @@ func (c *codes) code(n ast.Node) bool {
 		switch name := identifier(n.Fun); {
 		case name == "fail" && len(n.Args) == 3:
 			c.note(n.Args[1], c.kinds[identifier(n.Args[0])])
+		case name == "tooLarge":
+			c.note(n.Args[0], http.StatusRequestEntityTooLarge)
+		case name == "tooMany":
+			c.note(n.Args[0], http.StatusTooManyRequests)
 		case name == "malformed":
 			c.note(n.Args[0], http.StatusBadRequest)
 		case name == "forbidden":

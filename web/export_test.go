@@ -59,7 +59,7 @@ func (s *Server) Table() []RouteInfo {
 	var infos []RouteInfo
 	for _, r := range s.routes() {
 		kinds := map[needKind]string{undeclared: "undeclared", public: "public", signedIn: "signed-in", ownSession: "session", permitted: r.need.permission}
-		effects := map[effect]string{onlyAsks: "asks", changes: "changes", ends: "ends", proves: "proves"}
+		effects := map[effect]string{onlyAsks: "asks", callsAPI: "calls the API", changes: "changes", ends: "ends", proves: "proves"}
 		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early, r.page, effects[r.effect]})
 	}
 	return infos

@@ -14,8 +14,8 @@ func (s *Server) searchKeys(ctx context.Context, _ *db.Actor, in *listed) (*api.
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(k *db.Key) string { return k.ID }, func(k *db.Key) api.Key {
-		return api.Key{ID: k.ID, Signing: k == signing, Created: k.Created, Retired: optionalTime(k.Retired), Ends: optionalTime(k.Ends)}
+	return listOf(began, page, func(k *db.Key) api.Hit[api.Key] {
+		return api.Hit[api.Key]{ID: k.ID, Source: api.Key{ID: k.ID, Signing: k == signing, Created: k.Created, Retired: optionalTime(k.Retired), Ends: optionalTime(k.Ends)}}
 	}), nil
 }
 

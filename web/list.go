@@ -52,7 +52,7 @@ func (n *natural) UnmarshalText(text []byte) error {
 }
 
 // listOf is the envelope of a list that was begun to be read at began.
-func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show func(*T) W) *api.Search[W] {
+func listOf[T, W any](began time.Time, page db.Page[T], show func(*T) api.Hit[W]) *api.Search[W] {
 	out := &api.Search[W]{}
 	out.Hits.Total = api.Total{Value: page.Total, Relation: "eq"}
 	if page.AtMost {
@@ -61,19 +61,10 @@ func listOf[T, W any](began time.Time, page db.Page[T], id func(*T) string, show
 	out.Hits.After = page.After
 	out.Hits.Hits = make([]api.Hit[W], 0, len(page.Items))
 	for _, item := range page.Items {
-		out.Hits.Hits = append(out.Hits.Hits, api.Hit[W]{ID: id(item), Source: show(item)})
+		out.Hits.Hits = append(out.Hits.Hits, show(item))
 	}
 	out.Took = time.Since(began).Milliseconds()
 	return out
-}
-
-// idsOf are the ids of a page.
-func idsOf[T any](items []*T, id func(*T) string) []string {
-	ids := make([]string, len(items))
-	for i, item := range items {
-		ids[i] = id(item)
-	}
-	return ids
 }
 
 // optionalTime is nil for the zero time.

@@ -38,7 +38,8 @@ func TestEveryRouteSaysWhatItChanges(t *testing.T) {
 		"asks": {"POST /assistant/_search", "POST /auth/access_token/_check", "POST /datasource/_search", "POST /mcp_server/_search", "POST /query/_search"},
 		"ends": {"DELETE /account/sessions", "DELETE /account/sessions/:id", "DELETE /auth/access_token/:id",
 			"GET /account/logout", "POST /account/logout"},
-		"proves": {"POST /account/login", "POST /password", "POST /setup/_initialize", "PUT /account/password"},
+		"calls the API": {"POST /connect"},
+		"proves":        {"POST /account/login", "POST /password", "POST /setup/_initialize", "PUT /account/password"},
 	} {
 		slices.Sort(ways[effect])
 		if !slices.Equal(ways[effect], want) {

@@ -19,7 +19,7 @@ func (s *Server) searchRoles(ctx context.Context, _ *db.Actor, in *listed) (*api
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(r *db.Role) string { return r.Name }, showRole), nil
+	return listOf(began, page, func(r *db.Role) api.Hit[api.Role] { return api.Hit[api.Role]{ID: r.Name, Source: showRole(r)} }), nil
 }
 
 // roleChange is the body of a role that is made or changed. Empty permissions
@@ -114,7 +114,7 @@ func (s *Server) searchPrincipals(ctx context.Context, _ *db.Actor, in *listed) 
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(u *db.User) string { return u.ID }, func(u *db.User) api.Principal {
-		return api.Principal{ID: u.ID, Type: "user", Name: u.DisplayName(), Description: u.Email}
+	return listOf(began, page, func(u *db.User) api.Hit[api.Principal] {
+		return api.Hit[api.Principal]{ID: u.ID, Source: api.Principal{ID: u.ID, Type: "user", Name: u.DisplayName(), Description: u.Email}}
 	}), nil
 }

@@ -47,6 +47,7 @@ const (
 	onlyAsks        // changes nothing, whatever its method is
 	changes         // counts towards changes-per-minute before it is handled
 	ends            // ends what was made, which counted: never refused, since a thief must not use up what ends him
+	callsAPI        // a page: what it does is done by a route of the API, which counts it
 	proves          // takes a secret first: its handler counts, once that was right
 )
 
@@ -159,7 +160,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/password", need: isOwnSession, do: s.page(console.PasswordPage), early: true, page: true},
 		{method: "POST", path: "/password", need: isOwnSession, effect: proves, do: s.page(console.ChangePassword), early: true, page: true},
 		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), do: s.page(console.ConnectPage), page: true},
-		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: onlyAsks, do: s.page(console.ConnectProgram), page: true},
+		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: callsAPI, do: s.page(console.ConnectProgram), page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
 		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
 

@@ -42,33 +42,44 @@ func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQue
 	if err != nil {
 		return nil, err
 	}
-	show, err := s.sessionsShown(ctx, actor, page.Items...)
+	shown, err := s.showSessions(ctx, actor, page.Items...)
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, idOfSession, show), nil
+	return listOf(began, page, func(r *db.Session) api.Hit[api.Session] { return api.Hit[api.Session]{ID: r.ID, Source: shown[r.ID]} }), nil
 }
 
-func idOfSession(r *db.Session) string { return r.ID }
-
-// sessionsShown shows any of these sessions: what is beside their records is read
-// for all of them at once.
-func (s *Server) sessionsShown(ctx context.Context, actor *db.Actor, sessions ...*db.Session) (func(*db.Session) api.Session, error) {
-	uses, err := s.Store.SessionUses(ctx, idsOf(sessions, idOfSession))
+// showSessions shows sessions by id. What stands beside their records is read in
+// one transaction, however many they are.
+func (s *Server) showSessions(ctx context.Context, actor *db.Actor, sessions ...*db.Session) (map[string]api.Session, error) {
+	ids, owners := make([]string, len(sessions)), make([]string, len(sessions))
+	for i, r := range sessions {
+		ids[i], owners[i] = r.ID, r.User
+	}
+	uses, err := s.Store.SessionUses(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.Store.Usernames(ctx, idsOf(sessions, func(r *db.Session) string { return r.User }))
-	return func(r *db.Session) api.Session {
-		out := api.Session{
-			ID: r.ID, User: r.User, UserName: names[r.User], Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
-			IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
-		}
-		if use := uses[r.ID]; use.Time.After(r.Created) {
-			out.LastSeen = use.Time
-		}
-		return out
-	}, err
+	names, err := s.Store.Usernames(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	shown := make(map[string]api.Session, len(sessions))
+	for _, r := range sessions {
+		shown[r.ID] = showSession(actor, r, uses[r.ID], names[r.User])
+	}
+	return shown, nil
+}
+
+func showSession(actor *db.Actor, r *db.Session, use db.Use, username string) api.Session {
+	out := api.Session{
+		ID: r.ID, User: r.User, UserName: username, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
+		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
+	}
+	if use.Time.After(r.Created) {
+		out.LastSeen = use.Time
+	}
+	return out
 }
 
 // readSession shows a session, and what it may do now.
@@ -77,11 +88,11 @@ func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*
 	if err != nil {
 		return nil, err
 	}
-	show, err := s.sessionsShown(ctx, actor, r)
+	shown, err := s.showSessions(ctx, actor, r)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: show(r)}}
+	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown[r.ID]}}
 	who, err := s.identifySession(ctx, r)
 	out.Source.MustChange = err == nil && who.user.MustChange
 	out.Source.Introspection, err = introspect(who, err)

@@ -72,11 +72,11 @@ func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in *tokenSea
 	if err != nil {
 		return nil, err
 	}
-	show, err := s.tokensShown(ctx, page.Items...)
+	shown, err := s.showTokens(ctx, page.Items...)
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, idOfToken, show), nil
+	return listOf(began, page, func(k *db.Token) api.Hit[api.Token] { return api.Hit[api.Token]{ID: k.ID, Source: shown[k.ID]} }), nil
 }
 
 // listedOwner decides whose things are listed; "" is everybody.
@@ -108,13 +108,13 @@ func (s *Server) catTokens(ctx context.Context, actor *db.Actor, _ *nothing) ([]
 	if err != nil {
 		return nil, err
 	}
-	show, err := s.tokensShown(ctx, page.Items...)
+	shown, err := s.showTokens(ctx, page.Items...)
 	if err != nil {
 		return nil, err
 	}
 	tokens := make([]api.Token, 0, len(page.Items))
 	for _, k := range page.Items {
-		tokens = append(tokens, show(k))
+		tokens = append(tokens, shown[k.ID])
 	}
 	return tokens, nil
 }
@@ -129,32 +129,41 @@ func (s *Server) renameToken(ctx context.Context, actor *db.Actor, in *tokenUpda
 	return s.changeToken(ctx, actor, in.ID, db.TokenChange{Name: in.Body.Name})
 }
 
-func idOfToken(k *db.Token) string { return k.ID }
-
-// tokensShown shows any of these tokens: what is beside their records is read for
-// all of them at once.
-func (s *Server) tokensShown(ctx context.Context, tokens ...*db.Token) (func(*db.Token) api.Token, error) {
-	uses, err := s.Store.TokenUses(ctx, idsOf(tokens, idOfToken))
+// showTokens shows tokens by id. What stands beside their records is read in one
+// transaction, however many they are.
+func (s *Server) showTokens(ctx context.Context, tokens ...*db.Token) (map[string]api.Token, error) {
+	ids, owners := make([]string, len(tokens)), make([]string, len(tokens))
+	for i, k := range tokens {
+		ids[i], owners[i] = k.ID, k.Owner
+	}
+	uses, err := s.Store.TokenUses(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.Store.Usernames(ctx, idsOf(tokens, func(k *db.Token) string { return k.Owner }))
-	return func(k *db.Token) api.Token { return s.showToken(k, uses[k.ID], names[k.Owner]) }, err
+	names, err := s.Store.Usernames(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	shown, now := make(map[string]api.Token, len(tokens)), s.Store.Now()
+	for _, k := range tokens {
+		shown[k.ID] = showToken(k, uses[k.ID], names[k.Owner], now)
+	}
+	return shown, nil
 }
 
-func (s *Server) showToken(k *db.Token, use db.Use, owner string) api.Token {
+func showToken(k *db.Token, use db.Use, owner string, now time.Time) api.Token {
 	out := api.Token{
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
 		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner, OwnerName: owner,
 	}
-	if p := k.Previous; p != nil && s.Store.Now().Unix() < p.Ends {
+	if p := k.Previous; p != nil && now.Unix() < p.Ends {
 		out.Previous = &api.PreviousSecret{Ends: p.Ends}
 		if use.Old.After(k.Issued) {
 			out.Previous.LastUsed = &use.Old
 		}
 	}
-	if n := k.Next; n != nil && (n.Expires == db.Never || s.Store.Now().Unix() < n.Expires) {
+	if n := k.Next; n != nil && (n.Expires == db.Never || now.Unix() < n.Expires) {
 		out.Next = &api.NextSecret{Made: n.Made, Ends: n.Expires}
 	}
 	for _, p := range k.AllowedIPs {
@@ -168,11 +177,8 @@ func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*ap
 	if err != nil {
 		return nil, err
 	}
-	show, err := s.tokensShown(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: show(k)}, nil
+	shown, err := s.showTokens(ctx, k)
+	return &api.Found[api.Token]{ID: k.ID, Found: true, Source: shown[k.ID]}, err
 }
 
 func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {

@@ -35,7 +35,7 @@ func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in *listed) (*api
 	if err != nil {
 		return nil, err
 	}
-	return listOf(began, page, func(u *db.User) string { return u.ID }, s.showUser), nil
+	return listOf(began, page, func(u *db.User) api.Hit[api.User] { return api.Hit[api.User]{ID: u.ID, Source: s.showUser(u)} }), nil
 }
 
 type newUser struct {

@@ -18,10 +18,11 @@ import (
 
 	"husk/web/control"
 	"husk/web/fold"
+	"husk/web/logtest"
 )
 
 // wantPanic looks for the one entry of a log about a panic with a value.
-func wantPanic(t *testing.T, log *testLog, message, value, about string) {
+func wantPanic(t *testing.T, log *logtest.Buffer, message, value, about string) {
 	t.Helper()
 	for line := range strings.Lines(log.String()) {
 		var e struct{ Level, Msg, Panic, Stack string }

@@ -2,7 +2,6 @@ package listen
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,29 +18,12 @@ import (
 	"husk/web/api"
 	"husk/web/control"
 	"husk/web/fold"
+	"husk/web/logtest"
 )
 
-// testLog is a log that can be read while it is written.
-type testLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *testLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *testLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // testServer is a Server of a handler, and its log.
-func testServer(handler http.Handler) (*Server, *testLog) {
-	out := &testLog{}
+func testServer(handler http.Handler) (*Server, *logtest.Buffer) {
+	out := &logtest.Buffer{}
 	return New(Config{Handler: testHandler{handler}, Log: fold.New(slog.New(slog.NewJSONHandler(out, nil)), time.Now)}), out
 }
 

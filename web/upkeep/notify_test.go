@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"husk/web/logtest"
 )
 
 // script writes an executable shell script.
@@ -26,10 +28,10 @@ func script(t *testing.T, dir, body string) string {
 	return path
 }
 
-func newTestNotifier(t *testing.T, body string) (*notifier, *watchLog, string) {
+func newTestNotifier(t *testing.T, body string) (*notifier, *logtest.Buffer, string) {
 	t.Helper()
 	dir := t.TempDir()
-	log := &watchLog{}
+	log := &logtest.Buffer{}
 	n := newNotifier(script(t, dir, body), slog.New(slog.NewTextHandler(log, nil)))
 	return n, log, dir
 }
@@ -130,7 +132,7 @@ func TestEventsThatWaitAreBounded(t *testing.T) {
 	for range notifyWaiting + 3 {
 		n.send(notice{Event: eventFull})
 	}
-	if len(n.waiting) != notifyWaiting || log.count("not passed on") != 3 {
+	if len(n.waiting) != notifyWaiting || log.Count("not passed on") != 3 {
 		t.Errorf("%d wait; the log has %s", len(n.waiting), log)
 	}
 }
@@ -141,7 +143,7 @@ func TestAFailureIsToldOnce(t *testing.T) {
 	for _, err := range []error{nil, fault, fault, fault, nil, nil, fault} {
 		n.tell(notice{Event: eventFull}, "some output", err)
 	}
-	if failed, again := log.count("level=ERROR"), log.count("level=INFO"); failed != 2 || again != 1 {
+	if failed, again := log.Count("level=ERROR"), log.Count("level=INFO"); failed != 2 || again != 1 {
 		t.Errorf("failed %d times and worked again %d times:\n%s", failed, again, log)
 	}
 	if !strings.Contains(log.String(), "some output") {
@@ -211,8 +213,8 @@ func TestPanicInTheNotifier(t *testing.T) {
 	go func() { w.Run(ctx); close(ended) }()
 	w.tell(notice{Event: eventFull})
 	w.tell(notice{Event: eventDamaged})
-	until(t, func() bool { return w.log.count("event=store_damaged") > 0 })
-	if n := w.log.count(`level=ERROR msg="panic in the background" job="run the notify-command" panic="in the log"`); n != 1 {
+	until(t, func() bool { return w.log.Count("event=store_damaged") > 0 })
+	if n := w.log.Count(`level=ERROR msg="panic in the background" job="run the notify-command" panic="in the log"`); n != 1 {
 		t.Errorf("the panic is told %d times:\n%s", n, w.log)
 	}
 	cancel()

@@ -105,8 +105,8 @@ func (e *ExposedError) Error() string {
 }
 
 // beginBackups looks at what is there, so that it can be told from the start.
-func (u *Upkeep) beginBackups() {
-	if u.Backups.Dir == "" {
+func (u *Upkeep) beginBackups(ctx context.Context) {
+	if u.Backups.Dir == "" || !u.leads(ctx) {
 		return
 	}
 	r := &u.scheduled
@@ -116,6 +116,22 @@ func (u *Upkeep) beginBackups() {
 	r.begun = u.Store.Now()
 	if err == nil {
 		r.note(found)
+	}
+}
+
+// standDown has none be told as overdue: another node makes them.
+func (r *scheduled) standDown() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun, r.err = time.Time{}, nil
+}
+
+// begin has the making begin now, where it has not.
+func (r *scheduled) begin(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.begun.IsZero() {
+		r.begun = now
 	}
 }
 
@@ -131,6 +147,7 @@ func (r *scheduled) note(found []backupFile) {
 func (u *Upkeep) backUpWhenDue(ctx context.Context) {
 	now := u.Store.Now()
 	r := &u.scheduled
+	r.begin(now)
 	if r.waits(now, min(u.Backups.Every, backupRetry)) {
 		return
 	}
@@ -155,7 +172,12 @@ func (u *Upkeep) backUpWhenDue(ctx context.Context) {
 		return // the server stops: the next one makes it
 	}
 	took := time.Since(began)
+	r.noteTry(now, found, size, took, err)
 	u.tellBackup(ctx, name, size, took, err)
+}
+
+// noteTry notes how a try at now ended, and what is there since.
+func (r *scheduled) noteTry(now time.Time, found []backupFile, size int64, took time.Duration, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.err = err

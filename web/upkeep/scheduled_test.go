@@ -32,7 +32,7 @@ func newBackedUp(t *testing.T, change func(*Config)) *watched {
 		}
 	})
 	w.begin()
-	w.beginBackups()
+	w.beginBackups(t.Context())
 	w.hear()
 	t.Cleanup(func() {
 		for _, dir := range []string{w.Source.Dir, w.Backups.Dir} {
@@ -143,7 +143,7 @@ func TestScheduledBackups(t *testing.T) {
 	// A restart makes none, however often; it is known from the names.
 	again := newBackedUp(t, func(c *Config) { c.Backups, c.Store, c.Source.Store = w.Backups, w.Store, w.Store })
 	for range 3 {
-		again.beginBackups()
+		again.beginBackups(t.Context())
 		again.backUpWhenDue(t.Context())
 	}
 	w.wantBackups(1, "after restarts")
@@ -216,7 +216,7 @@ func TestAScheduledBackupOfTheFuture(t *testing.T) {
 	if len(got) != 2 || got[1] != future || got[0] != "husk-"+w.Store.Now().UTC().Add(-25*time.Hour).Format(backupTime)+".tar" {
 		t.Errorf("there are %q", got)
 	}
-	if n := w.log.count("is of the future"); n != 1 {
+	if n := w.log.Count("is of the future"); n != 1 {
 		t.Errorf("it was told %d times", n)
 	}
 }
@@ -232,7 +232,7 @@ func TestAFailedScheduledBackup(t *testing.T) {
 		w.lookAtBackups()
 		w.watch(t.Context())
 	}
-	if n := w.log.count("the scheduled backup failed"); n != 2 {
+	if n := w.log.Count("the scheduled backup failed"); n != 2 {
 		t.Errorf("%d tries in 90 minutes, want 2 (one an hour):\n%s", n, w.log)
 	}
 	if got := w.told(); !slices.Equal(got, []string{eventBackup}) {
@@ -297,7 +297,7 @@ func TestNoScheduledBackupOfADamagedStore(t *testing.T) {
 	if got := w.backups(); !slices.Equal(got, good) {
 		t.Errorf("there are %q, and were %q", got, good)
 	}
-	if w.log.count("the store is damaged") == 0 && w.log.count("damaged") == 0 || w.status() != "yellow" {
+	if w.log.Count("the store is damaged") == 0 && w.log.Count("damaged") == 0 || w.status() != "yellow" {
 		t.Errorf("the status is %s, the log:\n%s", w.status(), w.log)
 	}
 	w.Store.Close() // it is not to be looked at in the end
@@ -394,7 +394,7 @@ func TestRunMakesScheduledBackups(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	running := make(chan struct{})
 	go func() { defer close(running); w.Run(ctx) }()
-	until(t, func() bool { return w.log.count("scheduled backup made") > 0 })
+	until(t, func() bool { return w.log.Count("scheduled backup made") > 0 })
 	cancel()
 	<-running
 	w.wantBackups(1, "Run")

@@ -11,6 +11,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/web/logtest"
 )
 
 // scrubbed is an Upkeep over a file that a test can damage.
@@ -18,7 +19,7 @@ type scrubbed struct {
 	*Upkeep
 	t      *testing.T
 	engine *bolt.Engine
-	log    *watchLog
+	log    *logtest.Buffer
 }
 
 func newScrubbed(t *testing.T, damage ...func(path string)) *scrubbed {
@@ -39,7 +40,7 @@ func newScrubbed(t *testing.T, damage ...func(path string)) *scrubbed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	p := &scrubbed{t: t, engine: engine, log: &watchLog{}}
+	p := &scrubbed{t: t, engine: engine, log: &logtest.Buffer{}}
 	p.Upkeep = New(Config{Store: store, Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	return p
 }
@@ -100,7 +101,7 @@ func TestScrubFindsWhatNobodyReads(t *testing.T) {
 			p.begin()
 			until(t, func() bool { return !p.sound() })
 			p.scrub(t.Context())
-			if n := p.log.count("place="); n != 1 || !strings.Contains(p.log.String(), place[0]) {
+			if n := p.log.Count("place="); n != 1 || !strings.Contains(p.log.String(), place[0]) {
 				t.Errorf("the log tells %d times:\n%s", n, p.log)
 			}
 			if n := p.Store.Stats().Damaged; n < 2 {

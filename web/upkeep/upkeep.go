@@ -81,7 +81,7 @@ func New(c Config) *Upkeep {
 // and the time, behind which no clock that is set back will lead.
 func (u *Upkeep) Run(ctx context.Context) {
 	u.guard(u.noteHeader)
-	u.guard(u.beginBackups)
+	u.guard(func() { u.beginBackups(ctx) })
 	u.running.Store(true)
 	defer u.running.Store(false)
 	var working sync.WaitGroup
@@ -107,6 +107,7 @@ const (
 	locateEvery = 5 * time.Second  // one system call
 	lookEvery   = time.Minute      // at what may be due or need attention
 	tidyEvery   = 10 * time.Minute
+	followAgain = time.Second // after a feed broke
 )
 
 // jobs is the table. No job waits for another one.
@@ -114,6 +115,8 @@ func (u *Upkeep) jobs() []job {
 	all := []job{
 		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, do: u.flush, last: u.lastFlush},
 		{name: "look for the data file", pause: locateEvery, late: true, do: func(context.Context) { _ = u.lookForFile() }},
+		{name: "hear what other nodes change", pause: followAgain, do: u.follow},
+		{name: "look at schema and clock", pause: lookEvery, late: true, do: u.lookAgain},
 		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), do: u.scrub},
 		{name: "tell what needs attention", pause: lookEvery, do: u.watch},
 		{name: "tell what was folded", pause: lookEvery, late: true, do: u.tellFolded, last: u.tellFolded},
@@ -132,7 +135,7 @@ func (u *Upkeep) jobs() []job {
 // repeat does a job again and again until ctx ends, and what it has to do last.
 func (u *Upkeep) repeat(ctx context.Context, j job) {
 	for first := true; ctx.Err() == nil; first = false {
-		if !first || !j.late {
+		if (!first || !j.late) && (!j.once || u.leads(ctx)) {
 			u.guard(func() { j.do(ctx) }, "job", j.name)
 		}
 		pause := time.NewTimer(j.pause)
@@ -145,6 +148,31 @@ func (u *Upkeep) repeat(ctx context.Context, j job) {
 	}
 	if j.last != nil {
 		u.guard(func() { j.last(context.WithoutCancel(ctx)) }, "job", j.name)
+	}
+}
+
+// leads tells whether this node does what one does for all.
+func (u *Upkeep) leads(ctx context.Context) bool {
+	leads := u.Store.Leads(ctx)
+	if !leads {
+		u.scheduled.standDown()
+	}
+	return leads
+}
+
+// follow drops from memory what other nodes change, until ctx ends. Where there
+// can be no others it only waits.
+func (u *Upkeep) follow(ctx context.Context) {
+	if err := u.Store.Follow(ctx); err != nil {
+		u.Log.Warn("what other nodes change is not heard of: it is tried again in "+followAgain.String(), "error", WithCause(err))
+		return
+	}
+	<-ctx.Done()
+}
+
+func (u *Upkeep) lookAgain(ctx context.Context) {
+	if err := u.Store.Look(ctx); err != nil {
+		u.Log.Warn("the store's schema and clock could not be read: it is tried again in "+lookEvery.String(), "error", WithCause(err))
 	}
 }
 

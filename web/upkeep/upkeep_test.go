@@ -16,6 +16,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt/bolttest"
+	"husk/web/logtest"
 )
 
 // running is an Upkeep whose Run works, in fake time.
@@ -41,10 +42,17 @@ func (e countedEngine) Update(ctx context.Context, f func(db.Tx) error) error {
 
 // run calls f with an Upkeep that runs, inside of fake time.
 func run(t *testing.T, change func(*Config), f func(t *testing.T, r *running)) {
+	t.Helper()
+	runOver(t, func(e db.Engine) db.Engine { return e }, change, f)
+}
+
+// runOver is run over what wrap makes of the engine.
+func runOver(t *testing.T, wrap func(db.Engine) db.Engine, change func(*Config), f func(t *testing.T, r *running)) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "husk.db")
 	synctest.Test(t, func(t *testing.T) {
 		r := &running{t: t, dir: filepath.Dir(path)}
-		store := bolttest.Store(t, bolttest.Options{Path: path, Wrap: func(e db.Engine) db.Engine { return countedEngine{e, &r.updates} }})
+		store := bolttest.Store(t, bolttest.Options{Path: path, Wrap: func(e db.Engine) db.Engine { return wrap(countedEngine{e, &r.updates}) }})
 		config := Config{Store: store, Log: slog.New(slog.DiscardHandler)}
 		change(&config)
 		r.Upkeep = New(config)
@@ -163,7 +171,7 @@ func TestRunSweeps(t *testing.T) {
 
 // Nobody has to ask: the log hears of it all the same.
 func TestFileElsewhereIsNoticed(t *testing.T) {
-	log := &watchLog{}
+	log := &logtest.Buffer{}
 	aside := t.TempDir()
 	run(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(t *testing.T, r *running) {
 		path := filepath.Join(r.dir, "husk.db")
@@ -211,7 +219,7 @@ func TestRepeat(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log, began := &watchLog{}, time.Now()
+				log, began := &logtest.Buffer{}, time.Now()
 				u := New(Config{Log: slog.New(slog.NewTextHandler(log, nil))})
 				ctx, stop := context.WithCancel(t.Context())
 				soon := make(chan struct{}, 1)
@@ -233,7 +241,7 @@ func TestRepeat(t *testing.T) {
 				if !slices.Equal(done, c.want) || !ended {
 					t.Errorf("it was done at %v, want %v; ended %t", done, c.want, ended)
 				}
-				if n := log.count(`job="the job" panic="in the job"`); n != len(c.want)-1 {
+				if n := log.Count(`job="the job" panic="in the job"`); n != len(c.want)-1 {
 					t.Errorf("the log tells of %d panics:\n%s", n, log)
 				}
 			})

@@ -72,7 +72,9 @@ func (w *watcher) due(kind string, holds bool, now time.Time) bool {
 // watch looks at everything once.
 func (u *Upkeep) watch(ctx context.Context) {
 	now := u.Store.Now()
-	u.watchStore(ctx, now)
+	if u.leads(ctx) {
+		u.watchStore(ctx, now)
+	}
 	u.watchNode(now)
 }
 

@@ -1,13 +1,11 @@
 package upkeep
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,7 +13,8 @@ import (
 	"time"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
+	"husk/web/logtest"
 )
 
 // faultyEngine is an engine whose disk can fail.
@@ -57,26 +56,6 @@ func set(where *atomic.Pointer[error], err error) {
 	where.Store(&err)
 }
 
-// watchLog is a log that is read while others write.
-type watchLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *watchLog) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *watchLog) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func (b *watchLog) count(text string) int { return strings.Count(b.String(), text) }
-
 // watched is an Upkeep with a disk that can fail and clocks that can be set.
 type watched struct {
 	*Upkeep
@@ -84,29 +63,23 @@ type watched struct {
 	engine *faultyEngine
 	wall   atomic.Int64 // Unix nanoseconds
 	mono   atomic.Int64 // nanoseconds
-	log    *watchLog
+	log    *logtest.Buffer
 }
 
 func newWatched(t *testing.T, change func(*Config)) *watched {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "husk.db")
-	if err := bolt.Create(path, db.Init); err != nil {
-		t.Fatal(err)
-	}
-	engine, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watched{t: t, engine: &faultyEngine{Engine: engine}, log: &watchLog{}}
+	w := &watched{t: t, log: &logtest.Buffer{}}
 	w.wall.Store(time.Now().Add(time.Hour).UnixNano())
-	store, err := db.Open(t.Context(), w.engine, db.Options{
-		Now:       func() time.Time { return time.Unix(0, w.wall.Load()) },
-		Monotonic: func() time.Duration { return time.Duration(w.mono.Load()) },
+	store := bolttest.Store(t, bolttest.Options{
+		Wrap: func(e db.Engine) db.Engine {
+			w.engine = &faultyEngine{Engine: e}
+			return w.engine
+		},
+		Options: db.Options{
+			Now:       func() time.Time { return time.Unix(0, w.wall.Load()) },
+			Monotonic: func() time.Duration { return time.Duration(w.mono.Load()) },
+		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeWhole(t, store)
 	t.Cleanup(func() { set(&w.engine.reading, nil) })
 	config := Config{Store: store, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
@@ -114,17 +87,6 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	}
 	w.Upkeep = New(config)
 	return w
-}
-
-// closeWhole closes the store at the end of a test, and looks whether it fits
-// together.
-func closeWhole(t *testing.T, store *db.Store) {
-	t.Cleanup(func() {
-		if _, err := store.Check(context.Background(), func(err error) { t.Error("check:", err) }); err != nil && !errors.Is(err, os.ErrClosed) {
-			t.Error("check:", err)
-		}
-		store.Close()
-	})
 }
 
 // pass lets time go by.
@@ -276,7 +238,7 @@ func TestExpiringTokensAreToldDaily(t *testing.T) {
 	if got := w.told(); len(got) != 1 || got[0] != eventTokens {
 		t.Errorf("in a day it told %v", got)
 	}
-	if n := w.log.count("API tokens expire within 30 days"); n != 1 {
+	if n := w.log.Count("API tokens expire within 30 days"); n != 1 {
 		t.Errorf("%d lines in a day:\n%s", n, w.log)
 	}
 	if !strings.Contains(w.log.String(), id+" (soon)") || strings.Contains(w.log.String(), "(late)") {
@@ -409,7 +371,7 @@ func TestHoardsAreTold(t *testing.T) {
 	if len(all) != 1 || all[0].Code != "many_tokens" || !strings.Contains(all[0].Text, "has 11") || strings.Contains(all[0].Text, db.SingleUser) {
 		t.Errorf("11 tokens of 1: %v", all)
 	}
-	if n := w.log.count("user=" + db.SingleUser); n != 1 {
+	if n := w.log.Count("user=" + db.SingleUser); n != 1 {
 		t.Errorf("the log names the user %d times:\n%s", n, w.log)
 	}
 }
@@ -427,7 +389,7 @@ func TestExcessIsTold(t *testing.T) {
 		w.pass(time.Hour)
 		w.watch(t.Context())
 	}
-	if n := w.log.count("user=the-id"); n != 2 {
+	if n := w.log.Count("user=the-id"); n != 2 {
 		t.Errorf("the log names the user %d times in 25 hours:\n%s", n, w.log)
 	}
 }
