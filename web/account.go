@@ -78,10 +78,11 @@ func (s *Server) login(c echo.Context, actor *db.Actor) error {
 func (s *Server) enter(r *http.Request, actor *db.Actor, in api.Login) (out withCookies[api.LoggedIn], err error) {
 	user, err := s.signIn(r, actor, cmp.Or(in.Email, in.Login), in.Password)
 	if err != nil {
-		if explain(err).isRefusal() {
-			err = s.refused(actor, "sign-in refused", err)
+		f := explain(err)
+		if f.isRefusal() {
+			return out, s.refused(actor, "sign-in refused", f)
 		}
-		return out, err
+		return out, f
 	}
 	if err := s.spendProof(r.Context(), user.User); err != nil {
 		return out, err

@@ -7,21 +7,19 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"husk/db"
 	"husk/web/api"
 	"husk/web/upkeep"
 )
 
 // health tells how the server is; it is 200 also when that is not well.
-func (s *Server) health(c echo.Context, _ *db.Actor) error {
-	return write(c, s.healthNow(s.healthStatus(c.Request().Context())))
+func (s *Server) health(ctx context.Context, _ *db.Actor, _ *nothing) (*api.Health, error) {
+	return s.healthNow(s.healthStatus(ctx)), nil
 }
 
-func (s *Server) healthNow(status string) api.Health {
+func (s *Server) healthNow(status string) *api.Health {
 	uptime := int64(s.Store.Now().Sub(s.started) / time.Second)
-	return api.Health{Status: status, Version: s.Version, Uptime: max(0, uptime)}
+	return &api.Health{Status: status, Version: s.Version, Uptime: max(0, uptime)}
 }
 
 // healthStatus is one of green, yellow (it answers, and needs attention) and
@@ -41,15 +39,14 @@ func colour(warnings []api.Warning) string {
 }
 
 // healthDetails tells more, to those who may know.
-func (s *Server) healthDetails(c echo.Context, _ *db.Actor) error {
-	ctx := c.Request().Context()
+func (s *Server) healthDetails(ctx context.Context, actor *db.Actor, _ *nothing) (*api.HealthDetails, error) {
 	proved := s.Upkeep.Prove(ctx)
 	engine := s.Store.Stats().Engine
-	out := api.HealthDetails{
+	out := &api.HealthDetails{
 		Warnings: s.warnings(proved), Writable: writable(proved),
 		StoreBytes: engine.Size, FreeBytes: engine.FreeBytes(),
 	}
-	out.Health = s.healthNow(colour(out.Warnings))
+	out.Health = *s.healthNow(colour(out.Warnings))
 	out.Warnings = append(out.Warnings, s.Notices()...)
 	if _, backups := s.Upkeep.LastBackups(); !backups.Newest.IsZero() {
 		out.LastBackup = &backups.Newest
@@ -58,12 +55,12 @@ func (s *Server) healthDetails(c echo.Context, _ *db.Actor) error {
 		ends = ends.UTC()
 		out.CertExpires = &ends
 	}
-	if err := s.countRecords(ctx, &out); err != nil {
-		s.log.Error("the store does not answer", "request_id", requestID(c), "error", withCause(err))
+	if err := s.countRecords(ctx, out); err != nil {
+		s.log.Error("the store does not answer", "request_id", actor.RequestID, "error", withCause(err))
 		out.Status = "red"
 		out.Warnings = append(out.Warnings, api.Warning{Code: "store_unreadable", Text: "the store does not answer; see the log"})
 	}
-	return write(c, out)
+	return out, nil
 }
 
 func (s *Server) countRecords(ctx context.Context, out *api.HealthDetails) error {
@@ -101,29 +98,27 @@ func (s *Server) certExpiry() time.Time {
 }
 
 // livez answers as long as the process does.
-func (s *Server) livez(c echo.Context, _ *db.Actor) error {
-	return write(c, api.Status{Status: "ok"})
+func (s *Server) livez(context.Context, *db.Actor, *nothing) (*api.Status, error) {
+	return &api.Status{Status: "ok"}, nil
 }
 
 // readyz answers 200 while the store can be read and written.
-func (s *Server) readyz(c echo.Context, _ *db.Actor) error {
-	ctx := c.Request().Context()
+func (s *Server) readyz(ctx context.Context, actor *db.Actor, _ *nothing) (*api.Ready, error) {
 	if _, err := s.Store.Schema(ctx); err != nil {
-		who := s.nobody(c.Request(), requestID(c))
-		s.folds.Line(slog.LevelError, "not ready", "", sourceOf(who), append(origin(who), "error", withCause(err))...)
-		return notReady("the store does not answer; see the log")
+		s.folds.Line(slog.LevelError, "not ready", "", sourceOf(actor), append(origin(actor), "error", withCause(err))...)
+		return nil, notReady("the store does not answer; see the log")
 	}
 	if s.Upkeep.Damaged() {
-		return notReady(upkeep.WriteWarning(db.ErrDamaged).Text)
+		return nil, notReady(upkeep.WriteWarning(db.ErrDamaged).Text)
 	}
 	if err := s.Upkeep.Prove(ctx); err != nil && !errors.Is(err, upkeep.ErrNotProved) {
-		return notReady(upkeep.WriteWarning(err).Text)
+		return nil, notReady(upkeep.WriteWarning(err).Text)
 	}
-	ready := api.Ready{Status: "ok", Warnings: []string{}}
+	ready := &api.Ready{Status: "ok", Warnings: []string{}}
 	for _, w := range append(s.warnings(nil), s.Notices()...) {
 		ready.Warnings = append(ready.Warnings, w.Text)
 	}
-	return write(c, ready)
+	return ready, nil
 }
 
 func notReady(reason string) error {

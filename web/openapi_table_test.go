@@ -81,10 +81,10 @@ func search(what string) operation {
 // and path as the table of routes has them.
 var operations = map[string]operation{
 	"GET /health": {id: "Health", tag: tagSystem, summary: "How the server is",
-		about: "It is 200 also when the server is not well: see `status`.", answer: api.Health{}},
-	"GET /livez": {id: "live", tag: tagSystem, summary: "Whether the process answers", answer: api.Status{}},
+		about: "It is 200 also when the server is not well: see `status`."},
+	"GET /livez": {id: "live", tag: tagSystem, summary: "Whether the process answers"},
 	"GET /readyz": {id: "ready", tag: tagSystem, summary: "Whether the store answers",
-		about: "200 means that requests can be sent here.", answer: api.Ready{}, also: []int{503}},
+		about: "200 means that requests can be sent here.", also: []int{503}},
 	"GET /openapi.json":        {id: "openAPI", tag: tagSystem, summary: "This description", answer: map[string]any{}},
 	"GET /setting/application": {id: "Application", tag: tagSystem, summary: "What a console reads before anybody has signed in"},
 	"GET /provider/_info":      {id: "provider", tag: tagSystem, summary: "What a desktop program reads of a server that it is pointed at"},
@@ -101,7 +101,7 @@ var operations = map[string]operation{
 		about:   "With the set-up code that `husk serve` printed when it started. Without an email it is the single user who gets the password.",
 		example: api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
 		also: []int{409, 429, 503}},
-	"GET /system/health": {id: "HealthDetails", tag: tagSystem, summary: "How the server is, in detail, without naming anybody", answer: api.HealthDetails{}},
+	"GET /system/health": {id: "HealthDetails", tag: tagSystem, summary: "How the server is, in detail, without naming anybody"},
 	"GET /system/check":  {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit"},
 	"GET /system/backup": {id: "Backup", tag: tagSystem, summary: "A backup of the whole store",
 		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there. The audit log has an entry of it before the first byte leaves.",

@@ -74,9 +74,9 @@ type route struct {
 // routes is the whole API with what each part of it needs.
 func (s *Server) routes() []route {
 	return []route{
-		{method: "GET", path: "/health", need: isPublic, do: raw(s.health)},
-		{method: "GET", path: "/livez", need: isPublic, do: raw(s.livez)},
-		{method: "GET", path: "/readyz", need: isPublic, do: raw(s.readyz)},
+		{method: "GET", path: "/health", need: isPublic, do: endpoint(s.health)},
+		{method: "GET", path: "/livez", need: isPublic, do: endpoint(s.livez)},
+		{method: "GET", path: "/readyz", need: isPublic, do: endpoint(s.readyz)},
 		{method: "GET", path: "/openapi.json", need: isPublic, do: raw(s.openAPI)},
 		{method: "GET", path: "/docs", need: isPublic, do: raw(s.docs)},
 		{method: "GET", path: "/docs/:name", need: isPublic, do: raw(s.docsFile)},
@@ -135,7 +135,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), turn: always, long: true, do: endpoint(s.verifyAudit)},
 		{method: "GET", path: "/security/audit/_head", need: permission(db.PermAuditSearch), do: endpoint(s.auditHead)},
 
-		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), do: raw(s.healthDetails)},
+		{method: "GET", path: "/system/health", need: permission(db.PermSystemRead), do: endpoint(s.healthDetails)},
 		{method: "GET", path: "/system/check", need: permission(db.PermBackup), turn: always, long: true, do: endpoint(s.check)},
 
 		{method: "GET", path: "/setting/application", need: isPublic, do: endpoint(s.application)},
