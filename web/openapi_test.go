@@ -2,8 +2,11 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"reflect"
@@ -25,7 +28,7 @@ const openAPIFile = "openapi/openapi.json"
 func TestOpenAPIFile(t *testing.T) {
 	want := buildOpenAPI(t)
 	if *updateOpenAPI && !t.Failed() {
-		if err := os.WriteFile(openAPIFile, want, 0o644); err != nil {
+		if err := errors.Join(os.WriteFile(openAPIFile, want, 0o644), os.WriteFile(openAPIFile+".gz", compressed(t, want), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -34,9 +37,43 @@ func TestOpenAPIFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(have, want) {
-		t.Errorf("%s is not what the code says any more: run 'go generate ./web' and look at the difference", openAPIFile)
+	if !bytes.Equal(have, want) || !bytes.Equal(servedOpenAPI(t), want) {
+		t.Errorf("%s, or the same compressed, is not what the code says any more: run 'go generate ./web' and look at the difference", openAPIFile)
 	}
+}
+
+func compressed(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// servedOpenAPI is what the binary has.
+func servedOpenAPI(t *testing.T) []byte {
+	t.Helper()
+	packed, err := openAPIFiles.ReadFile(openAPIFile + ".gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestOpenAPIRoutes(t *testing.T) {
@@ -95,11 +132,7 @@ func checkPaths(t *testing.T, served map[string]bool) {
 
 func readOpenAPI(t *testing.T) object {
 	t.Helper()
-	text, err := openAPIFiles.ReadFile(openAPIFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(servedOpenAPI(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
