@@ -39,7 +39,10 @@ func (s *Server) appOf(host string) http.Handler {
 	if len(s.Applications) == 0 {
 		return nil
 	}
-	name, _ := hostName(host)
+	name, ok := hostName(host)
+	if !ok {
+		return nil
+	}
 	return s.Applications[strings.ToLower(name)]
 }
 
