@@ -59,6 +59,15 @@ func (s *Store) Look(ctx context.Context) error {
 	})
 }
 
+// Shared tells whether other processes may have the store too, and so whether
+// there is anybody to Follow: then its engine is an Elector. Whoever has a file
+// alone is not to follow itself: each look is a reader, whose snapshot keeps pages
+// from being used again, which a disk that is nearly full has no room for.
+func (s *Store) Shared() bool {
+	_, ok := s.engine.(Elector)
+	return ok
+}
+
 // Leads tells whether this process does what is to be done once for all that
 // share the store, such as a sweep or a scheduled backup; see Elector. It is to
 // be asked before each run.
