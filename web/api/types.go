@@ -256,7 +256,7 @@ type HealthDetails struct {
 	Sessions       int64      `json:"sessions"`
 	StoreBytes     int64      `json:"store_bytes"`
 	FreeBytes      int64      `json:"store_free_bytes"`      // of them, for the next writes
-	LastBackup     *time.Time `json:"last_backup,omitempty"` // when the newest regular backup was made
+	LastBackup     *time.Time `json:"last_backup,omitempty"` // when the newest scheduled backup was made
 	CertExpires    *time.Time `json:"certificate_expires,omitempty"`
 }
 
