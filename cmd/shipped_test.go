@@ -93,3 +93,28 @@ func TestYAMLThatShips(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesThatPagesName: a page leads nobody to a file that is not there.
+func TestFilesThatPagesName(t *testing.T) {
+	t.Parallel()
+	texts := shippedTexts(t)
+	for _, page := range []string{"../ARCHITECTURE.md", "../SECURITY.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[page] = string(text)
+	}
+	found := 0
+	for page, text := range texts {
+		for _, m := range regexp.MustCompile(`\b(?:cmd|db|web|dist|docs)/[\w./-]*\w\.(?:go|md|sh|yml|json)\b`).FindAllString(text, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join("..", m)); err != nil && !strings.HasSuffix(m, "migrate_N.go") {
+				t.Errorf("%s names %s, which is not there", page, m)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d names were found", found)
+	}
+}
