@@ -8,12 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web/logtest"
 	"husk/web/password"
 	"husk/web/upkeep"
@@ -24,29 +23,21 @@ type damaged struct {
 	*Server
 	path   string
 	t      *testing.T
-	engine *bolt.Engine
+	engine db.Engine
 	log    *logtest.Buffer
 }
 
 func newDamaged(t *testing.T, damage ...func(path string)) *damaged {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "husk.db")
-	if err := bolt.Create(path, db.Init); err != nil {
-		t.Fatal(err)
-	}
-	for _, do := range damage {
-		do(path)
-	}
-	engine, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := db.Open(t.Context(), engine, db.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	p := &damaged{t: t, path: path, engine: engine, log: &logtest.Buffer{}}
+	p := &damaged{t: t, log: &logtest.Buffer{}}
+	store := bolttest.Store(t, bolttest.Options{Damaged: func(path string) {
+		p.path = path
+		for _, do := range damage {
+			do(path)
+		}
+	}})
+	p.engine = store.Engine()
+	var err error
 	p.Server, err = NewKept(Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -60,22 +51,6 @@ func (p *damaged) begin() {
 	ended := make(chan struct{})
 	go func() { p.Upkeep.Run(ctx); close(ended) }()
 	p.t.Cleanup(func() { cancel(); <-ended })
-}
-
-// flip changes a byte of a record in the file.
-func (p *damaged) flip(bucket, key string) {
-	p.t.Helper()
-	err := p.engine.Update(p.t.Context(), func(tx db.Tx) error {
-		sealed, err := tx.Get(bucket, []byte(key))
-		if err != nil || sealed == nil {
-			return errors.Join(err, errors.New("no such record"))
-		}
-		sealed[len(sealed)-1] ^= 1
-		return tx.Put(bucket, []byte(key), sealed)
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 func (p *damaged) ready() bool {
@@ -93,7 +68,7 @@ func TestDamageEndsReadiness(t *testing.T) {
 	if !p.ready() {
 		t.Fatal("a sound store is not ready")
 	}
-	p.flip("role", "user")
+	bolttest.Flip(t, p.engine, "role", "user")
 	p.begin()
 	until(t, func() bool { return !p.ready() })
 	if s := p.healthStatus(t.Context()); s != "yellow" {
@@ -133,7 +108,7 @@ func TestCheckOfDamagedPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p.flip("audit", "\x00\x00\x00\x00\x00\x00\x00\x01")
+	bolttest.Flip(t, p.engine, "audit", "\x00\x00\x00\x00\x00\x00\x00\x01")
 	f, err := os.OpenFile(p.path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -81,10 +81,10 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 				}
 			}
 			c.then(w)
-			before := w.engine.updates.Load()
+			before := w.engine.Updates.Load()
 			ask(w, "GET", "/account/profile", "", header, value)
 			w.flush()
-			if n := w.engine.updates.Load() - before; n > 0 {
+			if n := w.engine.Updates.Load() - before; n > 0 {
 				t.Errorf("what is known already is written again, %d times", n)
 			}
 			w.wall.Add(-int64(time.Hour))

@@ -22,7 +22,7 @@ func TestAFloodIsWrittenInBatches(t *testing.T) {
 	if _, err := w.Store.UpdateUser(t.Context(), owner, db.SingleUser, db.UserChange{Password: &hash}); err != nil {
 		t.Fatal(err)
 	}
-	before := w.engine.updates.Load()
+	before := w.engine.Updates.Load()
 	const flood = 10_000
 	refused := map[int]int{}
 	for i := range flood {
@@ -32,11 +32,11 @@ func TestAFloodIsWrittenInBatches(t *testing.T) {
 	if refused[http.StatusForbidden] == 0 || refused[http.StatusForbidden]+refused[http.StatusTooManyRequests] != flood {
 		t.Fatalf("the answers were %v", refused)
 	}
-	if n := w.engine.updates.Load() - before; n != 0 {
+	if n := w.engine.Updates.Load() - before; n != 0 {
 		t.Errorf("the flood wrote %d times", n)
 	}
 	w.flush()
-	if n := w.engine.updates.Load() - before; n != 1 {
+	if n := w.engine.Updates.Load() - before; n != 1 {
 		t.Errorf("what the flood left was written in %d batches", n)
 	}
 	page, err := w.Store.Audit(t.Context(), db.AuditQuery{Action: "session.login", Size: 1000})

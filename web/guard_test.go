@@ -3,7 +3,6 @@ package web
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -19,21 +18,6 @@ import (
 	"husk/web/control"
 	"husk/web/logtest"
 )
-
-// wantPanic looks for the one entry of a log about a panic with a value.
-func wantPanic(t *testing.T, log *logtest.Buffer, message, value, about string) {
-	t.Helper()
-	for line := range strings.Lines(log.String()) {
-		var e struct{ Level, Msg, Panic, Stack string }
-		if json.Unmarshal([]byte(line), &e) == nil && strings.Contains(e.Panic, value) {
-			if e.Level != "ERROR" || e.Msg != message || !strings.Contains(e.Stack, "guard_test.go") || !strings.Contains(line, about) {
-				t.Errorf("the log tells of the panic %q: %s", value, line)
-			}
-			return
-		}
-	}
-	t.Errorf("the log does not tell of the panic %q:\n%s", value, log)
-}
 
 // panicEngine panics where it is read.
 type panicEngine struct {
@@ -67,7 +51,7 @@ func TestPanicInAScrape(t *testing.T) {
 	if err != nil || len(families) < 10 {
 		t.Errorf("%d families, %v", len(families), err)
 	}
-	wantPanic(t, log, "panic in the background", "in View", "")
+	logtest.WantPanic(t, log, "panic in the background", "in View", "")
 }
 
 // noDeadlines is an answer that panics where it gets a deadline.
@@ -102,7 +86,7 @@ func TestPanicAtTheStopNamesTheRequest(t *testing.T) {
 	until(t, func() bool { return strings.Contains(log.String(), "at a deadline") })
 	close(hold)
 	<-answered
-	wantPanic(t, log, "panic in the background", "at a deadline", `"request_id":"`+w.Header().Get(headerRequestID)+`"`)
+	logtest.WantPanic(t, log, "panic in the background", "at a deadline", `"request_id":"`+w.Header().Get(headerRequestID)+`"`)
 }
 
 // Requests share a commit, and their functions run in the goroutine of one of
@@ -145,7 +129,7 @@ func TestPanicInASharedCommit(t *testing.T) {
 			if want := map[bool]int{true: 200, false: 500}[name == "second"]; r.StatusCode != want {
 				t.Errorf("%s is %d", name, r.StatusCode)
 			} else if want == 500 {
-				wantPanic(t, log, "panic in a request", "in the function of "+id, `"request_id":"`+id+`"`)
+				logtest.WantPanic(t, log, "panic in a request", "in the function of "+id, `"request_id":"`+id+`"`)
 			}
 		})
 	}

@@ -6,91 +6,48 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web/api"
 	"husk/web/password"
 	"husk/web/upkeep"
 )
-
-// faultyEngine is an engine whose disk can fail.
-type faultyEngine struct {
-	db.Engine
-	failing atomic.Pointer[error] // what Update answers
-	reading atomic.Pointer[error] // what View answers
-	updates atomic.Int64
-	views   atomic.Int64
-}
-
-func (e *faultyEngine) Update(ctx context.Context, f func(db.Tx) error) error {
-	e.updates.Add(1)
-	if err := e.failing.Load(); err != nil {
-		return *err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return e.Engine.Update(ctx, f)
-}
-
-func (e *faultyEngine) View(ctx context.Context, f func(db.Tx) error) error {
-	e.views.Add(1)
-	if err := e.reading.Load(); err != nil {
-		return *err
-	}
-	return e.Engine.View(ctx, f)
-}
-
-// set makes what fails or, with nil, ends it.
-func set(where *atomic.Pointer[error], err error) {
-	if err == nil {
-		where.Store(nil)
-		return
-	}
-	where.Store(&err)
-}
 
 // watched is a server, with what goes on beside it, that has a disk that can fail
 // and clocks that can be set.
 type watched struct {
 	*Server
 	t      *testing.T
-	engine *faultyEngine
+	engine *bolttest.Faulty
 	wall   atomic.Int64 // Unix nanoseconds
 	mono   atomic.Int64 // nanoseconds
 }
 
 func newWatched(t *testing.T, change func(*Config)) *watched {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "husk.db")
-	if err := bolt.Create(path, db.Init); err != nil {
-		t.Fatal(err)
-	}
-	engine, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watched{t: t, engine: &faultyEngine{Engine: engine}}
+	w := &watched{t: t}
 	w.wall.Store(time.Now().Add(time.Hour).UnixNano())
-	store, err := db.Open(t.Context(), w.engine, db.Options{
-		Now:       func() time.Time { return time.Unix(0, w.wall.Load()) },
-		Monotonic: func() time.Duration { return time.Duration(w.mono.Load()) },
+	store := bolttest.Store(t, bolttest.Options{
+		Wrap: func(e db.Engine) db.Engine {
+			w.engine = &bolttest.Faulty{Engine: e}
+			return w.engine
+		},
+		Options: db.Options{
+			Now:       func() time.Time { return time.Unix(0, w.wall.Load()) },
+			Monotonic: func() time.Duration { return time.Duration(w.mono.Load()) },
+		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closeWhole(t, store)
-	t.Cleanup(func() { set(&w.engine.reading, nil) })
+	t.Cleanup(func() { w.engine.FailReads(nil) })
 	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&config)
 	}
+	var err error
 	if w.Server, err = NewKept(config); err != nil {
 		t.Fatal(err)
 	}
@@ -100,12 +57,12 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 // begin runs what goes on beside it, until the test ends.
 func (w *watched) begin() {
 	w.t.Helper()
-	before := w.engine.views.Load()
+	before := w.engine.Views.Load()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan struct{})
 	go func() { w.Upkeep.Run(ctx); close(ended) }()
 	w.t.Cleanup(func() { cancel(); <-ended })
-	until(w.t, func() bool { return w.engine.views.Load() > before }) // it looks around at once
+	until(w.t, func() bool { return w.engine.Views.Load() > before }) // it looks around at once
 }
 
 // flush writes down what was noted in memory, as Upkeep does.
@@ -147,7 +104,7 @@ func TestHealthWhileNothingRunsWritesNothing(t *testing.T) {
 			t.Errorf("%s is %d", path, a.Code)
 		}
 	}
-	if n := w.engine.updates.Load(); n != 0 {
+	if n := w.engine.Updates.Load(); n != 0 {
 		t.Errorf("%d updates were made by asking", n)
 	}
 	if err := w.Upkeep.Prove(t.Context()); !errors.Is(err, upkeep.ErrNotProved) {
@@ -166,7 +123,7 @@ func TestReadyProvesAWriteEachTenSeconds(t *testing.T) {
 		if a := ask(w, "GET", "/readyz", ""); a.Code != http.StatusOK {
 			t.Fatalf("step %d: %d %s", i, a.Code, a.Body)
 		}
-		if n := w.engine.updates.Load(); n != step.want {
+		if n := w.engine.Updates.Load(); n != step.want {
 			t.Errorf("step %d: %d writes, want %d", i, n, step.want)
 		}
 	}
@@ -186,7 +143,7 @@ func TestReadyTellsWhyItIsNot(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWatched(t, nil)
 			w.begin()
-			set(&w.engine.failing, c.err)
+			w.engine.Fail(c.err)
 			a := ask(w, "GET", "/readyz", "")
 			if a.Code != http.StatusServiceUnavailable || !strings.Contains(a.Body.String(), c.words) || a.Header().Get("Retry-After") == "" {
 				t.Errorf("readyz is %d %s", a.Code, a.Body)
@@ -197,7 +154,7 @@ func TestReadyTellsWhyItIsNot(t *testing.T) {
 			if s := w.status(); s != "yellow" {
 				t.Errorf("health is %s", s)
 			}
-			set(&w.engine.failing, nil)
+			w.engine.Fail(nil)
 			if a := ask(w, "GET", "/readyz", ""); a.Code != http.StatusServiceUnavailable {
 				t.Error("the result was not kept")
 			}
@@ -229,8 +186,8 @@ func TestHealthColours(t *testing.T) {
 		{"renewed", func() { ends = now.Add(24 * time.Hour) }, "green"},
 		{"half renewed", func() { stale = true }, "yellow"},
 		{"wholly", func() { stale = false }, "green"},
-		{"unreadable", func() { set(&w.engine.reading, db.ErrDamaged) }, "red"},
-		{"readable", func() { set(&w.engine.reading, nil) }, "green"},
+		{"unreadable", func() { w.engine.FailReads(db.ErrDamaged) }, "red"},
+		{"readable", func() { w.engine.FailReads(nil) }, "green"},
 		{"clock set back", func() { w.markTime(); w.wall.Add(-int64(time.Hour)) }, "yellow"},
 	} {
 		c.do()
@@ -275,11 +232,11 @@ func TestHealthDetailsOfAStoreThatFails(t *testing.T) {
 		}
 		return h
 	}
-	set(&w.engine.failing, &db.Error{Kind: db.ErrFull})
+	w.engine.Fail(&db.Error{Kind: db.ErrFull})
 	if h := read(); h.Status != "yellow" || h.Writable != "no" || len(h.Warnings) != 1 || h.Warnings[0].Code != "disk_full" {
 		t.Errorf("full: %+v", h)
 	}
-	set(&w.engine.reading, db.ErrDamaged)
+	w.engine.FailReads(db.ErrDamaged)
 	if h := read(); h.Status != "red" || h.Warnings[len(h.Warnings)-1].Code != "store_unreadable" {
 		t.Errorf("unreadable: %+v", h)
 	}

@@ -3,14 +3,12 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,20 +34,6 @@ type testHouse struct {
 }
 
 const testPassword = "four unrelated words here"
-
-// closeWhole closes a store when the test ends, and fails it unless everything
-// in it fits together. What is measured is not looked at: it may be large; nor
-// is what the test has closed itself.
-func closeWhole(t testing.TB, store *db.Store) {
-	t.Cleanup(func() {
-		if _, measured := t.(*testing.B); !measured {
-			if _, err := store.Check(context.Background(), func(err error) { t.Error("check:", err) }); err != nil && !errors.Is(err, os.ErrClosed) {
-				t.Error("check:", err)
-			}
-		}
-		store.Close()
-	})
-}
 
 // newTestHouse serves until the test ends; then the store's invariants must
 // hold. change may be nil.

@@ -3,7 +3,6 @@ package listen
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,21 +20,6 @@ import (
 	"husk/web/logtest"
 )
 
-// wantPanic looks for the one entry of a log about a panic with a value.
-func wantPanic(t *testing.T, log *logtest.Buffer, message, value, about string) {
-	t.Helper()
-	for line := range strings.Lines(log.String()) {
-		var e struct{ Level, Msg, Panic, Stack string }
-		if json.Unmarshal([]byte(line), &e) == nil && strings.Contains(e.Panic, value) {
-			if e.Level != "ERROR" || e.Msg != message || !strings.Contains(e.Stack, "guard_test.go") || !strings.Contains(line, about) {
-				t.Errorf("the log tells of the panic %q: %s", value, line)
-			}
-			return
-		}
-	}
-	t.Errorf("the log does not tell of the panic %q:\n%s", value, log)
-}
-
 // panicListener panics where it is to accept.
 type panicListener struct{ net.Listener }
 
@@ -48,7 +32,7 @@ func TestPanicWhereConnectionsAreAccepted(t *testing.T) {
 	if !errors.Is(err, errPanicked) {
 		t.Errorf("Serve = %v", err)
 	}
-	wantPanic(t, log, "panic in the background", "in Accept", `"listener":"memory"`)
+	logtest.WantPanic(t, log, "panic in the background", "in Accept", `"listener":"memory"`)
 }
 
 // A server whose work in the background has ended for a panic ends too: last uses
@@ -59,7 +43,7 @@ func TestPanicInTheBackground(t *testing.T) {
 	if err := s.Serve(t.Context(), control.NewMemory()); !errors.Is(err, errPanicked) || !strings.Contains(err.Error(), "background") {
 		t.Errorf("Serve = %v", err)
 	}
-	wantPanic(t, log, "panic in the background", "in the work", "")
+	logtest.WantPanic(t, log, "panic in the background", "in the work", "")
 }
 
 // panicConn panics where the server first writes to it: outside of any handler.
@@ -98,7 +82,7 @@ func TestPanicInAConnection(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	wantPanic(t, log, "panic in a connection", "in Write", "")
+	logtest.WantPanic(t, log, "panic in a connection", "in Write", "")
 }
 
 // What else net/http tells of connections is noise.
@@ -164,6 +148,6 @@ func TestPanicAtTheStop(t *testing.T) {
 		Name(r, "the-id")
 		s.beginStop()
 		synctest.Wait()
-		wantPanic(t, log, "panic in the background", "a deadline after the end", `"request_id":"the-id"`)
+		logtest.WantPanic(t, log, "panic in the background", "a deadline after the end", `"request_id":"the-id"`)
 	})
 }

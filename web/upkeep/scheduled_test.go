@@ -44,11 +44,6 @@ func newBackedUp(t *testing.T, change func(*Config)) *watched {
 	return w
 }
 
-// Backup implements db.Backuper.
-func (e *faultyEngine) Backup(ctx context.Context, w io.Writer) error {
-	return e.Engine.(db.Backuper).Backup(ctx, w)
-}
-
 // lookAtBackups is a minute that goes by.
 func (w *watched) lookAtBackups() {
 	w.pass(lookEvery)

@@ -1,16 +1,14 @@
 package upkeep
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"husk/db"
-	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web/logtest"
 )
 
@@ -18,29 +16,18 @@ import (
 type scrubbed struct {
 	*Upkeep
 	t      *testing.T
-	engine *bolt.Engine
+	engine db.Engine
 	log    *logtest.Buffer
 }
 
 func newScrubbed(t *testing.T, damage ...func(path string)) *scrubbed {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "husk.db")
-	if err := bolt.Create(path, db.Init); err != nil {
-		t.Fatal(err)
-	}
-	for _, do := range damage {
-		do(path)
-	}
-	engine, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := db.Open(t.Context(), engine, db.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	p := &scrubbed{t: t, engine: engine, log: &logtest.Buffer{}}
+	store := bolttest.Store(t, bolttest.Options{Damaged: func(path string) {
+		for _, do := range damage {
+			do(path)
+		}
+	}})
+	p := &scrubbed{t: t, engine: store.Engine(), log: &logtest.Buffer{}}
 	p.Upkeep = New(Config{Store: store, Log: slog.New(slog.NewTextHandler(p.log, nil))})
 	return p
 }
@@ -56,19 +43,7 @@ func (p *scrubbed) begin() {
 // flip changes a byte of a record in the file and returns how it was.
 func (p *scrubbed) flip(bucket, key string) (whole []byte) {
 	p.t.Helper()
-	err := p.engine.Update(p.t.Context(), func(tx db.Tx) error {
-		sealed, err := tx.Get(bucket, []byte(key))
-		if err != nil || sealed == nil {
-			return errors.Join(err, errors.New("no such record"))
-		}
-		whole = bytes.Clone(sealed)
-		sealed[len(sealed)-1] ^= 1
-		return tx.Put(bucket, []byte(key), sealed)
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return whole
+	return bolttest.Flip(p.t, p.engine, bucket, key)
 }
 
 func (p *scrubbed) put(bucket, key string, sealed []byte) {

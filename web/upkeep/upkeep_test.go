@@ -261,7 +261,7 @@ func TestTheLastFlush(t *testing.T) {
 		t.Errorf("the end is told as a fault:\n%s", w.log)
 	}
 	w.Run(ended)
-	if n := w.engine.updates.Load(); n != 3 { // the token, the flush that was cut, the last one
+	if n := w.engine.Updates.Load(); n != 3 { // the token, the flush that was cut, the last one
 		t.Errorf("%d updates", n)
 	}
 	found := false

@@ -17,50 +17,11 @@ import (
 	"husk/web/logtest"
 )
 
-// faultyEngine is an engine whose disk can fail.
-type faultyEngine struct {
-	db.Engine
-	failing atomic.Pointer[error] // what Update answers
-	reading atomic.Pointer[error] // what View answers
-	updates atomic.Int64
-	hold    chan struct{} // nil, or what Update waits for
-}
-
-func (e *faultyEngine) Update(ctx context.Context, f func(db.Tx) error) error {
-	e.updates.Add(1)
-	if e.hold != nil {
-		<-e.hold
-	}
-	if err := e.failing.Load(); err != nil {
-		return *err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return e.Engine.Update(ctx, f)
-}
-
-func (e *faultyEngine) View(ctx context.Context, f func(db.Tx) error) error {
-	if err := e.reading.Load(); err != nil {
-		return *err
-	}
-	return e.Engine.View(ctx, f)
-}
-
-// set makes what fails or, with nil, ends it.
-func set(where *atomic.Pointer[error], err error) {
-	if err == nil {
-		where.Store(nil)
-		return
-	}
-	where.Store(&err)
-}
-
 // watched is an Upkeep with a disk that can fail and clocks that can be set.
 type watched struct {
 	*Upkeep
 	t      *testing.T
-	engine *faultyEngine
+	engine *bolttest.Faulty
 	wall   atomic.Int64 // Unix nanoseconds
 	mono   atomic.Int64 // nanoseconds
 	log    *logtest.Buffer
@@ -72,7 +33,7 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 	w.wall.Store(time.Now().Add(time.Hour).UnixNano())
 	store := bolttest.Store(t, bolttest.Options{
 		Wrap: func(e db.Engine) db.Engine {
-			w.engine = &faultyEngine{Engine: e}
+			w.engine = &bolttest.Faulty{Engine: e}
 			return w.engine
 		},
 		Options: db.Options{
@@ -80,7 +41,7 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 			Monotonic: func() time.Duration { return time.Duration(w.mono.Load()) },
 		},
 	})
-	t.Cleanup(func() { set(&w.engine.reading, nil) })
+	t.Cleanup(func() { w.engine.FailReads(nil) })
 	config := Config{Store: store, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
 		change(&config)
@@ -152,7 +113,7 @@ func (w *watched) token(name string, expires time.Duration) string {
 func TestOneProofAtATime(t *testing.T) {
 	w := newWatched(t, nil)
 	w.begin()
-	w.engine.hold = make(chan struct{})
+	w.engine.Hold = make(chan struct{})
 	var asking sync.WaitGroup
 	for range 8 {
 		asking.Go(func() {
@@ -166,9 +127,9 @@ func TestOneProofAtATime(t *testing.T) {
 	if err := w.Prove(gone); !errors.Is(err, context.Canceled) {
 		t.Errorf("one who left got %v", err)
 	}
-	close(w.engine.hold)
+	close(w.engine.Hold)
 	asking.Wait()
-	if n := w.engine.updates.Load(); n != 1 {
+	if n := w.engine.Updates.Load(); n != 1 {
 		t.Errorf("%d writes at once", n)
 	}
 }
@@ -183,7 +144,7 @@ func TestTheFirstWhoAsksMayLeave(t *testing.T) {
 	if err := w.Prove(t.Context()); err != nil {
 		t.Errorf("the next one got %v", err)
 	}
-	if n := w.engine.updates.Load(); n != 1 {
+	if n := w.engine.Updates.Load(); n != 1 {
 		t.Errorf("%d writes", n)
 	}
 }
@@ -192,7 +153,7 @@ func TestADiskThatHangs(t *testing.T) {
 	w := newWatched(t, nil)
 	w.begin()
 	w.proofPatience = time.Nanosecond
-	w.engine.hold = make(chan struct{})
+	w.engine.Hold = make(chan struct{})
 	for range 2 {
 		if err := w.Prove(t.Context()); !errors.Is(err, errSlowWrite) || !strings.Contains(WriteWarning(err).Text, "takes longer") {
 			t.Errorf("Prove = %v", err)
@@ -201,12 +162,12 @@ func TestADiskThatHangs(t *testing.T) {
 	w.proof.mu.Lock()
 	running := w.proof.running
 	w.proof.mu.Unlock()
-	close(w.engine.hold)
+	close(w.engine.Hold)
 	<-running
 	if err := w.Prove(t.Context()); err != nil {
 		t.Errorf("Prove stays %v", err)
 	}
-	if n := w.engine.updates.Load(); n != 1 {
+	if n := w.engine.Updates.Load(); n != 1 {
 		t.Errorf("%d writes to a disk that hangs", n)
 	}
 }
@@ -298,7 +259,7 @@ func TestFaultsOfTheStoreAreTold(t *testing.T) {
 			w.begin()
 			w.hear()
 			w.watch(t.Context())
-			set(&w.engine.failing, err)
+			w.engine.Fail(err)
 			w.NoteUse()
 			w.flush(t.Context())
 			w.watch(t.Context())
@@ -311,7 +272,7 @@ func TestFaultsOfTheStoreAreTold(t *testing.T) {
 			if got := w.told(); got != nil {
 				t.Errorf("told again: %v", got)
 			}
-			set(&w.engine.failing, nil)
+			w.engine.Fail(nil)
 			w.pass(2 * tellEvery)
 			w.watch(t.Context())
 			if got := w.told(); got != nil {

@@ -18,6 +18,8 @@ type Options struct {
 	db.Options
 	Path string                    // of the file, which is made where it is absent
 	Wrap func(db.Engine) db.Engine // puts something before the engine
+
+	Damaged func(path string) // does something to the file before it is opened; nothing has to fit at the end
 }
 
 // Store opens a store. When the test ends it is closed, and everything in it has
@@ -31,6 +33,9 @@ func Store(t testing.TB, o Options) *db.Store {
 	if err := bolt.Create(o.Path, db.Init); err != nil && !errors.Is(err, os.ErrExist) {
 		t.Fatal(err)
 	}
+	if o.Damaged != nil {
+		o.Damaged(o.Path)
+	}
 	opened, err := bolt.Open(o.Path, bolt.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +48,11 @@ func Store(t testing.TB, o Options) *db.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { closeWhole(t, store) })
+	if o.Damaged != nil {
+		t.Cleanup(func() { store.Close() })
+	} else {
+		t.Cleanup(func() { closeWhole(t, store) })
+	}
 	return store
 }
 
