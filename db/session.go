@@ -331,7 +331,7 @@ func (t *txn) endSessions(user, keep string) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if n, err = sessionRecords.removeAll(t, others); err == nil && n < len(others) {
+	if n, err = t.removeAll(&sessionRecords, others); err == nil && n < len(others) {
 		return 0, t.endFirst(user, others)
 	}
 	return n + t.size.before, err
@@ -344,7 +344,7 @@ func (t *txn) endFirst(user string, sessions []indexed) error {
 		if own := t.actor.Session; own != nil {
 			sessions = slices.DeleteFunc(sessions, func(e indexed) bool { return e.id == own.ID })
 		}
-		n, err := sessionRecords.removeAll(t, sessions)
+		n, err := t.removeAll(&sessionRecords, sessions)
 		if err != nil {
 			return n, err
 		}

@@ -24,7 +24,7 @@ func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended 
 		}
 		for len(old) > 0 && err == nil {
 			n := 0
-			err = s.update(ctx, &Actor{}, func(t *txn) (err error) { n, err = sessionRecords.removeAll(t, old); return err })
+			err = s.update(ctx, &Actor{}, func(t *txn) (err error) { n, err = t.removeAll(&sessionRecords, old); return err })
 			if err == nil {
 				ended, old = ended+n, old[n:]
 			}

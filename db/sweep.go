@@ -76,7 +76,7 @@ func (t *txn) sweepSessions() (removed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return sessionRecords.removeAll(t, ended)
+	return t.removeAll(&sessionRecords, ended)
 }
 
 // indexed is an entry of an index: its key, and the id of the record that it
@@ -91,21 +91,19 @@ type indexed struct {
 // removed: it goes as it stands, with the entry that led to it. What is left of
 // it in other indexes and in counters is for a repair; a check tells of it. It
 // tells how many went: fewer than all where the transaction has no more room.
-func (c *collection[T]) removeAll(t *txn, entries []indexed) (removed int, err error) {
+func (t *txn) removeAll(n noun, entries []indexed) (removed int, err error) {
+	s := n.shelf()
 	for _, e := range entries {
-		r, err := c.get(t, e.id)
-		if t.size.cut || (err == nil && !c.fits(t, r)) {
+		d, err := t.derived(n, e.id)
+		if t.size.cut || (err == nil && !t.hasRoom(d.writes())) {
 			return removed, nil
 		}
 		switch {
 		case err == nil:
-			err = c.remove(t, r)
+			err = s.remove(t, d)
 		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound):
-			t.changed(c.bucket, e.id)
-			err = errors.Join(t.Delete(c.bucket, []byte(e.id)), t.Delete(c.indexBucket(), e.key))
-			if c.used != "" {
-				err = errors.Join(err, t.Delete(c.used, []byte(e.id)))
-			}
+			t.changed(s.bucket, e.id)
+			err = errors.Join(t.Delete(s.bucket, []byte(e.id)), t.Delete(indexOf(s.bucket), e.key), s.forgetUse(t, e.id))
 		}
 		if err != nil {
 			return removed, err
@@ -115,13 +113,22 @@ func (c *collection[T]) removeAll(t *txn, entries []indexed) (removed int, err e
 	return removed, nil
 }
 
+// derived reads what is derived from the record of id.
+func (t *txn) derived(n noun, id string) (d derived, err error) {
+	value, err := t.record(n.name(), []byte(id))
+	if err != nil {
+		return d, err
+	}
+	return n.read(id, value)
+}
+
 func (t *txn) sweepKeys() error {
 	set, err := t.keySet()
 	if err != nil {
 		return err
 	}
 	for _, k := range set.ByID {
-		if k.Ended(t.now) && keyRecords.fits(t, k) {
+		if k.Ended(t.now) && t.hasRoom(keyRecords.derived(k).writes()) {
 			if err := keyRecords.put(t, k, nil); err != nil {
 				return err
 			}
@@ -153,7 +160,7 @@ func (t *txn) sweepTombstone(nouns []noun, user string, room int) (removed int, 
 		return t.sweepEndedSessions(room)
 	}
 	for _, noun := range nouns {
-		n, err := noun.removeOwned(t, user, room-removed)
+		n, err := t.removeOwned(noun, user, room-removed)
 		if removed += n; err != nil {
 			return removed, err
 		}
@@ -192,21 +199,22 @@ func (t *txn) sweepEndedSessions(room int) (removed int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if removed, err = sessionRecords.removeAll(t, ended); err == nil && removed < room && t.hasRoom(1) {
+	if removed, err = t.removeAll(&sessionRecords, ended); err == nil && removed < room && t.hasRoom(1) {
 		err = t.Delete(tombstoneBucket, []byte(endedSessions))
 	}
 	return removed, err
 }
 
-func (c *collection[T]) removeOwned(t *txn, owner string, room int) (int, error) {
-	if c.owner == nil {
+// removeOwned removes up to room of what belongs to a user.
+func (t *txn) removeOwned(n noun, user string, room int) (int, error) {
+	if !n.shelf().owned {
 		return 0, nil
 	}
-	entries, err := t.owned(c.indexBucket(), owner, room)
+	entries, err := t.owned(indexOf(n.name()), user, room)
 	if err != nil {
 		return 0, err
 	}
-	return c.removeAll(t, entries)
+	return t.removeAll(n, entries)
 }
 
 // owned returns up to most entries of what stands under an owner in an index.
