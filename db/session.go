@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -321,16 +322,11 @@ func (s *Store) Sessions(ctx context.Context, q ListQuery) (Page[Session], error
 // endSessions ends all sessions of a user but one, and tells how many. It comes
 // when all is asked that can be refused: see makeRoom.
 func (t *txn) endSessions(user, keep string) (n int, err error) {
-	var others []indexed
-	err = t.scan(sessionRecords.indexBucket(), indexPrefix(user, byCreated), nil, false, func(key, id []byte) bool {
-		if string(id) != keep {
-			others = append(others, indexed{key, string(id)})
-		}
-		return true
-	})
+	others, err := t.owned(sessionRecords.indexBucket(), user, math.MaxInt)
 	if err != nil {
 		return 0, err
 	}
+	others = slices.DeleteFunc(others, func(e indexed) bool { return e.id == keep })
 	if n, err = t.removeAll(&sessionRecords, others); err == nil && n < len(others) {
 		return 0, t.endFirst(user, others)
 	}

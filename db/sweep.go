@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -63,20 +64,18 @@ func (s *Store) sweepOnce(t *txn) (removed int, err error) {
 }
 
 func (t *txn) sweepSessions() (removed int, err error) {
-	prefix := indexPrefix(everything, byExpiry)
-	end := append(bytes.Clone(prefix), timeKey(t.now)...)
-	var ended []indexed
-	err = t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
-		if bytes.Compare(key, end) >= 0 || len(ended) == sweepStep {
-			return false
-		}
-		ended = append(ended, indexed{key, string(id)})
-		return true
-	})
+	ended, err := t.sessionsBefore(byExpiry, t.now, sweepStep)
 	if err != nil {
 		return 0, err
 	}
 	return t.removeAll(&sessionRecords, ended)
+}
+
+// sessionsBefore returns up to most sessions that were made, or end, before a
+// time.
+func (t *txn) sessionsBefore(kind string, end time.Time, most int) ([]indexed, error) {
+	prefix := indexPrefix(everything, kind)
+	return t.entries(sessionRecords.indexBucket(), prefix, slices.Concat(prefix, timeKey(end)), most)
 }
 
 // indexed is an entry of an index: its key, and the id of the record that it
@@ -139,17 +138,13 @@ func (t *txn) sweepKeys() error {
 
 // sweepTombstones removes up to room of what deleted users left.
 func (t *txn) sweepTombstones(nouns []noun, room int) (removed int, err error) {
-	var users []string
-	err = t.scan(tombstoneBucket, nil, nil, false, func(key, _ []byte) bool {
-		users = append(users, string(key))
-		return len(users) < sweepStep
-	})
-	for _, user := range users {
+	left, err := t.entries(tombstoneBucket, nil, nil, sweepStep)
+	for _, e := range left {
 		if err != nil || removed >= room || t.size.cut {
 			return removed, err
 		}
 		var n int
-		n, err = t.sweepTombstone(nouns, user, room-removed)
+		n, err = t.sweepTombstone(nouns, string(e.key), room-removed)
 		removed += n
 	}
 	return removed, err
@@ -186,16 +181,7 @@ func (t *txn) sweepEndedSessions(room int) (removed int, err error) {
 	if err != nil {
 		return 0, damagedRecord(tombstoneBucket, []byte(endedSessions))
 	}
-	prefix := indexPrefix(everything, byCreated)
-	end := append(bytes.Clone(prefix), timeKey(until.Add(1))...)
-	var ended []indexed
-	err = t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
-		if bytes.Compare(key, end) >= 0 {
-			return false
-		}
-		ended = append(ended, indexed{key, string(id)})
-		return len(ended) < room
-	})
+	ended, err := t.sessionsBefore(byCreated, until.Add(1), room)
 	if err != nil {
 		return 0, err
 	}
@@ -218,29 +204,33 @@ func (t *txn) removeOwned(n noun, user string, room int) (int, error) {
 }
 
 // owned returns up to most entries of what stands under an owner in an index.
-func (t *txn) owned(index, owner string, most int) (entries []indexed, err error) {
+func (t *txn) owned(index, owner string, most int) ([]indexed, error) {
+	return t.entries(index, indexPrefix(owner, byCreated), nil, most)
+}
+
+// entries returns up to most entries of a bucket that begin with prefix and come
+// before end; nil: all do.
+func (t *txn) entries(bucket string, prefix, end []byte, most int) (found []indexed, err error) {
 	if most <= 0 {
 		return nil, nil
 	}
-	err = t.scan(index, indexPrefix(owner, byCreated), nil, false, func(key, id []byte) bool {
-		entries = append(entries, indexed{key, string(id)})
-		return len(entries) < most
+	err = t.scan(bucket, prefix, nil, false, func(key, value []byte) bool {
+		if end != nil && bytes.Compare(key, end) >= 0 {
+			return false
+		}
+		found = append(found, indexed{key, string(value)})
+		return len(found) < most
 	})
-	return entries, err
+	return found, err
 }
 
 // SweepDue tells whether a sweep would find something; it writes nothing.
 func (s *Store) SweepDue(ctx context.Context) (due bool, err error) {
 	err = s.view(ctx, func(t *txn) error {
-		found := func(_, _ []byte) bool { due = true; return false }
-		prefix := indexPrefix(everything, byExpiry)
-		end := append(bytes.Clone(prefix), timeKey(t.now)...)
-		return errors.Join(
-			t.scan(tombstoneBucket, nil, nil, false, found),
-			t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, _ []byte) bool {
-				due = due || bytes.Compare(key, end) < 0
-				return false
-			}))
+		left, err := t.entries(tombstoneBucket, nil, nil, 1)
+		ended, err2 := t.sessionsBefore(byExpiry, t.now, 1)
+		due = len(left)+len(ended) > 0
+		return errors.Join(err, err2)
 	})
 	return due, err
 }
