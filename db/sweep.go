@@ -64,7 +64,7 @@ func (s *Store) sweepOnce(t *txn) (removed int, err error) {
 }
 
 func (t *txn) sweepSessions() (removed int, err error) {
-	ended, err := t.sessionsBefore(byExpiry, t.now, sweepStep)
+	ended, err := t.sessionsBefore(byExpiry, t.now, nil, sweepStep)
 	if err != nil {
 		return 0, err
 	}
@@ -72,10 +72,10 @@ func (t *txn) sweepSessions() (removed int, err error) {
 }
 
 // sessionsBefore returns up to most sessions that were made, or end, before a
-// time.
-func (t *txn) sessionsBefore(kind string, end time.Time, most int) ([]indexed, error) {
+// time, the oldest first, beginning at a key of the index.
+func (t *txn) sessionsBefore(kind string, end time.Time, from []byte, most int) ([]indexed, error) {
 	prefix := indexPrefix(everything, kind)
-	return t.entries(sessionRecords.indexBucket(), prefix, slices.Concat(prefix, timeKey(end)), most)
+	return t.entries(sessionRecords.indexBucket(), prefix, from, slices.Concat(prefix, timeKey(end)), most)
 }
 
 // indexed is an entry of an index: its key, and the id of the record that it
@@ -138,7 +138,7 @@ func (t *txn) sweepKeys() error {
 
 // sweepTombstones removes up to room of what deleted users left.
 func (t *txn) sweepTombstones(nouns []noun, room int) (removed int, err error) {
-	left, err := t.entries(tombstoneBucket, nil, nil, sweepStep)
+	left, err := t.entries(tombstoneBucket, nil, nil, nil, sweepStep)
 	for _, e := range left {
 		if err != nil || removed >= room || t.size.cut {
 			return removed, err
@@ -181,7 +181,7 @@ func (t *txn) sweepEndedSessions(room int) (removed int, err error) {
 	if err != nil {
 		return 0, damagedRecord(tombstoneBucket, []byte(endedSessions))
 	}
-	ended, err := t.sessionsBefore(byCreated, until.Add(1), room)
+	ended, err := t.sessionsBefore(byCreated, until.Add(1), nil, room)
 	if err != nil {
 		return 0, err
 	}
@@ -205,16 +205,16 @@ func (t *txn) removeOwned(n noun, user string, room int) (int, error) {
 
 // owned returns up to most entries of what stands under an owner in an index.
 func (t *txn) owned(index, owner string, most int) ([]indexed, error) {
-	return t.entries(index, indexPrefix(owner, byCreated), nil, most)
+	return t.entries(index, indexPrefix(owner, byCreated), nil, nil, most)
 }
 
-// entries returns up to most entries of a bucket that begin with prefix and come
-// before end; nil: all do.
-func (t *txn) entries(bucket string, prefix, end []byte, most int) (found []indexed, err error) {
+// entries returns up to most entries of a bucket that begin with prefix, from
+// one key on and before the other; nil: there is no such bound.
+func (t *txn) entries(bucket string, prefix, from, end []byte, most int) (found []indexed, err error) {
 	if most <= 0 {
 		return nil, nil
 	}
-	err = t.scan(bucket, prefix, nil, false, func(key, value []byte) bool {
+	err = t.scan(bucket, prefix, from, false, func(key, value []byte) bool {
 		if end != nil && bytes.Compare(key, end) >= 0 {
 			return false
 		}
@@ -227,8 +227,8 @@ func (t *txn) entries(bucket string, prefix, end []byte, most int) (found []inde
 // SweepDue tells whether a sweep would find something; it writes nothing.
 func (s *Store) SweepDue(ctx context.Context) (due bool, err error) {
 	err = s.view(ctx, func(t *txn) error {
-		left, err := t.entries(tombstoneBucket, nil, nil, 1)
-		ended, err2 := t.sessionsBefore(byExpiry, t.now, 1)
+		left, err := t.entries(tombstoneBucket, nil, nil, nil, 1)
+		ended, err2 := t.sessionsBefore(byExpiry, t.now, nil, 1)
 		due = len(left)+len(ended) > 0
 		return errors.Join(err, err2)
 	})

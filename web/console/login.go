@@ -113,7 +113,7 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 	page := v.loginForm(settings, target)
 	page.Email = email
 	page.Problem, page.Wait = problemOf(refused)
-	return v.again(refused, page)
+	return refuse(v.w, refused, page)
 }
 
 // SignOut ends the session of the browser.

@@ -61,5 +61,5 @@ func changePassword(v *Visit) error {
 		return err
 	}
 	page.Problem, page.Wait = problemOf(refused)
-	return v.again(refused, page)
+	return refuse(v.w, refused, page)
 }

@@ -59,5 +59,5 @@ func (v *Visit) setupAgain(err error, in api.Setup) error {
 		page.Code = in.Code
 	}
 	page.Problem, page.Wait = problemOf(refused)
-	return v.again(refused, page)
+	return refuse(v.w, refused, page)
 }
