@@ -63,28 +63,21 @@ type removed struct {
 
 func (e *removed) hash() string { return hex.EncodeToString(e.sum[:]) }
 
-func (t *txn) pruneAudit(keep Retention) (int, error) {
-	b, err := t.strangersBudget()
-	if err != nil {
-		return 0, err
-	}
-	before := b
-	if err := t.closeDay(&b); err != nil {
-		return 0, err
-	}
-	gone, err := t.pruneFront(keep, &b)
-	if err != nil {
-		return 0, err
-	}
-	middle, err := t.pruneStrangers(keep.Refusals, t.pruneStep()-len(gone), &b)
-	if err != nil {
-		return 0, err
-	}
-	gone = append(gone, middle...)
-	if err := t.keepHashes(gone, &b); err != nil {
-		return 0, err
-	}
-	return len(gone), t.keepBudget(before, b)
+func (t *txn) pruneAudit(keep Retention) (n int, err error) {
+	err = t.inBudget(func(b *strangersBudget) error {
+		gone, err := t.pruneFront(keep, b)
+		if err != nil {
+			return err
+		}
+		middle, err := t.pruneStrangers(keep.Refusals, t.pruneStep()-len(gone), b)
+		if err != nil {
+			return err
+		}
+		gone = append(gone, middle...)
+		n = len(gone)
+		return t.keepHashes(gone, b)
+	})
+	return n, err
 }
 
 // pruneFront removes a step of what is too old, or one change too many, from

@@ -16,7 +16,7 @@ import (
 // not go on.
 func (s *Store) Check(ctx context.Context, report func(error)) (records int, err error) {
 	err = s.view(ctx, func(t *txn) error {
-		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}, owners: map[string]bool{}}
+		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}, owners: owners{}}
 		steps := []func() error{
 			func() error { return w.nouns(s.nouns) },
 			w.counters,
@@ -46,7 +46,7 @@ type walk struct {
 	report  func(error)
 	counts  map[string]int64 // what the records say that the counters should be
 	records int
-	owners  map[string]bool // who was looked for as one: whether they are there, or left a tombstone
+	owners  owners
 }
 
 // each calls f for every sealed value of a bucket that matches its checksum,
@@ -138,14 +138,8 @@ func (w *walk) indexed(bucket string, d derived) int {
 // owned tells whether an owner is there, or left what is removed yet. One that
 // can't be read is reported where it stands.
 func (w *walk) owned(id string) bool {
-	there, asked := w.owners[id]
-	if !asked {
-		var err error
-		there, err = w.owns(id)
-		there = there || err != nil
-		w.owners[id] = there
-	}
-	return there
+	there, err := w.owners.has(w.txn, id)
+	return there || err != nil
 }
 
 // surplus reports the index entries that no record has.
@@ -162,7 +156,7 @@ func (w *walk) surplus(n noun) error {
 // checksums looks at every record by itself.
 func (w *walk) checksums(l layout) error {
 	var failed error
-	for bucket := range l.each {
+	for _, bucket := range l.buckets() {
 		failed = errors.Join(failed, w.each(bucket, func(_, _ []byte) {}))
 	}
 	return failed

@@ -147,30 +147,6 @@ func (l *listing) cursor(items []*match) string {
 	return formatCursor(l.bound, items[len(items)-1].key)
 }
 
-// scanAfter calls f for up to l.size index entries behind cursor and from,
-// until it answers false.
-func (t *txn) scanAfter(bucket string, prefix []byte, l listing, f func(key []byte, id string) (more bool)) error {
-	var from []byte
-	if l.after != nil {
-		from = append(slices.Clone(prefix), l.after...)
-	}
-	skip, room := l.from, l.size
-	return t.scan(bucket, prefix, from, l.reverse, func(key, value []byte) bool {
-		if room == 0 {
-			return false
-		}
-		if from != nil && bytes.Equal(key, from) {
-			return true
-		}
-		if skip > 0 {
-			skip--
-			return true
-		}
-		room--
-		return f(key, string(value)) && room > 0
-	})
-}
-
 // listMatching serves a page of the records that have a word beginning with
 // each of the words asked for. Its cost is bounded by MaxWindow, not by the
 // store: the rarest word decides which records are looked at, and no more than
@@ -271,13 +247,26 @@ func (t *txn) listCommon(n noun, l listing) (page Page[match], whole bool, err e
 	return page, len(page.Items) == l.size || looked < MaxWindow, nil
 }
 
-// part returns a part of a list, in its order.
+// part returns up to l.size records of a list, in its order, behind cursor and
+// from.
 func (t *txn) part(bucket string, l listing) (part []*match, err error) {
 	prefix := indexPrefix(l.scope, l.kind)
+	var from []byte
+	if l.after != nil {
+		from = slices.Concat(prefix, l.after)
+	}
 	var ids []string
-	err = t.scanAfter(indexOf(bucket), prefix, l, func(key []byte, id string) bool {
-		part, ids = append(part, &match{key: key[len(prefix):], id: id}), append(ids, id)
-		return true
+	skip := l.from
+	err = t.scan(indexOf(bucket), prefix, from, l.reverse, func(key, id []byte) bool {
+		switch {
+		case len(part) == l.size:
+		case from != nil && bytes.Equal(key, from):
+		case skip > 0:
+			skip--
+		default:
+			part, ids = append(part, &match{key: key[len(prefix):], id: string(id)}), append(ids, string(id))
+		}
+		return len(part) < l.size
 	})
 	if err != nil {
 		return nil, err

@@ -1,5 +1,10 @@
 package db
 
+import (
+	"maps"
+	"slices"
+)
+
 // noun is what a store does with every kind of record, whatever it tells of. A
 // collection is one: what its kind has of its own, who owns a record, what is
 // remembered of it, it says where it is declared.
@@ -75,18 +80,8 @@ func (l layout) add(n noun) {
 	}
 }
 
-// each calls f for every bucket.
-func (l layout) each(f func(bucket string) (more bool)) {
-	for bucket := range l.takers {
-		if !f(bucket) {
-			return
-		}
-	}
-	for bucket := range l.derived {
-		if !f(bucket) {
-			return
-		}
-	}
+func (l layout) buckets() []string {
+	return slices.AppendSeq(slices.Collect(maps.Keys(l.takers)), maps.Keys(l.derived))
 }
 
 func (c *collection[T]) name() string { return c.bucket }

@@ -138,7 +138,7 @@ func (l layout) place(bucket string, key, sealed []byte) (found string, value []
 	if err == nil {
 		return bucket, value, true
 	}
-	for bucket := range l.each {
+	for _, bucket := range l.buckets() {
 		if value, err := unseal(bucket, key, sealed); err == nil {
 			return bucket, value, true
 		}
@@ -361,18 +361,14 @@ func (r *repair) mendNouns() error {
 // removeOrphans sets aside what belongs to an owner who is not there and did
 // not leave a tombstone: it is refused anyway.
 func (r *repair) removeOrphans(n noun) error {
-	s, known := n.shelf(), map[string]bool{}
+	s, known := n.shelf(), owners{}
 	var orphans []string
 	err := r.visit(s.bucket, nil, func(id, value []byte) (more bool, err error) {
 		d, err := n.read(string(id), value)
 		if err != nil {
 			return false, err
 		}
-		there, asked := known[d.owner]
-		if !asked {
-			there, err = r.owns(d.owner)
-			known[d.owner] = there
-		}
+		there, err := known.has(r.txn, d.owner)
 		if !there {
 			orphans = append(orphans, d.id)
 		}
@@ -397,6 +393,19 @@ func (r *repair) removeOrphans(n noun) error {
 		}
 	}
 	return nil
+}
+
+// owners are those who were looked for as one, and whether they are there.
+type owners map[string]bool
+
+func (o owners) has(t *txn, user string) (there bool, err error) {
+	there, asked := o[user]
+	if !asked {
+		if there, err = t.owns(user); err == nil {
+			o[user] = there
+		}
+	}
+	return there, err
 }
 
 // owns tells whether somebody is a user, or was and left what is removed yet.
