@@ -239,7 +239,7 @@ func (w *walk) auditPruned(v auditVerifier, strangers int64) error {
 		return err
 	}
 	err = w.each(auditCheckpoints, func(key, value []byte) {
-		if c, ok := parseCheckpoint(value); !ok || !w.checkpointSigned(c) {
+		if c, ok := parseCheckpoint(value); !ok || !w.isSigned(c) {
 			w.report(fmt.Errorf("%s is not signed by this store", placeText(auditCheckpoints, key)))
 		}
 	})
