@@ -102,7 +102,7 @@ func (w *walk) noun(n noun) error {
 		if s.owned && !w.owned(d.owner) {
 			w.report(fmt.Errorf("%s %q belongs to user %q, who is not there", s.bucket, key, d.owner))
 		}
-		expected += w.indexed(s.bucket, d)
+		expected += w.recordIndexed(s.bucket, d)
 	})
 	if err != nil {
 		return err
@@ -120,9 +120,9 @@ func (w *walk) noun(n noun) error {
 	return w.orphans(s.used, s.bucket)
 }
 
-// indexed reports what is missing in the index of a record, and tells how many
+// recordIndexed reports what is missing in the index of a record, and tells how many
 // entries it should have there.
-func (w *walk) indexed(bucket string, d derived) int {
+func (w *walk) recordIndexed(bucket string, d derived) int {
 	entries := d.keys
 	slices.SortFunc(entries, bytes.Compare)
 	entries = slices.CompactFunc(entries, bytes.Equal)
@@ -146,7 +146,7 @@ func (w *walk) owned(id string) bool {
 func (w *walk) surplus(n noun) error {
 	bucket := n.name()
 	return w.each(indexOf(bucket), func(entry, id []byte) {
-		d, err := w.derived(n, string(id))
+		d, err := w.readDerived(n, string(id))
 		if err != nil || !containsKey(d.keys, entry) {
 			w.report(fmt.Errorf("the index of %s has %q for %q, which has it not", bucket, entry, id))
 		}

@@ -264,7 +264,8 @@ func (t *txn) part(bucket string, l listing) (part []*match, err error) {
 		case skip > 0:
 			skip--
 		default:
-			part, ids = append(part, &match{key: key[len(prefix):], id: string(id)}), append(ids, string(id))
+			m := &match{key: key[len(prefix):], id: string(id)}
+			part, ids = append(part, m), append(ids, m.id)
 		}
 		return len(part) < l.size
 	})

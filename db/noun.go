@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// noun is what a store does with every kind of record, whatever it tells of. A
-// collection is one: what its kind has of its own, who owns a record, what is
-// remembered of it, it says where it is declared.
+// noun is a kind of record as all see it who need not know what it tells of:
+// drop, check, repair, sweep and lists. A collection is one: what its kind has of
+// its own, who owns a record, what is remembered of it, it says where it is
+// declared.
 type noun interface {
 	// name is the bucket of the records, and what figures are told by.
 	name() string
@@ -72,7 +73,7 @@ func layoutOf(nouns []noun) layout {
 func (l layout) add(n noun) {
 	s := n.shelf()
 	l.takers[s.bucket] = takeRecord(n)
-	if s.indexed {
+	if s.hasIndex {
 		l.derived[indexOf(s.bucket)] = s.bucket
 	}
 	if s.used != "" {
@@ -94,7 +95,7 @@ func (c *collection[T]) memoryIn(s *Store) memory {
 }
 
 func (c *collection[T]) shelf() shelf {
-	return shelf{bucket: c.bucket, indexed: c.index != nil || c.unique != nil, owned: c.owner != nil, used: c.used, taken: c.taken}
+	return shelf{bucket: c.bucket, hasIndex: c.index != nil || c.unique != nil, owned: c.owner != nil, used: c.used, taken: c.taken}
 }
 
 func (c *collection[T]) read(id string, value []byte) (derived, error) {

@@ -383,7 +383,7 @@ func (r *repair) removeOrphans(n noun) error {
 		if err != nil {
 			return err
 		}
-		d, err := r.txn.derived(n, id)
+		d, err := r.readDerived(n, id)
 		if err != nil {
 			return err
 		}

@@ -11,11 +11,11 @@ import (
 
 // shelf is where the records of a noun stand, whatever they tell of.
 type shelf struct {
-	bucket  string
-	indexed bool   // it has an index
-	owned   bool   // each record is a user's
-	used    string // the bucket of their last uses; empty: none is kept
-	taken   error  // for a record whose unique key another one has
+	bucket   string
+	hasIndex bool   // it is found by more than its id
+	owned    bool   // each record is a user's
+	used     string // the bucket of their last uses; empty: none is kept
+	taken    error  // for a record whose unique key another one has
 }
 
 // derived is what stands beside a record and can be made anew from it.

@@ -93,7 +93,7 @@ type indexed struct {
 func (t *txn) removeAll(n noun, entries []indexed) (removed int, err error) {
 	s := n.shelf()
 	for _, e := range entries {
-		d, err := t.derived(n, e.id)
+		d, err := t.readDerived(n, e.id)
 		if t.size.cut || (err == nil && !t.hasRoom(d.writes())) {
 			return removed, nil
 		}
@@ -112,8 +112,8 @@ func (t *txn) removeAll(n noun, entries []indexed) (removed int, err error) {
 	return removed, nil
 }
 
-// derived reads what is derived from the record of id.
-func (t *txn) derived(n noun, id string) (d derived, err error) {
+// readDerived reads what is derived from the record of id.
+func (t *txn) readDerived(n noun, id string) (d derived, err error) {
 	value, err := t.record(n.name(), []byte(id))
 	if err != nil {
 		return d, err
