@@ -226,12 +226,12 @@ func ended(e *api.AuditEvent) string {
 func (h *historian) endedWithOthers(ctx context.Context, login *api.AuditEvent) why {
 	var may []string
 	for i, e := range h.since(ctx, login) {
-		may = append(may, h.told(ended(&e), &e))
+		may = append(may, h.told(ended(e), e))
 		if e.Actor == login.Actor || e.Action == actKeyRotate {
 			continue
 		}
 		if i == 0 {
-			return h.traced(codeEnded, ended(&e), &e)
+			return h.traced(codeEnded, ended(e), e)
 		}
 		return why{Code: codeEnded, Reason: "one of these ended it: " + strings.Join(may, "; ")}
 	}
@@ -244,7 +244,7 @@ func (h *historian) endedWithOthers(ctx context.Context, login *api.AuditEvent) 
 
 // since returns the acts after a sign-in that end sessions of its user, the
 // oldest first.
-func (h *historian) since(ctx context.Context, login *api.AuditEvent) (acts []api.AuditEvent) {
+func (h *historian) since(ctx context.Context, login *api.AuditEvent) (acts []*api.AuditEvent) {
 	for action := range enders {
 		filter := map[string]string{"action": action, "target": login.Actor, "since": login.Time.Format(time.RFC3339Nano)}
 		if action == actKeyRotate {
@@ -252,10 +252,10 @@ func (h *historian) since(ctx context.Context, login *api.AuditEvent) (acts []ap
 		}
 		for _, e := range h.of(ctx, filter) {
 			if e.Seq > login.Seq && e.Result == "ok" {
-				acts = append(acts, e)
+				acts = append(acts, &e)
 			}
 		}
 	}
-	slices.SortFunc(acts, func(a, b api.AuditEvent) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(acts, func(a, b *api.AuditEvent) int { return cmp.Compare(a.Seq, b.Seq) })
 	return acts
 }

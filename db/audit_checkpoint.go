@@ -69,17 +69,12 @@ func (c *checkpoint) add(e removed) {
 	c.Marks = append(binary.BigEndian.AppendUint64(c.Marks, e.Seq), e.sum[:8]...)
 }
 
-func (t *txn) checkpointMAC(c checkpoint) ([]byte, error) {
-	return t.ownMAC("husk audit checkpoint", fmt.Sprintf("%d %s %x", c.Last, c.Hash, c.Marks))
-}
-
-func (t *txn) checkpointSigned(c checkpoint) bool {
-	mac, err := t.checkpointMAC(c)
-	return err == nil && slices.Equal(mac, c.MAC)
+func (c checkpoint) signed() (purpose, text string, mac []byte) {
+	return "husk audit checkpoint", fmt.Sprintf("%d %s %x", c.Last, c.Hash, c.Marks), c.MAC
 }
 
 func (t *txn) putCheckpoint(n uint64, c checkpoint) (err error) {
-	if c.MAC, err = t.checkpointMAC(c); err != nil {
+	if c.MAC, err = t.ownMAC(c); err != nil {
 		return err
 	}
 	return t.putJSON(auditCheckpoints, string(seqKey(n)), c)
@@ -92,7 +87,7 @@ func (t *txn) openCheckpoint(key, sealed []byte) (c checkpoint, ok bool) {
 		return c, false
 	}
 	c, ok = parseCheckpoint(value)
-	return c, ok && t.checkpointSigned(c)
+	return c, ok && t.isSigned(c)
 }
 
 // newestCheckpoint returns the last one and its number, 0 where there is none.
@@ -169,7 +164,7 @@ func (t *txn) wentByRetention(number uint64, known string) (went bool, err error
 			return true
 		}
 		c, ok := parseCheckpoint(value)
-		went = ok && c.holds(number, hash) && t.checkpointSigned(c)
+		went = ok && c.holds(number, hash) && t.isSigned(c)
 		return !went
 	})
 	return went, err
@@ -187,10 +182,10 @@ func (t *txn) forgotten(number uint64) (bool, error) {
 		return false, err
 	}
 	if number <= stub.Seq {
-		return t.stubSigned(stub), nil
+		return t.isSigned(stub), nil
 	}
 	r, ok := t.rangeAround(number)
-	return ok && t.rangeSigned(r), nil
+	return ok && t.isSigned(r), nil
 }
 
 // takeCheckpoint takes over a checkpoint in a repair.
@@ -207,7 +202,7 @@ func (r *repair) signRangesAnew() error {
 	for bucket, signed := range map[string]func(key, value []byte) error{
 		auditRanges: func(key, value []byte) (err error) {
 			was, _ := parseRange(key, value)
-			if was.MAC, err = r.rangeMAC(was); err != nil {
+			if was.MAC, err = r.ownMAC(was); err != nil {
 				return err
 			}
 			return r.putJSON(auditRanges, string(key), was)

@@ -45,13 +45,8 @@ func (t *txn) lostEntries(behind uint64) (n int64) {
 	return n
 }
 
-func (t *txn) gapMAC(g auditGap) ([]byte, error) {
-	return t.ownMAC("husk audit gap", fmt.Sprintf("%d %d %s", g.From, g.To, g.Hash))
-}
-
-func (t *txn) gapSigned(g auditGap) bool {
-	mac, err := t.gapMAC(g)
-	return err == nil && slices.Equal(mac, g.MAC)
+func (g auditGap) signed() (purpose, text string, mac []byte) {
+	return "husk audit gap", fmt.Sprintf("%d %d %s", g.From, g.To, g.Hash), g.MAC
 }
 
 // beginGaps takes up the gaps behind what retention removed.
@@ -63,7 +58,7 @@ func (v *auditVerifier) beginGaps(t *txn) {
 	for _, g := range gaps {
 		switch {
 		case g.To < v.next:
-		case !t.gapSigned(g):
+		case !t.isSigned(g):
 			v.problem("the record of a gap, entries %d to %d, is not signed by this store", g.From, g.To)
 		default:
 			v.gaps = append(v.gaps, g)
@@ -107,7 +102,7 @@ func (m *mender) gap(g auditGap) {
 // the one before it as it has it. The rest is a gap.
 func (m *mender) reach(seq uint64, prev string) {
 	for m.next < seq {
-		if r, ok := m.rangeAround(m.next); ok && r.To < seq && r.From == m.next && m.rangeSigned(r) {
+		if r, ok := m.rangeAround(m.next); ok && r.To < seq && r.From == m.next && m.isSigned(r) {
 			m.budget.Pruned += r.size()
 			m.next, m.last = r.To+1, r.Hash
 			continue
@@ -196,7 +191,7 @@ func (r *repair) putGaps(gaps []auditGap) (err error) {
 		return nil
 	}
 	for i := range gaps {
-		if gaps[i].MAC, err = r.gapMAC(gaps[i]); err != nil {
+		if gaps[i].MAC, err = r.ownMAC(gaps[i]); err != nil {
 			return err
 		}
 	}
@@ -212,7 +207,7 @@ func (r *repair) signAnew() error {
 	if err != nil || stub.Seq == 0 {
 		return err
 	}
-	if stub.MAC, err = r.stubMAC(stub); err != nil {
+	if stub.MAC, err = r.ownMAC(stub); err != nil {
 		return err
 	}
 	return r.putJSON(metaBucket, metaStub, stub)

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -63,28 +62,21 @@ type removed struct {
 
 func (e *removed) hash() string { return hex.EncodeToString(e.sum[:]) }
 
-func (t *txn) pruneAudit(keep Retention) (int, error) {
-	b, err := t.strangersBudget()
-	if err != nil {
-		return 0, err
-	}
-	before := b
-	if err := t.closeDay(&b); err != nil {
-		return 0, err
-	}
-	gone, err := t.pruneFront(keep, &b)
-	if err != nil {
-		return 0, err
-	}
-	middle, err := t.pruneStrangers(keep.Refusals, t.pruneStep()-len(gone), &b)
-	if err != nil {
-		return 0, err
-	}
-	gone = append(gone, middle...)
-	if err := t.keepHashes(gone, &b); err != nil {
-		return 0, err
-	}
-	return len(gone), t.keepBudget(before, b)
+func (t *txn) pruneAudit(keep Retention) (n int, err error) {
+	err = t.inBudget(func(b *strangersBudget) error {
+		gone, err := t.pruneFront(keep, b)
+		if err != nil {
+			return err
+		}
+		middle, err := t.pruneStrangers(keep.Refusals, t.pruneStep()-len(gone), b)
+		if err != nil {
+			return err
+		}
+		gone = append(gone, middle...)
+		n = len(gone)
+		return t.keepHashes(gone, b)
+	})
+	return n, err
 }
 
 // pruneFront removes a step of what is too old, or one change too many, from
@@ -206,7 +198,7 @@ func (t *txn) putStub(stub auditStub, b *strangersBudget) (err error) {
 	if err := t.absorbRanges(&stub, b); err != nil || stub.Seq == 0 {
 		return err
 	}
-	if stub.MAC, err = t.stubMAC(stub); err != nil {
+	if stub.MAC, err = t.ownMAC(stub); err != nil {
 		return err
 	}
 	return t.putJSON(metaBucket, metaStub, stub)
@@ -217,17 +209,11 @@ func (t *txn) auditPrune(upto string) error {
 	return t.audit("audit.prune", Literal(upto))
 }
 
-// stubMAC signs a stub with the store's own secret. Without a change it is as
-// that of schema 2.
-func (t *txn) stubMAC(stub auditStub) ([]byte, error) {
-	text := fmt.Sprintf("%d %s", stub.Seq, stub.Hash)
+// signed implements signable. Without a change it is as that of schema 2.
+func (stub auditStub) signed() (purpose, text string, mac []byte) {
+	text = fmt.Sprintf("%d %s", stub.Seq, stub.Hash)
 	if stub.Change != "" {
 		text += " " + stub.Change
 	}
-	return t.ownMAC("husk audit stub", text)
-}
-
-func (t *txn) stubSigned(stub auditStub) bool {
-	mac, err := t.stubMAC(stub)
-	return err == nil && slices.Equal(mac, stub.MAC)
+	return "husk audit stub", text, stub.MAC
 }

@@ -33,22 +33,29 @@ func parseRange(key, value []byte) (r auditRange, ok bool) {
 	return r, err == nil && len(key) == 8 && r.From == binary.BigEndian.Uint64(key) && r.From > 0 && r.To >= r.From && r.To < 1<<63
 }
 
-// ownMAC signs text with the store's own secret.
-func (t *txn) ownMAC(purpose, text string) ([]byte, error) {
+// signable is what the store signs with its own secret.
+type signable interface {
+	// signed returns what is signed, and the MAC that it has.
+	signed() (purpose, text string, mac []byte)
+}
+
+func (t *txn) ownMAC(s signable) ([]byte, error) {
 	var r secretRecord
 	if found, err := t.getJSON(metaBucket, metaSecret, &r); err != nil || !found {
 		return nil, errors.Join(err, damagedRecord(metaBucket, []byte(metaSecret)))
 	}
+	purpose, text, _ := s.signed()
 	return sign(r.Secret, purpose, text)
 }
 
-func (t *txn) rangeMAC(r auditRange) ([]byte, error) {
-	return t.ownMAC("husk audit range", fmt.Sprintf("%d %d %s %s", r.From, r.To, r.Prev, r.Hash))
+func (t *txn) isSigned(s signable) bool {
+	made, err := t.ownMAC(s)
+	_, _, mac := s.signed()
+	return err == nil && slices.Equal(made, mac)
 }
 
-func (t *txn) rangeSigned(r auditRange) bool {
-	mac, err := t.rangeMAC(r)
-	return err == nil && slices.Equal(mac, r.MAC)
+func (r auditRange) signed() (purpose, text string, mac []byte) {
+	return "husk audit range", fmt.Sprintf("%d %d %s %s", r.From, r.To, r.Prev, r.Hash), r.MAC
 }
 
 // eachRange calls f for the ranges that begin at a number or behind it, until
@@ -94,16 +101,16 @@ func (t *txn) rangeBetween(behind, before uint64) (from uint64, ok bool) {
 // putRange writes a range, as one with those that it touches. One that is not
 // signed is left as it is: nothing signs it by the way.
 func (t *txn) putRange(r auditRange) (err error) {
-	if left, ok := t.rangeAround(r.From - 1); ok && left.To == r.From-1 && left.Hash == r.Prev && t.rangeSigned(left) {
+	if left, ok := t.rangeAround(r.From - 1); ok && left.To == r.From-1 && left.Hash == r.Prev && t.isSigned(left) {
 		r.From, r.Prev = left.From, left.Prev
 	}
-	if right, ok := t.rangeAround(r.To + 1); ok && right.From == r.To+1 && right.Prev == r.Hash && t.rangeSigned(right) {
+	if right, ok := t.rangeAround(r.To + 1); ok && right.From == r.To+1 && right.Prev == r.Hash && t.isSigned(right) {
 		r.To, r.Hash = right.To, right.Hash
 		if err := t.Delete(auditRanges, seqKey(right.From)); err != nil {
 			return err
 		}
 	}
-	if r.MAC, err = t.rangeMAC(r); err != nil {
+	if r.MAC, err = t.ownMAC(r); err != nil {
 		return err
 	}
 	return t.putJSON(auditRanges, string(seqKey(r.From)), r)
@@ -116,7 +123,7 @@ func (t *txn) absorbRanges(stub *auditStub, b *strangersBudget) error {
 	err := t.eachRange(0, func(r auditRange, ok bool) bool {
 		switch {
 		case r.From <= stub.Seq:
-		case ok && r.From == stub.Seq+1 && r.Prev == stub.Hash && t.rangeSigned(r):
+		case ok && r.From == stub.Seq+1 && r.Prev == stub.Hash && t.isSigned(r):
 			stub.Seq, stub.Hash = r.To, r.Hash
 		default:
 			return false

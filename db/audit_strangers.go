@@ -67,35 +67,38 @@ func (t *txn) putRefusals(refused []Event) (done int, err error) {
 	if len(refused) == 0 {
 		return 0, nil
 	}
-	b, err := t.strangersBudget()
-	if err != nil {
-		return 0, err
-	}
-	before := b
-	if err := t.closeDay(&b); err != nil {
-		return 0, err
-	}
-	for _, e := range refused {
-		if !t.hasRoom(auditWrites) {
-			break
+	err = t.inBudget(func(b *strangersBudget) (err error) {
+		for _, e := range refused {
+			if !t.hasRoom(auditWrites) {
+				break
+			}
+			if e.stranger() {
+				err = t.putStranger(b, e)
+			} else {
+				err = t.append(e)
+			}
+			if err != nil {
+				return err
+			}
+			done++
 		}
-		if e.stranger() {
-			err = t.putStranger(&b, e)
-		} else {
-			err = t.append(e)
-		}
-		if err != nil {
-			return done, err
-		}
-		done++
-	}
-	return done, t.keepBudget(before, b)
+		return nil
+	})
+	return done, err
 }
 
-// keepBudget writes the budget where it changed.
-func (t *txn) keepBudget(before, b strangersBudget) error {
-	if b == before {
-		return nil
+// inBudget runs f with the budget of today, and writes it where it changed.
+func (t *txn) inBudget(f func(*strangersBudget) error) error {
+	before, err := t.strangersBudget()
+	if err != nil {
+		return err
+	}
+	b := before
+	if err := t.closeDay(&b); err != nil {
+		return err
+	}
+	if err := f(&b); err != nil || b == before {
+		return err
 	}
 	return t.putJSON(metaBucket, metaStrangers, b)
 }

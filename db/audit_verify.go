@@ -179,7 +179,7 @@ func (v *auditVerifier) step(t *txn) (n int, err error) {
 func (v *auditVerifier) begin(t *txn, stub auditStub) {
 	v.next, v.sum, v.change = stub.Seq+1, stub.Hash, stub.Change
 	v.First = v.next
-	if stub.Seq > 0 && !t.stubSigned(stub) {
+	if stub.Seq > 0 && !t.isSigned(stub) {
 		v.problem("the record of what retention removed, up to entry %d, is not signed by this store", stub.Seq)
 	}
 	v.found(stub.Seq, stub.Hash, KeptPruned)
@@ -238,7 +238,7 @@ func (v *auditVerifier) crossRange(t *txn, seq uint64) (crossed bool) {
 		return false
 	}
 	switch {
-	case !t.rangeSigned(r):
+	case !t.isSigned(r):
 		v.problem("the record of what retention removed, entries %d to %d, is not signed by this store", r.From, r.To)
 	case v.next == v.First: // nothing tells what change stood before, and retention would have made it one with the stub
 		v.problem("what retention removed from entry %d on, at the beginning, is told as if something stood before", r.From)

@@ -16,7 +16,7 @@ import (
 // not go on.
 func (s *Store) Check(ctx context.Context, report func(error)) (records int, err error) {
 	err = s.view(ctx, func(t *txn) error {
-		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}, owners: map[string]bool{}}
+		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}, owners: owners{}}
 		steps := []func() error{
 			func() error { return w.nouns(s.nouns) },
 			w.counters,
@@ -46,7 +46,7 @@ type walk struct {
 	report  func(error)
 	counts  map[string]int64 // what the records say that the counters should be
 	records int
-	owners  map[string]bool // who was looked for as one: whether they are there, or left a tombstone
+	owners  owners
 }
 
 // each calls f for every sealed value of a bucket that matches its checksum,
@@ -76,78 +76,79 @@ func cause(err error) error {
 
 func (w *walk) nouns(nouns []noun) error {
 	for _, n := range nouns {
-		if err := n.check(w); err != nil {
+		if err := w.noun(n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// check compares the records of a noun with their index. Every entry
-// that a record should have is looked up, and the entries are counted: they
-// are equal when none is missing and the numbers agree. So nothing that grows
-// with the store has to be kept in memory.
-func (c *collection[T]) check(w *walk) error {
-	expected, damaged := 0, false
-	err := w.each(c.bucket, func(key, value []byte) {
-		r, err := c.decode(string(key), value)
+// noun compares the records of a noun with their index. Every entry that a
+// record should have is looked up, and the entries are counted: they are equal
+// when none is missing and the numbers agree. So nothing that grows with the
+// store has to be kept in memory.
+func (w *walk) noun(n noun) error {
+	s, expected, damaged := n.shelf(), 0, false
+	err := w.each(s.bucket, func(key, value []byte) {
+		d, err := n.read(string(key), value)
 		if err != nil {
 			damaged = true
 			w.report(cause(err))
 			return
 		}
-		for _, name := range c.count(r) {
+		for _, name := range d.counts {
 			w.counts[name]++
 		}
-		if c.owner != nil && !w.owned(c.owner(r)) {
-			w.report(fmt.Errorf("%s %q belongs to user %q, who is not there", c.bucket, key, c.owner(r)))
+		if s.owned && !w.owned(d.owner) {
+			w.report(fmt.Errorf("%s %q belongs to user %q, who is not there", s.bucket, key, d.owner))
 		}
-		entries := c.indexEntries(r)
-		slices.SortFunc(entries, bytes.Compare)
-		entries = slices.CompactFunc(entries, bytes.Equal)
-		expected += len(entries)
-		for _, entry := range entries {
-			id, err := w.get(c.indexBucket(), entry)
-			if err != nil || string(id) != string(key) {
-				w.report(fmt.Errorf("record %q of %s is missing in the index at %q", key, c.bucket, entry))
-			}
-		}
+		expected += w.recordIndexed(s.bucket, d)
 	})
 	if err != nil {
 		return err
 	}
 	actual := 0
-	if err := w.each(c.indexBucket(), func(_, _ []byte) { actual++ }); err != nil {
+	if err := w.each(indexOf(s.bucket), func(_, _ []byte) { actual++ }); err != nil {
 		return err
 	}
 	if actual != expected && !damaged {
-		err = c.surplus(w)
+		err = w.surplus(n)
 	}
-	if err != nil || c.used == "" {
+	if err != nil || s.used == "" {
 		return err
 	}
-	return w.orphans(c.used, c.bucket)
+	return w.orphans(s.used, s.bucket)
+}
+
+// recordIndexed reports what is missing in the index of a record, and tells how many
+// entries it should have there.
+func (w *walk) recordIndexed(bucket string, d derived) int {
+	entries := d.keys
+	slices.SortFunc(entries, bytes.Compare)
+	entries = slices.CompactFunc(entries, bytes.Equal)
+	for _, entry := range entries {
+		id, err := w.get(indexOf(bucket), entry)
+		if err != nil || string(id) != d.id {
+			w.report(fmt.Errorf("record %q of %s is missing in the index at %q", d.id, bucket, entry))
+		}
+	}
+	return len(entries)
 }
 
 // owned tells whether an owner is there, or left what is removed yet. One that
 // can't be read is reported where it stands.
 func (w *walk) owned(id string) bool {
-	there, asked := w.owners[id]
-	if !asked {
-		var err error
-		there, err = w.owns(id)
-		there = there || err != nil
-		w.owners[id] = there
-	}
-	return there
+	there, err := w.owners.has(w.txn, id)
+	return there || err != nil
 }
 
 // surplus reports the index entries that no record has.
-func (c *collection[T]) surplus(w *walk) error {
-	return w.each(c.indexBucket(), func(entry, id []byte) {
-		r, err := c.get(w.txn, string(id))
-		if err != nil || !containsKey(c.indexEntries(r), entry) {
-			w.report(fmt.Errorf("the index of %s has %q for %q, which has it not", c.bucket, entry, id))
+func (w *walk) surplus(n noun) error {
+	bucket := n.name()
+	return w.each(indexOf(bucket), func(entry, id []byte) {
+		d, err := w.readDerived(n, string(id))
+		if err != nil || !containsKey(d.keys, entry) {
+			w.report(fmt.Errorf("the index of %s has %q for %q, which has it not", bucket, entry, id))
 		}
 	})
 }
@@ -155,7 +156,7 @@ func (c *collection[T]) surplus(w *walk) error {
 // checksums looks at every record by itself.
 func (w *walk) checksums(l layout) error {
 	var failed error
-	for bucket := range l.each {
+	for _, bucket := range l.buckets() {
 		failed = errors.Join(failed, w.each(bucket, func(_, _ []byte) {}))
 	}
 	return failed
@@ -238,7 +239,7 @@ func (w *walk) auditPruned(v auditVerifier, strangers int64) error {
 		return err
 	}
 	err = w.each(auditCheckpoints, func(key, value []byte) {
-		if c, ok := parseCheckpoint(value); !ok || !w.checkpointSigned(c) {
+		if c, ok := parseCheckpoint(value); !ok || !w.isSigned(c) {
 			w.report(fmt.Errorf("%s is not signed by this store", placeText(auditCheckpoints, key)))
 		}
 	})

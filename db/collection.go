@@ -1,15 +1,12 @@
 package db
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -40,7 +37,9 @@ type collection[T any] struct {
 
 const countBucket = "count"
 
-func (c *collection[T]) indexBucket() string { return c.bucket + ".index" }
+func (c *collection[T]) indexBucket() string { return indexOf(c.bucket) }
+
+func indexOf(bucket string) string { return bucket + ".index" }
 
 // Kinds of index keys, after the scope.
 const (
@@ -87,44 +86,17 @@ func uniqueKey(k string) []byte { return append([]byte("="), k...) }
 
 // get reads the record of id, or answers ErrNotFound.
 func (c *collection[T]) get(t *txn, id string) (*T, error) {
-	if id == "" {
-		return nil, errAbsentRecord
-	}
-	value, err := t.get(c.bucket, []byte(id))
+	value, err := t.record(c.bucket, []byte(id))
 	if err != nil {
 		return nil, err
-	}
-	if value == nil {
-		return nil, errAbsentRecord
 	}
 	return c.decode(id, value)
 }
 
-// getMany reads the records of ids, all of which are there.
-func (c *collection[T]) getMany(t *txn, ids []string) ([]*T, error) {
-	values, err := t.getMany(c.bucket, ids)
-	if err != nil {
-		return nil, err
-	}
-	records := make([]*T, len(ids))
-	for i, value := range values {
-		if value == nil {
-			return nil, errAbsentRecord
-		}
-		if records[i], err = c.decode(ids[i], value); err != nil {
-			return nil, err
-		}
-	}
-	return records, nil
-}
-
 func (c *collection[T]) decode(id string, value []byte) (*T, error) {
 	r := new(T)
-	if err := unmarshal(value, r); err != nil {
+	if err := unmarshal(value, r); err != nil || c.id(r) != id {
 		return nil, errors.Join(damagedRecord(c.bucket, []byte(id)), err)
-	}
-	if c.id(r) != id {
-		return nil, damagedRecord(c.bucket, []byte(id))
 	}
 	return r, nil
 }
@@ -136,17 +108,6 @@ func (c *collection[T]) cached(ctx context.Context, s *Store, memory *cache[T], 
 		err = s.view(ctx, func(t *txn) error { r, err = c.get(t, id); return err })
 		return r, err
 	})
-}
-
-// page serves a page of a list that can be sorted by some kinds of the index;
-// total is the counter of all that it holds.
-func (c *collection[T]) page(ctx context.Context, s *Store, q ListQuery, total string, sorts ...string) (page Page[T], err error) {
-	l, err := parseListing(c.bucket, q, sorts...)
-	if err != nil {
-		return page, err
-	}
-	err = s.view(ctx, func(t *txn) error { page, err = c.list(t, l, total); return err })
-	return page, err
 }
 
 // each calls f for the records, in the order of ids, until it answers false or
@@ -171,61 +132,41 @@ func (t *txn) visit(bucket string, prefix []byte, f func(key, value []byte) (mor
 	return cmp.Or(failed, err)
 }
 
-// find returns the id of the record that has the unique key, or ErrNotFound.
-func (c *collection[T]) find(t *txn, unique string) (string, error) {
-	value, err := t.get(c.indexBucket(), uniqueKey(unique))
-	if err != nil {
-		return "", err
-	}
-	if value == nil {
-		return "", errAbsentRecord
-	}
-	return string(value), nil
-}
-
 // put replaces old by new in the bucket, the index and the counters. old is
 // nil for a new record, new is nil for one that goes.
-func (c *collection[T]) put(t *txn, old, new *T) error {
-	id := c.idOf(old, new)
-	if err := c.putIndex(t, id, old, new); err != nil {
-		return err
+func (c *collection[T]) put(t *txn, old, new *T) (err error) {
+	var value []byte
+	if new != nil {
+		if value, err = json.Marshal(new); err != nil {
+			return fmt.Errorf("encode record of %s: %w", c.bucket, err)
+		}
 	}
-	if err := c.putCounts(t, old, new); err != nil {
-		return err
-	}
-	t.changed(c.bucket, id)
-	if new == nil {
-		return t.Delete(c.bucket, []byte(id))
-	}
-	value, err := json.Marshal(new)
-	if err != nil {
-		return fmt.Errorf("encode record of %s: %w", c.bucket, err)
-	}
-	return t.put(c.bucket, []byte(id), value)
+	return c.shelf().replace(t, c.derived(old), c.derived(new), value)
 }
 
 // remove removes a record and what is known of its use.
-func (c *collection[T]) remove(t *txn, r *T) error {
-	if c.used != "" {
-		if err := t.Delete(c.used, []byte(c.id(r))); err != nil {
-			return err
-		}
-	}
-	return c.put(t, r, nil)
+func (c *collection[T]) remove(t *txn, r *T) error { return c.shelf().remove(t, c.derived(r)) }
+
+// find returns the id of the record that has the unique key, or ErrNotFound.
+func (c *collection[T]) find(t *txn, unique string) (string, error) {
+	id, err := t.record(c.indexBucket(), uniqueKey(unique))
+	return string(id), err
 }
 
-func (c *collection[T]) idOf(old, new *T) string {
-	if new != nil {
-		return c.id(new)
+// derived is what stands beside a record, of nil nothing.
+func (c *collection[T]) derived(r *T) (d derived) {
+	if r == nil {
+		return d
 	}
-	return c.id(old)
+	d = derived{id: c.id(r), keys: c.indexEntries(r), counts: c.count(r)}
+	if c.owner != nil {
+		d.owner = c.owner(r)
+	}
+	return d
 }
 
 // indexEntries returns all keys of the record in the index bucket.
 func (c *collection[T]) indexEntries(r *T) [][]byte {
-	if r == nil {
-		return nil
-	}
 	var keys [][]byte
 	if c.unique != nil {
 		for _, u := range c.unique(r) {
@@ -237,102 +178,3 @@ func (c *collection[T]) indexEntries(r *T) [][]byte {
 	}
 	return keys
 }
-
-func (c *collection[T]) putIndex(t *txn, id string, old, new *T) error {
-	before, after := c.indexEntries(old), c.indexEntries(new)
-	for _, key := range before {
-		if !containsKey(after, key) {
-			if err := t.Delete(c.indexBucket(), key); err != nil {
-				return err
-			}
-		}
-	}
-	for _, key := range after {
-		if containsKey(before, key) {
-			continue
-		}
-		if err := c.claim(t, key); err != nil {
-			return err
-		}
-		if err := t.put(c.indexBucket(), key, []byte(id)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// claim refuses a unique key that another record has.
-func (c *collection[T]) claim(t *txn, key []byte) error {
-	if key[0] != '=' {
-		return nil
-	}
-	holder, err := t.get(c.indexBucket(), key)
-	if err == nil && holder != nil {
-		return c.taken
-	}
-	return err
-}
-
-// containsKey searches a list of at most a few dozen keys.
-func containsKey(keys [][]byte, key []byte) bool {
-	for _, k := range keys {
-		if bytes.Equal(k, key) {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *collection[T]) putCounts(t *txn, old, new *T) error {
-	delta := map[string]int64{}
-	if old != nil {
-		for _, name := range c.count(old) {
-			delta[name]--
-		}
-	}
-	if new != nil {
-		for _, name := range c.count(new) {
-			delta[name]++
-		}
-	}
-	for name, d := range delta {
-		if d == 0 {
-			continue
-		}
-		n, err := t.count(name)
-		if err != nil {
-			return err
-		}
-		if err := t.setCount(name, n+d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// count returns the value of a counter; one that was never set is 0.
-func (t *txn) count(name string) (int64, error) {
-	value, err := t.get(countBucket, []byte(name))
-	if err != nil || value == nil {
-		return 0, err
-	}
-	return countOf([]byte(name), value)
-}
-
-func countOf(name, value []byte) (int64, error) {
-	n, err := strconv.ParseInt(string(value), 10, 64)
-	if err != nil {
-		return 0, damagedRecord(countBucket, name)
-	}
-	return n, nil
-}
-
-func (t *txn) setCount(name string, n int64) error {
-	if n == 0 {
-		return t.Delete(countBucket, []byte(name))
-	}
-	return t.put(countBucket, []byte(name), strconv.AppendInt(nil, n, 10))
-}
-
-// counterName joins the parts of a counter's name, such as token/owner/ID.
-func counterName(parts ...string) string { return strings.Join(parts, "/") }

@@ -11,9 +11,9 @@
 //
 // One noun lives in one file (user.go, role.go, token.go, session.go, key.go,
 // and audit.go, which is none of a collection) and has a line in noun.go, which
-// lists what is done for every one. What they share is in collection.go (records
-// with indexes and counters), list.go (pages from an index), envelope.go (the
-// checksum around every record), cache.go (decoded records in memory) and
-// cache_set.go (all roles, all keys). What is in memory ends in Store.drop
-// (store.go) alone.
+// lists what is done for every one. What they share is in collection.go and
+// shelf.go (records with indexes and counters), list.go (pages from an index),
+// envelope.go (the checksum around every record), cache.go (decoded records in
+// memory) and cache_set.go (all roles, all keys). What is in memory ends in
+// Store.drop (store.go) alone.
 package db

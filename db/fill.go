@@ -69,10 +69,11 @@ func fillRecords[T any](t *txn, c *collection[T], n int, record func(i int) *T) 
 		}
 		id := []byte(c.id(r))
 		records.add(id, value)
-		for _, key := range c.indexEntries(r) {
+		d := c.derived(r)
+		for _, key := range d.keys {
 			index.add(key, id)
 		}
-		for _, name := range c.count(r) {
+		for _, name := range d.counts {
 			counts[name]++
 		}
 	}
@@ -82,21 +83,7 @@ func fillRecords[T any](t *txn, c *collection[T], n int, record func(i int) *T) 
 	if err := index.put(t, c.indexBucket()); err != nil {
 		return err
 	}
-	var names []string
-	for name := range counts {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		before, err := t.count(name)
-		if err != nil {
-			return err
-		}
-		if err := t.setCount(name, before+counts[name]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.addCounts(counts)
 }
 
 func fillUses(t *txn, f Filling) error {

@@ -126,7 +126,7 @@ func (t *txn) importUsers(users []ImportUser, behind int, ifMissing bool) (done 
 		now := t.now.Add(time.Duration(behind+i) * time.Microsecond)
 		u := &User{ID: uuid.NewString(), Email: in.Email, Name: in.Name, Roles: in.Roles, Password: in.Password,
 			Imported: in.Password != "", Disabled: in.Disabled, Created: now, Updated: now}
-		if !userRecords.fits(t, u) {
+		if !t.hasRoom(userRecords.derived(u).writes()) {
 			return done, nil
 		}
 		if err := t.putUser(nil, u); err != nil {

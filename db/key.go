@@ -124,11 +124,16 @@ func (s *Store) ListKeys(ctx context.Context, q ListQuery) (page Page[Key], sign
 		return page, nil, err
 	}
 	prefix := indexPrefix(everything, byCreated)
-	var all []match[Key]
+	var all []*match
 	for _, k := range set.ByID {
-		all = append(all, match[Key]{indexKey(everything, byCreated, timeKey(k.Created), k.ID)[len(prefix):], k})
+		all = append(all, &match{key: indexKey(everything, byCreated, timeKey(k.Created), k.ID)[len(prefix):], id: k.ID})
 	}
-	return pageOf(l, all), set.Signing, nil
+	items := l.cut(all)
+	page.Total, page.After = int64(len(all)), l.cursor(items)
+	for _, m := range items {
+		page.Items = append(page.Items, set.ByID[m.id])
+	}
+	return page, set.Signing, nil
 }
 
 // Ended tells whether the key verifies nothing any more at now.

@@ -97,126 +97,117 @@ func parseCursor(s string, bound uint32) (key []byte, ok bool) {
 	return b[8:], binary.BigEndian.Uint32(b[4:]) == bound
 }
 
-// list serves one page.
-func (c *collection[T]) list(t *txn, l listing, total string) (Page[T], error) {
-	if len(l.words) > 0 {
-		return c.listMatching(t, l)
-	}
-	n, err := t.count(total)
-	if err != nil {
-		return Page[T]{}, err
-	}
-	page := Page[T]{Total: n}
-	keys, ids, err := t.part(c.indexBucket(), l)
+// page serves a page of a list that can be sorted by some kinds of the index;
+// total is the counter of all that it holds.
+func (c *collection[T]) page(ctx context.Context, s *Store, q ListQuery, total string, sorts ...string) (page Page[T], err error) {
+	l, err := parseListing(c.bucket, q, sorts...)
 	if err != nil {
 		return page, err
 	}
-	if page.Items, err = c.getMany(t, ids); err != nil {
-		return page, err
-	}
-	if l.size > 0 && len(ids) == l.size {
-		page.After = formatCursor(l.bound, keys[len(keys)-1])
-	}
-	return page, nil
+	err = s.view(ctx, func(t *txn) error {
+		found, err := t.list(c, l, total)
+		if err != nil {
+			return err
+		}
+		page = Page[T]{Items: make([]*T, len(found.Items)), Total: found.Total, AtMost: found.AtMost, After: l.cursor(found.Items)}
+		for i, m := range found.Items {
+			if page.Items[i], err = c.decode(m.id, m.value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return page, err
 }
 
-// scanAfter calls f for up to l.size index entries behind cursor and from,
-// until it answers false.
-func (t *txn) scanAfter(bucket string, prefix []byte, l listing, f func(key []byte, id string) (more bool)) error {
-	var from []byte
-	if l.after != nil {
-		from = append(slices.Clone(prefix), l.after...)
+// match is a record as it stands in the store, and its key in the order of a
+// list.
+type match struct {
+	key   []byte
+	id    string
+	value []byte
+}
+
+// list serves one page; its cursor is for who hands it out.
+func (t *txn) list(n noun, l listing, total string) (page Page[match], err error) {
+	if len(l.words) > 0 {
+		return t.listMatching(n, l)
 	}
-	skip, room := l.from, l.size
-	return t.scan(bucket, prefix, from, l.reverse, func(key, value []byte) bool {
-		if room == 0 {
-			return false
-		}
-		if from != nil && bytes.Equal(key, from) {
-			return true
-		}
-		if skip > 0 {
-			skip--
-			return true
-		}
-		room--
-		return f(key, string(value)) && room > 0
-	})
+	if page.Total, err = t.count(total); err == nil {
+		page.Items, err = t.part(n.name(), l)
+	}
+	return page, err
+}
+
+// cursor is that of the page after items, "" where they are no full one.
+func (l *listing) cursor(items []*match) string {
+	if l.size == 0 || len(items) < l.size {
+		return ""
+	}
+	return formatCursor(l.bound, items[len(items)-1].key)
 }
 
 // listMatching serves a page of the records that have a word beginning with
 // each of the words asked for. Its cost is bounded by MaxWindow, not by the
 // store: the rarest word decides which records are looked at, and no more than
 // MaxWindow of them. Where it has more, the list itself is looked at first.
-func (c *collection[T]) listMatching(t *txn, l listing) (Page[T], error) {
-	var page Page[T]
-	ids, capped, err := c.candidates(t, l)
+func (t *txn) listMatching(n noun, l listing) (page Page[match], err error) {
+	ids, capped, err := t.candidates(indexOf(n.name()), l)
 	if err != nil {
 		return page, err
 	}
 	if capped {
-		if page, whole, err := c.listCommon(t, l); err != nil || whole {
+		if page, whole, err := t.listCommon(n, l); err != nil || whole {
 			return page, err
 		}
 	}
-	var matches []match[T]
+	var matches []*match
 	for some := range slices.Chunk(ids, listStep) {
-		records, err := c.getMany(t, some)
+		values, err := t.records(n.name(), some)
 		if err != nil {
 			return page, err
 		}
-		for _, r := range records {
-			matches = c.appendMatches(matches, l, r)
+		for i, value := range values {
+			d, err := n.read(some[i], value)
+			if err != nil {
+				return page, err
+			}
+			if key := l.keyOf(d); key != nil {
+				matches = append(matches, &match{key, some[i], value})
+			}
 		}
 	}
-	page = pageOf(l, matches)
-	page.AtMost = capped
-	return page, nil
+	return Page[match]{Items: l.cut(matches), Total: int64(len(matches)), AtMost: capped}, nil
 }
 
-// appendMatches appends a record by its keys in the order of the list, where it
-// has the words.
-func (c *collection[T]) appendMatches(matches []match[T], l listing, r *T) []match[T] {
-	keys, prefix := c.index(r), indexPrefix(l.scope, l.kind)
-	if !hasWords(keys, l.scope, l.words) {
-		return matches
+// keyOf is the key of a record in the order of the list, nil where it has not
+// the words.
+func (l *listing) keyOf(d derived) []byte {
+	if !hasWords(d.keys, l.scope, l.words) {
+		return nil
 	}
-	for _, key := range keys {
-		if bytes.HasPrefix(key, prefix) {
-			matches = append(matches, match[T]{key[len(prefix):], r})
+	prefix := indexPrefix(l.scope, l.kind)
+	for _, key := range d.keys {
+		if rest, ok := bytes.CutPrefix(key, prefix); ok {
+			return rest
 		}
 	}
-	return matches
+	return nil
 }
 
-// match is a record and its key in the order of the list.
-type match[T any] struct {
-	key    []byte
-	record *T
-}
-
-// pageOf serves a page of records that were found in any order.
-func pageOf[T any](l listing, matches []match[T]) Page[T] {
-	slices.SortFunc(matches, func(a, b match[T]) int {
+// cut sorts records that were found in any order, and returns those of the page.
+func (l *listing) cut(matches []*match) []*match {
+	slices.SortFunc(matches, func(a, b *match) int {
 		if l.reverse {
 			a, b = b, a
 		}
 		return bytes.Compare(a.key, b.key)
 	})
-	page := Page[T]{Total: int64(len(matches))}
-	rest := matches
-	for l.after != nil && len(rest) > 0 && !l.beyond(rest[0].key) {
-		rest = rest[1:]
+	for l.after != nil && len(matches) > 0 && !l.beyond(matches[0].key) {
+		matches = matches[1:]
 	}
-	rest = rest[min(l.from, len(rest)):]
-	rest = rest[:min(l.size, len(rest))]
-	for _, m := range rest {
-		page.Items = append(page.Items, m.record)
-	}
-	if l.size > 0 && len(rest) == l.size {
-		page.After = formatCursor(l.bound, rest[len(rest)-1].key)
-	}
-	return page
+	matches = matches[min(l.from, len(matches)):]
+	return matches[:min(l.size, len(matches))]
 }
 
 // listStep is how many records are read at once to be looked at.
@@ -226,46 +217,75 @@ const listStep = 200
 // stand at its place in the order of the list are soon found by looking at one
 // after the other. It looks at no more than MaxWindow, and tells whether that
 // was enough.
-func (c *collection[T]) listCommon(t *txn, l listing) (page Page[T], whole bool, err error) {
-	page = Page[T]{Total: MaxWindow, AtMost: true}
+func (t *txn) listCommon(n noun, l listing) (page Page[match], whole bool, err error) {
+	page = Page[match]{Total: MaxWindow, AtMost: true}
 	window, looked, passed := l, 0, 0
 	window.from, window.size = 0, listStep
 	for more := true; more && looked < MaxWindow && len(page.Items) < l.size; {
-		keys, ids, err := t.part(c.indexBucket(), window)
+		part, err := t.part(n.name(), window)
 		if err != nil {
 			return page, false, err
 		}
-		records, err := c.getMany(t, ids)
-		if err != nil {
-			return page, false, err
-		}
-		for i, r := range records {
-			window.after = keys[i]
-			if looked++; !hasWords(c.index(r), l.scope, l.words) {
+		for _, m := range part {
+			d, err := n.read(m.id, m.value)
+			if err != nil {
+				return page, false, err
+			}
+			window.after = m.key
+			if looked++; !hasWords(d.keys, l.scope, l.words) {
 				continue
 			}
 			if passed++; passed > l.from {
-				page.Items = append(page.Items, r)
+				page.Items = append(page.Items, m)
 			}
 			if len(page.Items) == l.size {
-				page.After = formatCursor(l.bound, keys[i])
 				break
 			}
 		}
-		more = len(ids) == listStep
+		more = len(part) == listStep
 	}
 	return page, len(page.Items) == l.size || looked < MaxWindow, nil
 }
 
-// part returns a part of a list, in its order: what follows the prefix in each
-// key, and the ids.
-func (t *txn) part(index string, l listing) (keys [][]byte, ids []string, err error) {
+// part returns up to l.size records of a list, in its order, behind cursor and
+// from.
+func (t *txn) part(bucket string, l listing) (part []*match, err error) {
 	prefix := indexPrefix(l.scope, l.kind)
-	err = t.scanAfter(index, prefix, l, func(key []byte, id string) bool {
-		keys, ids = append(keys, key[len(prefix):]), append(ids, id)
-		return true
+	var from []byte
+	if l.after != nil {
+		from = slices.Concat(prefix, l.after)
+	}
+	var ids []string
+	skip := l.from
+	err = t.scan(indexOf(bucket), prefix, from, l.reverse, func(key, id []byte) bool {
+		switch {
+		case len(part) == l.size:
+		case from != nil && bytes.Equal(key, from):
+		case skip > 0:
+			skip--
+		default:
+			m := &match{key: key[len(prefix):], id: string(id)}
+			part, ids = append(part, m), append(ids, m.id)
+		}
+		return len(part) < l.size
 	})
-	return keys, ids, err
+	if err != nil {
+		return nil, err
+	}
+	values, err := t.records(bucket, ids)
+	for i, value := range values {
+		part[i].value = value
+	}
+	return part, err
+}
+
+// records is getMany of what is there, or else ErrNotFound.
+func (t *txn) records(bucket string, ids []string) (values [][]byte, err error) {
+	values, err = t.getMany(bucket, ids)
+	if err == nil && slices.ContainsFunc(values, func(v []byte) bool { return v == nil }) {
+		err = errAbsentRecord
+	}
+	return values, err
 }
 
 // beyond tells whether key comes behind the cursor.
@@ -279,10 +299,10 @@ func (l *listing) beyond(key []byte) bool {
 // candidates returns the ids of the records that have the rarest of the words,
 // at most MaxWindow, and whether there would be more. The longest word is
 // likely the rarest: of the others no more is read than it has.
-func (c *collection[T]) candidates(t *txn, l listing) (ids []string, capped bool, err error) {
+func (t *txn) candidates(index string, l listing) (ids []string, capped bool, err error) {
 	most := MaxWindow
 	for i, word := range slices.SortedFunc(slices.Values(l.words), func(a, b string) int { return len(b) - len(a) }) {
-		some, more, err := c.withWord(t, l.scope, word, most)
+		some, more, err := t.withWord(index, l.scope, word, most)
 		if err != nil {
 			return nil, false, err
 		}
@@ -296,10 +316,10 @@ func (c *collection[T]) candidates(t *txn, l listing) (ids []string, capped bool
 // withWord returns up to most ids of records with a word that begins so, and
 // whether there are more. Of those with one word the newest come first where
 // the index has them by time.
-func (c *collection[T]) withWord(t *txn, scope, word string, most int) (ids []string, more bool, err error) {
+func (t *txn) withWord(index, scope, word string, most int) (ids []string, more bool, err error) {
 	prefix := append(indexPrefix(scope, byWord), word...)
 	seen := map[string]bool{}
-	err = t.scan(c.indexBucket(), prefix, nil, true, func(_, value []byte) bool {
+	err = t.scan(index, prefix, nil, true, func(_, value []byte) bool {
 		if id := string(value); !seen[id] {
 			if len(ids) == most {
 				more = true

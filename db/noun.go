@@ -1,8 +1,14 @@
 package db
 
-// noun is what a store does with every kind of record, whatever it tells of. A
-// collection is one: what its kind has of its own, who owns a record, what is
-// remembered of it, it says where it is declared.
+import (
+	"maps"
+	"slices"
+)
+
+// noun is a kind of record as all see it who need not know what it tells of:
+// drop, check, repair, sweep and lists. A collection is one: what its kind has of
+// its own, who owns a record, what is remembered of it, it says where it is
+// declared.
 type noun interface {
 	// name is the bucket of the records, and what figures are told by.
 	name() string
@@ -10,20 +16,12 @@ type noun interface {
 	// memoryIn is where a store remembers decoded records; nil: nowhere.
 	memoryIn(s *Store) memory
 
-	// layOut tells what is kept in which bucket.
-	layOut(l layout)
+	// shelf is where the records stand, and what stands beside them.
+	shelf() shelf
 
-	// check reports what does not fit of records, index and last use, and counts
-	// what the counters should be.
-	check(w *walk) error
-
-	// mend sets aside what belongs to nobody, and what is known of the use of it,
-	// once all records were taken over.
-	mend(r *repair) error
-
-	// removeOwned removes up to room of what belongs to an owner, and tells how
-	// many.
-	removeOwned(t *txn, owner string, room int) (int, error)
+	// read reads a record as it stands under id, and tells what is derived from
+	// it, or ErrDamaged.
+	read(id string, value []byte) (derived, error)
 }
 
 // nouns is all that a store keeps records of, and the one place that lists it.
@@ -66,23 +64,25 @@ func layoutOf(nouns []noun) layout {
 		derived: map[string]string{auditIndex: "", countBucket: "", proofBucket: ""},
 	}
 	for _, n := range nouns {
-		n.layOut(l)
+		l.add(n)
 	}
 	return l
 }
 
-// each calls f for every bucket.
-func (l layout) each(f func(bucket string) (more bool)) {
-	for bucket := range l.takers {
-		if !f(bucket) {
-			return
-		}
+// add adds what is kept of a noun.
+func (l layout) add(n noun) {
+	s := n.shelf()
+	l.takers[s.bucket] = takeRecord(n)
+	if s.hasIndex {
+		l.derived[indexOf(s.bucket)] = s.bucket
 	}
-	for bucket := range l.derived {
-		if !f(bucket) {
-			return
-		}
+	if s.used != "" {
+		l.takers[s.used] = takePlain(s.used)
 	}
+}
+
+func (l layout) buckets() []string {
+	return slices.AppendSeq(slices.Collect(maps.Keys(l.takers)), maps.Keys(l.derived))
 }
 
 func (c *collection[T]) name() string { return c.bucket }
@@ -94,12 +94,14 @@ func (c *collection[T]) memoryIn(s *Store) memory {
 	return c.memory(s)
 }
 
-func (c *collection[T]) layOut(l layout) {
-	l.takers[c.bucket] = c.take
-	if c.index != nil || c.unique != nil {
-		l.derived[c.indexBucket()] = c.bucket
+func (c *collection[T]) shelf() shelf {
+	return shelf{bucket: c.bucket, hasIndex: c.index != nil || c.unique != nil, owned: c.owner != nil, used: c.used, taken: c.taken}
+}
+
+func (c *collection[T]) read(id string, value []byte) (derived, error) {
+	r, err := c.decode(id, value)
+	if err != nil {
+		return derived{}, err
 	}
-	if c.used != "" {
-		l.takers[c.used] = takePlain(c.used)
-	}
+	return c.derived(r), nil
 }

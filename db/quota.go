@@ -31,7 +31,7 @@ func (s *Store) roomForToken(t *txn, k *Token, most int) error {
 	if len(ended) < over { // before anything is written: see Engine
 		return tooManyTokens(n, next.Sub(t.now))
 	}
-	beside := tokenRecords.writes(k)
+	beside := tokenRecords.derived(k).writes()
 	t.size.writes += beside
 	evicted, err := t.evictTokens(ended)
 	t.size.writes -= beside
@@ -55,7 +55,7 @@ func (t *txn) evictTokens(ended []indexed) (evicted int, err error) {
 		if err != nil {
 			return evicted, err
 		}
-		n, err := tokenRecords.removeAll(t, ended[i:i+1])
+		n, err := t.removeAll(&tokenRecords, ended[i:i+1])
 		if err != nil || n == 0 {
 			return evicted, err
 		}
@@ -145,7 +145,7 @@ func (s *Store) endUnused(t *txn, made *Session, most int) error {
 // evictSession removes a session of the actor, who signs in; one that has ended
 // by itself was not ended.
 func (t *txn) evictSession(u unused) error {
-	if n, err := sessionRecords.removeAll(t, []indexed{u.indexed}); err != nil || n == 0 || u.since.IsZero() {
+	if n, err := t.removeAll(&sessionRecords, []indexed{u.indexed}); err != nil || n == 0 || u.since.IsZero() {
 		return err
 	}
 	return t.audit("session.evict", Target{u.id, t.actor.Name})

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -115,13 +116,12 @@ func (e *Event) fold(other Event) {
 func (l *refusalLog) take() (events []Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, kept := range []map[refusalKey]*Event{l.strangers, l.known} {
-		for _, e := range kept {
-			events = append(events, *e)
-		}
-	}
+	kept := slices.AppendSeq(slices.Collect(maps.Values(l.strangers)), maps.Values(l.known))
 	l.strangers, l.known, l.kinds = nil, nil, nil
-	slices.SortFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
+	slices.SortFunc(kept, func(a, b *Event) int { return a.Time.Compare(b.Time) })
+	for _, e := range kept {
+		events = append(events, *e)
+	}
 	return events
 }
 

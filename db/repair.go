@@ -94,16 +94,19 @@ func (s *Store) repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) 
 	return r.Repaired, nil
 }
 
-// take keeps the very bytes of a record, and makes index and counters.
-func (c *collection[T]) take(t *txn, key string, value []byte) error {
-	r, err := c.decode(key, value)
-	if err == nil {
-		err = errors.Join(c.putIndex(t, key, nil, r), c.putCounts(t, nil, r))
+// takeRecord keeps the very bytes of a record, and makes index and counters.
+func takeRecord(n noun) taken {
+	s := n.shelf()
+	return func(t *txn, key string, value []byte) error {
+		d, err := n.read(key, value)
+		if err == nil {
+			err = errors.Join(s.putIndex(t, key, nil, d.keys), t.putCounts(nil, d.counts))
+		}
+		if err != nil {
+			return err
+		}
+		return t.put(s.bucket, []byte(key), value)
 	}
-	if err != nil {
-		return err
-	}
-	return t.put(c.bucket, []byte(key), value)
 }
 
 func takeEvent(t *txn, key string, value []byte) error {
@@ -135,7 +138,7 @@ func (l layout) place(bucket string, key, sealed []byte) (found string, value []
 	if err == nil {
 		return bucket, value, true
 	}
-	for bucket := range l.each {
+	for _, bucket := range l.buckets() {
 		if value, err := unseal(bucket, key, sealed); err == nil {
 			return bucket, value, true
 		}
@@ -335,59 +338,74 @@ func (r *repair) ownSecret() error {
 	return r.signAnew()
 }
 
+// mendNouns sets aside what belongs to nobody, and what is known of the use of
+// it.
 func (r *repair) mendNouns() error {
 	for _, n := range r.nouns {
-		if err := n.mend(r); err != nil {
+		s := n.shelf()
+		if s.owned {
+			if err := r.removeOrphans(n); err != nil {
+				return err
+			}
+		}
+		if s.used == "" {
+			continue
+		}
+		if err := r.removeUses(s.used, s.bucket); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *collection[T]) mend(r *repair) error {
-	if c.owner != nil {
-		if err := c.removeOrphans(r); err != nil {
-			return err
-		}
-	}
-	if c.used == "" {
-		return nil
-	}
-	return r.removeUses(c.used, c.bucket)
-}
-
 // removeOrphans sets aside what belongs to an owner who is not there and did
 // not leave a tombstone: it is refused anyway.
-func (c *collection[T]) removeOrphans(r *repair) error {
-	known := map[string]bool{}
-	var orphans []*T
-	err := c.each(r.txn, func(record *T) (more bool, err error) {
-		id := c.owner(record)
-		there, asked := known[id]
-		if !asked {
-			there, err = r.owns(id)
-			known[id] = there
+func (r *repair) removeOrphans(n noun) error {
+	s, known := n.shelf(), owners{}
+	var orphans []string
+	err := r.visit(s.bucket, nil, func(id, value []byte) (more bool, err error) {
+		d, err := n.read(string(id), value)
+		if err != nil {
+			return false, err
 		}
+		there, err := known.has(r.txn, d.owner)
 		if !there {
-			orphans = append(orphans, record)
+			orphans = append(orphans, d.id)
 		}
 		return true, err
 	})
 	if err != nil {
 		return err
 	}
-	for _, record := range orphans {
-		key := []byte(c.id(record))
-		sealed, err := r.Get(c.bucket, key)
+	for _, id := range orphans {
+		key := []byte(id)
+		sealed, err := r.Get(s.bucket, key)
 		if err != nil {
 			return err
 		}
-		r.setAside(c.bucket, key, sealed, fmt.Errorf("%s %s belongs to user %s, who is not there", c.bucket, key, c.owner(record)))
-		if err := c.put(r.txn, record, nil); err != nil {
+		d, err := r.readDerived(n, id)
+		if err != nil {
+			return err
+		}
+		r.setAside(s.bucket, key, sealed, fmt.Errorf("%s %s belongs to user %s, who is not there", s.bucket, key, d.owner))
+		if err := s.replace(r.txn, d, derived{}, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// owners are those who were looked for as one, and whether they are there.
+type owners map[string]bool
+
+func (o owners) has(t *txn, user string) (there bool, err error) {
+	there, asked := o[user]
+	if !asked {
+		if there, err = t.owns(user); err == nil {
+			o[user] = there
+		}
+	}
+	return there, err
 }
 
 // owns tells whether somebody is a user, or was and left what is removed yet.

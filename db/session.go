@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -321,17 +322,12 @@ func (s *Store) Sessions(ctx context.Context, q ListQuery) (Page[Session], error
 // endSessions ends all sessions of a user but one, and tells how many. It comes
 // when all is asked that can be refused: see makeRoom.
 func (t *txn) endSessions(user, keep string) (n int, err error) {
-	var others []indexed
-	err = t.scan(sessionRecords.indexBucket(), indexPrefix(user, byCreated), nil, false, func(key, id []byte) bool {
-		if string(id) != keep {
-			others = append(others, indexed{key, string(id)})
-		}
-		return true
-	})
+	others, err := t.owned(sessionRecords.indexBucket(), user, math.MaxInt)
 	if err != nil {
 		return 0, err
 	}
-	if n, err = sessionRecords.removeAll(t, others); err == nil && n < len(others) {
+	others = slices.DeleteFunc(others, func(e indexed) bool { return e.id == keep })
+	if n, err = t.removeAll(&sessionRecords, others); err == nil && n < len(others) {
 		return 0, t.endFirst(user, others)
 	}
 	return n + t.size.before, err
@@ -344,7 +340,7 @@ func (t *txn) endFirst(user string, sessions []indexed) error {
 		if own := t.actor.Session; own != nil {
 			sessions = slices.DeleteFunc(sessions, func(e indexed) bool { return e.id == own.ID })
 		}
-		n, err := sessionRecords.removeAll(t, sessions)
+		n, err := t.removeAll(&sessionRecords, sessions)
 		if err != nil {
 			return n, err
 		}

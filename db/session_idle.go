@@ -15,7 +15,11 @@ func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended 
 	}
 	for from, more := []byte(nil), true; more && err == nil; {
 		var old []indexed
-		if old, err = s.sessionsBefore(ctx, s.Now().Add(-idle), from); err != nil || len(old) == 0 {
+		err = s.view(ctx, func(t *txn) (err error) {
+			old, err = t.sessionsBefore(byCreated, t.now.Add(-idle), from, sweepStep)
+			return err
+		})
+		if err != nil || len(old) == 0 {
 			return ended, err
 		}
 		more, from = len(old) == sweepStep, append(bytes.Clone(old[len(old)-1].key), 0)
@@ -24,30 +28,13 @@ func (s *Store) EndIdleSessions(ctx context.Context, idle time.Duration) (ended 
 		}
 		for len(old) > 0 && err == nil {
 			n := 0
-			err = s.update(ctx, &Actor{}, func(t *txn) (err error) { n, err = sessionRecords.removeAll(t, old); return err })
+			err = s.update(ctx, &Actor{}, func(t *txn) (err error) { n, err = t.removeAll(&sessionRecords, old); return err })
 			if err == nil {
 				ended, old = ended+n, old[n:]
 			}
 		}
 	}
 	return ended, err
-}
-
-// sessionsBefore returns a step of those that were made before, the oldest
-// first, beginning at a key of the index.
-func (s *Store) sessionsBefore(ctx context.Context, before time.Time, from []byte) (entries []indexed, err error) {
-	prefix := indexPrefix(everything, byCreated)
-	end := append(bytes.Clone(prefix), timeKey(before)...)
-	err = s.view(ctx, func(t *txn) error {
-		return t.scan(sessionRecords.indexBucket(), prefix, from, false, func(key, id []byte) bool {
-			if bytes.Compare(key, end) >= 0 {
-				return false
-			}
-			entries = append(entries, indexed{bytes.Clone(key), string(id)})
-			return len(entries) < sweepStep
-		})
-	})
-	return entries, err
 }
 
 // notUsedSince returns those that were not used since. What can't be read of a use

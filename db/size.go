@@ -67,16 +67,6 @@ func (t *txn) GetMany(bucket string, keys [][]byte) ([][]byte, error) {
 	return GetMany(t.Tx, bucket, keys)
 }
 
-// writes is how many writes it takes at most to make a record or to remove it.
-func (c *collection[T]) writes(r *T) int {
-	return 2 + len(c.indexEntries(r)) + len(c.count(r))
-}
-
-// fits tells whether the transaction has room to make a record or to remove it.
-func (c *collection[T]) fits(t *txn, r *T) bool {
-	return t.unbounded() || t.hasRoom(c.writes(r))
-}
-
 // makeRoom is the error of a change that goes together with the removal of what
 // it leaves worthless, where that is too much for one transaction. Store.update
 // removes as much of it as there is room for and tries again, until what is left

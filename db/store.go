@@ -300,6 +300,18 @@ func (t *txn) get(bucket string, key []byte) ([]byte, error) {
 	return unseal(bucket, key, sealed)
 }
 
+// record is get of what is there, or else ErrNotFound.
+func (t *txn) record(bucket string, key []byte) ([]byte, error) {
+	if len(key) == 0 {
+		return nil, errAbsentRecord
+	}
+	value, err := t.get(bucket, key)
+	if err == nil && value == nil {
+		err = errAbsentRecord
+	}
+	return value, err
+}
+
 // getMany returns the values inside the envelopes of many keys, nil where there
 // is none.
 func (t *txn) getMany(bucket string, ids []string) (values [][]byte, err error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -63,20 +64,18 @@ func (s *Store) sweepOnce(t *txn) (removed int, err error) {
 }
 
 func (t *txn) sweepSessions() (removed int, err error) {
-	prefix := indexPrefix(everything, byExpiry)
-	end := append(bytes.Clone(prefix), timeKey(t.now)...)
-	var ended []indexed
-	err = t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
-		if bytes.Compare(key, end) >= 0 || len(ended) == sweepStep {
-			return false
-		}
-		ended = append(ended, indexed{key, string(id)})
-		return true
-	})
+	ended, err := t.sessionsBefore(byExpiry, t.now, nil, sweepStep)
 	if err != nil {
 		return 0, err
 	}
-	return sessionRecords.removeAll(t, ended)
+	return t.removeAll(&sessionRecords, ended)
+}
+
+// sessionsBefore returns up to most sessions that were made, or end, before a
+// time, the oldest first, beginning at a key of the index.
+func (t *txn) sessionsBefore(kind string, end time.Time, from []byte, most int) ([]indexed, error) {
+	prefix := indexPrefix(everything, kind)
+	return t.entries(sessionRecords.indexBucket(), prefix, from, slices.Concat(prefix, timeKey(end)), most)
 }
 
 // indexed is an entry of an index: its key, and the id of the record that it
@@ -91,21 +90,19 @@ type indexed struct {
 // removed: it goes as it stands, with the entry that led to it. What is left of
 // it in other indexes and in counters is for a repair; a check tells of it. It
 // tells how many went: fewer than all where the transaction has no more room.
-func (c *collection[T]) removeAll(t *txn, entries []indexed) (removed int, err error) {
+func (t *txn) removeAll(n noun, entries []indexed) (removed int, err error) {
+	s := n.shelf()
 	for _, e := range entries {
-		r, err := c.get(t, e.id)
-		if t.size.cut || (err == nil && !c.fits(t, r)) {
+		d, err := t.readDerived(n, e.id)
+		if t.size.cut || (err == nil && !t.hasRoom(d.writes())) {
 			return removed, nil
 		}
 		switch {
 		case err == nil:
-			err = c.remove(t, r)
+			err = s.remove(t, d)
 		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound):
-			t.changed(c.bucket, e.id)
-			err = errors.Join(t.Delete(c.bucket, []byte(e.id)), t.Delete(c.indexBucket(), e.key))
-			if c.used != "" {
-				err = errors.Join(err, t.Delete(c.used, []byte(e.id)))
-			}
+			t.changed(s.bucket, e.id)
+			err = errors.Join(t.Delete(s.bucket, []byte(e.id)), t.Delete(indexOf(s.bucket), e.key), s.forgetUse(t, e.id))
 		}
 		if err != nil {
 			return removed, err
@@ -115,13 +112,22 @@ func (c *collection[T]) removeAll(t *txn, entries []indexed) (removed int, err e
 	return removed, nil
 }
 
+// readDerived reads what is derived from the record of id.
+func (t *txn) readDerived(n noun, id string) (d derived, err error) {
+	value, err := t.record(n.name(), []byte(id))
+	if err != nil {
+		return d, err
+	}
+	return n.read(id, value)
+}
+
 func (t *txn) sweepKeys() error {
 	set, err := t.keySet()
 	if err != nil {
 		return err
 	}
 	for _, k := range set.ByID {
-		if k.Ended(t.now) && keyRecords.fits(t, k) {
+		if k.Ended(t.now) && t.hasRoom(keyRecords.derived(k).writes()) {
 			if err := keyRecords.put(t, k, nil); err != nil {
 				return err
 			}
@@ -132,17 +138,13 @@ func (t *txn) sweepKeys() error {
 
 // sweepTombstones removes up to room of what deleted users left.
 func (t *txn) sweepTombstones(nouns []noun, room int) (removed int, err error) {
-	var users []string
-	err = t.scan(tombstoneBucket, nil, nil, false, func(key, _ []byte) bool {
-		users = append(users, string(key))
-		return len(users) < sweepStep
-	})
-	for _, user := range users {
+	left, err := t.entries(tombstoneBucket, nil, nil, nil, sweepStep)
+	for _, e := range left {
 		if err != nil || removed >= room || t.size.cut {
 			return removed, err
 		}
 		var n int
-		n, err = t.sweepTombstone(nouns, user, room-removed)
+		n, err = t.sweepTombstone(nouns, string(e.key), room-removed)
 		removed += n
 	}
 	return removed, err
@@ -153,7 +155,7 @@ func (t *txn) sweepTombstone(nouns []noun, user string, room int) (removed int, 
 		return t.sweepEndedSessions(room)
 	}
 	for _, noun := range nouns {
-		n, err := noun.removeOwned(t, user, room-removed)
+		n, err := t.removeOwned(noun, user, room-removed)
 		if removed += n; err != nil {
 			return removed, err
 		}
@@ -179,60 +181,56 @@ func (t *txn) sweepEndedSessions(room int) (removed int, err error) {
 	if err != nil {
 		return 0, damagedRecord(tombstoneBucket, []byte(endedSessions))
 	}
-	prefix := indexPrefix(everything, byCreated)
-	end := append(bytes.Clone(prefix), timeKey(until.Add(1))...)
-	var ended []indexed
-	err = t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, id []byte) bool {
-		if bytes.Compare(key, end) >= 0 {
-			return false
-		}
-		ended = append(ended, indexed{key, string(id)})
-		return len(ended) < room
-	})
+	ended, err := t.sessionsBefore(byCreated, until.Add(1), nil, room)
 	if err != nil {
 		return 0, err
 	}
-	if removed, err = sessionRecords.removeAll(t, ended); err == nil && removed < room && t.hasRoom(1) {
+	if removed, err = t.removeAll(&sessionRecords, ended); err == nil && removed < room && t.hasRoom(1) {
 		err = t.Delete(tombstoneBucket, []byte(endedSessions))
 	}
 	return removed, err
 }
 
-func (c *collection[T]) removeOwned(t *txn, owner string, room int) (int, error) {
-	if c.owner == nil {
+// removeOwned removes up to room of what belongs to a user.
+func (t *txn) removeOwned(n noun, user string, room int) (int, error) {
+	if !n.shelf().owned {
 		return 0, nil
 	}
-	entries, err := t.owned(c.indexBucket(), owner, room)
+	entries, err := t.owned(indexOf(n.name()), user, room)
 	if err != nil {
 		return 0, err
 	}
-	return c.removeAll(t, entries)
+	return t.removeAll(n, entries)
 }
 
 // owned returns up to most entries of what stands under an owner in an index.
-func (t *txn) owned(index, owner string, most int) (entries []indexed, err error) {
+func (t *txn) owned(index, owner string, most int) ([]indexed, error) {
+	return t.entries(index, indexPrefix(owner, byCreated), nil, nil, most)
+}
+
+// entries returns up to most entries of a bucket that begin with prefix, from
+// one key on and before the other; nil: there is no such bound.
+func (t *txn) entries(bucket string, prefix, from, end []byte, most int) (found []indexed, err error) {
 	if most <= 0 {
 		return nil, nil
 	}
-	err = t.scan(index, indexPrefix(owner, byCreated), nil, false, func(key, id []byte) bool {
-		entries = append(entries, indexed{key, string(id)})
-		return len(entries) < most
+	err = t.scan(bucket, prefix, from, false, func(key, value []byte) bool {
+		if end != nil && bytes.Compare(key, end) >= 0 {
+			return false
+		}
+		found = append(found, indexed{key, string(value)})
+		return len(found) < most
 	})
-	return entries, err
+	return found, err
 }
 
 // SweepDue tells whether a sweep would find something; it writes nothing.
 func (s *Store) SweepDue(ctx context.Context) (due bool, err error) {
 	err = s.view(ctx, func(t *txn) error {
-		found := func(_, _ []byte) bool { due = true; return false }
-		prefix := indexPrefix(everything, byExpiry)
-		end := append(bytes.Clone(prefix), timeKey(t.now)...)
-		return errors.Join(
-			t.scan(tombstoneBucket, nil, nil, false, found),
-			t.scan(sessionRecords.indexBucket(), prefix, nil, false, func(key, _ []byte) bool {
-				due = due || bytes.Compare(key, end) < 0
-				return false
-			}))
+		left, err := t.entries(tombstoneBucket, nil, nil, nil, 1)
+		ended, err2 := t.sessionsBefore(byExpiry, t.now, nil, 1)
+		due = len(left)+len(ended) > 0
+		return errors.Join(err, err2)
 	})
 	return due, err
 }

@@ -24,7 +24,6 @@ package console
 import (
 	"bytes"
 	"embed"
-	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -32,8 +31,6 @@ import (
 	"path"
 	"sync"
 	"time"
-
-	"husk/web/api"
 )
 
 // Console is the pages of a server, and what they have to know of it that the API
@@ -59,8 +56,7 @@ func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form 
 	v, end := c.visit(w, r, form, dial)
 	defer end()
 	err := h.answer(v)
-	var refused *api.Error
-	if errors.As(err, &refused) && c.Fail(w, r, refused) {
+	if refused := refusedBy(err); refused != nil && c.Fail(w, r, refused) {
 		return nil
 	}
 	return err

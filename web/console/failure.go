@@ -45,13 +45,10 @@ func malformed(code, reason string) error {
 	return &api.Error{Status: http.StatusBadRequest, Detail: api.ErrorDetail{Code: code, Reason: reason}}
 }
 
-// codeOf is the code of an error of the API; "" of others.
-func codeOf(err error) string {
-	var e *api.Error
-	if errors.As(err, &e) {
-		return e.Detail.Code
-	}
-	return ""
+// refusedBy is the answer of the API that err is; nil where it is none.
+func refusedBy(err error) (refused *api.Error) {
+	errors.As(err, &refused)
+	return refused
 }
 
 // Fail answers a browser whose request ended with e. Where a sign-in or a new

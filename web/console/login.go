@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -63,8 +62,7 @@ func (v *Visit) isSignedIn() (bool, error) {
 		return false, nil
 	}
 	_, err := v.API.Profile(v.r.Context())
-	var refused *api.Error
-	if errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+	if refused := refusedBy(err); refused != nil && refused.Status < http.StatusInternalServerError {
 		return false, nil
 	}
 	return err == nil, err
@@ -90,20 +88,20 @@ func signIn(v *Visit) error {
 	}
 	v.API.JWT = signedIn.AccessToken
 	who, err := v.API.Profile(v.r.Context())
-	if err == nil && who.MustChange {
-		target = v.console.withReturn("/password", target)
-	}
 	if err != nil {
 		return err
+	}
+	if who.MustChange {
+		target = v.console.withReturn("/password", target)
 	}
 	return v.seeOther(target)
 }
 
 // loginAgain answers a sign-in that failed with the same page and what was wrong.
 func (v *Visit) loginAgain(err error, email, target string) error {
-	var refused *api.Error
+	refused := refusedBy(err)
 	switch {
-	case !errors.As(err, &refused):
+	case refused == nil:
 		return err
 	case refused.Detail.Code == codeSetupRequired:
 		return v.seeOther("/setup")
@@ -115,7 +113,7 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 	page := v.loginForm(settings, target)
 	page.Email = email
 	page.Problem, page.Wait = problemOf(refused)
-	return v.again(refused, page)
+	return refuse(v.w, refused, page)
 }
 
 // SignOut ends the session of the browser.

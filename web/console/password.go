@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"errors"
 
 	"husk/web/api"
 )
@@ -53,8 +52,8 @@ func changePassword(v *Visit) error {
 	if err == nil {
 		return v.seeOther(target)
 	}
-	var refused *api.Error
-	if !errors.As(err, &refused) || !v.console.WantsPage(v.r) {
+	refused := refusedBy(err)
+	if refused == nil || !v.console.WantsPage(v.r) {
 		return err
 	}
 	page, err := v.passwordForm(target)
@@ -62,5 +61,5 @@ func changePassword(v *Visit) error {
 		return err
 	}
 	page.Problem, page.Wait = problemOf(refused)
-	return v.again(refused, page)
+	return refuse(v.w, refused, page)
 }

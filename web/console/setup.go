@@ -1,10 +1,6 @@
 package console
 
-import (
-	"errors"
-
-	"husk/web/api"
-)
+import "husk/web/api"
 
 // Setup makes the first administrator.
 type Setup struct {
@@ -42,10 +38,10 @@ func setUp(v *Visit) error {
 		in.Password = "" // the code alone is looked at
 	}
 	_, err := v.API.Initialize(v.r.Context(), in)
-	switch code := codeOf(err); {
-	case err == nil:
+	if err == nil {
 		return v.seeOther("/login")
-	case different && code == codePasswordMissing:
+	}
+	if refused := refusedBy(err); different && refused != nil && refused.Detail.Code == codePasswordMissing {
 		err = errDifferent
 	}
 	return v.setupAgain(err, in)
@@ -54,8 +50,8 @@ func setUp(v *Visit) error {
 // setupAgain answers a set-up that failed with the same page and what was wrong. A
 // code that was right is not to be typed again.
 func (v *Visit) setupAgain(err error, in api.Setup) error {
-	var refused *api.Error
-	if !errors.As(err, &refused) || !v.console.WantsPage(v.r) || refused.Detail.Code == codeSetupDone {
+	refused := refusedBy(err)
+	if refused == nil || !v.console.WantsPage(v.r) || refused.Detail.Code == codeSetupDone {
 		return err
 	}
 	page := Setup{Name: in.Name, Email: in.Email}
@@ -63,5 +59,5 @@ func (v *Visit) setupAgain(err error, in api.Setup) error {
 		page.Code = in.Code
 	}
 	page.Problem, page.Wait = problemOf(refused)
-	return v.again(refused, page)
+	return refuse(v.w, refused, page)
 }

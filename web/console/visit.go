@@ -69,9 +69,7 @@ var valueSameOrigin = []string{"same-origin"}
 // show answers with a page.
 func (v *Visit) show(p Page) error { return show(v.w, http.StatusOK, p) }
 
-// again answers with a page that tells of e and can be tried again.
-func (v *Visit) again(e *api.Error, p Page) error { return refuse(v.w, e, p) }
-
+// refuse answers with a page that tells of e.
 func refuse(w http.ResponseWriter, e *api.Error, p Page) error {
 	if wait := waitOf(e); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))

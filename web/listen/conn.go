@@ -93,14 +93,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 func (c *Conn) count(n int64) {
-	c.mu.Lock()
-	if c.phase == http.StateIdle && c.read == 0 {
-		c.since = c.pool.Now() // the next request begins
-	}
-	c.read += n
-	more := c.weigh()
-	c.mu.Unlock()
-	c.pool.heavier(more)
+	c.change(func() {
+		if c.phase == http.StateIdle && c.read == 0 {
+			c.since = c.pool.Now() // the next request begins
+		}
+		c.read += n
+	})
 }
 
 // Note takes what an http.Server's ConnState tells. For HTTP/1 that is
@@ -109,14 +107,12 @@ func (c *Conn) Note(state http.ConnState) {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	c.phase, c.read = state, 0
-	if state == http.StateIdle {
-		c.since, c.held = c.pool.Now(), false
-	}
-	more := c.weigh()
-	c.mu.Unlock()
-	c.pool.heavier(more)
+	c.change(func() {
+		c.phase, c.read = state, 0
+		if state == http.StateIdle {
+			c.since, c.held = c.pool.Now(), false
+		}
+	})
 }
 
 // Hold keeps a connection as long as there is another one to close, until its
@@ -141,16 +137,8 @@ func (c *Conn) Stream(body bool) (done func()) {
 	if body {
 		n += streamBody
 	}
-	c.stream(n)
-	return func() { c.stream(-n) }
-}
-
-func (c *Conn) stream(n int64) {
-	c.mu.Lock()
-	c.streams += n
-	more := c.weigh()
-	c.mu.Unlock()
-	c.pool.heavier(more)
+	c.change(func() { c.streams += n })
+	return func() { c.change(func() { c.streams -= n }) }
 }
 
 // What half-read requests hold, as measured with 1,000 connections: net/http
@@ -182,12 +170,14 @@ func (c *Conn) weigh() (more int64) {
 	return more
 }
 
-// heavier takes what a connection weighs more.
-func (p *Pool) heavier(more int64) {
-	if more == 0 {
-		return
-	}
-	if p.weight.Add(more) > p.Memory && p.Memory > 0 && more > 0 {
+// change changes what c is weighed by, and has the pool make room where it is too
+// heavy.
+func (c *Conn) change(f func()) {
+	c.mu.Lock()
+	f()
+	more, p := c.weigh(), c.pool
+	c.mu.Unlock()
+	if more != 0 && p.weight.Add(more) > p.Memory && p.Memory > 0 && more > 0 {
 		p.lighten()
 	}
 }

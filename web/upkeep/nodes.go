@@ -6,9 +6,7 @@ import "context"
 // back where the feed breaks.
 func (u *Upkeep) follow(ctx context.Context) {
 	if err := u.Store.Follow(ctx); err != nil {
-		if ctx.Err() == nil {
-			u.Log.Warn("what other nodes change in the store is not heard of: it is tried again in "+followAgain.String(), "error", WithCause(err))
-		}
+		u.warn(ctx, "what other nodes change in the store is not heard of: it is tried again in "+followAgain.String(), err)
 		return
 	}
 	<-ctx.Done() // there is nobody to follow
@@ -16,9 +14,7 @@ func (u *Upkeep) follow(ctx context.Context) {
 
 // lookAgain looks at what the feed may not have told.
 func (u *Upkeep) lookAgain(ctx context.Context) {
-	if err := u.Store.Look(ctx); err != nil && ctx.Err() == nil {
-		u.Log.Warn("schema and clock could not be looked at in the store: it is tried again in "+lookEvery.String(), "error", WithCause(err))
-	}
+	u.warn(ctx, "schema and clock could not be looked at in the store: it is tried again in "+lookEvery.String(), u.Store.Look(ctx))
 }
 
 // leads tells whether this node does what one does for all.

@@ -66,7 +66,7 @@ func (u *Upkeep) beginProof(ctx context.Context) (running <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.heed(u.Store.Refusal())
-	if age := u.Store.Now().Sub(p.at); p.running == nil && (p.at.IsZero() || age < 0 || age >= ProofLife) {
+	if p.running == nil && !within(ProofLife, u.Store.Now(), p.at) {
 		p.running = make(chan struct{})
 		// The result is for all who ask: it must not depend on whether the first
 		// one stays.
@@ -111,11 +111,11 @@ func (u *Upkeep) tryWrite(ctx context.Context) {
 // lasts, and its end. u.proof.mu is held.
 func (u *Upkeep) tellProof(err error, now time.Time) {
 	p := &u.proof
-	switch since := now.Sub(p.told); {
+	switch {
 	case err == nil && !p.told.IsZero():
 		p.told = time.Time{}
 		u.Log.Info("changes can be written to the store again")
-	case err != nil && (p.told.IsZero() || since < 0 || since >= tellAgain):
+	case err != nil && !within(tellAgain, now, p.told):
 		p.told = now
 		u.Log.Error("changes can't be written to the store: they are refused, and credentials are still checked", "error", WithCause(err))
 	}

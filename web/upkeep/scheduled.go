@@ -195,8 +195,7 @@ func (r *scheduled) noteTry(now time.Time, found []backupFile, size int64, took 
 func (r *scheduled) waits(now time.Time, retry time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	since := now.Sub(r.tried)
-	return r.err != nil && since >= 0 && since < retry
+	return r.err != nil && within(retry, now, r.tried)
 }
 
 func (u *Upkeep) tellBackup(ctx context.Context, name string, size int64, took time.Duration, err error) {
@@ -365,15 +364,8 @@ func (r *scheduled) trouble(every time.Duration, now time.Time) string {
 			return "the last scheduled backup failed, " + last + ": " + c.What()
 		}
 		return "the last scheduled backup failed, " + last + "; see the log"
-	case now.Sub(later(r.Newest, r.begun)) > 2*every:
+	case now.Sub(r.Newest) > 2*every && now.Sub(r.begun) > 2*every:
 		return "scheduled backups are overdue, " + last + "; see the log"
 	}
 	return ""
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

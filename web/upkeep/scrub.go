@@ -84,9 +84,7 @@ func (u *Upkeep) scrub(ctx context.Context) {
 	for {
 		var err error
 		if place, err = u.Store.Scrub(ctx, place, report); err != nil {
-			if ctx.Err() == nil {
-				u.Log.Warn("looking the store over for damage broke off: it begins anew in "+u.scrubRest.String(), "error", WithCause(err))
-			}
+			u.warn(ctx, "looking the store over for damage broke off: it begins anew in "+u.scrubRest.String(), err)
 			return
 		}
 		if place == nil {

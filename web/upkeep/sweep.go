@@ -12,9 +12,8 @@ func (u *Upkeep) flush(ctx context.Context) {
 	if u.lookForFile() != nil {
 		return // it waits in memory, where it has its bound
 	}
-	if err := u.Store.FlushUse(ctx); err != nil && ctx.Err() == nil {
-		u.Log.Warn("when credentials were last used could not be written to the store: it waits in memory, is tried again each "+flushEvery.String()+", and is lost where the server stops before", "error", WithCause(err))
-	}
+	u.warn(ctx, "when credentials were last used could not be written to the store: it waits in memory, is tried again each "+flushEvery.String()+", and is lost where the server stops before",
+		u.Store.FlushUse(ctx))
 }
 
 // lastFlush is the flush of a server that stops. It also keeps the time, which
@@ -37,9 +36,7 @@ func (u *Upkeep) sweep(ctx context.Context) {
 }
 
 func (u *Upkeep) tellSweep(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil {
-		u.Log.Warn("sessions and keys that have ended could not be removed from the store: they are refused all the same, and it is tried again in a minute", "error", WithCause(err))
-	}
+	u.warn(ctx, "sessions and keys that have ended could not be removed from the store: they are refused all the same, and it is tried again in a minute", err)
 }
 
 // tidy keeps the store within its bounds. It sweeps though nothing may be due:
@@ -60,9 +57,7 @@ func (u *Upkeep) tidy(ctx context.Context) {
 // already; ended, they stay so under another setting, too.
 func (u *Upkeep) endIdle(ctx context.Context) {
 	n, err := u.Store.EndIdleSessions(ctx, u.SessionIdle)
-	if err != nil && ctx.Err() == nil {
-		u.Log.Warn("sessions that were unused for longer than session-idle could not be ended in the store: they are refused all the same, and it is tried again in "+tidyEvery.String(), "error", WithCause(err))
-	}
+	u.warn(ctx, "sessions that were unused for longer than session-idle could not be ended in the store: they are refused all the same, and it is tried again in "+tidyEvery.String(), err)
 	if n > 0 {
 		u.Log.Info("sessions ended that were unused for longer than session-idle", "count", n)
 	}
@@ -75,9 +70,7 @@ func (u *Upkeep) prune(ctx context.Context) {
 		keep.Since = u.Store.Now().Add(-u.AuditKeep)
 	}
 	n, err := u.Store.PruneAudit(ctx, keep)
-	if err != nil && ctx.Err() == nil {
-		u.Log.Warn("audit entries that are too old or too many could not be removed: the store keeps them, and it is tried again in "+tidyEvery.String(), "error", WithCause(err))
-	}
+	u.warn(ctx, "audit entries that are too old or too many could not be removed: the store keeps them, and it is tried again in "+tidyEvery.String(), err)
 	if n > 0 {
 		u.Log.Info("old audit entries removed", "count", n)
 	}

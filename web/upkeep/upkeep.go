@@ -157,3 +157,18 @@ func (u *Upkeep) repeat(ctx context.Context, j job) {
 
 // guard keeps a panic from ending the process; see listen.Guard.
 func (u *Upkeep) guard(f func(), about ...any) { listen.Guard(u.Log, f, about...) }
+
+// warn logs what failed and is tried again, but for what the server's stop cut
+// short.
+func (u *Upkeep) warn(ctx context.Context, text string, err error) {
+	if err != nil && ctx.Err() == nil {
+		u.Log.Warn(text, "error", WithCause(err))
+	}
+}
+
+// within tells whether it is less than d since a moment, and not a clock that
+// was set back.
+func within(d time.Duration, now, moment time.Time) bool {
+	since := now.Sub(moment)
+	return since >= 0 && since < d
+}

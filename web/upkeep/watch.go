@@ -61,8 +61,11 @@ func (w *watcher) due(kind string, holds bool, now time.Time) bool {
 		w.told[kind] = t
 		return false
 	}
-	since := now.Sub(t.at)
-	if before && since >= 0 && since < tellEvery && !(t.over && since >= tellAgain) {
+	every := tellEvery
+	if t.over {
+		every = tellAgain
+	}
+	if before && within(every, now, t.at) {
 		return false
 	}
 	w.told[kind] = told{at: now}
@@ -72,21 +75,11 @@ func (w *watcher) due(kind string, holds bool, now time.Time) bool {
 // watch looks at everything once.
 func (u *Upkeep) watch(ctx context.Context) {
 	now := u.Store.Now()
-	if u.leads(ctx) {
-		u.watchStore(ctx, now)
+	if u.leads(ctx) { // what all nodes keep, and one of them tells
+		u.watchTokens(ctx, now)
+		u.watchBackups(now)
+		u.watchHoards(ctx, now)
 	}
-	u.watchNode(now)
-}
-
-// watchStore looks at what all nodes keep, and one of them tells.
-func (u *Upkeep) watchStore(ctx context.Context, now time.Time) {
-	u.watchTokens(ctx, now)
-	u.watchBackups(now)
-	u.watchHoards(ctx, now)
-}
-
-// watchNode looks at what is this node's own.
-func (u *Upkeep) watchNode(now time.Time) {
 	u.watchCertificate(now)
 	u.watchClock(now)
 	u.watchDisk(now)
@@ -104,7 +97,7 @@ func (u *Upkeep) tell(e notice) {
 // watchTokens looks once a day, so that the log has one line a day at most.
 func (u *Upkeep) watchTokens(ctx context.Context, now time.Time) {
 	w := &u.watcher
-	if since := now.Sub(w.tokensSeen); !w.tokensSeen.IsZero() && since >= 0 && since < tellEvery {
+	if within(tellEvery, now, w.tokensSeen) {
 		return
 	}
 	expiring, err := u.Store.ExpiringTokens(ctx, ExpiryWarning)
@@ -200,7 +193,7 @@ func (u *Upkeep) report(kind error, now time.Time) {
 // for it.
 func (u *Upkeep) watchHoards(ctx context.Context, now time.Time) {
 	w := &u.watcher
-	if since := now.Sub(w.hoardsSeen); u.MaxTokens == 0 || (!w.hoardsSeen.IsZero() && since >= 0 && since < hoardsEvery) {
+	if u.MaxTokens == 0 || within(hoardsEvery, now, w.hoardsSeen) {
 		return
 	}
 	h, err := u.Store.TokenHoards(ctx, far*int64(u.MaxTokens))
