@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -43,7 +44,11 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	if err != nil {
 		return err
 	}
-	err = s.console.Serve(h, c.Response(), c.Request(), form, s.dialPageCall(c))
+	r := c.Request()
+	if console.IsSafeMethod(r) { // else each browser that leaves would count as a failure of the server
+		r = r.WithContext(context.WithoutCancel(r.Context()))
+	}
+	err = s.console.Serve(h, c.Response(), r, form, s.dialPageCall(c))
 	var refused *api.Error
 	if errors.As(err, &refused) { // the log has it, of the request that was refused
 		writeFailure(c.Response(), &failure{status: refused.Status, code: refused.Detail.Code, reason: refused.Detail.Reason, retryAfter: refused.RetryAfter})
