@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	recorded "net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
+	"husk/web/listen"
 )
 
 // byForm is a form that a browser sends, which takes pages.
@@ -354,6 +356,41 @@ func TestPageThatNobodyWaitsFor(t *testing.T) {
 		s.ServeHTTP(a, r)
 		if a.Code >= http.StatusBadRequest {
 			t.Errorf("%s: %d %s", path, a.Code, a.Body)
+		}
+	}
+}
+
+// What a page holds of a form beside the form itself counts in what connections may
+// hold: a long one of many at once would take most of a small machine.
+func TestPageWeighs(t *testing.T) {
+	s := newServer(t)
+	pool := listen.NewPool(listen.Limits{Memory: 200 << 10, Log: slog.New(slog.DiscardHandler)})
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, pool.Listener(tcp)) }()
+	defer func() {
+		stop()
+		must(t, <-done)
+	}()
+	for _, c := range []struct {
+		name, accept, email string
+		closed              int64
+	}{
+		{"a form for a page", "text/html", annEmail, 0},
+		{"a long one for a program", "*/*", strings.Repeat("a", 60_000), 0},
+		{"a long one for a page", "text/html", strings.Repeat("a", 60_000), 1},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+tcp.Addr().String()+"/account/login", strings.NewReader(form("email", c.email, "password", "wrong and long")))
+		must(t, err)
+		r.Header = http.Header{"Content-Type": {formType}, "Accept": {c.accept}}
+		a, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		if err == nil {
+			a.Body.Close()
+		}
+		if n := pool.Stats().Closed["memory"]; n != c.closed || (err == nil) != (n == 0) {
+			t.Errorf("%s: %d connections were closed, %v", c.name, n, err)
 		}
 	}
 }
