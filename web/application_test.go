@@ -1,63 +1,71 @@
-package web
+package web_test
 
 import (
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
+
+	"husk/web"
 )
 
-// What is for an application's host is the application's alone: none of Husk's
-// headers, no rule for slashes, no check of host or origin, no route.
-func TestApplicationsHost(t *testing.T) {
-	var path, host string
+// What comes for an application's host is the application's alone: as it was sent,
+// and with none of Husk's headers, whatever Husk would have said to it.
+func TestApplicationHasItsHost(t *testing.T) {
+	var seen []string
 	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, host = r.URL.EscapedPath(), r.Host
+		seen = append(seen, r.Method+" "+r.URL.EscapedPath())
 		w.WriteHeader(http.StatusTeapot)
 	})
-	h := newTestHouse(t, func(c *Config) { c.Applications = map[string]http.Handler{"app.example.com": app} })
-	for _, asked := range []struct{ method, host, path string }{
-		{"GET", "app.example.com", "/account/profile"},
-		{"GET", "APP.example.com.:8443", "/a%2Fb//"},
-		{"POST", "app.example.com", "/account/login/"},
-		{"TRACE", "app.example.com", "/"},
+	s := newServer(t, func(c *web.Config) { c.Applications = map[string]http.Handler{"app.example": app} })
+	crossSite := header("Sec-Fetch-Site", "cross-site")
+	for _, c := range []struct{ name, method, path, host string }{
+		{"a path that is Husk's", "GET", "/login", "app.example"},
+		{"a slash at the end", "GET", "/x/", "app.example"},
+		{"an escaped path", "GET", "/a%2Fb", "app.example"},
+		{"a form of another site", "POST", "/account/login", "app.example"},
+		{"a method that Husk has not", "PURGE", "/", "app.example"},
+		{"a port", "GET", "/p", "app.example:8443"},
+		{"another spelling", "GET", "/s", "App.Example."},
 	} {
-		path, host = "", ""
-		r, err := http.NewRequestWithContext(t.Context(), asked.method, h.base+asked.path, strings.NewReader("x"))
-		if err != nil {
-			t.Fatal(err)
+		seen = nil
+		a := s.do(c.method, c.path, "", onHost(c.host), crossSite, cookie("nonsense"))
+		if len(seen) != 1 || seen[0] != c.method+" "+c.path || a.status != http.StatusTeapot {
+			t.Errorf("%s: it is answered with %d, and the application saw %v", c.name, a.status, seen)
 		}
-		r.Host = asked.host
-		r.Header = http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}, "Cookie": {"husk_session=x"}}
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
+		a.header.Del("Date")
+		a.header.Del("Content-Length")
+		if len(a.header) > 0 {
+			t.Errorf("%s: the answer has %v", c.name, a.header)
 		}
-		body, _ := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		if answer.StatusCode != http.StatusTeapot || path != asked.path || host != asked.host || len(body) > 0 {
-			t.Errorf("%v: %d %q, and the application saw %s of %s", asked, answer.StatusCode, body, path, host)
-		}
-		for name := range answer.Header {
-			if name != "Date" && name != "Content-Length" {
-				t.Errorf("%v: Husk adds %s: %s", asked, name, answer.Header.Get(name))
-			}
+	}
+	seen = nil
+	for _, name := range []string{host, "example", "x.app.example", "app.example.evil.example", "app.example:x", "[app.example", ""} {
+		if a := s.do("GET", "/livez", "", onHost(name)); a.header.Get("X-Request-Id") == "" && a.status != http.StatusBadRequest || len(seen) > 0 {
+			t.Errorf("%q is the application's: %d %v", name, a.status, seen)
 		}
 	}
 }
 
-// A host that is nearly an application's is Husk's, with all that belongs to it.
-func TestHostsBesideAnApplications(t *testing.T) {
-	app := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-	s, _ := testServer(t, func(c *Config) { c.Applications = map[string]http.Handler{"app.example.com": app} })
-	for _, host := range []string{"", "localhost", "example.com", "a.app.example.com", "app.example.com.evil.example", "app.example.com:x", "[app.example.com"} {
-		r := httptest.NewRequest("GET", "/livez", nil)
-		r.Host = host
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, r)
-		if w.Code != http.StatusOK || w.Header().Get(headerRequestID) == "" {
-			t.Errorf("%q: %d %v", host, w.Code, w.Header())
-		}
+// A page asks Husk, whatever host is an application's.
+func TestApplicationIsNotAskedByPages(t *testing.T) {
+	s := newServer(t, func(c *web.Config) {
+		c.Applications = map[string]http.Handler{"localhost": http.NotFoundHandler()}
+	})
+	if a := s.page("/login"); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
 	}
+}
+
+// A panic of an application ends its own connection.
+func TestApplicationPanics(t *testing.T) {
+	s := newServer(t, func(c *web.Config) {
+		c.Applications = map[string]http.Handler{"app.example": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("quince") })}
+	})
+	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+stranger+"/", nil)
+	must(t, err)
+	r.Host = "app.example"
+	if a, err := s.transport.RoundTrip(r); err == nil {
+		a.Body.Close()
+		t.Errorf("it is answered with %d", a.StatusCode)
+	}
+	s.page("/login").want(200)
 }

@@ -69,6 +69,9 @@ func (s *Server) dialPageCall(c echo.Context) console.Dialer {
 	call := pageCall{id: requestID(c), address: s.nobody(c.Request(), "").Address}
 	if l, ok := localOf(c.Request().Context()); ok {
 		call.local = &local{transport: l.transport, name: l.name}
+		if forwarded(c.Request()) { // what tells it is not passed on
+			call.local.name = forwardedTries
+		}
 	}
 	return func(context.Context, string, string) (net.Conn, error) {
 		client, served := net.Pipe()

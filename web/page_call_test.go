@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	recorded "net/http/httptest"
@@ -18,6 +19,7 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
+	"husk/web/listen"
 )
 
 // byForm is a form that a browser sends, which takes pages.
@@ -154,6 +156,23 @@ func TestPageTriesCountOnce(t *testing.T) {
 	}
 }
 
+// Tries that come forwarded to the control socket share a count, by pages and by the
+// API.
+func TestPageTriesOfForwardedCountTogether(t *testing.T) {
+	s := newServer(t, func(c *web.Config) { c.LoginLimits.Address = 2 })
+	through := header("X-Forwarded-For", "198.51.100.7")
+	for range 2 {
+		if a := s.byForm("/account/login", []string{"password", "wrong and long"}, local, through); a.status != 403 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	for name, want := range map[string]int{"": 429, "nobody@example.com": 429} {
+		if a := s.do("POST", "/account/login", form("email", name, "password", "wrong and long"), contentType(formType), local, through); a.status != want {
+			t.Errorf("the next one, by the API, is %d, want %d", a.status, want)
+		}
+	}
+}
+
 // A change by a page is one change of its user.
 func TestPageChangesCountOnce(t *testing.T) {
 	s := newServer(t, quotas(web.Quotas{Changes: 2}))
@@ -247,6 +266,20 @@ func TestPageOddRequests(t *testing.T) {
 	}
 }
 
+// A token without the right to connect a program is told of that, and the audit has
+// it, though with the right it would be refused too.
+func TestPageWantOfRightsIsToldFirst(t *testing.T) {
+	s := newServer(t)
+	few := s.mint(s.newUser(annEmail).session(), api.NewToken{Permissions: []string{db.PermTokenSearch}})
+	a := s.do("GET", "/connect", "", apiToken(few.AccessToken))
+	if a.status != http.StatusForbidden || !strings.Contains(a.body, "not_permitted") || a.header.Get("WWW-Authenticate") == "" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if told := s.told("access.refused"); len(told) != 1 || told[0].Target != db.PermTokenCreate {
+		t.Errorf("%+v", told)
+	}
+}
+
 // A script of another origin that is let in is set no cookie by a page either.
 func TestPageSetsNoForeignCookie(t *testing.T) {
 	const app = "https://app.example"
@@ -303,6 +336,63 @@ func TestPageLeavesNothing(t *testing.T) {
 		<-left
 	}
 	goroutines(t, before)
+}
+
+// A browser that leaves before its page comes is no failure of the server: each
+// navigation that is broken off would count as one.
+func TestPageThatNobodyWaitsFor(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	s.page("/", cookie(ann.jwt)).want(200)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	for _, path := range []string{"/", "/login", "/password", "/setup"} {
+		r := recorded.NewRequestWithContext(left, "GET", path, nil)
+		r.Header.Set("Accept", "text/html")
+		if path != "/login" {
+			r.AddCookie(&http.Cookie{Name: "husk_session", Value: ann.jwt})
+		}
+		a := recorded.NewRecorder()
+		s.ServeHTTP(a, r)
+		if a.Code >= http.StatusBadRequest {
+			t.Errorf("%s: %d %s", path, a.Code, a.Body)
+		}
+	}
+}
+
+// What a page holds of a form beside the form itself counts in what connections may
+// hold: a long one of many at once would take most of a small machine.
+func TestPageWeighs(t *testing.T) {
+	s := newServer(t)
+	pool := listen.NewPool(listen.Limits{Memory: 200 << 10, Log: slog.New(slog.DiscardHandler)})
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, pool.Listener(tcp)) }()
+	defer func() {
+		stop()
+		must(t, <-done)
+	}()
+	for _, c := range []struct {
+		name, accept, email string
+		closed              int64
+	}{
+		{"a form for a page", "text/html", annEmail, 0},
+		{"a long one for a program", "*/*", strings.Repeat("a", 60_000), 0},
+		{"a long one for a page", "text/html", strings.Repeat("a", 60_000), 1},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+tcp.Addr().String()+"/account/login", strings.NewReader(form("email", c.email, "password", "wrong and long")))
+		must(t, err)
+		r.Header = http.Header{"Content-Type": {formType}, "Accept": {c.accept}}
+		a, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		if err == nil {
+			a.Body.Close()
+		}
+		if n := pool.Stats().Closed["memory"]; n != c.closed || (err == nil) != (n == 0) {
+			t.Errorf("%s: %d connections were closed, %v", c.name, n, err)
+		}
+	}
 }
 
 // A page is the same over HTTP/2.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"husk/db"
 	"husk/web/api"
 	"husk/web/console"
+	"husk/web/listen"
 )
 
 // The pages are package console's, which asks the API for all that it shows and
@@ -39,11 +41,18 @@ func (s *Server) page(h console.Handler) *action {
 }
 
 func (s *Server) servePage(c echo.Context, h console.Handler) error {
-	form, err := readPageForm(c, h.Fields)
+	form, length, err := readPageForm(c, h.Fields)
 	if err != nil {
 		return err
 	}
-	err = s.console.Serve(h, c.Response(), c.Request(), form, s.dialPageCall(c))
+	r := c.Request()
+	// A call of the API takes memory as a request of HTTP/2 does, and has a copy of
+	// the form at each of its ends.
+	defer listen.From(r.Context()).Stream(length > longForm)()
+	if console.IsSafeMethod(r) { // else each browser that leaves would count as a failure of the server
+		r = r.WithContext(context.WithoutCancel(r.Context()))
+	}
+	err = s.console.Serve(h, c.Response(), r, form, s.dialPageCall(c))
 	var refused *api.Error
 	if errors.As(err, &refused) { // the log has it, of the request that was refused
 		writeFailure(c.Response(), &failure{status: refused.Status, code: refused.Detail.Code, reason: refused.Detail.Reason, retryAfter: refused.RetryAfter})
@@ -68,21 +77,25 @@ func (s *Server) pageOr(isForm func(r *http.Request) bool, h console.Handler, ot
 // wantsPage tells whether a person reads the answer.
 func (s *Server) wantsPage(r *http.Request) bool { return s.console.WantsPage(r) }
 
-// readPageForm reads a form of these fields, or none. What is no UTF-8 would not
+// longForm is longer than what browsers send, in bytes.
+const longForm = 8 << 10
+
+// readPageForm reads a form of these fields, or none, and tells how long it is. What is no UTF-8 would not
 // come through JSON as it was sent, and many passwords be one.
-func readPageForm(c echo.Context, fields []string) (url.Values, error) {
+func readPageForm(c echo.Context, fields []string) (form url.Values, length int, err error) {
 	if len(fields) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
-	form, err := bindForm(c, fields...)
+	form, err = bindForm(c, fields...)
 	for _, values := range form {
 		for _, value := range values {
 			if !utf8.ValidString(value) {
-				return nil, malformed("bad_form", "the form is not in UTF-8")
+				return nil, 0, malformed("bad_form", "the form is not in UTF-8")
 			}
+			length += len(value)
 		}
 	}
-	return form, err
+	return form, length, err
 }
 
 // failPage has a browser see f as a page, or be led to where it is made good. It

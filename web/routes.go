@@ -266,10 +266,10 @@ func allow(actor *db.Actor, r route) error {
 		return forbidden(codeMustChange, "the password was generated for you: change it first, with PUT /account/password")
 	}
 	switch {
-	case (r.need.kind == ownSession || r.page) && actor.Session == nil:
-		return forbidden("session_required", "that needs a sign-in with the password: an API token or the local command line is not enough")
 	case r.need.kind == permitted && !actor.Permissions.Has(r.need.permission):
 		return errNotPermitted(r.need.permission)
+	case (r.need.kind == ownSession || r.page) && actor.Session == nil:
+		return forbidden("session_required", "that needs a sign-in with the password: an API token or the local command line is not enough")
 	}
 	return nil
 }

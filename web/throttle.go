@@ -100,6 +100,10 @@ func callerOf(actor *db.Actor) password.Caller {
 	return password.Caller{Address: parseAddress(actor.Address)}
 }
 
+// forwardedTries is the address of all for whom somebody speaks on a local
+// connection.
+const forwardedTries = "forwarded to the control socket"
+
 // tryFrom is the address that a try counts for, or tells that none does. On the
 // local connection that is the peer, or all for whom somebody there speaks.
 func tryFrom(r *http.Request, actor *db.Actor) (address string, free bool) {
@@ -108,7 +112,7 @@ func tryFrom(r *http.Request, actor *db.Actor) (address string, free bool) {
 	case !isLocal:
 		return actor.Address, false
 	case forwarded(r):
-		return "forwarded to the control socket", false
+		return forwardedTries, false
 	case l.owner:
 		return "", true
 	}
