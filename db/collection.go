@@ -90,32 +90,35 @@ func (c *collection[T]) get(t *txn, id string) (*T, error) {
 	if id == "" {
 		return nil, errAbsentRecord
 	}
-	value, err := t.get(c.bucket, []byte(id))
+	sealed, err := t.Get(c.bucket, []byte(id))
 	if err != nil {
 		return nil, err
 	}
-	if value == nil {
+	return c.open(id, sealed)
+}
+
+// open reads the record of id as it stands in the store; nil is ErrNotFound.
+func (c *collection[T]) open(id string, sealed []byte) (*T, error) {
+	if sealed == nil {
 		return nil, errAbsentRecord
+	}
+	value, err := unseal(c.bucket, []byte(id), sealed)
+	if err != nil {
+		return nil, err
 	}
 	return c.decode(id, value)
 }
 
 // getMany reads the records of ids, all of which are there.
 func (c *collection[T]) getMany(t *txn, ids []string) ([]*T, error) {
-	values, err := t.getMany(c.bucket, ids)
-	if err != nil {
-		return nil, err
-	}
-	records := make([]*T, len(ids))
-	for i, value := range values {
-		if value == nil {
-			return nil, errAbsentRecord
-		}
-		if records[i], err = c.decode(ids[i], value); err != nil {
+	all, err := t.GetMany(c.bucket, keysOf(ids))
+	records := make([]*T, len(all))
+	for i, sealed := range all {
+		if records[i], err = c.open(ids[i], sealed); err != nil {
 			return nil, err
 		}
 	}
-	return records, nil
+	return records, err
 }
 
 func (c *collection[T]) decode(id string, value []byte) (*T, error) {

@@ -300,24 +300,6 @@ func (t *txn) get(bucket string, key []byte) ([]byte, error) {
 	return unseal(bucket, key, sealed)
 }
 
-// getMany returns the values inside the envelopes of many keys, nil where there
-// is none.
-func (t *txn) getMany(bucket string, ids []string) (values [][]byte, err error) {
-	keys := keysOf(ids)
-	if values, err = t.GetMany(bucket, keys); err != nil {
-		return nil, err
-	}
-	for i, sealed := range values {
-		if sealed == nil {
-			continue
-		}
-		if values[i], err = unseal(bucket, keys[i], sealed); err != nil {
-			return nil, err
-		}
-	}
-	return values, nil
-}
-
 func keysOf(ids []string) [][]byte {
 	keys := make([][]byte, len(ids))
 	for i, id := range ids {
