@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -156,6 +157,34 @@ func TestChangesEndWithANewerSchema(t *testing.T) {
 			must(t, change())
 		})
 	}
+}
+
+// While a Store looks again at a schema that is newer, no change slips through.
+func TestNoChangeAmidALook(t *testing.T) {
+	f := newStore(t)
+	f.broken = true // its schema is of the future
+	f.raw(func(tx db.Tx) error {
+		value := fmt.Appendf(nil, `{"schema":%d,"created":"2026-11-26T00:00:00Z"}`, db.SchemaVersion+1)
+		return tx.Put("meta", []byte("schema"), db.Seal("meta", []byte("schema"), value))
+	})
+	must(t, f.Look(f.ctx))
+	ctx, stop := context.WithCancel(f.ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for ctx.Err() == nil {
+			if err := f.Look(f.ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 300_000 {
+		if err := f.Changeable(); !errors.Is(err, db.ErrNewer) {
+			t.Errorf("a change amid a look is refused with %v", err)
+			break
+		}
+	}
+	stop()
+	looking.Wait()
 }
 
 // Time is never behind what another process has kept as the mark, and the mark
