@@ -3,15 +3,17 @@ package upkeep
 import "context"
 
 // follow drops from memory what other nodes change, until ctx ends. It comes
-// back where the feed breaks.
+// back where the feed breaks; of a feed that breaks each time, the log is told
+// once a minute.
 func (u *Upkeep) follow(ctx context.Context) {
-	if err := u.Store.Follow(ctx); err != nil {
-		if ctx.Err() == nil {
-			u.Log.Warn("what other nodes change in the store is not heard of: it is tried again in "+followAgain.String(), "error", WithCause(err))
-		}
-		return
+	err := u.Store.Follow(ctx)
+	if err == nil {
+		<-ctx.Done() // there is nobody to follow
 	}
-	<-ctx.Done() // there is nobody to follow
+	if now := u.Store.Now(); ctx.Err() == nil && now.Sub(u.deaf).Abs() >= lookEvery {
+		u.deaf = now
+		u.Log.Warn("what other nodes change in the store is not heard of: it is tried again each "+followAgain.String(), "error", WithCause(err))
+	}
 }
 
 // lookAgain looks at what the feed may not have told.
