@@ -60,6 +60,13 @@ func (s *Store) Look(ctx context.Context) error {
 	})
 }
 
+// Shared tells whether other processes can have the store, too. Where none can,
+// there is nobody to follow: to hear what this one changed costs each commit.
+func (s *Store) Shared() bool {
+	_, ok := s.engine.(Elector)
+	return ok
+}
+
 // Leads tells whether this process does what is to be done once for all that
 // share the store, such as a sweep or a scheduled backup; see Elector. It is to
 // be asked before each run.

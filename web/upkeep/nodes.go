@@ -7,10 +7,7 @@ import "context"
 // once a minute.
 func (u *Upkeep) follow(ctx context.Context) {
 	err := u.Store.Follow(ctx)
-	if err == nil {
-		<-ctx.Done() // there is nobody to follow
-	}
-	if now := u.Store.Now(); ctx.Err() == nil && now.Sub(u.deaf).Abs() >= lookEvery {
+	if now := u.Store.Now(); err != nil && ctx.Err() == nil && now.Sub(u.deaf).Abs() >= lookEvery {
 		u.deaf = now
 		u.Log.Warn("what other nodes change in the store is not heard of: it is tried again each "+followAgain.String(), "error", WithCause(err))
 	}

@@ -92,6 +92,31 @@ func TestFeedIsBegunAnew(t *testing.T) {
 	})
 }
 
+// alone is an engine that no other process has beside this one.
+type alone struct {
+	db.Engine
+	feeds atomic.Int64
+}
+
+// Feed implements db.Feeder.
+func (e *alone) Feed(ctx context.Context, _ func(db.Changes)) error {
+	e.feeds.Add(1)
+	<-ctx.Done()
+	return nil
+}
+
+// Where there is no other node, nobody listens: what is heard costs each commit.
+func TestNodeAloneFollowsNobody(t *testing.T) {
+	engine := &alone{}
+	over := func(below db.Engine) db.Engine { engine.Engine = below; return engine }
+	runOver(t, over, func(*Config) {}, func(t *testing.T, _ *running) {
+		time.Sleep(5 * time.Minute)
+		if n := engine.feeds.Load(); n != 0 {
+			t.Errorf("it listened %d times", n)
+		}
+	})
+}
+
 // Who can't be asked once who leads is asked again: a panic there ends no job.
 func TestPanicOfAnElectionEndsNoJob(t *testing.T) {
 	engine := &oneOfMany{feed: func(ctx context.Context, _ func(db.Changes)) error { <-ctx.Done(); return nil }}

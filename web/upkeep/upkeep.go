@@ -118,13 +118,15 @@ func (u *Upkeep) jobs() []job {
 	all := []job{
 		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, do: u.flush, last: u.lastFlush},
 		{name: "look for the data file", pause: locateEvery, late: true, do: func(context.Context) { _ = u.lookForFile() }},
-		{name: "hear what other nodes change", pause: followAgain, do: u.follow},
-		{name: "look at schema and clock", pause: lookEvery, late: true, do: u.lookAgain},
 		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), do: u.scrub},
 		{name: "tell what needs attention", pause: lookEvery, do: u.watch},
 		{name: "tell what was folded", pause: lookEvery, late: true, do: u.tellFolded, last: u.tellFolded},
 		{name: "remove what has ended", pause: lookEvery, late: true, once: true, do: u.sweep},
 		{name: "keep the store in bounds", pause: tidyEvery, late: true, once: true, do: u.tidy},
+	}
+	if u.Store.Shared() {
+		all = append(all, job{name: "hear what other nodes change", pause: followAgain, do: u.follow},
+			job{name: "look at schema and clock", pause: lookEvery, late: true, do: u.lookAgain})
 	}
 	if u.Backups.Dir != "" {
 		all = append(all, job{name: "back up when due", pause: lookEvery, once: true, do: u.backUpWhenDue})
