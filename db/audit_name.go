@@ -153,18 +153,24 @@ const maxNamesakes = 10_000
 
 // tokensNamed returns the ids of the tokens that have a name now.
 func (t *txn) tokensNamed(name string) (ids []string, err error) {
-	seen := 0
-	err = t.visit(tokenRecords.indexBucket(), append(append(indexPrefix(everything, byName), textKey(name)...), 0), func(_, id []byte) (more bool, err error) {
-		seen++
-		k, err := tokenRecords.get(t, string(id))
-		switch {
-		case err == nil && fold(k.Name) == name:
-			ids = append(ids, k.ID)
-		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound):
-			err = nil
-		}
-		return seen < maxNamesakes, err
+	var all []string
+	prefix := append(append(indexPrefix(everything, byName), textKey(name)...), 0)
+	err = t.scan(tokenRecords.indexBucket(), prefix, nil, false, func(_, id []byte) bool {
+		all = append(all, string(id))
+		return len(all) < maxNamesakes
 	})
+	for some := range slices.Chunk(all, listStep) {
+		if err != nil {
+			return nil, err
+		}
+		var sealed [][]byte
+		sealed, err = t.GetMany(tokenRecords.bucket, keysOf(some))
+		for i := range sealed {
+			if k, err := tokenRecords.open(some[i], sealed[i]); err == nil && fold(k.Name) == name {
+				ids = append(ids, k.ID)
+			}
+		}
+	}
 	return ids, err
 }
 
@@ -206,7 +212,7 @@ func (t *txn) logged(kind string, name named) (is bool, err error) {
 		if one.passesOver(sealed) {
 			return true
 		}
-		e := t.auditEntry(key)
+		e := openEvent(key, sealed)
 		is = e != nil && one.matches(e)
 		return !is
 	})

@@ -143,18 +143,13 @@ func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
 	if err != nil || from == 0 {
 		return page, err
 	}
-	bucket, prefix := q.index()
-	skip, exact := l.from, q.exact()
+	skip, exact, unread := l.from, q.exact(), 0
+	if exact {
+		skip, unread = 0, l.from
+	}
 	pageOnly := exact || q.unlimited() || l.after != nil
-	err = t.Scan(bucket, prefix, append(bytes.Clone(prefix), seqKey(from)...), true, func(key, value []byte) bool {
-		if exact && skip > 0 {
-			skip--
-			return true
-		}
-		if bucket == auditBucket && q.passesOver(value) {
-			return true
-		}
-		e := t.auditEntry(key[len(key)-8:])
+	err = t.auditWalk(&q, from, unread, l.size, func(key, sealed []byte) bool {
+		e := openEvent(key, sealed)
 		if e == nil || !q.matches(e) {
 			return e == nil || q.Since.IsZero() || !e.Time.Before(q.Since.Add(-auditDelay))
 		}
@@ -175,6 +170,47 @@ func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
 		page.After = formatCursor(l.bound, seqKey(page.Items[n-1].Seq))
 	}
 	return page, err
+}
+
+// auditPart is how many entries are read at once at most that an index leads to.
+const auditPart = 200
+
+// auditWalk calls f for what may be the entries of a query, downward from a number
+// and but for the first few, as they stand in the store, until it answers false.
+// What an index leads to is read many at once: first as many as are wanted.
+func (t *txn) auditWalk(q *AuditQuery, from uint64, but, wanted int, f func(key, sealed []byte) (more bool)) error {
+	bucket, prefix := q.index()
+	at := append(bytes.Clone(prefix), seqKey(from)...)
+	if bucket == auditBucket {
+		return t.Scan(bucket, prefix, at, true, func(key, sealed []byte) bool { return q.passesOver(sealed) || f(key, sealed) })
+	}
+	var last []byte // of the part before
+	for most := min(max(wanted, 1), auditPart); ; most = min(2*most, auditPart) {
+		var keys [][]byte
+		err := t.Scan(bucket, prefix, at, true, func(key, _ []byte) bool {
+			if bytes.Equal(key, last) {
+				return true
+			}
+			if at = key; but > 0 {
+				but--
+				return true
+			}
+			keys = append(keys, key[len(key)-8:])
+			return len(keys) < most
+		})
+		if err != nil {
+			return err
+		}
+		values, err := t.GetMany(auditBucket, keys)
+		for i, sealed := range values {
+			if !f(keys[i], sealed) {
+				return err
+			}
+		}
+		if last = at; err != nil || len(keys) < most {
+			return err
+		}
+	}
 }
 
 // auditDelay bounds how long after its time an entry is written: what is folded
@@ -214,15 +250,16 @@ func (t *txn) auditFrom(q AuditQuery, l listing, newest uint64) (uint64, error) 
 	return from, nil
 }
 
-// auditEntry reads one entry; nil where it is damaged or gone. One in another's
-// place is damaged: who goes on from its number would come by it again.
-func (t *txn) auditEntry(key []byte) *Event {
-	value, err := t.get(auditBucket, key)
-	if err != nil || value == nil {
+// openEvent reads an entry as it stands in the store; nil where it is damaged or
+// gone. One in another's place is damaged: who goes on from its number would come
+// by it again.
+func openEvent(key, sealed []byte) *Event {
+	if sealed == nil {
 		return nil
 	}
+	value, err := unseal(auditBucket, key, sealed)
 	e := new(Event)
-	if unmarshal(value, e) != nil || e.Seq != binary.BigEndian.Uint64(key) {
+	if err != nil || unmarshal(value, e) != nil || e.Seq != binary.BigEndian.Uint64(key) {
 		return nil
 	}
 	return e
@@ -231,8 +268,8 @@ func (t *txn) auditEntry(key []byte) *Event {
 // auditEntryFrom reads the first whole entry of a number or behind it, nil at
 // the end: of those between, retention may have taken out many.
 func (t *txn) auditEntryFrom(seq uint64) (e *Event) {
-	_ = t.Scan(auditBucket, nil, seqKey(seq), false, func(key, _ []byte) bool {
-		e = t.auditEntry(key)
+	_ = t.Scan(auditBucket, nil, seqKey(seq), false, func(key, sealed []byte) bool {
+		e = openEvent(key, sealed)
 		return e == nil
 	})
 	return e
@@ -265,8 +302,8 @@ func (s *Store) AuditHead(ctx context.Context) (seq uint64, hash string, err err
 func (s *Store) AuditFrom(ctx context.Context, seq uint64) (events []*Event, err error) {
 	err = s.view(ctx, func(t *txn) error {
 		events = nil
-		return t.Scan(auditBucket, nil, seqKey(seq), false, func(key, _ []byte) bool {
-			if e := t.auditEntry(key); e != nil {
+		return t.Scan(auditBucket, nil, seqKey(seq), false, func(key, sealed []byte) bool {
+			if e := openEvent(key, sealed); e != nil {
 				events = append(events, e)
 			}
 			return len(events) < MaxPageSize

@@ -199,7 +199,7 @@ func (w *walk) auditChain() error {
 	err = w.Scan(auditBucket, nil, nil, false, func(key, sealed []byte) bool {
 		w.records++
 		v.entry(w.txn, key, sealed)
-		if e := w.auditEntry(key); e != nil {
+		if e := openEvent(key, sealed); e != nil {
 			entries += w.eventIndexed(e)
 			if e.stranger() {
 				strangers++

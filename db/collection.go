@@ -93,6 +93,18 @@ func (c *collection[T]) get(t *txn, id string) (*T, error) {
 	return c.decode(id, value)
 }
 
+// open reads the record of id as it stands in the store; nil is ErrNotFound.
+func (c *collection[T]) open(id string, sealed []byte) (*T, error) {
+	if sealed == nil {
+		return nil, errAbsentRecord
+	}
+	value, err := unseal(c.bucket, []byte(id), sealed)
+	if err != nil {
+		return nil, err
+	}
+	return c.decode(id, value)
+}
+
 func (c *collection[T]) decode(id string, value []byte) (*T, error) {
 	r := new(T)
 	if err := unmarshal(value, r); err != nil || c.id(r) != id {

@@ -129,9 +129,9 @@ const (
 	LeastBytes  = 1 << 20
 )
 
-// Elector is what an Engine can be besides: one that several processes have,
-// of which one does what is to be done once for all of them. Store.Leads asks
-// it.
+// Elector is what an Engine has to be that several processes have, of which one
+// does what is to be done once for all of them. It is a Feeder, too. Store.Leads
+// asks it.
 type Elector interface {
 	// Leads tells whether this process is that one now. Of all processes over
 	// the store at most one is told so at a time: who can't reach the store is

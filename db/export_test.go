@@ -30,6 +30,9 @@ func ChainLink(value []byte) (seq uint64, change, prev string, stranger, ok bool
 	return l.seq, l.change, l.prev, l.stranger, ok
 }
 
+// Changeable tells why nothing may be changed.
+func (s *Store) Changeable() error { return s.changeable() }
+
 // Stranger tells whether an entry is a stranger's.
 func Stranger(e *Event) bool { return e.stranger() }
 

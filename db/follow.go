@@ -46,11 +46,12 @@ func (s *Store) Look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.newer.Store(nil)
+		var why *error
 		if schema.Version > newestSchema() {
 			err := newer(schema)
-			s.newer.Store(&err)
+			why = &err
 		}
+		s.newer.Store(why)
 		mark, err := t.clockMark()
 		if err == nil {
 			s.clock.raise(mark)

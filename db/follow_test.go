@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -158,6 +159,34 @@ func TestChangesEndWithANewerSchema(t *testing.T) {
 	}
 }
 
+// While a Store looks again at a schema that is newer, no change slips through.
+func TestNoChangeAmidALook(t *testing.T) {
+	f := newStore(t)
+	f.broken = true // its schema is of the future
+	f.raw(func(tx db.Tx) error {
+		value := fmt.Appendf(nil, `{"schema":%d,"created":"2026-11-26T00:00:00Z"}`, db.SchemaVersion+1)
+		return tx.Put("meta", []byte("schema"), db.Seal("meta", []byte("schema"), value))
+	})
+	must(t, f.Look(f.ctx))
+	ctx, stop := context.WithCancel(f.ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for ctx.Err() == nil {
+			if err := f.Look(f.ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 300_000 {
+		if err := f.Changeable(); !errors.Is(err, db.ErrNewer) {
+			t.Errorf("a change amid a look is refused with %v", err)
+			break
+		}
+	}
+	stop()
+	looking.Wait()
+}
+
 // Time is never behind what another process has kept as the mark, and the mark
 // never goes back.
 func TestMarkOfAnotherProcess(t *testing.T) {
@@ -276,6 +305,60 @@ func TestTransactionsOfAPage(t *testing.T) {
 		}
 		if len(names) != 3 || names[ann.ID] != "ann@example.com" || names[bob.ID] != "bob@example.com" || names["gone"] != "gone" {
 			t.Errorf("%s: the owners are called %q", what, names)
+		}
+	}
+}
+
+// A page is read in one transaction, and what it leads to many at once: an engine
+// that is reached over a network is not asked for each row.
+func TestReadsOfAPage(t *testing.T) {
+	const rows = 300
+	f := newStore(t)
+	ann := f.user("ann@example.com", db.RoleUser)
+	for range rows {
+		f.mint(local, db.NewToken{Owner: ann.ID, Name: "one of many"})
+		f.as(ann)
+	}
+	ann, err := f.User(f.ctx, ann.ID)
+	must(t, err)
+	var users []db.ImportUser
+	for i := range rows {
+		users = append(users, db.ImportUser{NewUser: db.NewUser{Email: email(i)}, Line: i + 1})
+	}
+	e := &dbtest.Altered{Engine: f.engine}
+	s, err := db.Open(f.ctx, e, db.Options{Now: f.now})
+	must(t, err)
+	audit := func(q db.AuditQuery) func() (int, error) {
+		return func() (int, error) {
+			q.Size = db.MaxPageSize
+			page, err := s.Audit(f.ctx, q)
+			return len(page.Items), err
+		}
+	}
+	for what, read := range map[string]func() (int, error){
+		"audit log":              audit(db.AuditQuery{}),
+		"audit log by action":    audit(db.AuditQuery{Action: "token.create"}),
+		"audit log by both":      audit(db.AuditQuery{Action: "token.create", Actor: db.LocalActor}),
+		"audit log since":        audit(db.AuditQuery{Action: "token.create", Since: f.now().Add(-time.Hour)}),
+		"audit log by a name":    audit(db.AuditQuery{Target: "one of many"}),
+		"audit log from a place": func() (int, error) { events, err := s.AuditFrom(f.ctx, 1); return len(events), err },
+		"tokens": func() (int, error) {
+			page, err := s.Tokens(f.ctx, db.ListQuery{Size: db.MaxPageSize})
+			return len(page.Items), err
+		},
+		"sessions at a sign-in": func() (int, error) {
+			_, _, err := s.CreateSession(f.ctx, &db.Actor{}, db.SignIn{User: ann.ID, Verified: ann.Password, TTL: time.Hour, MaxPerUser: rows})
+			return int(f.sessionCount(ann.ID)), err
+		},
+		"users of an import": func() (int, error) {
+			done, err := s.ImportUsers(f.ctx, local, users, true, true)
+			return done.Created, err
+		},
+	} {
+		before := e.Reads.Load()
+		n, err := read()
+		if reads := e.Reads.Load() - before; err != nil || n < rows || reads > 30 {
+			t.Errorf("%s: %d rows take %d reads of one key each, %v", what, n, reads, err)
 		}
 	}
 }

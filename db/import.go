@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,6 +78,10 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 		return done, err
 	}
 	first := map[string]int{}
+	known, err := t.emailsKnown(users)
+	if err != nil {
+		return done, err
+	}
 	for i := range users {
 		u := &users[i]
 		if err := u.check(); err != nil {
@@ -89,11 +95,9 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 			return done, atLine(u.Line, fail(ErrInvalid, "email_twice", fmt.Sprintf("the email of line %d again", before)))
 		}
 		first[email] = u.Line
-		switch _, err := userRecords.find(t, email); {
-		case errors.Is(err, ErrNotFound):
+		switch {
+		case !known[email]:
 			done.Created++
-		case err != nil:
-			return done, err
 		case ifMissing:
 			done.Skipped++
 		default:
@@ -101,6 +105,27 @@ func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, er
 		}
 	}
 	return done, t.mayOutlive() // also where nothing is written, for that to tell what would be
+}
+
+// emailsKnown tells which of the emails are taken, folded.
+func (t *txn) emailsKnown(users []ImportUser) (known map[string]bool, err error) {
+	known = map[string]bool{}
+	for some := range slices.Chunk(users, importStep) {
+		var keys [][]byte
+		for _, u := range some {
+			if email := FoldEmail(strings.TrimSpace(u.Email)); len(email) <= maxEmail { // else it is refused
+				keys = append(keys, uniqueKey(email))
+			}
+		}
+		values, err := t.GetMany(userRecords.indexBucket(), keys)
+		if err != nil {
+			return nil, err
+		}
+		for i, value := range values {
+			known[string(keys[i][1:])] = value != nil
+		}
+	}
+	return known, nil
 }
 
 // importUsers makes the first of the users, as many as there is room for; behind

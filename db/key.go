@@ -158,6 +158,9 @@ func (s *Store) RotateKey(ctx context.Context, actor *Actor, now bool) (key *Key
 			return err
 		}
 		for _, old := range set.ByID {
+			if !t.hasRoom(keyRecords.derived(old).writes()) {
+				return &makeRoom{(*txn).endRetired}
+			}
 			if err := t.retireKey(old, ends, now); err != nil {
 				return err
 			}
@@ -192,6 +195,28 @@ func (t *txn) retireKey(old *Key, ends time.Time, now bool) error {
 		return nil
 	}
 	return keyRecords.put(t, old, &k)
+}
+
+// endRetired goes before a rotation that ends more keys than it has room for: the
+// one that signs ends with the rotation.
+func (t *txn) endRetired() (ended int, err error) {
+	set, err := t.keySet()
+	if err != nil {
+		return 0, err
+	}
+	for _, old := range set.ByID {
+		if old.Retired.IsZero() || old.Ended(t.now) {
+			continue
+		}
+		if !t.hasRoom(keyRecords.derived(old).writes()) {
+			break
+		}
+		if err := t.retireKey(old, t.now, true); err != nil {
+			return ended, err
+		}
+		ended++
+	}
+	return ended, t.audit("key.rotate", NoTarget)
 }
 
 // lastExpiry returns when the last of all sessions expires, or least.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"slices"
 	"strings"
@@ -365,12 +366,12 @@ func (s *Store) Usernames(ctx context.Context, ids []string) (map[string]string,
 		return names, nil
 	}
 	return names, s.view(ctx, func(t *txn) error {
-		values, err := t.getMany(userRecords.bucket, unread)
-		for i, value := range values {
-			if value == nil {
+		all, err := t.GetMany(userRecords.bucket, keysOf(unread))
+		for i, sealed := range all {
+			u, err := userRecords.open(unread[i], sealed)
+			if errors.Is(err, ErrNotFound) {
 				continue
 			}
-			u, err := userRecords.decode(unread[i], value)
 			if err != nil {
 				return err
 			}

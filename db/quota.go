@@ -122,16 +122,10 @@ func (s *Store) endUnused(t *txn, made *Session, most int) error {
 	if err != nil {
 		return err
 	}
-	all := make([]unused, 0, len(entries))
-	for _, e := range entries {
-		if e.id == made.ID {
-			continue
-		}
-		since, err := s.unusedSince(t, e.id)
-		if err != nil {
-			return err
-		}
-		all = append(all, unused{e, since})
+	entries = slices.DeleteFunc(entries, func(e indexed) bool { return e.id == made.ID })
+	all, err := s.unusedSince(t, entries)
+	if err != nil {
+		return err
 	}
 	slices.SortStableFunc(all, func(a, b unused) int { return a.since.Compare(b.since) })
 	for _, u := range all[:min(over, len(all))] {
@@ -151,28 +145,39 @@ func (t *txn) evictSession(u unused) error {
 	return t.audit("session.evict", Target{u.id, t.actor.Name})
 }
 
-// unusedSince tells when a session was used last, zero where it is of no use
-// any more. A use that a flush is just writing is not seen: then it is the one
+// unusedSince tells when sessions were used last, zero where one is of no use any
+// more. A use that a flush is just writing is not seen: then it is the one
 // before that counts, half a minute older.
-func (s *Store) unusedSince(t *txn, id string) (since time.Time, err error) {
-	r, err := sessionRecords.get(t, id)
-	switch {
-	case errors.Is(err, ErrDamaged), errors.Is(err, ErrNotFound), err == nil && r.Expired(t.now):
-		return time.Time{}, nil
-	case err != nil:
-		return since, err
+func (s *Store) unusedSince(t *txn, entries []indexed) (all []unused, err error) {
+	keys := make([][]byte, len(entries))
+	for i, e := range entries {
+		keys[i] = []byte(e.id)
 	}
-	k := useKey{sessionUseBucket, id}
-	u, noted := s.use.noted(k)
-	if !noted {
-		if _, err = t.getJSON(k.bucket, k.id, &u); err != nil && !errors.Is(err, ErrDamaged) {
-			return since, err
-		}
+	sessions, err := t.GetMany(sessionRecords.bucket, keys)
+	if err != nil {
+		return nil, err
+	}
+	uses, err := t.GetMany(sessionUseBucket, keys)
+	for i := range uses {
+		all = append(all, unused{entries[i], s.lastSeen(t.now, entries[i].id, sessions[i], uses[i])})
+	}
+	return all, err
+}
+
+// lastSeen is unusedSince of one, by what stands in the store of it.
+func (s *Store) lastSeen(now time.Time, id string, session, use []byte) time.Time {
+	r, err := sessionRecords.open(id, session)
+	if err != nil || r.Expired(now) {
+		return time.Time{}
+	}
+	u, noted := s.use.noted(useKey{sessionUseBucket, id})
+	if !noted && use != nil {
+		_ = readUse(sessionUseBucket, id, use, &u) // what is damaged of a use is none
 	}
 	if u.Time.After(r.Created) {
-		return u.Time, nil
+		return u.Time
 	}
-	return r.Created, nil
+	return r.Created
 }
 
 // Hoards are the owners of more than so many tokens.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/dbtest"
 )
 
 func TestSweepRemovesWhatHasEnded(t *testing.T) {
@@ -161,6 +162,30 @@ func TestRotateKey(t *testing.T) {
 	for id, k := range set.ByID {
 		if id != set.Signing.ID && !k.Ended(f.Now()) {
 			t.Errorf("key %s still verifies", id)
+		}
+	}
+}
+
+// However many keys verify yet, a rotation that ends every session keeps to the
+// engine's bound, and ends all of them.
+func TestRotationEndsManyKeys(t *testing.T) {
+	f := newStore(t)
+	f.as(f.user("ann@example.com")) // by whose session each key verifies on
+	for range small.Writes {
+		must(t, second1(f.RotateKey(f.ctx, local, false)))
+	}
+	e := &dbtest.Altered{Engine: f.engine, Limit: small}
+	s, err := db.Open(f.ctx, e, db.Options{Now: f.now})
+	must(t, err)
+	signing, err := s.RotateKey(f.ctx, local, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := s.Keys(f.ctx)
+	must(t, err)
+	for _, k := range keys.ByID {
+		if k.ID != signing.ID && !k.Ended(f.Now()) {
+			t.Fatalf("of %d keys %s verifies yet", len(keys.ByID), k.ID)
 		}
 	}
 }

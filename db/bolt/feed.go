@@ -81,7 +81,7 @@ func (f *feed) take(l *listener) (c db.Changes) {
 func (f *feed) tell(n *noted) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := db.Changes{Keys: n.keys, All: !n.on || len(n.keys) > maxUnheard}
+	c := db.Changes{Keys: n.keys, All: !n.on}
 	for _, l := range f.listeners {
 		l.tell(c)
 	}

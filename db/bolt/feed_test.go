@@ -38,4 +38,7 @@ func TestFeedTellsOfWhatIsTakenBack(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the feed ends with %v", err)
 	}
+	if e.feed.heard.Load() {
+		t.Error("nobody listens any more, and commits note what they change")
+	}
 }

@@ -22,6 +22,7 @@ type Altered struct {
 	After func() error
 
 	Views   atomic.Int64 // that were asked for
+	Reads   atomic.Int64 // of a key by itself
 	Updates atomic.Int64 // that wrote and were committed
 	Largest atomic.Int64 // how many different keys one of them wrote at most
 }
@@ -37,14 +38,31 @@ func (e *Altered) Feed(ctx context.Context, hear func(db.Changes)) error {
 // View implements db.Engine.
 func (e *Altered) View(ctx context.Context, f func(db.Tx) error) error {
 	e.Views.Add(1)
-	return e.Engine.View(ctx, f)
+	return e.Engine.View(ctx, func(tx db.Tx) error { return f(&counted{tx, &e.Reads}) })
+}
+
+// counted is a transaction that counts what it reads by itself.
+type counted struct {
+	db.Tx
+	reads *atomic.Int64
+}
+
+// Get implements db.Tx.
+func (t *counted) Get(bucket string, key []byte) ([]byte, error) {
+	t.reads.Add(1)
+	return t.Tx.Get(bucket, key)
+}
+
+// GetMany implements db.ManyGetter.
+func (t *counted) GetMany(bucket string, keys [][]byte) ([][]byte, error) {
+	return db.GetMany(t.Tx, bucket, keys)
 }
 
 // Update implements db.Engine.
 func (e *Altered) Update(ctx context.Context, f func(db.Tx) error) error {
 	wrote := 0
 	err := e.Engine.Update(ctx, func(tx db.Tx) error {
-		t := &measured{Tx: tx, limit: e.Limit, keys: map[string]bool{}}
+		t := &measured{Tx: &counted{tx, &e.Reads}, limit: e.Limit, keys: map[string]bool{}}
 		err := f(t)
 		if t.refused != nil {
 			err = t.refused

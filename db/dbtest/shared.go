@@ -41,6 +41,9 @@ func testLeads(t *testing.T, one, other db.Engine) {
 		}
 		return
 	}
+	if _, ok := one.(db.Feeder); !ok {
+		t.Error("several processes have the store, and no feed tells one of them what another one changes")
+	}
 	led := false
 	for end := time.Now().Add(patience); !led && time.Now().Before(end); {
 		first, second := one.(db.Elector).Leads(t.Context()), other.(db.Elector).Leads(t.Context())

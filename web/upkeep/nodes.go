@@ -3,13 +3,14 @@ package upkeep
 import "context"
 
 // follow drops from memory what other nodes change, until ctx ends. It comes
-// back where the feed breaks.
+// back where the feed breaks; of a feed that breaks each time, the log is told
+// once a minute.
 func (u *Upkeep) follow(ctx context.Context) {
-	if err := u.Store.Follow(ctx); err != nil {
-		u.warn(ctx, "what other nodes change in the store is not heard of: it is tried again in "+followAgain.String(), err)
-		return
+	err := u.Store.Follow(ctx)
+	if now := u.Store.Now(); err != nil && !within(lookEvery, now, u.deaf) {
+		u.deaf = now
+		u.warn(ctx, "what other nodes change in the store is not heard of: it is tried again each "+followAgain.String(), err)
 	}
-	<-ctx.Done() // there is nobody to follow
 }
 
 // lookAgain looks at what the feed may not have told.

@@ -16,9 +16,10 @@ import (
 // oneOfMany is the engine of a node among several.
 type oneOfMany struct {
 	db.Engine
-	leads atomic.Bool
-	feeds atomic.Int64
-	feed  func(ctx context.Context, hear func(db.Changes)) error
+	leads  atomic.Bool
+	panics atomic.Bool // when it is asked who leads
+	feeds  atomic.Int64
+	feed   func(ctx context.Context, hear func(db.Changes)) error
 }
 
 func (e *oneOfMany) over(below db.Engine) db.Engine {
@@ -30,7 +31,12 @@ func (e *oneOfMany) over(below db.Engine) db.Engine {
 func (e *oneOfMany) Located() error { return e.Engine.(db.Locator).Located() }
 
 // Leads implements db.Elector.
-func (e *oneOfMany) Leads(context.Context) bool { return e.leads.Load() }
+func (e *oneOfMany) Leads(context.Context) bool {
+	if e.panics.Load() {
+		panic("nobody can be asked")
+	}
+	return e.leads.Load()
+}
 
 // Feed implements db.Feeder.
 func (e *oneOfMany) Feed(ctx context.Context, hear func(db.Changes)) error {
@@ -70,14 +76,61 @@ func TestOneNodeWorksForAll(t *testing.T) {
 	})
 }
 
-// A feed that broke is begun anew, and the log has it.
+// A feed that broke is begun anew, and the log has it, and is not flooded.
 func TestFeedIsBegunAnew(t *testing.T) {
 	log := &logtest.Buffer{}
 	engine := &oneOfMany{feed: func(context.Context, func(db.Changes)) error { return errors.New("the connection broke") }}
 	runOver(t, engine.over, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }, func(*testing.T, *running) {
 		time.Sleep(3500 * time.Millisecond)
-		if n, told := engine.feeds.Load(), log.Count("the connection broke"); n != 4 || told != 4 {
+		if n, told := engine.feeds.Load(), log.Count("the connection broke"); n != 4 || told != 1 {
 			t.Errorf("it was begun %d times, and the log tells %d times why not", n, told)
+		}
+		time.Sleep(3 * time.Minute)
+		if told := log.Count("the connection broke"); told != 4 {
+			t.Errorf("the log tells %d times in three minutes that it is broken", told)
+		}
+	})
+}
+
+// alone is an engine that no other process has beside this one.
+type alone struct {
+	db.Engine
+	feeds atomic.Int64
+}
+
+// Feed implements db.Feeder.
+func (e *alone) Feed(ctx context.Context, _ func(db.Changes)) error {
+	e.feeds.Add(1)
+	<-ctx.Done()
+	return nil
+}
+
+// Where there is no other node, nobody listens: what is heard costs each commit.
+func TestNodeAloneFollowsNobody(t *testing.T) {
+	engine := &alone{}
+	over := func(below db.Engine) db.Engine { engine.Engine = below; return engine }
+	runOver(t, over, func(*Config) {}, func(t *testing.T, _ *running) {
+		time.Sleep(5 * time.Minute)
+		if n := engine.feeds.Load(); n != 0 {
+			t.Errorf("it listened %d times", n)
+		}
+	})
+}
+
+// Who can't be asked once who leads is asked again: a panic there ends no job.
+func TestPanicOfAnElectionEndsNoJob(t *testing.T) {
+	engine := &oneOfMany{feed: func(ctx context.Context, _ func(db.Changes)) error { <-ctx.Done(); return nil }}
+	engine.leads.Store(true)
+	runOver(t, engine.over, func(*Config) {}, func(t *testing.T, r *running) {
+		ann, err := r.Store.CreateUser(t.Context(), owner, db.NewUser{Email: "ann@example.com", Password: "hash"})
+		must(t, err)
+		engine.panics.Store(true)
+		time.Sleep(90 * time.Second)
+		engine.panics.Store(false)
+		ended := r.session(ann, time.Second)
+		time.Sleep(2 * time.Minute)
+		if r.there("session", ended) {
+			t.Error("what has ended is not removed any more")
 		}
 	})
 }

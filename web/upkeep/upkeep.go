@@ -65,7 +65,8 @@ type Upkeep struct {
 	watcher   watcher
 	hoards    atomic.Pointer[db.Hoards]
 	scheduled scheduled
-	future    string // the name of a backup that is of the future, which the log was told
+	future    string    // the name of a backup that is of the future, which the log was told
+	deaf      time.Time // when the log was told last that the feed of changes broke
 
 	proofPatience, scrubRest time.Duration // set by tests
 }
@@ -139,8 +140,8 @@ func (u *Upkeep) jobs() []job {
 // repeat does a job again and again until ctx ends, and what it has to do last.
 func (u *Upkeep) repeat(ctx context.Context, j job) {
 	for first := true; ctx.Err() == nil; first = false {
-		if (!first || !j.late) && (!j.once || u.leads(ctx)) {
-			u.guard(func() { j.do(ctx) }, "job", j.name)
+		if !first || !j.late {
+			u.guard(func() { u.do(ctx, j) }, "job", j.name)
 		}
 		pause := time.NewTimer(j.pause)
 		select {
@@ -152,6 +153,13 @@ func (u *Upkeep) repeat(ctx context.Context, j job) {
 	}
 	if j.last != nil {
 		u.guard(func() { j.last(context.WithoutCancel(ctx)) }, "job", j.name)
+	}
+}
+
+// do does a job where it is this node's.
+func (u *Upkeep) do(ctx context.Context, j job) {
+	if !j.once || u.leads(ctx) {
+		j.do(ctx)
 	}
 }
 
