@@ -109,6 +109,39 @@ func TestMemoryEndsWhenToldOfAChange(t *testing.T) {
 	}
 }
 
+// What was read before a Store was told that anything may have changed is not
+// kept, however late the fill comes.
+func TestFillBeforeAllIsNotKept(t *testing.T) {
+	for _, what := range []string{"roles", "keys", "a user"} {
+		f := newStore(t)
+		r := f.remembered()[what]
+		s, tell, _ := f.followed()
+		must(t, s.Fill(f.ctx, r.set, func() { r.change(); tell(db.Changes{All: true}) }))
+		if got, want := r.read(s), r.read(f.reopened()); got != want {
+			t.Errorf("%s: %q is kept, %q is in the store", what, got, want)
+		}
+	}
+}
+
+// A mark that another process has kept is taken up when it is told.
+func TestMarkIsTakenUpWhenTold(t *testing.T) {
+	for what, c := range map[string]db.Changes{
+		"key": {Keys: []db.Change{{Bucket: "meta", Key: []byte("clock")}}}, "all": {All: true},
+	} {
+		f := newStore(t)
+		ahead := func() time.Time { return f.now().Add(2 * time.Hour) }
+		other, err := db.Open(f.ctx, f.engine, db.Options{Now: ahead})
+		must(t, err)
+		s, tell, _ := f.followed()
+		f.advance(15 * time.Minute) // the clock has proved itself
+		other.KeepTime(other.Now())
+		must(t, other.FlushUse(f.ctx))
+		if tell(c); !s.Now().Equal(ahead()) {
+			t.Errorf("%s: told of the mark, the time is %v, want %v", what, s.Now(), ahead())
+		}
+	}
+}
+
 // Where an engine tells nothing, there is nobody to follow.
 func TestFollowOfAnEngineWithoutAFeed(t *testing.T) {
 	f := newStore(t)
