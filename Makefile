@@ -21,7 +21,7 @@ test: ## all tests that a laptop can run; under 3 minutes
 ci: ## everything, as it has to hold on a fresh machine; under 45 minutes
 	CI=true bash .ci/run
 
-generate: ## the files that are made of others: openapi.json and docs/commands.md
+generate: ## what is made of the source: openapi.json, docs/commands.md, tables of docs/configuration.md
 	$(GO) generate ./web
 	$(GO) test ./cmd -run Page -update
 

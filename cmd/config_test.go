@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -360,6 +361,25 @@ func FuzzConfig(f *testing.F) {
 			if p.Problem == "" || p.Line < 1 {
 				t.Errorf("a problem without words: %+v", p)
 			}
+		}
+	})
+}
+
+// Every flag is taken: one that is not would change nothing, whatever it says.
+func TestEverySettingIsTaken(t *testing.T) {
+	t.Parallel()
+	var asItIs settings
+	if err := asItIs.take(allSettings()); err != nil {
+		t.Fatal(err)
+	}
+	allSettings().VisitAll(func(f *pflag.Flag) {
+		changed := allSettings()
+		if err := changed.Set(f.Name, samples(f)[0]); err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		var s settings
+		if err := s.take(changed); err != nil || reflect.DeepEqual(s, asItIs) {
+			t.Errorf("take does not take %s (%v)", f.Name, err)
 		}
 	})
 }

@@ -211,6 +211,9 @@ const asListed = `go() {
 // has compiled. With other flags that affect a compilation a newcomer would
 // wait for it twice.
 func TestTheReadmeCompilesOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: the builds of the README")
+	}
 	t.Parallel()
 	text, err := os.ReadFile("../README.md")
 	if err != nil {

@@ -84,6 +84,7 @@ func TestFileInTheSocketsPlace(t *testing.T) {
 
 // TestHeldTooLong gives up after lockWait, and names who holds the store.
 func TestHeldTooLong(t *testing.T) {
+	takesLong(t, "the five seconds for which commands wait")
 	t.Parallel()
 	p := program{data: newData(t)}
 	p.ok(t, "token", "create")
@@ -370,6 +371,7 @@ func signIn(t *testing.T, s *server) (jwt string) {
 
 // TestTwoServers refuses the second one on a folder, and the first goes on.
 func TestTwoServers(t *testing.T) {
+	takesLong(t, "the seconds for which a server waits for another one")
 	t.Parallel()
 	p := program{data: newData(t)}
 	s := p.serve(t)

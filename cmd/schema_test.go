@@ -53,6 +53,9 @@ func TestSchemas(t *testing.T) {
 }
 
 func makeSchemaFile(t *testing.T) {
+	if _, err := os.Stat(schemaFile(db.SchemaVersion, "gz")); err == nil {
+		t.Fatalf("the store of schema %d is there: raise SchemaVersion first, or remove it where nobody has that schema yet", db.SchemaVersion)
+	}
 	p := program{data: newData(t), env: []string{"HUSK_SESSION_TTL=36500d"}}
 	facts := schemaFacts{Password: "a kettle on the hob"}
 	p.stdin = facts.Password

@@ -71,6 +71,9 @@ func TestScripts(t *testing.T) {
 	t.Run("run", func(t *testing.T) {
 		for _, transport := range transports {
 			t.Run(transport, func(t *testing.T) {
+				if transport != overOffline {
+					takesLong(t, "the scripts over "+transport)
+				}
 				t.Parallel()
 				testscript.Run(t, testscript.Params{
 					Dir:                 "testdata/script",
@@ -91,7 +94,7 @@ func TestScripts(t *testing.T) {
 			})
 		}
 	})
-	if !t.Failed() {
+	if !t.Failed() && !testing.Short() {
 		all.compare(t)
 	}
 }

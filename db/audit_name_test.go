@@ -206,7 +206,13 @@ var notActions = regexp.MustCompile(`^(audit\.(checkpoint|gaps|index|pruned|stra
 // The list of actions is the list: what the source writes is in it, and nothing
 // else is.
 func TestActionsAreThoseOfTheSource(t *testing.T) {
-	form := regexp.MustCompile(`^(access|audit|key|role|session|setup|store|system|token|user)\.[a-z_]+$`)
+	of := []string{"access", "audit", "setup", "store", "system"}
+	nouns, err := newStore(t).Counts(t.Context())
+	must(t, err)
+	for plural := range nouns {
+		of = append(of, strings.TrimSuffix(plural, "s"))
+	}
+	form := regexp.MustCompile(`^(` + strings.Join(of, "|") + `)\.[a-z_]+$`)
 	found := map[string]bool{}
 	for _, dir := range []string{".", "*", "../web", "../web/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))

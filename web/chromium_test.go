@@ -77,6 +77,7 @@ func startChromium(t *testing.T) *chromium {
 
 func findChromium(t *testing.T) string {
 	t.Helper()
+	TakesLong(t, "the pages in a browser")
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

@@ -163,6 +163,7 @@ func TestAlertQueries(t *testing.T) {
 // Prometheus itself takes the rules, and each fires on its fault. promtool is
 // in Debian's package prometheus.
 func TestAlertsByPromtool(t *testing.T) {
+	TakesLong(t, "the alerts by the real promtool")
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		if os.Getenv("CI") == "true" {

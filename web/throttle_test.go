@@ -722,6 +722,7 @@ func TestClientThatLeavesKeepsItsPlace(t *testing.T) {
 
 // 503 gives the try back: the server was busy, and nothing was learned.
 func TestBusyGivesTheTryBack(t *testing.T) {
+	web.TakesLong(t, "five servers whose queue of hashes is full")
 	for range 5 {
 		s, ann, _, busy := flooded(t, limited)
 		for i := range 2 * addressFree {
