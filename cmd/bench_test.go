@@ -203,7 +203,7 @@ func BenchmarkMillionTokens(b *testing.B) {
 func unused(b *testing.B, path string, since time.Time, tokens int) (lost int) {
 	store := large.Open(b, path)
 	for i := range tokens {
-		use, err := store.TokenUse(b.Context(), large.TokenID(i))
+		use, err := store.TokenLastUsed(b.Context(), large.TokenID(i))
 		if err != nil {
 			b.Fatal(err)
 		}

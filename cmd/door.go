@@ -164,7 +164,7 @@ func (d *door) close(ctx context.Context) error {
 	d.offline.asked.Lock()
 	defer d.offline.asked.Unlock()
 	// The end must not depend on whether the command was interrupted.
-	return errors.Join(d.offline.store.FlushUse(context.WithoutCancel(ctx)), d.offline.store.Close(), d.offline.leave())
+	return errors.Join(d.offline.store.FlushLastUsed(context.WithoutCancel(ctx)), d.offline.store.Close(), d.offline.leave())
 }
 
 // errUndelivered says that no handler has seen the request.

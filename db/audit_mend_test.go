@@ -21,7 +21,7 @@ func prunedStore(t *testing.T) *fixture {
 		for i := range 100 {
 			f.NoteRefusal(nobodyAt(fmt.Sprint("10.0.0.", i)), "session.login", db.NoTarget)
 		}
-		must(t, f.FlushUse(f.ctx))
+		must(t, f.FlushLastUsed(f.ctx))
 		f.advance(24 * time.Hour)
 	}
 	n, err := f.PruneAudit(f.ctx, db.Retention{Refusals: 200})
@@ -92,7 +92,7 @@ func TestUpgradeFromSchema2(t *testing.T) {
 		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.0.%d.%d", i/200, i%200)), "session.login", db.NoTarget)
 	}
 	f.NoteRefusal(&db.Actor{ID: "ann", Address: "10.0.0.1"}, "user.password", db.Literal("ann"))
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	f.asSchema2()
 	var copies kept
 	s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: copies.keep})

@@ -40,7 +40,7 @@ var nameless = map[string]string{
 func TestEveryActionTellsTheName(t *testing.T) {
 	f := newStore(t)
 	f.everyAction()
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	told := map[string][]string{}
 	for _, e := range f.events() {
 		told[e.Action] = append(told[e.Action], e.TargetName)
@@ -121,7 +121,7 @@ func (f *fixture) actionsOnTokens(actor *db.Actor) {
 	must(f.t, err)
 	f.NoteTokenUse(k.ID, "192.0.2.7", false)
 	f.NoteRefusal(&db.Actor{ID: actor.ID, Name: actor.Name}, "token.use", k.Target())
-	must(f.t, f.FlushUse(f.ctx))
+	must(f.t, f.FlushLastUsed(f.ctx))
 	must(f.t, f.DeleteToken(f.ctx, actor, k.ID))
 }
 
@@ -164,7 +164,7 @@ func TestTargetName(t *testing.T) {
 	must(f.t, err)
 	f.NoteRefusal(&db.Actor{Address: "192.0.2.1"}, "session.login", (*db.User)(nil).Target())
 	f.NoteRefusal(&db.Actor{Address: "192.0.2.2"}, "session.login", db.Target{Name: "what was typed"})
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	for _, e := range f.events() {
 		if e.TargetName != "" {
 			t.Errorf("%s tells %q", e.Action, e.TargetName)
@@ -185,7 +185,7 @@ func TestFoldedTargetsHaveNoName(t *testing.T) {
 		f.NoteRefusal(ann, "token.use", db.Target{ID: fmt.Sprint("id-", i), Name: fmt.Sprint("name ", i)})
 		f.NoteRefusal(ann, "token.use", db.Target{ID: fmt.Sprint("id-", i), Name: "another"})
 	}
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	folded := 0
 	for _, e := range f.events()[1:] {
 		if want := strings.Replace(e.Target, "id-", "name ", 1); e.TargetName != want {

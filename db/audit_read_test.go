@@ -261,7 +261,7 @@ func TestRefusalsAreFolded(t *testing.T) {
 	for i := range 10_000 {
 		f.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: fmt.Sprintf("192.0.2.%d", i%4)}, "session.login", db.NoTarget)
 	}
-	must(t, f.FlushUse(ctx))
+	must(t, f.FlushLastUsed(ctx))
 	page, err := f.Audit(ctx, db.AuditQuery{Action: "session.login", Size: 10})
 	must(t, err)
 	if len(page.Items) != 4 {
@@ -275,7 +275,7 @@ func TestRefusalsAreFolded(t *testing.T) {
 	for i := range 5000 {
 		f.NoteRefusal(&db.Actor{Address: fmt.Sprintf("2001:db8:%x::1", i)}, "session.login", db.NoTarget)
 	}
-	must(t, f.FlushUse(ctx))
+	must(t, f.FlushLastUsed(ctx))
 	page, err = f.Audit(ctx, db.AuditQuery{Action: "session.login", Size: 1})
 	must(t, err)
 	if page.Total > 1100 || page.Total < 1000 {
@@ -291,7 +291,7 @@ func TestNewAddressOfATokenIsAudited(t *testing.T) {
 		for _, a := range addresses {
 			f.NoteTokenUse(k.ID, a, false)
 		}
-		must(t, f.FlushUse(ctx))
+		must(t, f.FlushLastUsed(ctx))
 	}
 	count := func() int64 {
 		page, err := f.Audit(ctx, db.AuditQuery{Target: k.ID, Action: "token.use", Size: 100})
@@ -326,12 +326,12 @@ func TestUseWithoutAnAddress(t *testing.T) {
 	f := newTimedStore(t)
 	k := f.token("00000000-0000-4000-8000-000000000001", db.SingleUser)
 	f.NoteTokenUse(k.ID, "", false)
-	must(t, f.FlushUse(ctx))
+	must(t, f.FlushLastUsed(ctx))
 	page, err := f.Audit(ctx, db.AuditQuery{Target: k.ID, Action: "token.use", Size: 10})
 	if err != nil || page.Total != 0 {
 		t.Errorf("%d entries, %v", page.Total, err)
 	}
-	if u, err := f.TokenUse(ctx, k.ID); err != nil || u.Time.IsZero() || len(u.Seen) != 0 {
+	if u, err := f.TokenLastUsed(ctx, k.ID); err != nil || u.Time.IsZero() || len(u.Seen) != 0 {
 		t.Errorf("%+v, %v", u, err)
 	}
 }
@@ -402,7 +402,7 @@ func TestVerifyAuditBesideRetention(t *testing.T) {
 			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(i)}, "user.password", db.NoTarget)
 		}
 		f.clock.pass(time.Minute)
-		must(t, f.FlushUse(ctx))
+		must(t, f.FlushLastUsed(ctx))
 	}
 	e := &between{Engine: f.Engine(), do: func() {}}
 	beside, err := db.Open(ctx, e, db.Options{Now: f.clock.now, Monotonic: f.clock.monotonic})
@@ -427,7 +427,7 @@ func BenchmarkVerifyAudit(b *testing.B) {
 			f.NoteRefusal(&db.Actor{ID: fmt.Sprint(b.N, f.Now().UnixNano())}, "session.login", db.NoTarget)
 			f.clock.pass(time.Second)
 		}
-		must(b, f.FlushUse(ctx))
+		must(b, f.FlushLastUsed(ctx))
 	}
 	entries := int64(0)
 	b.ResetTimer()

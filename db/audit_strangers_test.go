@@ -24,7 +24,7 @@ func (f *timedStore) strangers(from, n int) {
 	for i := range n {
 		f.NoteRefusal(nobodyAt(fmt.Sprintf("10.0.%d.%d", (from+i)/256, (from+i)%256)), "session.login", db.NoTarget)
 	}
-	must(f.t, f.FlushUse(context.Background()))
+	must(f.t, f.FlushLastUsed(context.Background()))
 }
 
 // mixed writes changes with strangers' refusals between them, a day for each
@@ -452,7 +452,7 @@ func TestRefusalsOfANetwork(t *testing.T) {
 		f.NoteRefusal(&db.Actor{ID: "ann", Address: fmt.Sprint("192.0.2.", i)}, "access.refused", db.Literal(fmt.Sprint(i)))
 		f.NoteRefusal(&db.Actor{ID: "bob", Address: "192.0.2.1"}, "access.refused", db.Literal("x"))
 	}
-	must(t, f.FlushUse(t.Context()))
+	must(t, f.FlushLastUsed(t.Context()))
 	page, err := f.Audit(t.Context(), db.AuditQuery{Action: "session.login", Size: 100})
 	must(t, err)
 	var told []string

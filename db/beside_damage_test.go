@@ -89,9 +89,9 @@ func TestUsesAreWrittenBesideDamage(t *testing.T) {
 			f.NoteTokenUse(whole.ID, "192.0.2.8", false)
 			f.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: "192.0.2.9"}, "session.login", db.NoTarget)
 			f.advance(2 * time.Minute)
-			must(t, f.FlushUse(f.ctx))
+			must(t, f.FlushLastUsed(f.ctx))
 			for id, address := range map[string]string{lost.ID: "192.0.2.7", whole.ID: "192.0.2.8"} {
-				if u, err := f.TokenUse(f.ctx, id); err != nil || u.Address != address {
+				if u, err := f.TokenLastUsed(f.ctx, id); err != nil || u.Address != address {
 					t.Errorf("the use is %+v, %v", u, err)
 				}
 				page, err := f.Audit(f.ctx, db.AuditQuery{Action: "token.use", Target: id, Size: 5})

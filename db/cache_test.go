@@ -190,30 +190,30 @@ func TestUses(t *testing.T) {
 	old := f.now()
 	f.advance(1e9)
 	f.NoteTokenUse(k.ID, "192.0.2.2", false)
-	want := db.Use{Time: f.now(), Address: "192.0.2.2", Old: old, Seen: []string{"192.0.2.1", "192.0.2.2"}}
-	if u, err := f.TokenUse(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, want) {
+	want := db.LastUsed{Time: f.now(), Address: "192.0.2.2", Old: old, Seen: []string{"192.0.2.1", "192.0.2.2"}}
+	if u, err := f.TokenLastUsed(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, want) {
 		t.Errorf("in memory %+v, %v; want %+v", u, err, want)
 	}
 	f.NoteTokenUse(gone.ID, "192.0.2.1", false)
 	f.NoteTokenUse("made up", "192.0.2.1", false)
 	must(t, f.DeleteToken(f.ctx, local, gone.ID))
 	before := f.engine.Stats().Commits
-	must(t, f.FlushUse(f.ctx))
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	if n := f.engine.Stats().Commits - before; n != 1 {
 		t.Errorf("%d commits for the uses, want one", n)
 	}
-	if u, err := f.reopened().TokenUse(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, want) {
+	if u, err := f.reopened().TokenLastUsed(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, want) {
 		t.Errorf("written %+v, %v; want %+v", u, err, want)
 	}
 	f.advance(1e9)
 	f.NoteTokenUse(k.ID, "192.0.2.3", false)
-	must(t, f.FlushUse(f.ctx))
-	if u, err := f.TokenUse(f.ctx, k.ID); err != nil || !u.Old.Equal(old) || u.Address != "192.0.2.3" {
+	must(t, f.FlushLastUsed(f.ctx))
+	if u, err := f.TokenLastUsed(f.ctx, k.ID); err != nil || !u.Old.Equal(old) || u.Address != "192.0.2.3" {
 		t.Errorf("the use of the old secret was forgotten: %+v, %v", u, err)
 	}
 	for _, id := range []string{gone.ID, "made up", ""} {
-		if u, err := f.reopened().TokenUse(f.ctx, id); err != nil || !u.Time.IsZero() {
+		if u, err := f.reopened().TokenLastUsed(f.ctx, id); err != nil || !u.Time.IsZero() {
 			t.Errorf("%q: %+v, %v", id, u, err)
 		}
 	}
@@ -231,7 +231,7 @@ func TestUsesInAnyOrder(t *testing.T) {
 		k := f.mint(local, db.NewToken{})
 		session := fmt.Sprint(round)
 		must(t, f.PutSession(f.ctx, session))
-		var token, own db.Use
+		var token, own db.LastUsed
 		giveBack := func() {}
 		for range 40 {
 			f.advance(1e9)
@@ -256,21 +256,21 @@ func TestUsesInAnyOrder(t *testing.T) {
 			case n == 10:
 				giveBack()
 				giveBack = func() {}
-				must(t, f.FlushUse(f.ctx))
+				must(t, f.FlushLastUsed(f.ctx))
 			default:
 				ended, cancel := context.WithCancel(f.ctx)
 				cancel()
-				if f.PendingUses() > 0 && f.FlushUse(ended) == nil {
+				if f.PendingUses() > 0 && f.FlushLastUsed(ended) == nil {
 					t.Fatal("written without a context")
 				}
 			}
 		}
 		giveBack()
-		must(t, f.FlushUse(f.ctx))
-		if u, err := f.TokenUse(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, token) {
+		must(t, f.FlushLastUsed(f.ctx))
+		if u, err := f.TokenLastUsed(f.ctx, k.ID); err != nil || !reflect.DeepEqual(u, token) {
 			t.Fatalf("round %d: token: %+v, %v; want %+v", round, u, err, token)
 		}
-		if u, err := f.SessionUse(f.ctx, session); err != nil || !reflect.DeepEqual(u, own) {
+		if u, err := f.SessionLastUsed(f.ctx, session); err != nil || !reflect.DeepEqual(u, own) {
 			t.Fatalf("round %d: session: %+v, %v; want %+v", round, u, err, own)
 		}
 	}
@@ -294,7 +294,7 @@ func TestUsesAreBounded(t *testing.T) {
 	if n := f.PendingUses(); !asked || n > 2*db.MaxUses {
 		t.Errorf("%d uses are kept, the bound is %d; asked for a flush: %t", n, 2*db.MaxUses, asked)
 	}
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	if n := f.PendingUses(); n != 0 {
 		t.Errorf("%d uses are left", n)
 	}

@@ -20,7 +20,7 @@ func filled(t *testing.T) (f *fixture, u *db.User, k *db.Token, actor *db.Actor)
 	k = f.mint(actor, db.NewToken{Name: "deploy"})
 	f.NoteTokenUse(k.ID, "192.0.2.1", false)
 	f.NoteSessionUse(actor.Session.ID, "192.0.2.1")
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	return f, u, k, actor
 }
 
@@ -44,8 +44,8 @@ func TestFlippedByteIsRefused(t *testing.T) {
 		"count":       func(s *db.Store) error { _, err := s.Counts(f.ctx); return err },
 		"user.index":  func(s *db.Store) error { _, err := s.Users(f.ctx, db.ListQuery{Size: 9, Sort: "name"}); return err },
 		"token.index": func(s *db.Store) error { _, err := s.Tokens(f.ctx, db.ListQuery{Size: 9}); return err },
-		"token.use":   func(s *db.Store) error { _, err := s.TokenUse(f.ctx, k.ID); return err },
-		"session.use": func(s *db.Store) error { _, err := s.SessionUse(f.ctx, actor.Session.ID); return err },
+		"token.use":   func(s *db.Store) error { _, err := s.TokenLastUsed(f.ctx, k.ID); return err },
+		"session.use": func(s *db.Store) error { _, err := s.SessionLastUsed(f.ctx, actor.Session.ID); return err },
 	}
 	for _, bucket := range buckets {
 		keys := f.keys(bucket)

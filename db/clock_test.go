@@ -134,7 +134,7 @@ func TestSeenExpiredIsKept(t *testing.T) {
 	s := f.session(f.user("ann@example.com"), 20*time.Second)
 	f.clock.pass(30 * time.Second)
 	f.KeepTime(s.Expires)
-	must(t, f.FlushUse(ctx))
+	must(t, f.FlushLastUsed(ctx))
 	f.clock.step(-time.Hour)
 	f.reopen()
 	if !s.Expired(f.Now()) || f.ClockFault() == 0 {

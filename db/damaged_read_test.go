@@ -107,7 +107,7 @@ func one[T any](r *reader, name, id string, get func(context.Context, string) (T
 }
 
 // use reads a last use: zero where there is none.
-func (r *reader) use(name, id string, get func(context.Context, string) (db.Use, error)) {
+func (r *reader) use(name, id string, get func(context.Context, string) (db.LastUsed, error)) {
 	u, err := get(r.ctx, id)
 	a := answer{err: err}
 	if err == nil && !u.Time.IsZero() {
@@ -127,11 +127,11 @@ func (r *reader) records() {
 	}
 	for i, id := range known.tokens {
 		one(r, fmt.Sprint("Token ", i), id, r.Token)
-		r.use(fmt.Sprint("TokenUse ", i), id, r.TokenUse)
+		r.use(fmt.Sprint("TokenLastUsed ", i), id, r.TokenLastUsed)
 	}
 	for i, id := range known.sessions {
 		one(r, fmt.Sprint("Session ", i), id, r.Session)
-		r.use(fmt.Sprint("SessionUse ", i), id, r.SessionUse)
+		r.use(fmt.Sprint("SessionLastUsed ", i), id, r.SessionLastUsed)
 	}
 }
 

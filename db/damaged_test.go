@@ -132,7 +132,7 @@ func makeWhole(t *testing.T, path string) {
 			s.NoteTokenUse(id, "192.0.2.7", false)
 		}
 	}
-	must(t, s.FlushUse(ctx))
+	must(t, s.FlushLastUsed(ctx))
 	_, err = s.DeleteUser(ctx, local, "user39@example.com")
 	must(t, err)
 }
@@ -245,7 +245,7 @@ func (d *damagedTry) nothingNew(got map[string]answer) bool {
 	for name, a := range got {
 		want := d.base[name]
 		noun, _, _ := strings.Cut(name, " ")
-		if !slices.Contains([]string{"User", "Token", "Session", "TokenUse", "SessionUse"}, noun) || want.id == db.SingleUser {
+		if !slices.Contains([]string{"User", "Token", "Session", "TokenLastUsed", "SessionLastUsed"}, noun) || want.id == db.SingleUser {
 			continue
 		}
 		_, within := a.within(want)
@@ -355,7 +355,7 @@ func writeSome(s *db.Store, base map[string]answer) (wrong string) {
 		}
 	}
 	s.NoteTokenUse(base["Token 1"].id, "192.0.2.9", false)
-	tolerated("FlushUse", s.FlushUse(ctx))
+	tolerated("FlushLastUsed", s.FlushLastUsed(ctx))
 	_, err := s.Sweep(ctx)
 	tolerated("Sweep", err)
 	_, err = s.PruneAudit(ctx, db.Retention{Changes: 50})

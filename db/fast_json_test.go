@@ -27,8 +27,8 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Token{ID: "t", Owner: "u", Name: "deploy", Description: "d", Hash: []byte{0, 1, 254, 255}, Permissions: []string{"a", "b", "c"}, Expires: db.Never, Created: at, Issued: at, Updated: at},
 		&db.Token{Hash: []byte{}, Permissions: []string{}, Expires: 1<<63 - 1, Created: at.In(time.FixedZone("", 3600))},
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},
-		&db.Use{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
-		&db.Use{Time: at},
+		&db.LastUsed{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
+		&db.LastUsed{Time: at},
 		&db.Event{Seq: 1<<64 - 1, Time: at, Actor: "u", ActorName: "a@b", Transport: "http", Address: "::1", Action: "token.use", Target: "t", TargetName: "n", Result: "ok", RequestID: "r", Count: -7, Prev: "00ff"},
 		&db.Event{},
 	)
@@ -39,7 +39,7 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Token{Previous: &db.OldSecret{Hash: []byte{1}, Ends: 5}, Permissions: []string{}},
 		&db.Token{Next: &db.NextSecret{Hash: []byte{1}, Expires: 5}, Permissions: []string{}},
 		&db.Token{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Hash: []byte{1}, Permissions: []string{}},
-		&db.Use{Seen: []string{"\u2028"}},
+		&db.LastUsed{Seen: []string{"\u2028"}},
 	)
 	return records, plainly
 }
@@ -66,7 +66,7 @@ func TestWritten(t *testing.T) {
 // Each member that a record has is one that it reads: a new one must not make
 // all records be read the slow way.
 func TestWrittenKnowsAllMembers(t *testing.T) {
-	for _, r := range []any{&db.User{}, &db.Token{}, &db.Session{}, &db.Use{}, &db.Event{}} {
+	for _, r := range []any{&db.User{}, &db.Token{}, &db.Session{}, &db.LastUsed{}, &db.Event{}} {
 		v := reflect.ValueOf(r).Elem()
 		for i := range v.NumField() {
 			switch f := v.Field(i).Addr().Interface().(type) {
@@ -131,7 +131,7 @@ func FuzzFastJSON(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, kind := range []any{db.User{}, db.Token{}, db.Session{}, db.Use{}, db.Event{}} {
+		for _, kind := range []any{db.User{}, db.Token{}, db.Session{}, db.LastUsed{}, db.Event{}} {
 			want, got := reflect.New(reflect.TypeOf(kind)).Interface(), reflect.New(reflect.TypeOf(kind)).Interface()
 			failed, err := json.Unmarshal(value, want), db.Unmarshal(value, got)
 			if (failed == nil) != (err == nil) || (err == nil && !reflect.DeepEqual(got, want)) {

@@ -15,7 +15,7 @@ type Filling struct {
 	Session  func(i int) *Session
 	Tokens   int
 	Token    func(i int) *Token
-	Used     func(i int) Use // the last use of a token
+	Used     func(i int) LastUsed // the last use of a token
 	Events   int
 	Event    func(i int) Event
 }

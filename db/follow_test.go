@@ -135,7 +135,7 @@ func TestMarkIsTakenUpWhenTold(t *testing.T) {
 		s, tell, _ := f.followed()
 		f.advance(15 * time.Minute) // the clock has proved itself
 		other.KeepTime(other.Now())
-		must(t, other.FlushUse(f.ctx))
+		must(t, other.FlushLastUsed(f.ctx))
 		if tell(c); !s.Now().Equal(ahead()) {
 			t.Errorf("%s: told of the mark, the time is %v, want %v", what, s.Now(), ahead())
 		}
@@ -231,7 +231,7 @@ func TestMarkOfAnotherProcess(t *testing.T) {
 	must(t, err)
 	ahead.pass(2 * time.Hour)
 	other.KeepTime(other.Now())
-	must(t, other.FlushUse(t.Context()))
+	must(t, other.FlushLastUsed(t.Context()))
 	if !f.Now().Equal(f.clock.now()) {
 		t.Fatal("a store knows a mark that it did not look at")
 	}
@@ -275,11 +275,11 @@ func TestUnknownOutcomeIsLookedFor(t *testing.T) {
 	// So may a flush have been: what it wrote is written again, and told once.
 	k := f.mint(local, db.NewToken{Owner: u.ID})
 	s.NoteTokenUse(k.ID, "192.0.2.1", false)
-	if err := s.FlushUse(f.ctx); !errors.Is(err, db.ErrUnknown) {
+	if err := s.FlushLastUsed(f.ctx); !errors.Is(err, db.ErrUnknown) {
 		t.Errorf("flush = %v, want db.ErrUnknown", err)
 	}
 	e.After = nil
-	must(t, s.FlushUse(f.ctx))
+	must(t, s.FlushLastUsed(f.ctx))
 	page, err := s.Audit(f.ctx, db.AuditQuery{Action: "token.use", Size: 9})
 	if err != nil || page.Total != 1 {
 		t.Errorf("the new address is told %d times, %v", page.Total, err)
@@ -301,8 +301,8 @@ func TestTransactionsOfAPage(t *testing.T) {
 				owner := []string{ann.ID, bob.ID, "gone"}[i%3]
 				return &db.Token{ID: ids[i], Owner: owner, Hash: make([]byte, 32), Name: "one of many", Created: f.Now().Add(time.Duration(i)), Expires: db.Never}
 			},
-			Used: func(i int) db.Use {
-				return db.Use{Time: f.Now().Add(time.Duration(i)), Address: "192.0.2.1", Seen: []string{"192.0.2.1"}}
+			Used: func(i int) db.LastUsed {
+				return db.LastUsed{Time: f.Now().Add(time.Duration(i)), Address: "192.0.2.1", Seen: []string{"192.0.2.1"}}
 			}})
 	})
 	f.broken = true // a third of them is nobody's
@@ -320,7 +320,7 @@ func TestTransactionsOfAPage(t *testing.T) {
 		for _, k := range page.Items {
 			listed, owners = append(listed, k.ID), append(owners, k.Owner)
 		}
-		uses, err := s.TokenUses(f.ctx, append(listed, "absent"))
+		uses, err := s.TokensLastUsed(f.ctx, append(listed, "absent"))
 		must(t, err)
 		names, err := s.Usernames(f.ctx, owners)
 		must(t, err)
@@ -331,7 +331,7 @@ func TestTransactionsOfAPage(t *testing.T) {
 			t.Errorf("%s: %d tokens and the uses of %d", what, len(listed), len(uses))
 		}
 		for i, id := range ids {
-			one, err := s.TokenUse(f.ctx, id)
+			one, err := s.TokenLastUsed(f.ctx, id)
 			if got := uses[id]; err != nil || !got.Time.Equal(one.Time) || got.Address != one.Address || !got.Old.Equal(one.Old) || one.Time.IsZero() {
 				t.Fatalf("%s: use %d is %+v on the page and %+v by itself (%v)", what, i, got, one, err)
 			}
@@ -403,12 +403,12 @@ func TestUseAheadOfTimeIsOvertaken(t *testing.T) {
 	k := f.token(uuid.NewString(), f.user("ann@example.com").ID)
 	f.clock.step(24 * 365 * time.Hour)
 	f.NoteTokenUse(k.ID, "192.0.2.1", false)
-	must(t, f.FlushUse(t.Context()))
+	must(t, f.FlushLastUsed(t.Context()))
 	f.clock.step(-24 * 365 * time.Hour)
 	f.clock.pass(time.Minute)
 	f.NoteTokenUse(k.ID, "192.0.2.2", false)
-	must(t, f.FlushUse(t.Context()))
-	if got, err := f.TokenUse(t.Context(), k.ID); err != nil || !got.Time.Equal(f.Now()) || got.Address != "192.0.2.2" {
+	must(t, f.FlushLastUsed(t.Context()))
+	if got, err := f.TokenLastUsed(t.Context(), k.ID); err != nil || !got.Time.Equal(f.Now()) || got.Address != "192.0.2.2" {
 		t.Errorf("the last use is %+v, %v; want that of now", got, err)
 	}
 }

@@ -39,7 +39,7 @@ func newStore(t testing.TB) *fixture {
 	must(t, err)
 	t.Cleanup(func() {
 		f.ctx = context.Background()
-		if err := f.FlushUse(f.ctx); err != nil && !f.broken {
+		if err := f.FlushLastUsed(f.ctx); err != nil && !f.broken {
 			t.Errorf("flush: %v", err)
 		}
 		if !f.broken {

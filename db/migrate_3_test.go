@@ -22,7 +22,7 @@ func TestUpgradeToSchema3BesideDamage(t *testing.T) {
 				must(t, err)
 				f.NoteSessionUse(r.ID, "192.0.2.1")
 			}
-			must(t, f.FlushUse(f.ctx))
+			must(t, f.FlushLastUsed(f.ctx))
 			f.raw(func(tx db.Tx) error {
 				if c.bucket == "meta" { // a new store has none
 					must(t, tx.Put(c.bucket, []byte(c.prefix), []byte("{}")))

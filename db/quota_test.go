@@ -181,7 +181,7 @@ func TestSessionQuota(t *testing.T) {
 		}
 		f.advance(time.Minute)
 		f.NoteSessionUse(made[0].ID, "")
-		must(t, f.FlushUse(f.ctx))
+		must(t, f.FlushLastUsed(f.ctx))
 		f.advance(time.Minute)
 		f.NoteSessionUse(made[1].ID, "") // in memory only
 		next()
@@ -332,15 +332,15 @@ func TestNewAddressesAreBounded(t *testing.T) {
 		f.NoteTokenUse(one.ID, fmt.Sprintf("2001:db8::%x", i+1), false)
 		f.NoteTokenUse(one.ID, fmt.Sprintf("::ffff:192.0.2.%d", i%2), false)
 		if i%10 == 0 {
-			must(t, f.FlushUse(f.ctx))
+			must(t, f.FlushLastUsed(f.ctx))
 		}
 	}
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	if n := len(told()); n != 3 {
 		t.Errorf("%d entries for one network and two addresses", n)
 	}
 	f.NoteTokenUse(one.ID, "2001:db8:0:1::1", false)
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	if n := len(told()); n != 4 {
 		t.Errorf("%d entries with another network", n)
 	}
@@ -351,7 +351,7 @@ func TestNewAddressesAreBounded(t *testing.T) {
 		}
 	}
 	f.NoteTokenUse(f.mint(local, db.NewToken{Owner: bob.ID}).ID, "203.0.113.7", false)
-	must(t, f.FlushUse(f.ctx))
+	must(t, f.FlushLastUsed(f.ctx))
 	events, rest := told(), 0
 	for _, e := range events {
 		if e.Address == db.ManyAddresses {

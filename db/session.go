@@ -166,7 +166,7 @@ func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 	if err := sessionRecords.remove(t, old); err != nil {
 		return nil, err
 	}
-	if err := t.putJSON(sessionUseBucket, r.ID, Use{Time: t.now, Address: t.actor.Address}); err != nil {
+	if err := t.putJSON(sessionUseBucket, r.ID, LastUsed{Time: t.now, Address: t.actor.Address}); err != nil {
 		return nil, err
 	}
 	if err := sessionRecords.put(t, nil, &r); err != nil {

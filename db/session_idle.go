@@ -44,7 +44,7 @@ func (s *Store) notUsedSince(ctx context.Context, since time.Time, entries []ind
 	for i, e := range entries {
 		ids[i] = e.id
 	}
-	uses, err := s.SessionUses(ctx, ids)
+	uses, err := s.SessionsLastUsed(ctx, ids)
 	if err != nil && !errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Store) notUsedSince(ctx context.Context, since time.Time, entries []ind
 // LastSeen returns when a session was last used: when it was made, where it was
 // not, or where the record of its use is damaged.
 func (s *Store) LastSeen(ctx context.Context, r *Session) (time.Time, error) {
-	use, err := s.SessionUse(ctx, r.ID)
+	use, err := s.SessionLastUsed(ctx, r.ID)
 	if err != nil && !errors.Is(err, ErrDamaged) {
 		return time.Time{}, err
 	}

@@ -352,14 +352,14 @@ func TestStopInFlush(t *testing.T) {
 			}
 			return nil
 		}
-		err := f.FlushUse(f.ctx)
+		err := f.FlushLastUsed(f.ctx)
 		e.Before = nil
 		if err != nil {
-			must(t, f.FlushUse(f.ctx))
+			must(t, f.FlushLastUsed(f.ctx))
 		} else if after < 3 {
 			t.Errorf("the flush takes %d updates", after)
 		}
-		uses, useErr := f.reopened().TokenUses(f.ctx, s.ids)
+		uses, useErr := f.reopened().TokensLastUsed(f.ctx, s.ids)
 		must(t, useErr)
 		for i, id := range s.ids {
 			u := uses[id]

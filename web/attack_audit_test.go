@@ -30,7 +30,7 @@ func TestAttackOnTheAuditLog(t *testing.T) {
 		return info.Size()
 	}
 	prune := func() {
-		must(t, s.store.FlushUse(t.Context()))
+		must(t, s.store.FlushLastUsed(t.Context()))
 		_, err := s.store.PruneAudit(t.Context(), db.Retention{Changes: 1_000_000, Refusals: 10_000})
 		must(t, err)
 	}
@@ -67,7 +67,7 @@ func TestAttackOnTheAuditLog(t *testing.T) {
 			for i := range networks / 3 {
 				s.store.NoteRefusal(&db.Actor{Transport: db.TransportHTTP, Address: fmt.Sprintf("2001:db8:%x:%x::1", day, minute*networks+i)}, "session.login", db.NoTarget)
 			}
-			must(t, s.store.FlushUse(t.Context()))
+			must(t, s.store.FlushLastUsed(t.Context()))
 			s.clock.advance(time.Minute)
 		}
 		s.clock.advance(24 * time.Hour)

@@ -35,7 +35,7 @@ func TestNothingInABackupIsACredential(t *testing.T) {
 	_, err := s.client(admin.session()).RotateToken(t.Context(), rotated.ID, api.Rotate{Grace: "1h"})
 	must(t, err)
 	only := s.mint(admin.session(), api.NewToken{Permissions: []string{db.PermBackup}})
-	must(t, s.store.FlushUse(t.Context()))
+	must(t, s.store.FlushLastUsed(t.Context()))
 	var backup bytes.Buffer
 	must(t, s.client(apiToken(only.AccessToken)).Backup(t.Context(), &backup, ""))
 	for secret := range s.secrets {

@@ -68,7 +68,7 @@ func (w *watched) begin() {
 // flush writes down what was noted in memory, as Upkeep does.
 func (w *watched) flush() {
 	w.t.Helper()
-	if err := w.Store.FlushUse(w.t.Context()); err != nil {
+	if err := w.Store.FlushLastUsed(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -47,7 +47,7 @@ func TestSessionIdleKnowsUsesOfBefore(t *testing.T) {
 	ann := s.newUser(annEmail)
 	s.clock.advance(idle - time.Second)
 	s.do("GET", "/account/profile", "", ann.session()).want(200)
-	must(t, s.store.FlushUse(t.Context()))
+	must(t, s.store.FlushLastUsed(t.Context()))
 	s.clock.advance(idle - time.Second)
 	next, err := web.New(web.Config{Store: s.store, Passwords: s.hasher, Log: s.Server.Log, SessionIdle: idle})
 	must(t, err)

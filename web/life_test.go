@@ -102,7 +102,7 @@ func TestLastUsesAreWrittenAtTheEnd(t *testing.T) {
 	must(t, <-done)
 	store, err := db.Open(t.Context(), s.store.Engine(), db.Options{Now: s.clock.now})
 	must(t, err)
-	if use, err := store.TokenUse(t.Context(), made.ID); err != nil || use.Address != "127.0.0.1" || !use.Time.Equal(s.clock.now()) {
+	if use, err := store.TokenLastUsed(t.Context(), made.ID); err != nil || use.Address != "127.0.0.1" || !use.Time.Equal(s.clock.now()) {
 		t.Errorf("the last use is %+v, %v", use, err)
 	}
 	if _, err := net.Dial("tcp", tcp.Addr().String()); err == nil {

@@ -113,7 +113,7 @@ func TestThrottledTriesAreAudited(t *testing.T) {
 		s.do("POST", "/account/login", wrong).want(429)
 	}
 	s.do("PUT", "/account/password", jsonOf(api.PasswordChange{OldPassword: ann.password, NewPassword: "nine crates of quinces"}), ann.session()).want(429)
-	must(t, s.store.FlushUse(t.Context()))
+	must(t, s.store.FlushLastUsed(t.Context()))
 	want := map[string]int{"session.login " + ann.id: 1, "session.login ": 5, "user.password " + ann.id: 1}
 	for _, e := range s.events() {
 		if e.Result == db.ResultRefused {
@@ -134,7 +134,7 @@ func TestThrottledTriesAreAudited(t *testing.T) {
 	if a.status != http.StatusForbidden {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	must(t, bare.store.FlushUse(t.Context()))
+	must(t, bare.store.FlushLastUsed(t.Context()))
 	if e := bare.lastEvent(); e.Action != "setup.initialize" || e.Result != db.ResultRefused || e.Address != stranger {
 		t.Errorf("a wrong set-up code: %+v", e)
 	}

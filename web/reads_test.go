@@ -19,7 +19,7 @@ import (
 // memory.
 func (s *server) told(action string) (events []db.Event) {
 	s.t.Helper()
-	must(s.t, s.store.FlushUse(context.Background()))
+	must(s.t, s.store.FlushLastUsed(context.Background()))
 	for _, e := range s.events() {
 		if e.Action == action {
 			events = append(events, e)

@@ -83,7 +83,7 @@ func TestRotateWithGrace(t *testing.T) {
 		if p := listed().Previous; p == nil || p.LastUsed == nil || !p.LastUsed.Equal(usedAt) {
 			t.Errorf("%s: the old secret was used at %v, the list tells %+v", what, usedAt, p)
 		}
-		must(t, s.store.FlushUse(t.Context()))
+		must(t, s.store.FlushLastUsed(t.Context()))
 		s.clock.advance(time.Minute)
 		s.valid(next.AccessToken, true)
 	}

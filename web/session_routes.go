@@ -56,7 +56,7 @@ func (s *Server) showSessions(ctx context.Context, actor *db.Actor, sessions ...
 	for i, r := range sessions {
 		ids[i], owners[i] = r.ID, r.User
 	}
-	uses, err := s.Store.SessionUses(ctx, ids)
+	uses, err := s.Store.SessionsLastUsed(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *Server) showSessions(ctx context.Context, actor *db.Actor, sessions ...
 	return shown, nil
 }
 
-func showSession(actor *db.Actor, r *db.Session, use db.Use, username string) api.Session {
+func showSession(actor *db.Actor, r *db.Session, use db.LastUsed, username string) api.Session {
 	out := api.Session{
 		ID: r.ID, User: r.User, UserName: username, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
 		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,

@@ -64,7 +64,7 @@ func TestOwnSessions(t *testing.T) {
 		all[1].UserAgent != "Browser 1" || !all[1].Created.Equal(began) || !all[1].Expires.Equal(began.Add(2*time.Hour)) || !all[1].LastSeen.Equal(now) || !all[0].LastSeen.Equal(now) {
 		t.Errorf("they are %+v", all)
 	}
-	must(t, s.store.FlushUse(t.Context()))
+	must(t, s.store.FlushLastUsed(t.Context()))
 	if written := s.sessions("/account/sessions", laptop.session()); !written[1].LastSeen.Equal(s.clock.now()) || !written[1].Current {
 		t.Errorf("after they are written they are %+v", written)
 	}

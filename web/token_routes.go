@@ -136,7 +136,7 @@ func (s *Server) showTokens(ctx context.Context, tokens ...*db.Token) (map[strin
 	for i, k := range tokens {
 		ids[i], owners[i] = k.ID, k.Owner
 	}
-	uses, err := s.Store.TokenUses(ctx, ids)
+	uses, err := s.Store.TokensLastUsed(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (s *Server) showTokens(ctx context.Context, tokens ...*db.Token) (map[strin
 	return shown, nil
 }
 
-func showToken(k *db.Token, use db.Use, owner string, now time.Time) api.Token {
+func showToken(k *db.Token, use db.LastUsed, owner string, now time.Time) api.Token {
 	out := api.Token{
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},

@@ -96,7 +96,7 @@ func TestDescriptionAndMask(t *testing.T) {
 	if k := s.shown(made.ID); k.LastUsed == nil || !k.LastUsed.Equal(s.clock.now()) || k.LastIP != stranger {
 		t.Errorf("last used %v from %q", k.LastUsed, k.LastIP)
 	}
-	must(t, s.store.FlushUse(t.Context()))
+	must(t, s.store.FlushLastUsed(t.Context()))
 	s.clock.advance(time.Minute)
 	if k := s.shown(made.ID); k.LastUsed == nil || k.LastIP != stranger {
 		t.Errorf("after it was written: last used %v from %q", k.LastUsed, k.LastIP)

@@ -245,11 +245,11 @@ func testUsesMerged(t *testing.T, one, other db.Engine) {
 		late.NoteTokenUse(id, "192.0.2.2", false)
 		late.NoteTokenUse(id, "192.0.2.3", false)
 		for _, s := range order {
-			if err := s.FlushUse(t.Context()); err != nil {
+			if err := s.FlushLastUsed(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, err := at(one, 0).TokenUse(t.Context(), id)
+		got, err := at(one, 0).TokenLastUsed(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ func (u *Upkeep) flush(ctx context.Context) {
 		return // it waits in memory, where it has its bound
 	}
 	u.warn(ctx, "when credentials were last used could not be written to the store: it waits in memory, is tried again each "+flushEvery.String()+", and is lost where the server stops before",
-		u.Store.FlushUse(ctx))
+		u.Store.FlushLastUsed(ctx))
 }
 
 // lastFlush is the flush of a server that stops. It also keeps the time, which

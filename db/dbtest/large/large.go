@@ -80,8 +80,8 @@ func Filling(tokens int) db.Filling {
 			return &db.Token{ID: TokenID(i), Owner: UserID(owner(i)), Name: fmt.Sprintf("deploy %07d", i), Hash: sum[:], Permissions: []string{},
 				Expires: at(i).AddDate(20, 0, 0).Unix(), Created: at(i), Issued: at(i), Updated: at(i)}
 		},
-		Used: func(i int) db.Use {
-			return db.Use{Time: at(i).Add(time.Hour), Address: "127.0.0.1", Seen: []string{"127.0.0.1"}}
+		Used: func(i int) db.LastUsed {
+			return db.LastUsed{Time: at(i).Add(time.Hour), Address: "127.0.0.1", Seen: []string{"127.0.0.1"}}
 		},
 		Events: tokens,
 		Event: func(i int) db.Event {

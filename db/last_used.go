@@ -18,8 +18,8 @@ const (
 	sessionUseBucket = "session.use"
 )
 
-// Use is when and from where a credential was last used.
-type Use struct {
+// LastUsed is when and from where a credential was last used.
+type LastUsed struct {
 	Time    time.Time `json:"time"`
 	Address string    `json:"address"`
 	Old     time.Time `json:"old,omitzero"` // when the replaced secret of a rotated token was last used
@@ -30,7 +30,7 @@ type Use struct {
 	Seen []string `json:"seen,omitempty"`
 }
 
-func (u *Use) readFast(j *fastJSON) {
+func (u *LastUsed) readFast(j *fastJSON) {
 	j.time("time", &u.Time)
 	j.text("address", &u.Address)
 	j.time("old", &u.Old)
@@ -41,7 +41,7 @@ func (u *Use) readFast(j *fastJSON) {
 const maxAddresses = 16
 
 // see remembers an address; new tells that it was not known.
-func (u *Use) see(address string) (new bool) {
+func (u *LastUsed) see(address string) (new bool) {
 	if i := slices.IndexFunc(u.Seen, func(known string) bool { return sameNetwork(known, address) }); i >= 0 {
 		u.Seen = append(slices.Delete(u.Seen, i, i+1), address)
 		return false
@@ -51,7 +51,7 @@ func (u *Use) see(address string) (new bool) {
 	return true
 }
 
-// useLog collects uses in memory until FlushUse writes them. It is bounded: at
+// useLog collects uses in memory until FlushLastUsed writes them. It is bounded: at
 // maxUses it asks for a flush, at twice that it forgets those of credentials
 // that it does not hold yet.
 type useLog struct {
@@ -71,7 +71,7 @@ type useKey struct{ bucket, id string }
 // on the machine itself, where there is none.
 func (k useKey) remembers(address string) bool { return k.bucket == tokenUseBucket && address != "" }
 
-// notedUse is a Use in memory. There are tens of thousands, most of them from
+// notedUse is a LastUsed in memory. There are tens of thousands, most of them from
 // one address: small things count.
 type notedUse struct {
 	time    int64    // Unix nanoseconds
@@ -80,7 +80,7 @@ type notedUse struct {
 	others  []string // what Seen has besides
 }
 
-func (k useKey) noted(u Use) *notedUse {
+func (k useKey) noted(u LastUsed) *notedUse {
 	others := u.Seen
 	if k.remembers(u.Address) {
 		others = others[:len(others)-1] // it is the last
@@ -91,15 +91,15 @@ func (k useKey) noted(u Use) *notedUse {
 }
 
 // at sets the times to those of u, but for one that it does not have.
-func (n *notedUse) at(u Use) {
+func (n *notedUse) at(u LastUsed) {
 	n.time = u.Time.UnixNano()
 	if !u.Old.IsZero() {
 		n.old = u.Old.UnixNano()
 	}
 }
 
-func (k useKey) use(n *notedUse) Use {
-	u := Use{Time: time.Unix(0, n.time).UTC(), Address: n.address, Seen: slices.Clone(n.others)}
+func (k useKey) use(n *notedUse) LastUsed {
+	u := LastUsed{Time: time.Unix(0, n.time).UTC(), Address: n.address, Seen: slices.Clone(n.others)}
 	if n.old != 0 {
 		u.Old = time.Unix(0, n.old).UTC()
 	}
@@ -115,7 +115,7 @@ func newUseLog() *useLog {
 	return &useLog{seed: maphash.MakeSeed(), full: make(chan struct{}, 1)}
 }
 
-func (l *useLog) note(bucket, id string, u Use) {
+func (l *useLog) note(bucket, id string, u LastUsed) {
 	s := &l.shards[maphash.String(l.seed, id)%cacheShards]
 	s.Lock()
 	defer s.Unlock()
@@ -227,7 +227,7 @@ func (s *useShard) giveBack(k useKey, n *notedUse) {
 // NoteTokenUse remembers that a token was used now; old tells that it was by
 // its replaced secret.
 func (s *Store) NoteTokenUse(id, address string, old bool) {
-	u := Use{Time: s.Now(), Address: address}
+	u := LastUsed{Time: s.Now(), Address: address}
 	if old {
 		u.Old = u.Time
 	}
@@ -236,7 +236,7 @@ func (s *Store) NoteTokenUse(id, address string, old bool) {
 
 // NoteSessionUse remembers that a session was used now.
 func (s *Store) NoteSessionUse(id, address string) {
-	s.use.note(sessionUseBucket, id, Use{Time: s.Now(), Address: address})
+	s.use.note(sessionUseBucket, id, LastUsed{Time: s.Now(), Address: address})
 }
 
 // UsesFull delivers when uses should be flushed before their time.
@@ -252,10 +252,10 @@ type flushed struct {
 	told          newAddresses
 }
 
-// FlushUse writes the uses and the refusals that were noted since the last
+// FlushLastUsed writes the uses and the refusals that were noted since the last
 // flush, in steps and in the order of keys, and the time where it is owed. What belongs to a credential that
 // is gone is dropped.
-func (s *Store) FlushUse(ctx context.Context) error {
+func (s *Store) FlushLastUsed(ctx context.Context) error {
 	uses, refused := s.use.take(), s.refusals.take()
 	places := uses.inOrder()
 	var done flushed
@@ -301,7 +301,7 @@ func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event, told
 // putUse merges a use with what is known: another process may have written of
 // the same credential, also of a later use than this one. A time that lies ahead
 // was taken from a clock that was wrong, and would stand for years.
-func (t *txn) putUse(k useKey, u Use, told newAddresses) error {
+func (t *txn) putUse(k useKey, u LastUsed, told newAddresses) error {
 	owner := tokenRecords.bucket
 	if k.bucket == sessionUseBucket {
 		owner = sessionRecords.bucket
@@ -310,11 +310,11 @@ func (t *txn) putUse(k useKey, u Use, told newAddresses) error {
 	if err != nil || record == nil {
 		return err
 	}
-	var known Use
+	var known LastUsed
 	_, err = t.getJSON(k.bucket, k.id, &known)
 	switch {
 	case errors.Is(err, ErrDamaged):
-		known = Use{} // written anew: it must not keep the others from being written
+		known = LastUsed{} // written anew: it must not keep the others from being written
 	case err != nil:
 		return err
 	}
@@ -337,18 +337,18 @@ func (t *txn) putUse(k useKey, u Use, told newAddresses) error {
 	return t.putJSON(k.bucket, k.id, known)
 }
 
-// TokenUse returns the last use of a token; zero where it was never used.
-func (s *Store) TokenUse(ctx context.Context, id string) (Use, error) {
+// TokenLastUsed returns the last use of a token; zero where it was never used.
+func (s *Store) TokenLastUsed(ctx context.Context, id string) (LastUsed, error) {
 	return s.lastUse(ctx, useKey{tokenUseBucket, id})
 }
 
-// SessionUse returns the last use of a session; zero where there was none.
-func (s *Store) SessionUse(ctx context.Context, id string) (Use, error) {
+// SessionLastUsed returns the last use of a session; zero where there was none.
+func (s *Store) SessionLastUsed(ctx context.Context, id string) (LastUsed, error) {
 	return s.lastUse(ctx, useKey{sessionUseBucket, id})
 }
 
 // noted returns the use of a credential that is not written yet.
-func (l *useLog) noted(k useKey) (u Use, ok bool) {
+func (l *useLog) noted(k useKey) (u LastUsed, ok bool) {
 	shard := &l.shards[maphash.String(l.seed, k.id)%cacheShards]
 	shard.Lock()
 	defer shard.Unlock()
@@ -359,7 +359,7 @@ func (l *useLog) noted(k useKey) (u Use, ok bool) {
 	return u, ok
 }
 
-func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
+func (s *Store) lastUse(ctx context.Context, k useKey) (u LastUsed, err error) {
 	noted, ok := s.use.noted(k)
 	if ok && (!noted.Old.IsZero() || k.bucket != tokenUseBucket) {
 		return noted, nil
@@ -375,25 +375,25 @@ func (s *Store) lastUse(ctx context.Context, k useKey) (u Use, err error) {
 	return u, err
 }
 
-// TokenUses returns the last uses of the tokens of a page, by id, read in one
+// TokensLastUsed returns the last uses of the tokens of a page, by id, read in one
 // transaction; zero where one was never used. Beside the ErrDamaged of some it
 // returns those of the others.
-func (s *Store) TokenUses(ctx context.Context, ids []string) (map[string]Use, error) {
+func (s *Store) TokensLastUsed(ctx context.Context, ids []string) (map[string]LastUsed, error) {
 	return s.lastUses(ctx, tokenUseBucket, ids)
 }
 
-// SessionUses is TokenUses of sessions.
-func (s *Store) SessionUses(ctx context.Context, ids []string) (map[string]Use, error) {
+// SessionsLastUsed is TokensLastUsed of sessions.
+func (s *Store) SessionsLastUsed(ctx context.Context, ids []string) (map[string]LastUsed, error) {
 	return s.lastUses(ctx, sessionUseBucket, ids)
 }
 
-func (s *Store) lastUses(ctx context.Context, bucket string, ids []string) (uses map[string]Use, err error) {
-	uses = make(map[string]Use, len(ids))
+func (s *Store) lastUses(ctx context.Context, bucket string, ids []string) (uses map[string]LastUsed, err error) {
+	uses = make(map[string]LastUsed, len(ids))
 	err = s.view(ctx, func(t *txn) error {
 		all, err := t.GetMany(bucket, keysOf(ids))
 		var damage error
 		for i, sealed := range all {
-			var u Use
+			var u LastUsed
 			if sealed != nil {
 				damage = errors.Join(damage, readUse(bucket, ids[i], sealed, &u))
 			}
@@ -410,16 +410,16 @@ func (s *Store) lastUses(ctx context.Context, bucket string, ids []string) (uses
 }
 
 // readUse reads a use, which stays zero where it is damaged.
-func readUse(bucket, id string, sealed []byte, u *Use) error {
+func readUse(bucket, id string, sealed []byte, u *LastUsed) error {
 	value, err := unseal(bucket, []byte(id), sealed)
 	if err == nil && unmarshal(value, u) != nil {
-		*u, err = Use{}, damagedRecord(bucket, []byte(id))
+		*u, err = LastUsed{}, damagedRecord(bucket, []byte(id))
 	}
 	return err
 }
 
 // later returns the later of two uses, as far as it is shown.
-func (u Use) later(other Use) Use {
+func (u LastUsed) later(other LastUsed) LastUsed {
 	if other.Time.Before(u.Time) {
 		u, other = other, u
 	}
