@@ -307,12 +307,3 @@ func TestCompact(t *testing.T) {
 		t.Errorf("compact that failed left a file: %v", err)
 	}
 }
-
-// takesLong leaves a test out of the quick ones (go test -short); what tells what
-// is not tried then.
-func takesLong(t testing.TB, what string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("left out by -short: " + what)
-	}
-}
