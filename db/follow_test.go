@@ -43,7 +43,8 @@ func (f *fixture) followed() (s *db.Store, tell func(db.Changes), broken func() 
 	s, err := db.Open(f.ctx, e, db.Options{Now: f.now})
 	must(f.t, err)
 	ended := make(chan error, 1)
-	go func() { ended <- s.Follow(f.ctx) }()
+	ctx := f.ctx // the fixture has another one at the end
+	go func() { ended <- s.Follow(ctx) }()
 	tell = func(c db.Changes) {
 		e.changes <- c
 		e.changes <- db.Changes{} // is taken when the one before was heard

@@ -91,7 +91,7 @@ func TestSetupForm(t *testing.T) {
 func TestSetupCodeIsNewAtEachStart(t *testing.T) {
 	h := newTestHouse(t, nil)
 	old := h.SetupCode()
-	again, err := New(h.Config)
+	again, err := NewKept(h.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
