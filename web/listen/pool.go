@@ -143,17 +143,17 @@ func (p *Pool) remove(c *Conn) {
 	p.weight.Add(-c.leave())
 }
 
-// end closes a connection that was removed, and counts it. Its server finds
-// out by its next read or write.
+// end counts a connection that was removed, and closes it: whoever sees its end
+// finds it counted. Its server finds out by its next read or write.
 func (p *Pool) end(c *Conn, reason Reason) {
 	if c == nil {
 		return
 	}
-	_ = c.Conn.Close()
 	p.closed[reason].Add(1)
 	p.mu.Lock()
 	p.untold[reason]++
 	p.mu.Unlock()
+	_ = c.Conn.Close()
 	p.Tell()
 }
 
