@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"husk/db/fsys":            nil,
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
-	"husk/db/dbtest/syscalls": nil,                         // for tests alone
+	"husk/db/dbtest/syscalls": {"husk/db/dbtest"},          // for tests alone
 	"husk/web/logtest":        nil,                         // for tests alone
 }
 

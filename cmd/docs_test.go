@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"husk/db/dbtest"
 )
 
 // TestDocs runs the pages that tell an operator what to type. In a block
@@ -211,9 +213,7 @@ const asListed = `go() {
 // has compiled. With other flags that affect a compilation a newcomer would
 // wait for it twice.
 func TestTheReadmeCompilesOnce(t *testing.T) {
-	if testing.Short() {
-		t.Skip("left out by -short: the builds of the README")
-	}
+	dbtest.TakesLong(t, "the builds of the README")
 	t.Parallel()
 	text, err := os.ReadFile("../README.md")
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"husk/db/dbtest"
 	"husk/web/api"
 	"husk/web/control"
 )
@@ -84,7 +85,7 @@ func TestFileInTheSocketsPlace(t *testing.T) {
 
 // TestHeldTooLong gives up after lockWait, and names who holds the store.
 func TestHeldTooLong(t *testing.T) {
-	takesLong(t, "the five seconds for which commands wait")
+	dbtest.TakesLong(t, "the five seconds for which commands wait")
 	t.Parallel()
 	p := program{data: newData(t)}
 	p.ok(t, "token", "create")
@@ -371,7 +372,7 @@ func signIn(t *testing.T, s *server) (jwt string) {
 
 // TestTwoServers refuses the second one on a folder, and the first goes on.
 func TestTwoServers(t *testing.T) {
-	takesLong(t, "the seconds for which a server waits for another one")
+	dbtest.TakesLong(t, "the seconds for which a server waits for another one")
 	t.Parallel()
 	p := program{data: newData(t)}
 	s := p.serve(t)

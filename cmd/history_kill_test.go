@@ -34,7 +34,7 @@ const (
 // for the same, and the kills come after as many answers. Which of the requests
 // of that moment are in the commit is up to the machine.
 func TestKill(t *testing.T) {
-	takesLong(t, "a server that is used and killed, again and again")
+	dbtest.TakesLong(t, "a server that is used and killed, again and again")
 	tries := kills
 	if os.Getenv("HUSK_LONG") != "" {
 		tries = map[bool]int{false: killsLong, true: killsRace}[raceEnabled]

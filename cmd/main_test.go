@@ -417,15 +417,6 @@ func (s *server) dialAnswered() net.Conn {
 	return c
 }
 
-// takesLong leaves a test out of the quick ones (go test -short); what tells what
-// is not tried then.
-func takesLong(t testing.TB, what string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("left out by -short: " + what)
-	}
-}
-
 // prerequisite says that a test can't run here. Where everything has to run,
 // that is a failure.
 func prerequisite(t testing.TB, missing string) {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"husk/db/dbtest"
 )
 
 // damagedStore makes a store in data, with a token named stays, a damaged one,
@@ -113,7 +115,7 @@ func TestRepairOnAFullDisk(t *testing.T) {
 
 // Killed at any moment, a repair leaves the old store or the new one.
 func TestKilledRepair(t *testing.T) {
-	takesLong(t, "a repair that is killed at many moments")
+	dbtest.TakesLong(t, "a repair that is killed at many moments")
 	t.Parallel()
 	p, text := damagedStore(t, filepath.Join(t.TempDir(), "data"), 300)
 	random := rand.New(rand.NewSource(1))

@@ -3,7 +3,6 @@ package cmd
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -17,6 +16,7 @@ import (
 
 	"husk/db"
 	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 	"husk/web/api"
 )
 
@@ -235,17 +235,6 @@ func TestSchemaCopy(t *testing.T) {
 	wantFiles(t, a.settings.Data, "husk.db", filepath.Base(kept))
 }
 
-// failingCopy is an engine whose copies fail in the middle.
-type failingCopy struct {
-	db.Engine
-	err error
-}
-
-func (e failingCopy) Backup(_ context.Context, w io.Writer) error {
-	_, _ = w.Write([]byte("half"))
-	return e.err
-}
-
 // A copy that can't be kept leaves nothing, and tells why.
 func TestSchemaCopyFails(t *testing.T) {
 	t.Parallel()
@@ -259,7 +248,7 @@ func TestSchemaCopyFails(t *testing.T) {
 		"other": {errors.New("no luck"), "no luck"},
 		"half":  {nil, "is refused"}, // and nobody noticed
 	} {
-		err := a.keepSchema(t.Context(), failingCopy{e, c.err}, db.Schema{Version: 1})
+		err := a.keepSchema(t.Context(), bolttest.BrokenBackup{Engine: e, Err: c.err}, db.Schema{Version: 1})
 		if err == nil || !strings.Contains(a.explainStore(err).Error(), c.says) {
 			t.Errorf("%s: %v", name, a.explainStore(err))
 		}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"husk/db/dbtest"
 	"husk/web/logtest"
 )
 
@@ -72,7 +73,7 @@ func TestScripts(t *testing.T) {
 		for _, transport := range transports {
 			t.Run(transport, func(t *testing.T) {
 				if transport != overOffline {
-					takesLong(t, "the scripts over "+transport)
+					dbtest.TakesLong(t, "the scripts over "+transport)
 				}
 				t.Parallel()
 				testscript.Run(t, testscript.Params{

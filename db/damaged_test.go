@@ -54,7 +54,7 @@ func TestDamagedCopies(t *testing.T) {
 		tryDamaged(t, work)
 		return
 	}
-	takesLong(t, "copies of a store that are damaged at random")
+	dbtest.TakesLong(t, "copies of a store that are damaged at random")
 	dir := t.TempDir()
 	whole := filepath.Join(dir, "whole.db")
 	makeWhole(t, whole)

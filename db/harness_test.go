@@ -162,12 +162,3 @@ func together(n int, f func(i int)) {
 }
 
 func email(i int) string { return fmt.Sprintf("user%04d@example.com", i) }
-
-// takesLong leaves a test out of the quick ones (go test -short); what tells what
-// is not tried then.
-func takesLong(t testing.TB, what string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("left out by -short: " + what)
-	}
-}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"husk/db/dbtest"
 )
 
 // chromium drives a headless browser by the Chrome DevTools Protocol over a
@@ -77,7 +79,7 @@ func startChromium(t *testing.T) *chromium {
 
 func findChromium(t *testing.T) string {
 	t.Helper()
-	TakesLong(t, "the pages in a browser")
+	dbtest.TakesLong(t, "the pages in a browser")
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

@@ -87,8 +87,8 @@ func TestSeenExpiredOutlivesARestart(t *testing.T) {
 			if n := w.engine.Updates.Load() - before; n > 0 {
 				t.Errorf("what is known already is written again, %d times", n)
 			}
-			w.wall.Add(-int64(time.Hour))
-			again, err := db.Open(t.Context(), w.engine, db.Options{Now: func() time.Time { return time.Unix(0, w.wall.Load()) }})
+			w.Wall.Add(-int64(time.Hour))
+			again, err := db.Open(t.Context(), w.engine, db.Options{Now: func() time.Time { return time.Unix(0, w.Wall.Load()) }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"testing"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -147,12 +146,3 @@ func (s *Server) Imports() int32 { return s.imports.Load() }
 
 // MaxCopies is how many there may be.
 const MaxCopies = maxCopies
-
-// TakesLong leaves a test out of the quick ones (go test -short); what tells what
-// is not tried then.
-func TakesLong(t testing.TB, what string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("left out by -short: " + what)
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/web"
 	"husk/web/api"
 	"husk/web/password"
@@ -119,7 +120,7 @@ func TestForwardedTriesCount(t *testing.T) {
 
 // A client that hangs up pays with its address, and the account does not.
 func TestHangingUpIsPaidFor(t *testing.T) {
-	web.TakesLong(t, "five servers that clients hang up on")
+	dbtest.TakesLong(t, "five servers that clients hang up on")
 	for range 5 {
 		s := newServer(t, limited, func(c *web.Config) {
 			c.Passwords = password.New(password.Config{Params: password.InsecureTestParams(), MaxConcurrent: 1, MaxWait: time.Minute})

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,25 +23,14 @@ type watched struct {
 	*Server
 	t      *testing.T
 	engine *bolttest.Faulty
-	wall   atomic.Int64 // Unix nanoseconds
-	mono   atomic.Int64 // nanoseconds
+	bolttest.Clocks
 }
 
 func newWatched(t *testing.T, change func(*Config)) *watched {
 	t.Helper()
 	w := &watched{t: t}
-	w.wall.Store(time.Now().Add(time.Hour).UnixNano())
-	store := bolttest.Store(t, bolttest.Options{
-		Wrap: func(e db.Engine) db.Engine {
-			w.engine = &bolttest.Faulty{Engine: e}
-			return w.engine
-		},
-		Options: db.Options{
-			Now:       func() time.Time { return time.Unix(0, w.wall.Load()) },
-			Monotonic: func() time.Duration { return time.Duration(w.mono.Load()) },
-		},
-	})
-	t.Cleanup(func() { w.engine.FailReads(nil) })
+	store, disk := bolttest.Watched(t, &w.Clocks)
+	w.engine = disk
 	config := Config{Store: store, Passwords: password.New(password.Config{Params: password.InsecureTestParams()}), Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
 		change(&config)
@@ -75,8 +63,8 @@ func (w *watched) flush() {
 
 // pass lets time go by.
 func (w *watched) pass(d time.Duration) {
-	w.mono.Add(int64(d))
-	w.wall.Add(int64(d))
+	w.Mono.Add(int64(d))
+	w.Wall.Add(int64(d))
 }
 
 // markTime makes the store keep the time, as the sweep does.
@@ -188,7 +176,7 @@ func TestHealthColours(t *testing.T) {
 		{"wholly", func() { stale = false }, "green"},
 		{"unreadable", func() { w.engine.FailReads(db.ErrDamaged) }, "red"},
 		{"readable", func() { w.engine.FailReads(nil) }, "green"},
-		{"clock set back", func() { w.markTime(); w.wall.Add(-int64(time.Hour)) }, "yellow"},
+		{"clock set back", func() { w.markTime(); w.Wall.Add(-int64(time.Hour)) }, "yellow"},
 	} {
 		c.do()
 		if got := w.status(); got != c.want {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"husk/db/dbtest"
 )
 
 const monitoringDocs = "../docs/monitoring"
@@ -163,7 +165,7 @@ func TestAlertQueries(t *testing.T) {
 // Prometheus itself takes the rules, and each fires on its fault. promtool is
 // in Debian's package prometheus.
 func TestAlertsByPromtool(t *testing.T) {
-	TakesLong(t, "the alerts by the real promtool")
+	dbtest.TakesLong(t, "the alerts by the real promtool")
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		if os.Getenv("CI") == "true" {

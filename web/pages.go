@@ -55,10 +55,21 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	err = s.console.Serve(h, c.Response(), r, form, s.dialPageCall(c))
 	var refused *api.Error
 	if errors.As(err, &refused) { // the log has it, of the request that was refused
-		writeFailure(c.Response(), &failure{status: refused.Status, code: refused.Detail.Code, reason: refused.Detail.Reason, retryAfter: refused.RetryAfter})
+		writeFailure(c.Response(), failureOf(refused))
 		return nil
 	}
 	return err
+}
+
+// failureOf is what the API refused a page, for the program that asked for that.
+// The challenge does not come along in an api.Error: of a page's call it is always
+// that of a credential that is good no more (RFC 9110, 15.5.2).
+func failureOf(e *api.Error) *failure {
+	f := &failure{status: e.Status, code: e.Detail.Code, reason: e.Detail.Reason, retryAfter: e.RetryAfter}
+	if e.Status == http.StatusUnauthorized {
+		f.challenge = errBadCredential.challenge
+	}
+	return f
 }
 
 // pageOr is the action of a route of the API to which browsers send forms of a
@@ -80,8 +91,9 @@ func (s *Server) wantsPage(r *http.Request) bool { return s.console.WantsPage(r)
 // longForm is longer than what browsers send, in bytes.
 const longForm = 8 << 10
 
-// readPageForm reads a form of these fields, or none, and tells how long it is. What is no UTF-8 would not
-// come through JSON as it was sent, and many passwords be one.
+// readPageForm reads a form of these fields, or none, and tells how long it is.
+// What is no UTF-8 would not come through JSON as it was sent, and many passwords
+// be one.
 func readPageForm(c echo.Context, fields []string) (form url.Values, length int, err error) {
 	if len(fields) == 0 {
 		return nil, 0, nil

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/web"
 	"husk/web/api"
 	"husk/web/control"
@@ -722,7 +723,7 @@ func TestClientThatLeavesKeepsItsPlace(t *testing.T) {
 
 // 503 gives the try back: the server was busy, and nothing was learned.
 func TestBusyGivesTheTryBack(t *testing.T) {
-	web.TakesLong(t, "five servers whose queue of hashes is full")
+	dbtest.TakesLong(t, "five servers whose queue of hashes is full")
 	for range 5 {
 		s, ann, _, busy := flooded(t, limited)
 		for i := range 2 * addressFree {

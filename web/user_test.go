@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"husk/db"
-	"husk/web"
+	"husk/db/dbtest"
 	"husk/web/api"
 )
 
@@ -400,7 +400,7 @@ func TestLastAdministratorAtOnce(t *testing.T) {
 
 // Lines that are all but empty would take gigabytes.
 func TestImportIsBoundedInUsers(t *testing.T) {
-	web.TakesLong(t, "an import of 500,001 lines")
+	dbtest.TakesLong(t, "an import of 500,001 lines")
 	s := newServer(t)
 	body := strings.Repeat("{}\n", 500_001)
 	s.do("POST", "/security/user/_import", body, s.single().session(), contentType("application/x-ndjson")).want(413, "body_too_large")

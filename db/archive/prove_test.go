@@ -14,6 +14,7 @@ import (
 	"husk/db"
 	"husk/db/archive"
 	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
 )
 
 // damage puts a record under a key that is not its own.
@@ -107,18 +108,6 @@ func TestProofOfNoStore(t *testing.T) {
 	}
 }
 
-// failing is an engine whose copies fail in the middle.
-type failing struct {
-	db.Engine
-	err error
-}
-
-// Backup implements db.Backuper.
-func (e failing) Backup(_ context.Context, w io.Writer) error {
-	_, _ = w.Write([]byte("half"))
-	return e.err
-}
-
 // What keeps a copy from being written has its kind, and leaves no half of one.
 func TestSnapshotThatFails(t *testing.T) {
 	t.Parallel()
@@ -131,7 +120,7 @@ func TestSnapshotThatFails(t *testing.T) {
 		"known": {db.ErrDisk, db.ErrDisk},
 		"other": {luck, luck},
 	} {
-		f, err := archive.Snapshot(t.Context(), failing{s.Store.Engine(), c.err}, s.Dir, ".husk-*")
+		f, err := archive.Snapshot(t.Context(), bolttest.BrokenBackup{Engine: s.Store.Engine(), Err: c.err}, s.Dir, ".husk-*")
 		if f != nil || !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,26 +21,15 @@ type watched struct {
 	*Upkeep
 	t      *testing.T
 	engine *bolttest.Faulty
-	wall   atomic.Int64 // Unix nanoseconds
-	mono   atomic.Int64 // nanoseconds
-	log    *logtest.Buffer
+	bolttest.Clocks
+	log *logtest.Buffer
 }
 
 func newWatched(t *testing.T, change func(*Config)) *watched {
 	t.Helper()
 	w := &watched{t: t, log: &logtest.Buffer{}}
-	w.wall.Store(time.Now().Add(time.Hour).UnixNano())
-	store := bolttest.Store(t, bolttest.Options{
-		Wrap: func(e db.Engine) db.Engine {
-			w.engine = &bolttest.Faulty{Engine: e}
-			return w.engine
-		},
-		Options: db.Options{
-			Now:       func() time.Time { return time.Unix(0, w.wall.Load()) },
-			Monotonic: func() time.Duration { return time.Duration(w.mono.Load()) },
-		},
-	})
-	t.Cleanup(func() { w.engine.FailReads(nil) })
+	store, disk := bolttest.Watched(t, &w.Clocks)
+	w.engine = disk
 	config := Config{Store: store, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
 		change(&config)
@@ -52,8 +40,8 @@ func newWatched(t *testing.T, change func(*Config)) *watched {
 
 // pass lets time go by.
 func (w *watched) pass(d time.Duration) {
-	w.mono.Add(int64(d))
-	w.wall.Add(int64(d))
+	w.Mono.Add(int64(d))
+	w.Wall.Add(int64(d))
 }
 
 // begin makes it one that runs, without the goroutines of Run.
@@ -291,8 +279,8 @@ func TestAClockThatIsSetBackIsTold(t *testing.T) {
 	w.hear()
 	w.markTime()
 	w.watch(t.Context())
-	w.wall.Add(-int64(time.Hour))
-	shows, held := time.Unix(0, w.wall.Load()).UTC().Format(time.RFC3339), w.Store.Now().Format(time.RFC3339)
+	w.Wall.Add(-int64(time.Hour))
+	shows, held := time.Unix(0, w.Wall.Load()).UTC().Format(time.RFC3339), w.Store.Now().Format(time.RFC3339)
 	w.watch(t.Context())
 	w.sweep(t.Context())
 	w.pass(time.Minute)

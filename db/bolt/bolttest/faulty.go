@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"husk/db"
 )
@@ -20,6 +21,31 @@ type Faulty struct {
 
 	Updates, Views atomic.Int64  // how many there were
 	Hold           chan struct{} // what Update waits for; nil: nothing
+}
+
+// Clocks are turned by hand.
+type Clocks struct {
+	Wall atomic.Int64 // Unix nanoseconds
+	Mono atomic.Int64 // nanoseconds
+}
+
+// Watched opens a store whose disk can fail and whose clocks can be set: of the
+// time of now, and an hour more.
+func Watched(t testing.TB, c *Clocks) (store *db.Store, disk *Faulty) {
+	t.Helper()
+	c.Wall.Store(time.Now().Add(time.Hour).UnixNano())
+	store = Store(t, Options{
+		Wrap: func(e db.Engine) db.Engine {
+			disk = &Faulty{Engine: e}
+			return disk
+		},
+		Options: db.Options{
+			Now:       func() time.Time { return time.Unix(0, c.Wall.Load()) },
+			Monotonic: func() time.Duration { return time.Duration(c.Mono.Load()) },
+		},
+	})
+	t.Cleanup(func() { disk.FailReads(nil) })
+	return store, disk
 }
 
 // Fail has changes fail with err; nil: no more.
@@ -63,6 +89,18 @@ func (e *Faulty) View(ctx context.Context, f func(db.Tx) error) error {
 // Backup implements db.Backuper.
 func (e *Faulty) Backup(ctx context.Context, w io.Writer) error {
 	return e.Engine.(db.Backuper).Backup(ctx, w)
+}
+
+// BrokenBackup is an engine whose copies fail in the middle, with Err.
+type BrokenBackup struct {
+	db.Engine
+	Err error
+}
+
+// Backup implements db.Backuper.
+func (e BrokenBackup) Backup(_ context.Context, w io.Writer) error {
+	_, _ = w.Write([]byte("half"))
+	return e.Err
 }
 
 // Flip changes the last byte of a record as it stands in the file, and returns

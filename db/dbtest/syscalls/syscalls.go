@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"husk/db/dbtest"
 )
 
 // Call is one system call.
@@ -37,9 +39,7 @@ type Call struct {
 // -short) trace nothing.
 func Need(t testing.TB) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("left out by -short: a program under strace")
-	}
+	dbtest.TakesLong(t, "a program under strace")
 	out, err := exec.Command("strace", "-qq", "-o", os.DevNull, "true").CombinedOutput()
 	switch {
 	case err == nil:
