@@ -46,7 +46,7 @@ type Config struct {
 	Handler Handler
 
 	// Background is what goes on beside requests. Its context ends when all that
-	// was accepted is answered. A panic in it ends the server; nil: nothing does.
+	// was accepted is answered. A panic in it ends the server. nil: there is nothing.
 	Background func(context.Context)
 
 	Log *fold.Log
