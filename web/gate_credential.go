@@ -152,6 +152,17 @@ func (s *Server) resolvePass(ctx context.Context, who *identity, pass string) (o
 	return who.session.User, s.sessionNow(ctx, who)
 }
 
+// identifyUser is who a user would be at the gate with a session.
+func (s *Server) identifyUser(ctx context.Context, id string) (*identity, error) {
+	who := &identity{}
+	if err := s.resolveOwner(ctx, who, id); err != nil {
+		return nil, err
+	}
+	who.takeGate()
+	who.gate.Held = who.user.MustChange
+	return who, nil
+}
+
 // atGate is who asks, as rules know them; nil: nobody.
 func (who *identity) atGate() *gate.Who {
 	if who == nil {

@@ -193,15 +193,15 @@ var errNoRule = forbidden("no_rule", "no rule of the gate is about this address"
 
 // refusal says what somebody lacks.
 func (q *question) refusal() error {
-	switch why := q.decision.Why; why {
+	switch q.decision.Why {
 	case gate.OutOfReach:
-		return forbidden(string(why), "this token is not for this host, path or method")
+		return forbidden("token_reach", "this token is not for this host, path or method")
 	case gate.MustChange:
-		return forbidden(string(why), "the password was generated for you: change it first, on Husk's own pages")
+		return forbidden(codeMustChange, "the password was generated for you: change it first, on Husk's own pages")
 	case gate.NeedsFactor:
-		return forbidden(string(why), "that needs a second factor, which this session has not shown")
+		return forbidden("second_factor_required", "that needs a second factor, which this session has not shown")
 	}
-	return forbidden(string(gate.Lacks), "you are signed in, and may not open this")
+	return forbidden(codeNotPermitted, "you are signed in, and may not open this")
 }
 
 // malformed is the refusal of a question that can't be read.
