@@ -23,6 +23,10 @@ import (
 // gateCookie holds a pass.
 const gateCookie = "husk_gate"
 
+// maxPassCookies bounds how many cookies of that name are looked at: other hosts of a
+// domain can plant some, and each is a look into the store's memory.
+const maxPassCookies = 64
+
 // identifyAtGate finds out who asks. A header decides where it has a credential of
 // Husk's own, and one that is bad is refused. A cookie that is bad is none: browsers
 // keep what they were given.
@@ -65,9 +69,9 @@ func (s *Server) identifyOwn(q *question, cred credential) error {
 
 // enterAs has who ask, unless it is a token that is not good from where it came.
 func (s *Server) enterAs(q *question, who *identity) error {
-	who.become(q.actor)
+	who.become(&q.actor)
 	if who.token != nil && !who.token.Allows(q.asked.Client) {
-		s.Store.NoteRefusal(q.actor, "token.use", who.token.Target())
+		s.Store.NoteRefusal(&q.actor, "token.use", who.token.Target())
 		return errFromElsewhere
 	}
 	q.who = who
@@ -112,24 +116,18 @@ func (s *Server) isOwnJWT(text string) bool {
 
 // identifyByPass finds out whose the cookie of a host is, if it is good there.
 func (s *Server) identifyByPass(q *question) error {
-	last, before := cookies(q.r, gateCookie)
-	if last == "" {
-		return nil
-	}
-	scope := scopeOf(q.rules, q.asked.Host)
-	for i := len(before); i >= 0; i-- {
-		pass := last
-		if i < len(before) {
-			pass = before[i]
-		}
+	scope, n := scopeOf(q.rules, q.asked.Host), 0
+	for pass := range cookiesOf(q.r, gateCookie) {
 		who, err := s.identify(q.r.Context(), credential{pass: pass})
 		switch {
-		case isRefused(err), err == nil && who.scope != scope && who.scope != q.asked.Host:
-			continue
-		case err != nil:
+		case err == nil && (who.scope == scope || who.scope == q.asked.Host):
+			return s.enterAs(q, who)
+		case err != nil && !isRefused(err):
 			return err
 		}
-		return s.enterAs(q, who)
+		if n++; n == maxPassCookies {
+			return nil
+		}
 	}
 	return nil
 }
