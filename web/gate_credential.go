@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -75,7 +74,9 @@ func (s *Server) enterAs(q *question, who *identity) error {
 		return errFromElsewhere
 	}
 	q.who = who
-	s.noteUse(who, q.actor.Address)
+	if !q.again {
+		s.noteUse(who, q.actor.Address)
+	}
 	return nil
 }
 
@@ -177,18 +178,5 @@ func (who *identity) takeGate() {
 		Token: who.token != nil, Held: who.session != nil && u.MustChange}
 	if who.token != nil {
 		who.gate.Narrow = len(who.token.Permissions) > 0 && !slices.Contains(who.token.Permissions, db.PermAll)
-	}
-}
-
-// withoutOwn takes Husk's credentials away from what goes on to an application.
-func (s *Server) withoutOwn(h http.Header) {
-	if len(h["X-Api-Token"]) > 0 {
-		delete(h, "X-Api-Token")
-	}
-	for _, line := range h["Authorization"] {
-		if _, own := s.ownAuthorization(line); own {
-			delete(h, "Authorization")
-			break
-		}
 	}
 }

@@ -83,6 +83,7 @@ type question struct {
 	actor    db.Actor
 	who      *identity // nil: nobody
 	decision gate.Decision
+	again    bool // it was answered before, and is asked whether that still holds: that is no use
 }
 
 func (s *Server) question(r *http.Request, e *gateEndpoint) *question {
