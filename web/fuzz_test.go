@@ -59,7 +59,7 @@ func FuzzAllowedIPs(f *testing.F) {
 // FuzzReach: what is taken for a token's hosts, paths and methods is read again the
 // same, and fits what it names itself.
 func FuzzReach(f *testing.F) {
-	for _, text := range []string{"app.example.com", "*.Example.COM.", "[::1]", "::ffff:192.0.2.1", "bücher.example", "/", "/admin/", "/caf%C3%A9", "/100%25", "/a?b", "/a%3Fb", "/%2541", "GET", "get", "*", ""} {
+	for _, text := range []string{"app.example.com", "*.Example.COM.", "[::1]", "::0", "[2001:db8::]", "::ffff:192.0.2.1", "bücher.example", "/", "/admin/", "/caf%C3%A9", "/100%25", "/a?b", "/a%3Fb", "/%2541", "GET", "get", "*", ""} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
