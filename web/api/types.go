@@ -157,25 +157,24 @@ type TokenCreated struct {
 
 // Token is an API token as it is shown.
 type Token struct {
-	ID          string     `json:"id"`
-	Name        string     `json:"name"`
-	Description string     `json:"description"`
-	Type        string     `json:"type"`         // "general"
-	AccessToken string     `json:"access_token"` // masked; of the id only
-	Permissions []string   `json:"permissions"`
-	ExpireIn    int64      `json:"expire_in"` // Unix seconds, -1 never
-	AllowedIPs  []string   `json:"allowed_ips"`
-	Created     time.Time  `json:"created"`
-	Updated     time.Time  `json:"updated"`
-	LastUsed    *time.Time `json:"last_used"`
-	LastIP      string     `json:"last_ip"`
-	Owner       string     `json:"owner"`      // the user's id
-	OwnerName   string     `json:"owner_name"` // the email, or the single user's id
-
-	// With any of these the token is good behind the gate alone.
-	AllowedHosts   []string `json:"allowed_hosts"`
-	AllowedPaths   []string `json:"allowed_paths"`
-	AllowedMethods []string `json:"allowed_methods"`
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Type        string   `json:"type"`         // "general"
+	AccessToken string   `json:"access_token"` // masked; of the id only
+	Permissions []string `json:"permissions"`
+	ExpireIn    int64    `json:"expire_in"` // Unix seconds, -1 never
+	AllowedIPs  []string `json:"allowed_ips"`
+	// With any of the next three the token is good behind the gate alone.
+	AllowedHosts   []string   `json:"allowed_hosts"`
+	AllowedPaths   []string   `json:"allowed_paths"`
+	AllowedMethods []string   `json:"allowed_methods"`
+	Created        time.Time  `json:"created"`
+	Updated        time.Time  `json:"updated"`
+	LastUsed       *time.Time `json:"last_used"`
+	LastIP         string     `json:"last_ip"`
+	Owner          string     `json:"owner"`      // the user's id
+	OwnerName      string     `json:"owner_name"` // the email, or the single user's id
 
 	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
 	Next     *NextSecret     `json:"next,omitempty"`     // while a rotation was begun and is not settled
