@@ -22,6 +22,7 @@ type identity struct {
 	roles       *db.RoleSet
 	permissions db.Permissions
 	profile     []byte                 // the answer of GET /account/profile
+	introspect  atomic.Pointer[[]byte] // that of POST /oauth/introspect, once it was asked
 	noted       atomic.Int64           // the second of the last use that was noted
 	address     atomic.Pointer[string] // and the address that it came from
 }

@@ -71,7 +71,7 @@ func TestIntrospectActive(t *testing.T) {
 			if strip(a.body) != strip(c.want) {
 				t.Errorf("%s is worth %s, want %s", name, a.body, c.want)
 			}
-			if a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Type") != "application/json" {
+			if a.header.Get("Content-Length") != fmt.Sprint(len(a.body)) || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s: %v", name, a.header)
 			}
 		}
