@@ -190,7 +190,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		MaxTokenTTL: a.settings.MaxTokenTTL,
 		Quotas:      a.settings.Quotas,
 		PublicURL:   a.settings.PublicURL,
-		TLS:         a.settings.TLSCert != "",
+		TLS:         len(a.settings.TLSCerts) > 0,
 		AccessLog:   a.settings.AccessLog,
 		Dir:         a.dir(),
 

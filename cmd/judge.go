@@ -17,7 +17,7 @@ import (
 
 // judged is what the settings come to.
 type judged struct {
-	tls           *keyPair // nil: http
+	tls           keyPairs // nil: http
 	notifyCommand string   // absolute path, or empty
 	backups       upkeep.Backups
 	warnings      []string
@@ -44,7 +44,7 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	}
 	defer leave()
 	setting := ""
-	j.tls, setting, err = a.tlsPair(log)
+	j.tls, setting, err = a.tlsPairs(log)
 	add(setting, err)
 	j.notifyCommand, err = a.notifyCommand()
 	add("notify-command", err)

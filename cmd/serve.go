@@ -62,7 +62,7 @@ file.`,
 type service struct {
 	*app
 	log     *liveLog
-	tls     *keyPair // nil: http
+	tls     keyPairs // nil: http
 	notify  string   // the program that is told; empty: none
 	saved   upkeep.Backups
 	manager manager
@@ -228,8 +228,8 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 			return err
 		})
 	})
-	if s.tls != nil {
-		start(func() { s.tls.watch(ctx) })
+	for _, pair := range s.tls {
+		start(func() { pair.watch(ctx) })
 	}
 	start(func() {
 		for {
@@ -295,7 +295,7 @@ func (s *service) judgeNext(next *resolution) error {
 		return err
 	}
 	if text(next.FlagSet, "tls-cert") == s.values["tls-cert"] && text(next.FlagSet, "tls-key") == s.values["tls-key"] {
-		then.settings.TLSCert, then.settings.TLSKey = "", ""
+		then.settings.TLSCerts, then.settings.TLSKeys = nil, nil
 	}
 	_, faults := then.judge(slog.New(slog.DiscardHandler))
 	return then.refuse(faults)
