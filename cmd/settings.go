@@ -33,6 +33,7 @@ type settings struct {
 
 	Addr           string
 	PublicURL      string
+	Upstream       string
 	TLSCerts       []string
 	TLSKeys        []string
 	TrustedProxies []netip.Prefix
@@ -73,6 +74,7 @@ func addGlobalFlags(f *pflag.FlagSet) {
 func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&formed{"127.0.0.1:9000", isAddr}, "addr", "address to listen on; not used for sockets from the service manager")
 	f.Var(&formed{form: isPublicURL}, "public-url", "scheme and host under which browsers reach this server")
+	f.Var(&formed{form: isUpstream}, "upstream", "URL of one application that husk is the reverse proxy of, at any host, for who is signed in")
 	f.Var(newPaths(), "tls-cert", "PEM file with the TLS certificate and its chain; read again when it changes; repeatable: by the host that is asked for, the first by default")
 	f.Var(newPaths(), "tls-key", "PEM file with the private key of --tls-cert; repeatable, in the same order")
 	f.Var(&list{kind: "cidr", read: readNetwork}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
@@ -270,7 +272,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	var errs [7]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), ServerCA: text(f, "server-ca"), Config: text(f, "config"),
-		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
+		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), Upstream: text(f, "upstream"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		TLSCerts: paths(f, "tls-cert"), TLSKeys: paths(f, "tls-key"),
 		TrustedProxies: networks(f, "trusted-proxy"),

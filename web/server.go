@@ -21,6 +21,7 @@ import (
 	"husk/web/api"
 	"husk/web/console"
 	"husk/web/fold"
+	"husk/web/gate"
 	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/ratelimit"
@@ -55,6 +56,8 @@ type Config struct {
 	// Applications are the handlers of hosts that are not Husk's own, by the name of
 	// the host: in lower case, without a port and a final dot.
 	Applications map[string]http.Handler
+
+	Gate *gate.Rules // what stands behind the gate, until SetGate; nil: there is no gate
 
 	Dir string // the data folder, for a backup's temporary copy
 
@@ -101,6 +104,8 @@ type Server struct {
 	changes, proofs quota // how much each user may do; see quota.go
 	turns           turns // at large answers
 
+	rules atomic.Pointer[gate.Rules]
+
 	copies  atomic.Int32 // of the store, that backups under way have made
 	imports atomic.Int32 // that are under way
 
@@ -125,11 +130,15 @@ func New(c Config) (*Server, error) {
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
+	s.SetGate(c.Gate)
 	if err := errors.Join(s.takePublicURL(), s.takeSecrets(), s.buildRouter()); err != nil {
 		return nil, err
 	}
 	return s, s.Metrics.attach(s)
 }
+
+// SetGate takes other rules in the place of those that there are.
+func (s *Server) SetGate(rules *gate.Rules) { s.rules.Store(rules) }
 
 // takePublicURL decides from the configuration, never from a request, what
 // cookies and origins are like.
