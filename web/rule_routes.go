@@ -25,7 +25,7 @@ func (s *Server) listRules(ctx context.Context, _ *db.Actor, _ *nothing) ([]api.
 	if err != nil {
 		return nil, err
 	}
-	rules := s.rulesNow().List()
+	rules := s.gate.rules.Load().List()
 	out := make([]api.Rule, 0, len(rules))
 	for i := range rules {
 		out = append(out, showRule(&rules[i], roles))
@@ -74,7 +74,7 @@ func (s *Server) GateWarnings(ctx context.Context) (texts []string) {
 	if err != nil {
 		return []string{"whether any role grants what the rules of the gate require could not be looked up: the store does not answer"}
 	}
-	rules, told := s.rulesNow().List(), map[string]bool{}
+	rules, told := s.gate.rules.Load().List(), map[string]bool{}
 	for i := range rules {
 		for _, word := range ungranted(&rules[i], roles) {
 			if told[word] {
@@ -124,7 +124,7 @@ func (s *Server) testRule(ctx context.Context, actor *db.Actor, in *ruleTest) (*
 	case m != nil:
 		return &api.RuleTested{Status: http.StatusBadRequest, Decision: gate.Refused.String(), Why: m.Reason}, nil
 	}
-	rules := s.rulesNow()
+	rules := s.gate.rules.Load()
 	d := rules.Decide(&asked, who.atGate())
 	out := &api.RuleTested{Status: statusAtGate(d.Outcome), Decision: gate.Refused.String(), Why: refused}
 	if d.Rule != nil {
@@ -203,6 +203,7 @@ func (s *Server) testedWho(ctx context.Context, actor *db.Actor, t *api.RuleTest
 	}
 	who = &identity{session: &db.Session{User: user.ID}} // as one that was signed in to now
 	if err = s.resolveOwner(ctx, who, user.ID); err == nil {
+		who.takeGate()
 		return who, "", nil
 	}
 	found, err := introspect(nil, err)

@@ -56,8 +56,6 @@ type Config struct {
 	// Gate has the rules of the gate; see SetGate. nil: there are none.
 	Gate *gate.Rules
 
-	Gate *gate.Rules // what stands behind the gate, until SetGate; nil: there is no gate
-
 	Dir string // the data folder, for a backup's temporary copy
 
 	Connections *listen.Pool     // those that strangers may have, for the figures; nil: they have no limits
@@ -104,8 +102,6 @@ type Server struct {
 	changes, proofs quota // how much each user may do; see quota.go
 	turns           turns // at large answers
 
-	rules atomic.Pointer[gate.Rules]
-
 	copies  atomic.Int32 // of the store, that backups under way have made
 	imports atomic.Int32 // that are under way
 
@@ -136,9 +132,6 @@ func New(c Config) (*Server, error) {
 	}
 	return s, s.Metrics.attach(s)
 }
-
-// SetGate takes other rules in the place of those that there are.
-func (s *Server) SetGate(rules *gate.Rules) { s.rules.Store(rules) }
 
 // takePublicURL decides from the configuration, never from a request, what
 // cookies and origins are like.
