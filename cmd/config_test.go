@@ -20,7 +20,7 @@ func samples(f *pflag.Flag) [3]string {
 	switch f.Name {
 	case "addr", "metrics-addr":
 		return [3]string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
-	case "public-url", "server", "cors-origin":
+	case "public-url", "server", "cors-origin", "upstream":
 		return [3]string{"https://a.example", "https://b.example", "https://c.example"}
 	case "log-level":
 		return [3]string{"debug", "warn", "error"}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -148,7 +149,7 @@ func (s *Server) trustProxy(r *http.Request) error {
 }
 
 // errAnswered says that the answer is given already.
-var errAnswered = &failure{code: "answered"}
+var errAnswered = errors.New("answered")
 
 // decide finds out what becomes of a request, and is nil where it is allowed.
 func (s *Server) decide(w http.ResponseWriter, q *question) error {
