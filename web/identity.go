@@ -142,8 +142,9 @@ func (s *Server) noteUse(who *identity, address string) {
 			return
 		}
 	} else {
+		seen := address // or each use would take memory for it
 		who.noted.Store(now)
-		who.address.Store(&address)
+		who.address.Store(&seen)
 	}
 	if who.token != nil {
 		s.Store.NoteTokenUse(who.token.ID, address, who.kind == replaced)
