@@ -31,7 +31,7 @@ var worth = map[string]string{
 	"POST /account/login": "public", "POST /setup/_initialize": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 
 	"PUT /account/password": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",
-	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session",
+	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session", "GET /continue": "session",
 
 	"GET /account/profile": "reads", "GET /_info": "reads", "GET /settings": "reads",
 	"GET /auth/access_token/_search": "reads", "GET /auth/access_token/_cat": "reads", "GET /auth/access_token/:id": "reads", "POST /auth/access_token/_check": "reads",

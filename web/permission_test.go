@@ -73,6 +73,7 @@ var contract = map[string]string{
 	"POST /password":                      "session",
 	"GET /connect":                        "generic#security:auth:api-token/create",
 	"POST /connect":                       "generic#security:auth:api-token/create",
+	"GET /continue":                       "session",
 	"GET /assets/:name":                   "public",
 	"GET /favicon.ico":                    "public",
 }
