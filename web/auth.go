@@ -41,16 +41,30 @@ func (s *Server) authenticate(r *http.Request, requestID string, bearerTokens bo
 	if err != nil {
 		return actor, err
 	}
-	if who.token != nil && !who.token.Allows(parseAddress(actor.Address)) {
+	if err := who.refusedHere(actor.Address); err != nil {
 		// The clearest sign of a stolen one: its owner's log has it.
 		shown := *actor
 		who.become(&shown)
 		s.Store.NoteRefusal(&shown, "token.use", who.token.Target())
-		return actor, errFromElsewhere
+		return actor, err
 	}
 	who.become(actor)
 	s.noteUse(who, actor.Address)
 	return actor, nil
+}
+
+// refusedHere tells why a credential that is good is not good at the API, from that
+// address.
+func (who *identity) refusedHere(address string) error {
+	switch {
+	case who.token == nil:
+		return nil
+	case !who.token.Allows(parseAddress(address)):
+		return errFromElsewhere
+	case who.token.GateOnly():
+		return errGateOnly
+	}
+	return nil
 }
 
 // identifyAny is identify of a credential that may be several cookies: the good

@@ -80,7 +80,7 @@ const (
 
 // bodies are what is sent to a route: as little as it takes, and too much.
 func bodies(route string) []string {
-	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`, `{"hold":true,"expire_in":-1}`, `{"hold":true}`,
+	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"allowed_hosts":[],"allowed_paths":[],"allowed_methods":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`, `{"hold":true,"expire_in":-1}`, `{"hold":true}`,
 		`{"owner":"victim@example.com"}`, greedy, greedyToken, greedyRole, greedyUser}, makers[route]...)
 	if strings.HasPrefix(route, "POST") || strings.HasPrefix(route, "PUT") {
 		return all

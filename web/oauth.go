@@ -87,12 +87,12 @@ func (who *identity) goodAnywhere() bool {
 	if who.token != nil {
 		return !boundToPlace(who.token)
 	}
-	return !who.user.MustChange // such a session may do nothing but change the password
+	return !who.gate.Held
 }
 
 // boundToPlace tells whether a token is good from some addresses, or for some
 // requests, alone.
-func boundToPlace(k *db.Token) bool { return len(k.AllowedIPs) > 0 }
+func boundToPlace(k *db.Token) bool { return len(k.AllowedIPs) > 0 || k.GateOnly() }
 
 func (who *identity) introspected() *api.OAuthIntrospection {
 	scope := strings.Join(who.expanded(), " ")
