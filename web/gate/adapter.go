@@ -3,6 +3,7 @@ package gate
 import (
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // Malformed tells why a question can't be answered.
@@ -201,11 +202,21 @@ func refuseHeaders(h http.Header, otherwise *Malformed) *Malformed {
 }
 
 // isLookAlike tells whether a header that is spelled otherwise becomes a guarded one
-// where an application reads it: by CGI (RFC 3875, 4.1.18) and what is made after
-// it, all that is no letter or digit is an underscore.
+// where an application reads it: by CGI (RFC 3875, 4.1.18) and what is made after it,
+// all that is no letter or digit is an underscore with some servers.
 func isLookAlike(name string) bool {
-	if !strings.ContainsAny(name, "_.") {
-		return false
+	odd := strings.IndexFunc(name, func(r rune) bool { return !isPlain(r) && r != '-' }) >= 0
+	return odd && guarded[strings.Map(hyphened, name)]
+}
+
+func isPlain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+}
+
+// hyphened folds a character of a header's name.
+func hyphened(r rune) rune {
+	if !isPlain(r) {
+		return '-'
 	}
-	return guarded[strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))]
+	return unicode.ToLower(r)
 }
