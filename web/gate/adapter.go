@@ -3,6 +3,7 @@ package gate
 import (
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // Malformed tells why a question can't be answered.
@@ -194,11 +195,25 @@ func refuseHeaders(h http.Header, otherwise *Malformed) *Malformed {
 }
 
 // isLookAlike tells whether a header that is spelled otherwise becomes a guarded one
-// where an application reads it: by CGI (RFC 3875, 4.1.18) and what is made after
-// it, all that is no letter or digit is an underscore.
+// where an application reads it: by CGI (RFC 3875, 4.1.18) and what is made after it,
+// all that is no letter or digit is an underscore with some servers.
 func isLookAlike(name string) bool {
-	if strings.IndexByte(name, '_') < 0 && strings.IndexByte(name, '.') < 0 {
-		return false
+	for i := range len(name) {
+		if c := name[i]; c != '-' && !isPlain(c) {
+			return guarded[strings.Map(hyphened, name)]
+		}
 	}
-	return guarded[strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))]
+	return false
+}
+
+func isPlain(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// hyphened folds a character of a header's name.
+func hyphened(r rune) rune {
+	if r > unicode.MaxASCII || !isPlain(byte(r)) {
+		return '-'
+	}
+	return unicode.ToLower(r)
 }
