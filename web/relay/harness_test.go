@@ -33,6 +33,7 @@ type stage struct {
 	panic any  // what the handler panicked with last
 
 	server *listen.Server
+	pool   *listen.Pool // of connections on loopback
 	http   *http.Server
 	url    string // of the server
 	client *http.Client
@@ -83,9 +84,9 @@ func onLoopback(t *testing.T, application http.HandlerFunc, c Config) *stage {
 	s.pass.Upstream = mustURL(t, behind.URL)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	pool := listen.NewPool(listen.Limits{})
+	s.pool = listen.NewPool(listen.Limits{Log: slog.New(slog.DiscardHandler)})
 	done := make(chan error, 1)
-	go func() { done <- s.http.Serve(pool.Listener(l)) }()
+	go func() { done <- s.http.Serve(s.pool.Listener(l)) }()
 	transport := &http.Transport{DisableCompression: true}
 	s.url, s.client = "http://"+l.Addr().String(), &http.Client{Transport: transport}
 	s.dial = func() net.Conn {

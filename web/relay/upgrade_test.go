@@ -218,3 +218,34 @@ func TestWebSocketsAfterClose(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
+
+// Where there are too many connections, that of somebody with a credential is not
+// the one that goes.
+func TestWhoIsKnownIsHeld(t *testing.T) {
+	s := onLoopback(t, echoes.ServeHTTP, Config{})
+	s.pool.Total = 2
+	s.pass.Alive = func() bool { return true }
+	socket, conn := s.openSocket()
+	defer conn.Close()
+	says(t, socket, "one")
+	s.pass.Alive = nil
+	_, nobody := s.openSocket()
+	s.pass.Alive = func() bool { return true }
+	_, third := s.openSocket()
+	defer third.Close()
+	if n, err := io.Copy(io.Discard, nobody); n != 0 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	says(t, socket, "two")
+}
+
+// What passes is not counted as held in memory.
+func TestUploadsAreNotHeld(t *testing.T) {
+	s := onLoopback(t, func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	}, Config{})
+	s.pool.Memory = 100 << 10
+	_, body := s.do("POST", "/", io.LimitReader(zeros{}, 1<<20), nil)
+	want(t, "what came", body, "1048576 <nil>")
+}
