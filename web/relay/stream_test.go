@@ -267,6 +267,7 @@ func TestClientsThatStandStill(t *testing.T) {
 				res := s.open("GET", "/", nil, nil)
 				defer res.Body.Close()
 				<-ended
+				s.settles()
 				want(t, "given up", aboutAMinute(began), true)
 			})
 		}
@@ -325,6 +326,7 @@ func endsWithCredential(t *testing.T, path string, http2 bool) {
 		want(t, "the status", fmt.Sprint(res.StatusCode), map[bool]string{true: "403", false: "200"}[path == "/unanswered"])
 		<-ended
 	}
+	s.settles()
 	if took := time.Since(began); took < signedOut || took > signedOut+5*time.Second {
 		t.Errorf("it ended after %v", took)
 	}
