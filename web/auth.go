@@ -16,7 +16,9 @@ import (
 // authenticate returns who asks. Without a credential that is the owner of the
 // data file on a local connection, and nobody elsewhere. A credential that is
 // refused is an error, never passed over.
-func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, error) {
+//
+// Where bearerTokens is set, an API token may come as a Bearer, too.
+func (s *Server) authenticate(r *http.Request, requestID string, bearerTokens bool) (*db.Actor, error) {
 	actor := &db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(r), RequestID: requestID}
 	local, isLocal := localOf(r.Context())
 	if isLocal {
@@ -31,6 +33,9 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 		return actor, nil
 	case !sent:
 		return actor, nil
+	}
+	if bearerTokens && cred.token == "" && decides(r.Header) { // never from a cookie
+		cred = credentialIn(cred.jwt)
 	}
 	who, err := s.identifyAny(r.Context(), cred)
 	if err != nil {

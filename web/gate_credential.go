@@ -178,5 +178,8 @@ func (who *identity) takeGate() {
 		Token: who.token != nil, Held: who.session != nil && u.MustChange}
 	if who.token != nil {
 		who.gate.Narrow = len(who.token.Permissions) > 0 && !slices.Contains(who.token.Permissions, db.PermAll)
+		if who.token.GateOnly() {
+			who.gate.Reach = who.token
+		}
 	}
 }

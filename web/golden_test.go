@@ -221,6 +221,17 @@ func TestGoldenTokens(t *testing.T) {
 	s.settle(made.ID, api.Settle{AccessToken: begun.AccessToken}, with).golden("token_settle")
 }
 
+func TestGoldenOAuth(t *testing.T) {
+	s := newServer(t)
+	by, ann := s.gateway(), s.newUser(annEmail)
+	made := s.mintFor(ann, api.NewToken{})
+	s.introspect(made.AccessToken, by).golden("oauth_introspect")
+	s.revoke(made.AccessToken, ann.session()).golden("oauth_revoke")
+	s.introspect(made.AccessToken, by).golden("oauth_introspect_inactive")
+	s.do("POST", "/oauth/introspect", `{"token":"x"}`, by).golden("error_no_form")
+	s.do("GET", "/.well-known/oauth-authorization-server", "").golden("oauth_authorization_server")
+}
+
 func TestGoldenPeople(t *testing.T) {
 	s := newServer(t, wikiRules(t))
 	with := s.single().session()

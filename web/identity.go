@@ -26,6 +26,7 @@ type identity struct {
 	scope       string                 // of a pass: where it is good; "": the credential is none
 	gate        gate.Who               // as rules know who asks
 	told        [4]string              // username, name, email and roles, as applications learn them
+	introspect  atomic.Pointer[[]byte] // that of POST /oauth/introspect, once it was asked
 	noted       atomic.Int64           // the second of the last use that was noted
 	address     atomic.Pointer[string] // and the address that it came from
 }

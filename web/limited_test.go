@@ -41,6 +41,9 @@ var worth = map[string]string{
 	"GET /security/audit/_search": "reads", "GET /security/audit/_export": "reads", "GET /security/audit/_verify": "reads", "GET /security/audit/_head": "reads",
 	"GET /system/health": "reads", "GET /system/check": "reads", "GET /system/backup": "reads",
 
+	"POST /oauth/introspect": "reads", "GET /.well-known/oauth-authorization-server": "public",
+	"POST /oauth/revoke": "takes away", // what is shown in full
+
 	"DELETE /auth/access_token/:id": "takes away", "DELETE /security/session/:id": "takes away", "DELETE /security/session": "takes away",
 	"DELETE /security/user/:id": "takes away", "DELETE /security/role/:id": "takes away",
 	"POST /security/user/:id/_unlock": "takes away", // a delay
