@@ -33,13 +33,12 @@ another host, a WebSocket, odd requests. A line for each is ok, FAILED or not to
 what failed comes with the lines to add to the proxy.
 
 Give it the URL as browsers have it, of your own deployment and of nobody else's. It
-asks that URL and paths under it, with two tricks at the root of its host, never
-follows a redirect, and takes a minute at most where answers come at once; each
-answer has 10 s, all have 2 minutes. Where the application is not protected at all it
-gets these requests, among them POST without content.
+asks that URL and paths under it, with one trick at the root of its host, and never
+follows a redirect; each answer has 10 s and all have 2 minutes. An application that
+is not protected gets these requests, among them POST without content.
 
 With --token-file, a token that the gate lets through, the tricks are also tried by
-somebody who may in; the token is sent with GET (and OPTIONS) alone. What reached the
+somebody who may in; the token is sent with GET alone. What reached the
 application is known only if it shows that: for the time of a probe put
 'husk proxy probe --echo ADDR' in its place. Of any other the status alone is judged.
 --upstream is the application's own address, which must not answer this machine.
@@ -146,7 +145,10 @@ func probeURL(text, what string) (*url.URL, error) {
 // explainProbe says what keeps the URL from being probed, and the next step.
 func explainProbe(ctx context.Context, e *probe.UnreachableError) error {
 	f := &failure{code: exitBusy, err: e, what: e.Error(), next: "see that the proxy runs, and that this machine gets to it at that address"}
-	if e.URL.Scheme == "http" && e.Err == nil && speaksTLS(ctx, e.URL) {
+	if e.Answers {
+		f.next = "see that Husk runs and that its trusted-proxy names the proxy, and what the log of the proxy says"
+	}
+	if e.URL.Scheme == "http" && speaksTLS(ctx, e.URL) {
 		secure := *e.URL
 		secure.Scheme = "https"
 		f.what, f.next = "that port speaks TLS, and URL says http", "probe "+secure.Redacted()

@@ -90,13 +90,15 @@ proxy_set_header Remote-User $husk_user;
 proxy_set_header Remote-Name $husk_name;
 proxy_set_header Remote-Email $husk_email;
 proxy_set_header Remote-Groups $husk_groups;`,
-		"caddy": `# in the route block, before forward_auth: what the gate's answer lacks stays the client's
+		"caddy": `# in the route block; without the first line what the gate's answer lacks stays the client's:
 request_header -Remote-*
-# in forward_auth:
-copy_headers Remote-User Remote-Name Remote-Email Remote-Groups`,
+forward_auth 127.0.0.1:9000 {
+	uri /api/authz/forward-auth
+	copy_headers Remote-User Remote-Name Remote-Email Remote-Groups
+}`,
 		"traefik": `# in forwardAuth:
 authResponseHeaders: [Remote-User, Remote-Name, Remote-Email, Remote-Groups]`,
-		"haproxy": `# before the action, and behind it what the gate has said:
+		"haproxy": `# behind the action: the client's go, and what the gate has said comes
 http-request del-header remote- -m beg
 http-request set-header Remote-User %[var(txn.husk_user)]
 http-request set-header Remote-Name %[var(txn.husk_name)]
@@ -156,7 +158,9 @@ request_headers_to_remove: [forwarded, x-forwarded-host, x-real-ip, x-original-u
 		"husk": huskMends,
 	},
 	topicPath: {
-		"nginx": `# the raw target is what the gate is asked about, and a proxy_pass without a path hands it on unchanged:
+		"nginx": `# in server, so that no location is without it, and off in the gate's own alone:
+auth_request /husk-gate;
+# the gate is asked about the raw target, which a proxy_pass without a path hands on unchanged:
 proxy_set_header X-Original-URL $scheme://$http_host$request_uri;   # in location /husk-gate
 proxy_pass http://127.0.0.1:3000;`,
 		"caddy": `# forward_auth for all paths, in a route block and before any uri or rewrite directive:

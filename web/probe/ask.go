@@ -54,7 +54,8 @@ func send(ctx context.Context, u *url.URL, config *tls.Config, a ask) (*answer, 
 		return nil, fmt.Errorf("%w: %w", errAway, err)
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	l := line{c}
+	stop := context.AfterFunc(ctx, l.hangUp)
 	defer stop()
 	if _, err := io.WriteString(c, a.text(u)); err != nil {
 		return &answer{closed: "the connection was closed while it was asked"}, nil
@@ -65,6 +66,11 @@ func send(ctx context.Context, u *url.URL, config *tls.Config, a ask) (*answer, 
 	}
 	return got, nil
 }
+
+// line is a connection that can be given up.
+type line struct{ net.Conn }
+
+func (l line) hangUp() { _ = l.Close() } // there is nobody to tell
 
 func dial(ctx context.Context, u *url.URL, config *tls.Config) (net.Conn, error) {
 	if u.Scheme != "https" {

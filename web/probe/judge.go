@@ -51,7 +51,10 @@ func (a *answer) statusText() string {
 // judgeNobody judges the answer to a request without a good credential.
 func (p *prober) judgeNobody(t *trick, a *answer) finding {
 	if a.reached() {
-		if t.foreign && a.echo == nil {
+		switch {
+		case t.foreign && a.echo == nil && p.echoes:
+			return finding{held, a.statusText() + " at another host, and not by the application"}
+		case t.foreign && a.echo == nil:
 			return finding{untold, a.statusText() + " at another host, which may be another site of the proxy"}
 		}
 		return finding{failed, a.statusText() + " without a credential"}

@@ -41,6 +41,8 @@ type UnreachableError struct {
 	URL  *url.URL
 	What string // what was seen
 	Err  error  // may be nil
+
+	Answers bool // something answers, and not as the gate or an application does
 }
 
 func (e *UnreachableError) Error() string { return e.URL.Redacted() + " " + e.What }
@@ -110,8 +112,8 @@ func (p *prober) begin(ctx context.Context) (err error) {
 	switch s := p.nobody.status; {
 	case s == 0:
 		return &UnreachableError{URL: p.URL, What: "does not answer: " + p.nobody.closed}
-	case s == http.StatusBadGateway || s == http.StatusServiceUnavailable || s == http.StatusGatewayTimeout:
-		return &UnreachableError{URL: p.URL, What: fmt.Sprintf("answers %d: the proxy is there, and Husk or the application is not", s)}
+	case s == http.StatusBadRequest || s >= 500:
+		return &UnreachableError{URL: p.URL, What: fmt.Sprintf("answers %d to a plain request: the proxy gets no answer from Husk that it can use", s), Answers: true}
 	}
 	if p.Proxy == "" {
 		p.Proxy = recognize(p.nobody.header)

@@ -159,8 +159,8 @@ func identityTricks(c Config) (all []trick) {
 		all = append(all, t)
 	}
 	twice := ask{lines: []string{"Remote-User: " + forgedName, "Remote-User: " + forgedName}}
-	mixed := ask{lines: []string{"Remote-User: ", "remote_user: " + forgedName, "Remote-Groups: ", "Remote-Groups: " + forgedName}}
-	return append(all, both(c, trick{name: "identity-doubled", topic: topicIdentity, needs: true, sees: seesWho}, twice, mixed))
+	behind := ask{lines: []string{"Remote-User: ", "Remote-User: " + forgedName, "Remote-Groups: ", "Remote-Groups: " + forgedName}}
+	return append(all, both(c, trick{name: "identity-doubled", topic: topicIdentity, needs: true, sees: seesWho}, twice, behind))
 }
 
 // forwardedTricks are lies about where a request came from and what it asks for.
