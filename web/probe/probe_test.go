@@ -364,7 +364,7 @@ func TestLeadsAway(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"https://evil.example/": true, "https://id.example.com/login?return=https%3A%2F%2Fevil.example%2F": true,
-		"https://id.example.com/login?r=aHR0cHM6Ly9ldmlsLmV4YW1wbGUv.c2lnbmF0dXJl": true, "https://id.example.com/login?return=https%3A%2F%2Fapp.example.com%2F": false,
+		"https://id.example.com/login?r=aHR0cHM6Ly9ldmlsLmV4YW1wbGUvYQ.c2lnbmF0dXJl": true, "https://id.example.com/login?return=https%3A%2F%2Fapp.example.com%2F": false,
 		"https://id.example.com/login": false,
 	} {
 		u, err := url.Parse(text)
@@ -394,5 +394,74 @@ func TestAdvice(t *testing.T) {
 	}
 	if got := recognize(http.Header{"Via": {"1.1 Caddy"}}); got != "caddy" {
 		t.Errorf("Via is taken for %q", got)
+	}
+}
+
+// What was told is told by what was seen, and not by what was sent.
+func TestSeesWho(t *testing.T) {
+	t.Parallel()
+	told := func(h map[string][]string) *Echoed { return &Echoed{Mark: true, Headers: h} }
+	p := &prober{good: &answer{echo: told(map[string][]string{"Remote-User": {"ann"}, "Remote-Groups": {"a,b"}})}}
+	for name, c := range map[string]struct {
+		h    map[string][]string
+		want verdict
+		text string
+	}{
+		"the same":     {map[string][]string{"Remote-User": {"ann"}, "Remote-Groups": {"a,b"}, "X": {forgedName}}, held, "what Husk says"},
+		"forged":       {map[string][]string{"Remote-User": {forgedName}, "Remote-Groups": {"a,b"}}, failed, "the forged remote-user"},
+		"spelled":      {map[string][]string{"Remote-User": {"ann"}, "Remote_user": {forgedName}, "Remote-Groups": {"a,b"}}, failed, "the forged remote-user"},
+		"gone":         {map[string][]string{"Remote-Groups": {"a,b"}}, failed, "was not told remote-user"},
+		"another":      {map[string][]string{"Remote-User": {"bob"}, "Remote-Groups": {"a,b"}}, failed, "remote-user otherwise"},
+		"one more":     {map[string][]string{"Remote-User": {"ann", ""}, "Remote-Groups": {"a,b"}}, failed, "remote-user otherwise"},
+		"another kind": {map[string][]string{"Remote-User": {"ann"}, "Remote-Groups": {"a,b"}, "Remote-Name": {"x"}}, failed, "remote-name otherwise"},
+	} {
+		if f := seesWho(p, ask{}, told(c.h)); f.verdict != c.want || !strings.Contains(f.text, c.text) {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// A request that is taken for two gets through where either does.
+func TestTakenForTwo(t *testing.T) {
+	t.Parallel()
+	const refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+	for text, want := range map[string]bool{
+		refused: false, refused + refused: false, refused + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok": true,
+		"HTTP/1.1 100 Continue\r\n\r\n" + refused: false, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n": true, "": false, "no HTTP": false,
+	} {
+		if a := readAnswer(strings.NewReader(text), ask{}); a.reached() != want || (a.status == 0) != (a.closed != "") {
+			t.Errorf("%q: %+v", text, a)
+		}
+	}
+}
+
+// Another site of the proxy, which answers at another host, is not the application.
+func TestAnotherSite(t *testing.T) {
+	t.Parallel()
+	two := func(d deployment, status int) *url.URL {
+		return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Host == evilHost {
+				w.WriteHeader(status)
+				return
+			}
+			d.ServeHTTP(w, r)
+		}))
+	}
+	for name, c := range map[string]struct {
+		d      deployment
+		token  string
+		status int
+		want   bool // it is not told
+	}{
+		"a page beside the echo":             {deployment{}, goodToken, http.StatusOK, false},
+		"a page beside what nobody knows":    {deployment{silent: true}, "", http.StatusOK, true},
+		"nothing beside the echo":            {deployment{}, goodToken, http.StatusNotFound, false},
+		"nothing beside what nobody knows":   {deployment{}, "", http.StatusNotFound, true},
+		"a refusal beside what nobody knows": {deployment{}, "", http.StatusMisdirectedRequest, false},
+	} {
+		bad, untold := outcome(t, Config{URL: two(c.d, c.status), Token: c.token, MadeUp: madeUp})
+		if bad != nil || slices.Contains(untold, "redirect-host") != c.want || slices.Contains(untold, "path-absolute") != c.want {
+			t.Errorf("%s: failed: %q; not told: %q", name, bad, untold)
+		}
 	}
 }

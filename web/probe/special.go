@@ -22,7 +22,7 @@ func (p *prober) wayIn() Result {
 		f = finding{failed, a.statusText() + " to a page without a credential"}
 		return p.result("page-without-credential", topicGate, f)
 	case a.status != http.StatusFound && a.status != http.StatusSeeOther:
-	case err == nil && isSignIn(to) && !leadsAway(to):
+	case err == nil && isSignIn(to):
 		f = finding{held, fmt.Sprintf("answered %d, to the sign-in", a.status)}
 	default:
 		f.text = "a page is led to " + short(a.header.Get("Location")) + ", which is no sign-in of Husk"
