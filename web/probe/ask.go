@@ -46,21 +46,25 @@ type answer struct {
 
 // send sends a request to u on a connection of its own. An error is errAway, or the end
 // of ctx; that a server closes without an answer is none.
-func send(ctx context.Context, u *url.URL, config *tls.Config, a ask) (*answer, error) {
+func (c *Config) send(ctx context.Context, u *url.URL, trust *tls.Config, a ask) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	c, err := dial(ctx, u, config)
+	dial := dial
+	if c.dial != nil {
+		dial = c.dial
+	}
+	conn, err := dial(ctx, u, trust)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errAway, err)
 	}
-	defer c.Close()
-	l := line{c}
+	defer conn.Close()
+	l := line{conn}
 	stop := context.AfterFunc(ctx, l.hangUp)
 	defer stop()
-	if _, err := io.WriteString(c, a.text(u)); err != nil {
+	if _, err := io.WriteString(conn, a.text(u)); err != nil {
 		return &answer{closed: "the connection was closed while it was asked"}, nil
 	}
-	got := readAnswer(c, a)
+	got := readAnswer(conn, a)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && got.status == 0 {
 		got.closed = "there was no answer within " + askTime.String()
 	}

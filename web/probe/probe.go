@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,12 +18,14 @@ const runTime = 2 * time.Minute
 
 // Config says what is probed.
 type Config struct {
-	URL      *url.URL // of the protected application, as browsers have it: http or https
-	Upstream *url.URL // the application's own address, which nobody is to reach; nil: not tried
-	Token    string   // an API token that is let through; "": what needs one is not tried
-	MadeUp   string   // an API token of the right form that is nobody's
-	Proxy    string   // whose lines are advised, one of Proxies; "": found out
-	TLS      *tls.Config
+	URL      *url.URL    // of the protected application, as browsers have it: http or https
+	Upstream *url.URL    // the application's own address, which nobody is to reach; nil: not tried
+	Token    string      // an API token that is let through; "": what needs one is not tried
+	MadeUp   string      // an API token of the right form that is nobody's
+	Proxy    string      // whose lines are advised, one of Proxies; "": found out
+	TLS      *tls.Config // whom to trust; nil: the machine's authorities
+
+	dial func(context.Context, *url.URL, *tls.Config) (net.Conn, error) // for tests
 }
 
 // Result is what became of one trick.
@@ -129,7 +132,7 @@ func (p *prober) begin(ctx context.Context) (err error) {
 
 // ask asks the URL.
 func (p *prober) ask(ctx context.Context, a ask) (*answer, error) {
-	got, err := send(ctx, p.URL, p.TLS, a)
+	got, err := p.send(ctx, p.URL, p.TLS, a)
 	if err == nil {
 		err = ctx.Err() // what was broken off is no answer
 	}

@@ -1,8 +1,11 @@
 package probe
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 const (
@@ -464,4 +469,71 @@ func TestAnotherSite(t *testing.T) {
 			t.Errorf("%s: failed: %q; not told: %q", name, bad, untold)
 		}
 	}
+}
+
+// Neither an answer that does not come nor answers that come late hold a run for longer
+// than it may take.
+func TestTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		pause time.Duration // before each answer
+		took  time.Duration
+		says  string
+	}{
+		"no answer":    {time.Hour, askTime, "no answer within 10s"},
+		"slow answers": {9 * time.Second, runTime, "too slowly"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			dial := func(context.Context, *url.URL, *tls.Config) (net.Conn, error) {
+				here, there := net.Pipe()
+				go func() {
+					defer there.Close()
+					r, err := http.ReadRequest(bufio.NewReader(there))
+					if err != nil {
+						return
+					}
+					select {
+					case <-time.After(c.pause):
+					case <-t.Context().Done():
+					}
+					_ = r.Body.Close()
+					_, _ = io.WriteString(there, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+				}()
+				return here, nil
+			}
+			began := time.Now()
+			all, err := Run(t.Context(), Config{URL: &url.URL{Scheme: "http", Host: "app.example.com", Path: "/"}, MadeUp: madeUp, dial: dial}, func() {})
+			if took := time.Since(began); all != nil || err == nil || !strings.Contains(err.Error(), c.says) || took != c.took {
+				t.Errorf("%s: after %v: %v, %v", name, took, all, err)
+			}
+		})
+	}
+}
+
+// An answer without an end is not read to it.
+func TestEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	in := &endless{begins: strings.NewReader("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")}
+	if a := readAnswer(in, ask{}); a.status != http.StatusOK || in.read > 2*mostBytes {
+		t.Errorf("%+v, after %d bytes", a, in.read)
+	}
+	head := &endless{begins: strings.NewReader("HTTP/1.1 200 OK\r\nX: ")}
+	if a := readAnswer(head, ask{}); a.status != 0 || head.read > 2*mostBytes {
+		t.Errorf("a head: %+v, after %d bytes", a, head.read)
+	}
+}
+
+type endless struct {
+	begins io.Reader
+	read   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n, err := e.begins.Read(p)
+	if err != nil {
+		n = copy(p, strings.Repeat("x", len(p)))
+	}
+	if e.read += n; e.read > 64*mostBytes {
+		panic("it reads on")
+	}
+	return n, nil
 }

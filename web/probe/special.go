@@ -102,7 +102,7 @@ func (p *prober) direct(ctx context.Context) (Result, error) {
 		return p.result(name, topicUpstream, finding{untold, "not tried: --upstream names no address of the application"}), nil
 	}
 	// Whatever its certificate is: whether it answers is all that is asked.
-	a, err := send(ctx, p.Upstream, &tls.Config{InsecureSkipVerify: true}, ask{lines: []string{"Remote-User: " + forgedName, "Remote-Groups: admin"}})
+	a, err := p.send(ctx, p.Upstream, &tls.Config{InsecureSkipVerify: true}, ask{lines: []string{"Remote-User: " + forgedName, "Remote-Groups: admin"}})
 	if errors.Is(err, errAway) && ctx.Err() == nil {
 		p.asked()
 		return p.result(name, topicUpstream, finding{held, p.Upstream.Host + " does not answer this machine"}), nil
