@@ -12,6 +12,7 @@ var actions = []string{
 	"audit.export",
 	ActionLeftOut,
 	"audit.prune",
+	"gate.enter",
 	"key.rotate",
 	"role.create", "role.delete", "role.update",
 	"session.evict", "session.login", "session.logout", "session.renew", "session.revoke",

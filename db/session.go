@@ -24,6 +24,7 @@ type Session struct {
 	Expires   time.Time `json:"expires"`
 	IP        string    `json:"ip"`
 	UserAgent string    `json:"user_agent"`
+	Passes    []Pass    `json:"passes,omitempty"` // to applications behind the gate
 }
 
 func (s *Session) readFast(j *fastJSON) {
@@ -34,6 +35,7 @@ func (s *Session) readFast(j *fastJSON) {
 	j.time("expires", &s.Expires)
 	j.text("ip", &s.IP)
 	j.text("user_agent", &s.UserAgent)
+	j.none("passes")
 }
 
 // Expired tells whether the session has ended at now.
@@ -162,6 +164,7 @@ func (s *Session) setSecret(secret string) {
 // with the same end, under a new secret.
 func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 	r := *old
+	r.Passes = nil // of who had the secret before
 	r.setSecret(secret)
 	if err := sessionRecords.remove(t, old); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ type credential struct {
 	token string   // an API token
 	jwt   string   // a JWT, from the Authorization header or the cookie
 	more  []string // JWTs of further cookies of the same name
+	pass  string   // of the gate
 }
 
 var (

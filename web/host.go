@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"husk/web/gate"
 )
 
 // A page can have the name of its own host lead to 127.0.0.1. To the browser a
@@ -34,26 +36,20 @@ func onLoopback(listeners []net.Listener) bool {
 	return found
 }
 
-// appOf is the handler of an application whose host it is, or nil.
-func (s *Server) appOf(host string) http.Handler {
-	if len(s.Applications) == 0 {
-		return nil
-	}
-	name, ok := hostName(host)
-	if !ok {
-		return nil
-	}
-	return s.Applications[strings.ToLower(name)]
-}
-
 // misdirected tells whether r came for a host that is not this server's. The
 // control socket and the command line's own server have no name.
 func (s *Server) misdirected(r *http.Request) bool {
-	if !s.loopback.Load() || knownHost(r.Host, s.publicHost) {
+	if !s.loopback.Load() || knownHost(r.Host, s.publicHost) || s.gateKnows(r.Host) {
 		return false
 	}
 	_, isLocal := localOf(r.Context())
 	return !isLocal
+}
+
+// gateKnows tells whether a host is one of the gate's rules.
+func (s *Server) gateKnows(host string) bool {
+	folded, err := gate.FoldHost(host)
+	return err == nil && s.gate.rules.Load().Knows(folded)
 }
 
 // misdirect refuses before anything of the request is looked at.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"husk/db"
+	"husk/web/gate"
 )
 
 // This file remembers what credentials mean, and tells whether it still holds.
@@ -22,6 +23,9 @@ type identity struct {
 	roles       *db.RoleSet
 	permissions db.Permissions
 	profile     []byte                 // the answer of GET /account/profile
+	scope       string                 // of a pass: where it is good; "": the credential is none
+	gate        gate.Who               // as rules know who asks
+	told        [4]string              // username, name, email and roles, as applications learn them
 	noted       atomic.Int64           // the second of the last use that was noted
 	address     atomic.Pointer[string] // and the address that it came from
 }
@@ -66,13 +70,13 @@ func (m *identities) put(sum [32]byte, who *identity) {
 
 // identify returns the identity of a credential as of now.
 func (s *Server) identify(ctx context.Context, cred credential) (*identity, error) {
-	text := cred.token + cred.jwt // one of them is empty
+	text := cred.token + cred.jwt + cred.pass // one of them is there
 	if len(text) > maxCredential {
 		return nil, errBadCredential
 	}
 	sum := sha256.Sum256([]byte(text))
 	who := s.identities.get(sum)
-	if who != nil && (who.token != nil) == (cred.token != "") {
+	if who != nil && (who.token != nil) == (cred.token != "") && (who.scope != "") == (cred.pass != "") {
 		current, err := s.current(ctx, who, sum)
 		if err != nil || current {
 			return who, err
@@ -118,6 +122,9 @@ func (s *Server) current(ctx context.Context, who *identity, sum [32]byte) (bool
 	}
 	if err := s.sessionEnded(session, who.noted.Load(), now); err != nil {
 		return false, err
+	}
+	if who.scope != "" {
+		return session == who.session, nil
 	}
 	keys, err := s.Store.Keys(ctx)
 	if err != nil {

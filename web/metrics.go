@@ -29,6 +29,7 @@ type Metrics struct {
 	logins    map[string]prometheus.Counter // by result; never changed
 	throttled prometheus.Counter
 	unmatched statusCounters
+	gate      *gateMetrics
 }
 
 // Results of a sign-in.
@@ -54,6 +55,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "husk_http_request_duration_seconds", Help: "Time until a request was answered.", Buckets: durationBuckets}, []string{"route", "method"}),
 		logins: map[string]prometheus.Counter{},
+		gate:   newGateMetrics(),
 		throttled: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "husk_throttled_total", Help: "Tries at a password that were refused unseen, because too many before were wrong."}),
 	}
@@ -62,7 +64,7 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 		m.logins[result] = logins.WithLabelValues(result)
 	}
 	m.unmatched = m.counters("other", "unmatched")
-	return m, register(registry, m.requests, m.durations, m.throttled, logins,
+	return m, register(registry, m.requests, m.durations, m.throttled, logins, m.gate.decisions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 

@@ -29,7 +29,8 @@ func (s *Server) takeConsole(returnKey []byte) {
 	}
 	s.console = &console.Console{
 		Version: s.Version, TokenTTL: ttl, Now: s.Store.Now, IsProgram: decides,
-		MAC: func(text []byte) []byte { return mac(returnKey, text) },
+		MAC:         func(text []byte) []byte { return mac(returnKey, text) },
+		Application: s.applicationAt,
 	}
 	s.pageCalls = s.newPageCalls()
 }

@@ -57,9 +57,12 @@ func (s *Server) resolve(ctx context.Context, cred credential, sum [32]byte) (*i
 	who := &identity{}
 	var owner string
 	var err error
-	if cred.token != "" {
+	switch {
+	case cred.token != "":
 		owner, err = s.resolveToken(ctx, who, cred.token, sum)
-	} else {
+	case cred.pass != "":
+		owner, err = s.resolvePass(ctx, who, cred.pass)
+	default:
 		owner, err = s.resolveSession(ctx, who, cred.jwt)
 	}
 	if err != nil {
@@ -68,6 +71,7 @@ func (s *Server) resolve(ctx context.Context, cred credential, sum [32]byte) (*i
 	if err := s.resolveOwner(ctx, who, owner); err != nil {
 		return nil, err
 	}
+	who.takeGate()
 	profile, err := json.Marshal(profileOf(who.user, who.expanded()))
 	who.profile = append(profile, '\n') // as every answer ends
 	return who, err

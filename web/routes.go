@@ -161,6 +161,7 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/password", need: isOwnSession, effect: proves, do: s.page(console.ChangePassword), early: true, page: true},
 		{method: "GET", path: "/connect", need: permission(db.PermTokenCreate), do: s.page(console.ConnectPage), page: true},
 		{method: "POST", path: "/connect", need: permission(db.PermTokenCreate), effect: callsAPI, do: s.page(console.ConnectProgram), page: true},
+		{method: "GET", path: console.ContinuePath, need: isOwnSession, effect: changes, do: raw(s.enterApplication), acts: true, page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
 		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
 

@@ -21,6 +21,7 @@ import (
 	"husk/web/api"
 	"husk/web/console"
 	"husk/web/fold"
+	"husk/web/gate"
 	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/ratelimit"
@@ -52,9 +53,8 @@ type Config struct {
 	// they ask. Nobody else is.
 	TrustedProxies []netip.Prefix
 
-	// Applications are the handlers of hosts that are not Husk's own, by the name of
-	// the host: in lower case, without a port and a final dot.
-	Applications map[string]http.Handler
+	// Gate has the rules of the gate; see SetGate. nil: there are none.
+	Gate *gate.Rules
 
 	Dir string // the data folder, for a backup's temporary copy
 
@@ -87,6 +87,7 @@ type Server struct {
 	identities identities
 	deviceKey  []byte // signs device cookies
 
+	gate      gateway
 	console   *console.Console
 	pageCalls *http.Server // of calls of the API by pages; it serves while one is under way
 
@@ -125,6 +126,7 @@ func New(c Config) (*Server, error) {
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
+	s.SetGate(c.Gate)
 	if err := errors.Join(s.takePublicURL(), s.takeSecrets(), s.buildRouter()); err != nil {
 		return nil, err
 	}
@@ -153,6 +155,9 @@ func (s *Server) takePublicURL() error {
 // takeSecrets reads the keys that sign what travels through browsers.
 func (s *Server) takeSecrets() (err error) {
 	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err != nil {
+		return err
+	}
+	if s.gate.returnKey, err = s.Store.Secret(context.Background(), "husk gate return address"); err != nil {
 		return err
 	}
 	returnKey, err := s.Store.Secret(context.Background(), "husk return target")
@@ -214,12 +219,11 @@ func (s *Server) Refuse(w http.ResponseWriter, e *api.Error) {
 	writeFailure(w, &failure{status: e.Status, code: e.Detail.Code, reason: e.Detail.Reason})
 }
 
-// ServeHTTP looks at the host first: what is an application's is its handler's
-// alone. Husk's headers, its rule for slashes, its checks of host and origin are for
-// Husk's own routes.
+// ServeHTTP looks at what is for applications first: Husk's headers, its rule for
+// slashes, its checks of host and origin are for its own routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if app := s.appOf(r.Host); app != nil {
-		app.ServeHTTP(w, r)
+	if e := gateEndpointOf(r.URL.Path); e != nil {
+		s.serveQuestion(w, r, e)
 		return
 	}
 	s.serveOwn(w, r, s.newRequestID())

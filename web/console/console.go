@@ -41,6 +41,10 @@ type Console struct {
 	MAC       func(text []byte) []byte // HMAC-SHA-256 by which the server knows where a sign-in leads back to
 	Now       func() time.Time         // the clock
 	IsProgram func(http.Header) bool   // tells a header with a credential, which only programs add
+
+	// Application is the host of the application behind the gate to which a way back
+	// leads; ok tells whether it was signed here for one.
+	Application func(r *http.Request, sealed string) (host string, ok bool)
 }
 
 // Handler answers the requests for one page, or with one form.

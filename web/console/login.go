@@ -15,6 +15,7 @@ type Login struct {
 	Multi   bool   // ask for the email too
 	Email   string // as it was typed in the last try
 	Program string // that waits for the sign-in; may be empty
+	Host    string // of the application that the sign-in is for; may be empty
 	Return  string // where to go after the sign-in, signed; may be empty
 }
 
@@ -52,6 +53,9 @@ func (v *Visit) loginTarget() (string, error) {
 		d, err := readDesktop(q)
 		return d.path(), err
 	}
+	if _, ok := v.console.Application(v.r, q.Get("return")); ok {
+		return ContinuePath + "?to=" + q.Get("return"), nil
+	}
 	return v.console.openReturn(q.Get("return")), nil
 }
 
@@ -72,6 +76,9 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 	p := Login{Multi: settings.LoginMode == "multi", Return: v.console.sealReturn(target)}
 	if strings.HasPrefix(target, "/connect?") {
 		p.Program = desktopPrograms["coco"]
+	}
+	if sealed, found := strings.CutPrefix(target, ContinuePath+"?to="); found {
+		p.Host, _ = v.console.Application(v.r, sealed)
 	}
 	return p
 }

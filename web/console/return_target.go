@@ -15,33 +15,51 @@ import (
 // page of returnPages: a link to the sign-in can't be made to lead elsewhere.
 
 // returnPages are the pages that ask for a sign-in.
-var returnPages = map[string]bool{"/": true, "/password": true, "/connect": true}
+var returnPages = map[string]bool{"/": true, "/password": true, "/connect": true, ContinuePath: true}
+
+// ContinuePath leads back to an application behind the gate.
+const ContinuePath = "/continue"
 
 const (
 	returnTTL = time.Hour
-	maxReturn = 2048 // bytes of a target
+	maxReturn = 4096 // bytes of a target
 )
+
+// Seal signs an address that travels through a browser, with the time at which it
+// ends: base64url of the Unix second, the address, and their HMAC-SHA-256.
+func Seal(mac func(text []byte) []byte, address string, ends time.Time) string {
+	sealed := binary.BigEndian.AppendUint64(nil, uint64(ends.Unix()))
+	sealed = append(sealed, address...)
+	return base64.RawURLEncoding.EncodeToString(append(sealed, mac(sealed)...))
+}
+
+// Unseal returns an address of at most so many bytes that was signed, and when it
+// ends, which may be past.
+func Unseal(mac func(text []byte) []byte, value string, longest int) (address string, ends time.Time, ok bool) {
+	if len(value) > base64.RawURLEncoding.EncodedLen(8+longest+sha256.Size) {
+		return "", ends, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil || len(raw) <= 8+sha256.Size {
+		return "", ends, false
+	}
+	signed := raw[:len(raw)-sha256.Size]
+	return string(signed[8:]), time.Unix(int64(binary.BigEndian.Uint64(signed)), 0), hmac.Equal(raw[len(signed):], mac(signed))
+}
 
 // sealReturn signs a target; "" for one that needs none or may not be one.
 func (c *Console) sealReturn(target string) string {
 	if target == "/" || !returnable(target) {
 		return ""
 	}
-	sealed := binary.BigEndian.AppendUint64(nil, uint64(c.Now().Add(returnTTL).Unix()))
-	sealed = append(sealed, target...)
-	return base64.RawURLEncoding.EncodeToString(append(sealed, c.MAC(sealed)...))
+	return Seal(c.MAC, target, c.Now().Add(returnTTL))
 }
 
 // openReturn returns the target of a signed value, or "/" for one that was not
 // signed here, has ended or leads nowhere.
 func (c *Console) openReturn(value string) string {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
-	if err != nil || len(raw) <= 8+sha256.Size || len(raw) > 8+maxReturn+sha256.Size {
-		return "/"
-	}
-	signed := raw[:len(raw)-sha256.Size]
-	ends, target := binary.BigEndian.Uint64(signed), string(signed[8:])
-	if !hmac.Equal(raw[len(signed):], c.MAC(signed)) || uint64(c.Now().Unix()) >= ends || !returnable(target) {
+	target, ends, ok := Unseal(c.MAC, value, maxReturn)
+	if !ok || !c.Now().Before(ends) || !returnable(target) {
 		return "/"
 	}
 	return target

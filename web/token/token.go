@@ -156,3 +156,7 @@ func isID(s string) bool {
 	}
 	return true
 }
+
+// IsLike tells whether a text begins as every token does. What is like one and is
+// none is a token that was mistyped or cut, and nobody else's credential.
+func IsLike(s string) bool { return len(s) > idLen && isID(s[:idLen]) && s[idLen] == '_' }

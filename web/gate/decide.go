@@ -1,0 +1,178 @@
+package gate
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Request is what a client asked of an application, as a proxy tells it, or as it
+// came to Husk's own. An Adapter makes it.
+type Request struct {
+	Method string
+	Scheme string // http or https
+	Host   string // folded; rules are asked about it
+	Origin string // the host with its port, in lower case, for a return address
+	Path   string // decoded and clean; rules are asked about it
+	URI    string // the path and the query as they were sent
+
+	Preflight string     // the method that a CORS preflight asks for (Fetch, 4.8); else ""
+	Client    netip.Addr // zero: not known
+}
+
+// Who is who asks, as far as rules and limits go. nil is nobody.
+type Who struct {
+	Email       string // folded; "": none
+	Roles       []string
+	Permissions interface{ Has(key string) bool }
+
+	Token        bool // by an API token; else by a session
+	Narrow       bool // the token has permissions of its own: it is for these alone
+	SecondFactor bool // of the session
+	Held         bool // the session may do nothing yet but have its password changed
+
+	// Reach is where a token may be used; nil: everywhere.
+	Reach interface {
+		Reaches(method, host, path string) bool
+	}
+}
+
+// Outcome is what becomes of a request. The zero value refuses.
+type Outcome int
+
+// What there is to decide.
+const (
+	Refused Outcome = iota // known, and not permitted; or no rule fits
+	SignIn                 // nobody is signed in, and somebody has to be
+	Allowed
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Allowed:
+		return "allowed"
+	case SignIn:
+		return "sign_in"
+	}
+	return "refused"
+}
+
+// Why is the cause of a decision, in a stable word.
+type Why string
+
+// The causes.
+const (
+	NoRule       Why = "no_rule"
+	Public       Why = "public"
+	Preflight    Why = "preflight"
+	Nobody       Why = "not_signed_in"
+	OutOfReach   Why = "token_reach"
+	MustChange   Why = "password_change_required"
+	NeedsFactor  Why = "second_factor_required"
+	Lacks        Why = "not_permitted"
+	HasWhatNeeds Why = "permitted"
+)
+
+// Decision is what is decided about a request.
+type Decision struct {
+	Outcome Outcome
+	Rule    *Rule // that decided; nil: none fits
+	Why     Why
+}
+
+// Number is the place of the rule among the rules, from 1.
+func (rule *Rule) Number() int { return rule.number }
+
+// Decide decides about a request. It is the one way to an Allowed.
+func (r *Rules) Decide(q *Request, who *Who) Decision {
+	d := Decision{Rule: r.find(q), Why: NoRule}
+	if d.Rule == nil {
+		return d
+	}
+	d.Outcome, d.Why = SignIn, d.Rule.objection(q, who)
+	switch d.Why {
+	case Public, Preflight, HasWhatNeeds:
+		d.Outcome = Allowed
+	case Nobody:
+	default:
+		d.Outcome = Refused
+	}
+	return d
+}
+
+// find returns the first rule that fits.
+func (r *Rules) find(q *Request) *Rule {
+	for _, rule := range r.about(q.Host) {
+		if rule.coversHost(q.Host) && PathFits(rule.path, q.Path) && rule.coversMethod(q) && rule.coversClient(q.Client) {
+			return rule
+		}
+	}
+	return nil
+}
+
+// coversMethod: a rule that lets preflights through fits one by the method that it
+// asks for.
+func (rule *Rule) coversMethod(q *Request) bool {
+	method := q.Method
+	if rule.Preflight && q.Preflight != "" {
+		method = q.Preflight
+	}
+	return MethodFits(rule.Methods, method)
+}
+
+// MethodFits tells whether a method is one of those that are named; none are all,
+// and GET is HEAD too.
+func MethodFits(methods []string, method string) bool {
+	return len(methods) == 0 || slices.Contains(methods, method) || method == "HEAD" && slices.Contains(methods, "GET")
+}
+
+func (rule *Rule) coversClient(client netip.Addr) bool {
+	return len(rule.from) == 0 || slices.ContainsFunc(rule.from, func(p netip.Prefix) bool { return p.Contains(client) })
+}
+
+// objection tells why the rule lets the request through, or what it has against it.
+func (rule *Rule) objection(q *Request, who *Who) Why {
+	switch {
+	case who == nil && rule.public():
+		return Public
+	case who == nil && rule.Preflight && q.Preflight != "":
+		return Preflight
+	case who == nil:
+		return Nobody
+	case who.Reach != nil && !who.Reach.Reaches(q.Method, q.Host, q.Path):
+		return OutOfReach
+	case rule.public():
+		return Public
+	case who.Held:
+		return MustChange
+	case !rule.admits(who):
+		return Lacks
+	case rule.SecondFactor && !who.Token && !who.SecondFactor:
+		return NeedsFactor
+	}
+	return HasWhatNeeds
+}
+
+// admits tells whether who has one of what the rule requires. A token that is for
+// some permissions alone is not its owner: it stands for no role and no user.
+func (rule *Rule) admits(who *Who) bool {
+	for _, word := range rule.Require {
+		name, isRole := strings.CutPrefix(word, rolePrefix)
+		email, isUser := strings.CutPrefix(word, userPrefix)
+		switch {
+		case word == RequireAny:
+			return true
+		case isRole:
+			if !who.Narrow && slices.Contains(who.Roles, name) {
+				return true
+			}
+		case isUser:
+			if !who.Narrow && who.Email != "" && email == who.Email {
+				return true
+			}
+		case who.Permissions.Has(word):
+			return true
+		}
+	}
+	return false
+}

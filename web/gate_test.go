@@ -1,0 +1,285 @@
+package web_test
+
+import (
+	"html"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"husk/web"
+	"husk/web/api"
+	"husk/web/gate"
+)
+
+const proxyAddress = "203.0.113.7" // of the proxy that is trusted
+
+// gateRules are the rules of most tests.
+func gateRules() gate.Config {
+	return gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{
+		{Host: "app.example.com", Path: "/admin", Require: []string{"role:admin"}},
+		{Host: "app.example.com", Path: "/open", Require: []string{"public"}},
+		{Host: "app.example.com", Path: "/api", Require: []string{"app#api/read"}},
+		{Host: "app.example.com", Require: []string{"any"}},
+		{Host: "other.example.net", Require: []string{"any"}},
+	}}
+}
+
+func newGate(t testing.TB, c gate.Config, edits ...func(*web.Config)) *server {
+	t.Helper()
+	rules, faults := gate.Parse(c)
+	if len(faults) > 0 {
+		t.Fatalf("%v", faults)
+	}
+	return newServer(t, append([]func(*web.Config){func(c *web.Config) {
+		c.Gate, c.PublicURL = rules, "https://auth.example.com"
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(proxyAddress + "/32")}
+	}}, edits...)...)
+}
+
+// ask asks the gate by forward-auth.
+func (s *server) ask(target string, edits ...edit) answer {
+	s.t.Helper()
+	u, err := url.Parse(target)
+	must(s.t, err)
+	all := append([]edit{from(proxyAddress), header("X-Forwarded-Method", "GET"), header("X-Forwarded-Proto", u.Scheme),
+		header("X-Forwarded-Host", u.Host), header("X-Forwarded-Uri", u.RequestURI()), header("X-Forwarded-For", stranger)}, edits...)
+	return s.do("GET", "/api/authz/forward-auth", "", all...)
+}
+
+// asSubrequest asks the gate as nginx does.
+func (s *server) asSubrequest(target string, edits ...edit) answer {
+	s.t.Helper()
+	all := append([]edit{from(proxyAddress), header("X-Original-Method", "GET"), header("X-Original-URL", target), header("X-Forwarded-For", stranger)}, edits...)
+	return s.do("GET", "/api/authz/auth-request", "", all...)
+}
+
+func basicAuth(user, password string) edit {
+	return func(r *http.Request) { r.SetBasicAuth(user, password) }
+}
+
+func cookieNamed(name, value string) edit { return header("Cookie", name+"="+value) }
+
+// cookie is the one of a name that an answer sets; nil: none.
+func (a answer) cookie(name string) *http.Cookie {
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// hiddenIn is the value of a hidden field of a page.
+func hiddenIn(t testing.TB, page, name string) string {
+	t.Helper()
+	m := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
+	if m == nil {
+		t.Fatalf("no field %s in %s", name, page)
+	}
+	return html.UnescapeString(m[1])
+}
+
+// mistyped is a token with one character of its secret changed, and its check as it
+// was.
+func mistyped(secret string) string {
+	b := []byte(secret)
+	if b[40] == 'a' {
+		b[40] = 'b'
+	} else {
+		b[40] = 'a'
+	}
+	return string(b)
+}
+
+var navigates = header("Sec-Fetch-Mode", "navigate")
+
+func gateCookie(value string) edit { return header("Cookie", "husk_gate="+value) }
+
+func identityOf(a answer) string {
+	var all []string
+	for _, name := range []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"} {
+		if values, there := a.header[name]; there {
+			all = append(all, strings.Join(values, "+"))
+		} else {
+			all = append(all, "-")
+		}
+	}
+	return strings.Join(all, "|")
+}
+
+const singleIdentity = "coco-default-user|coco-default-user||admin"
+
+func TestGateAnswers(t *testing.T) {
+	s := newGate(t, gateRules())
+	jwt := s.single().jwt
+	secret := s.mint(bearer(jwt), api.NewToken{}).AccessToken
+	for _, c := range []struct {
+		name, target string
+		edits        []edit
+		status       int
+		identity     string
+		location     bool
+	}{
+		{"nobody", "https://app.example.com/", nil, 401, "|||", false},
+		{"nobody, for a page", "https://app.example.com/x?y", []edit{navigates}, 302, "|||", true},
+		{"nobody, from an older browser", "https://app.example.com/x?y", []edit{acceptPage}, 302, "|||", true},
+		{"a script", "https://app.example.com/", []edit{acceptPage, header("Sec-Fetch-Mode", "cors")}, 401, "|||", false},
+		{"a form", "https://app.example.com/", []edit{acceptPage, header("X-Forwarded-Method", "POST")}, 303, "|||", true},
+		{"public", "https://app.example.com/open/x", nil, 200, "|||", false},
+		{"a token", "https://app.example.com/", []edit{apiToken(secret)}, 200, singleIdentity, false},
+		{"a token as Bearer", "https://app.example.com/", []edit{bearer(secret)}, 200, singleIdentity, false},
+		{"a token as Basic", "https://app.example.com/admin", []edit{basicAuth("x", secret)}, 200, singleIdentity, false},
+		{"a JWT", "https://app.example.com/", []edit{bearer(jwt)}, 200, singleIdentity, false},
+		{"a password as Basic", "https://app.example.com/", []edit{basicAuth("coco-default-user", singlePassword)}, 401, "|||", false},
+		{"a bad token", "https://app.example.com/open", []edit{apiToken(mistyped(secret))}, 401, "|||", false},
+		{"a bad token, for a page", "https://app.example.com/", []edit{apiToken(mistyped(secret)), navigates}, 401, "|||", false},
+		{"one of them bad", "https://app.example.com/", []edit{apiToken(secret), bearer(mistyped(secret))}, 401, "|||", false},
+		{"two", "https://app.example.com/", []edit{apiToken(secret), bearer(jwt)}, 400, "|||", false},
+		{"the application's own", "https://app.example.com/", []edit{bearer("glsa_abc")}, 401, "|||", false},
+		{"a token beside the application's own", "https://app.example.com/", []edit{bearer("glsa_abc"), apiToken(secret)}, 200, singleIdentity, false},
+		{"a session cookie", "https://app.example.com/", []edit{cookie(jwt)}, 401, "|||", false},
+		{"a JWT as the gate's cookie", "https://app.example.com/", []edit{gateCookie(jwt)}, 401, "|||", false},
+		{"no rule", "https://evil.example/", []edit{apiToken(secret), navigates}, 403, "|||", false},
+		{"no rule and a bad token", "https://evil.example/", []edit{apiToken("x")}, 403, "|||", false},
+		{"a trick", "https://app.example.com/open/%2e%2e/admin", []edit{apiToken(secret), navigates}, 400, "|||", false},
+		{"a made-up identity", "https://app.example.com/open", []edit{header("Remote-User", "admin")}, 200, "|||", false},
+		{"a look-alike", "https://app.example.com/open", []edit{header("Remote_User", "admin")}, 400, "|||", false},
+		{"another proxy", "https://app.example.com/open", []edit{from("203.0.113.8")}, 400, "|||", false},
+		{"nothing of use", "https://app.example.com/open", []edit{header("X-Forwarded-Uri", "")}, 400, "|||", false},
+	} {
+		a := s.ask(c.target, c.edits...)
+		if a.status != c.status || identityOf(a) != c.identity || (a.header.Get("Location") != "") != c.location || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %s %q %s", c.name, a.status, identityOf(a), a.header.Get("Location"), a.body)
+		}
+		if a.status == 200 && a.body != "" || a.status == 401 && a.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: %v %s", c.name, a.header, a.body)
+		}
+	}
+}
+
+func TestGateForSubrequests(t *testing.T) {
+	s := newGate(t, gateRules())
+	for _, c := range []struct {
+		name, target string
+		edits        []edit
+		status       int
+		location     bool
+	}{
+		{"nobody", "https://app.example.com/", nil, 401, false},
+		{"for a page", "https://app.example.com/", []edit{navigates}, 401, true},
+		{"a trick", "https://app.example.com//x", nil, 403, false},
+		{"no rule", "https://evil.example/", []edit{navigates}, 403, false},
+		{"the proxy's mistake", "app.example.com/", nil, 400, false},
+		{"another proxy", "https://app.example.com/", []edit{from("203.0.113.8")}, 400, false},
+		{"public", "https://app.example.com/open", nil, 200, false},
+	} {
+		a := s.asSubrequest(c.target, c.edits...)
+		if a.status != c.status || (a.header.Get("Location") != "") != c.location {
+			t.Errorf("%s: %d %q %s", c.name, a.status, a.header.Get("Location"), a.body)
+		}
+	}
+}
+
+// visit leads a browser from an application to the sign-in and back; it returns the
+// cookie that it has then.
+func (s *server) visit(target string) string {
+	s.t.Helper()
+	a := s.ask(target, navigates).want(302)
+	login, err := url.Parse(a.header.Get("Location"))
+	must(s.t, err)
+	if login.Scheme+"://"+login.Host+login.Path != "https://auth.example.com/login" {
+		s.t.Fatalf("it leads to %s", login)
+	}
+	page := s.page(login.RequestURI()).want(200)
+	if !strings.Contains(page.body, "<strong>app.example.com</strong>") {
+		s.t.Errorf("the page does not name the application: %s", page.body)
+	}
+	sealed := hiddenIn(s.t, page.body, "return")
+	in := s.byForm("/account/login", []string{"password", singlePassword, "return", sealed}).want(303)
+	return s.comeBack(in.header.Get("Location"), target, cookieNamed("__Host-husk_session", in.cookie("__Host-husk_session").Value))
+}
+
+// comeBack goes on from a signed-in page to the application.
+func (s *server) comeBack(path, target string, session edit) string {
+	s.t.Helper()
+	back := s.page(path, session).want(303).header.Get("Location")
+	if !strings.HasPrefix(back, target) || !strings.Contains(back, "husk_code=") {
+		s.t.Fatalf("it leads back to %s", back)
+	}
+	a := s.ask(back, navigates).want(302)
+	if a.header.Get("Location") != target {
+		s.t.Fatalf("it leads on to %s", a.header.Get("Location"))
+	}
+	c := a.cookie("husk_gate")
+	if c == nil || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		s.t.Fatalf("the cookie is %v", c)
+	}
+	if again := s.ask(back, navigates); again.cookie("husk_gate") != nil {
+		s.t.Error("the code is good twice")
+	}
+	return c.Value
+}
+
+func TestWayIn(t *testing.T) {
+	s := newGate(t, gateRules())
+	const target = "https://app.example.com:8443/x?y=1&z"
+	pass := s.visit(target)
+	s.secret(pass)
+	for name, c := range map[string]struct {
+		target string
+		status int
+	}{
+		"the host": {target, 200}, "its admin": {"https://app.example.com/admin", 200}, "another host": {"https://other.example.net/", 401},
+	} {
+		if a := s.ask(c.target, gateCookie(pass)); a.status != c.status {
+			t.Errorf("%s: %d", name, a.status)
+		}
+	}
+	s.do("GET", "/account/profile", "", bearer(pass)).want(401)
+	s.do("GET", "/account/profile", "", cookieNamed("__Host-husk_session", pass)).want(401)
+	a := s.ask(target, gateCookie("x"), another("Cookie", "husk_gate="+pass))
+	a.want(200)
+
+	_, err := s.local.EndSessions(t.Context(), "coco-default-user")
+	must(t, err)
+	s.ask(target, gateCookie(pass)).want(401)
+}
+
+// Who is signed in to Husk is led on to a second host without a word.
+func TestSecondHost(t *testing.T) {
+	s := newGate(t, gateRules())
+	session := cookieNamed("__Host-husk_session", s.single().jwt)
+	const target = "https://other.example.net/"
+	login, err := url.Parse(s.ask(target, navigates).want(302).header.Get("Location"))
+	must(t, err)
+	on := s.page(login.RequestURI(), session).want(303).header.Get("Location")
+	pass := s.comeBack(on, target, session)
+	s.ask(target, gateCookie(pass)).want(200)
+}
+
+func TestReturnAddresses(t *testing.T) {
+	s := newGate(t, gateRules())
+	session := cookieNamed("__Host-husk_session", s.single().jwt)
+	login, err := url.Parse(s.ask("https://app.example.com/", navigates).want(302).header.Get("Location"))
+	must(t, err)
+	sealed := login.Query().Get("return")
+	s.page("/continue?to="+sealed, session).want(303)
+	for _, bad := range []string{"", "x", sealed[1:], "https://app.example.com/"} {
+		if a := s.page("/continue?to="+url.QueryEscape(bad), session); a.status != 400 {
+			t.Errorf("%q: %d", bad, a.status)
+		}
+	}
+	s.SetGate(nil)
+	if a := s.page("/continue?to="+sealed, session); a.status != 400 {
+		t.Errorf("without the rule: %d", a.status)
+	}
+	rules, _ := gate.Parse(gateRules())
+	s.SetGate(rules)
+	s.clock.advance(gate.DefaultReturnTTL)
+	if a := s.page("/continue?to="+sealed, session); a.status != 400 || !strings.Contains(a.body, "too long") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}

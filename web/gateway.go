@@ -1,0 +1,287 @@
+package web
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"husk/db"
+	"husk/web/console"
+	"husk/web/fold"
+	"husk/web/gate"
+)
+
+// The gate answers proxies that ask about requests for applications (forward-auth,
+// auth-request, ext-authz), and decides about those that come to Husk's own proxy.
+// What is asked is read and decided by package gate; who asks is found out in
+// gate_credential.go; the way to the sign-in and back is in gate_return.go. This file
+// puts them together, and says what was decided in the way of each endpoint. The
+// endpoints are in no table of echo's: a proxy asks with any method, and behind the
+// path of one stands another.
+
+// gateway is the state of the gate.
+type gateway struct {
+	rules     atomic.Pointer[gate.Rules]
+	returnKey []byte // signs return addresses
+}
+
+// SetGate has other rules decide from now on; nil has none.
+func (s *Server) SetGate(rules *gate.Rules) {
+	if rules == nil {
+		rules = &gate.Rules{}
+	}
+	s.Metrics.gateRules(rules)
+	s.gate.rules.Store(rules)
+}
+
+// gateEndpoint is where a proxy asks.
+type gateEndpoint struct {
+	read gate.Adapter
+
+	// subrequest: the proxy knows 2xx, 401 and 403 alone, and leads the browser by
+	// itself where a 401 has a Location.
+	subrequest bool
+}
+
+const (
+	extAuthzPath = "/api/authz/ext-authz/" // the path of the request follows
+	envoyPath    = "/api/auth/envoy"       // and in its query
+)
+
+var gateEndpoints = map[string]*gateEndpoint{
+	"/api/authz/forward-auth": {read: gate.ForwardAuth},
+	"/api/auth/traefik":       {read: gate.ForwardAuth},
+	"/api/auth/caddy":         {read: gate.ForwardAuth},
+	"/api/authz/auth-request": {read: gate.AuthRequest, subrequest: true},
+	"/api/auth/nginx":         {read: gate.AuthRequestAlias, subrequest: true},
+	envoyPath:                 {read: gate.ExtAuthz(envoyPath + "?path=")},
+}
+
+var extAuthz = &gateEndpoint{read: gate.ExtAuthz(extAuthzPath)}
+
+// gateEndpointOf is the endpoint that a path is one of; nil: none.
+func gateEndpointOf(path string) *gateEndpoint {
+	switch {
+	case !strings.HasPrefix(path, "/api/auth"):
+		return nil
+	case strings.HasPrefix(path, extAuthzPath):
+		return extAuthz
+	}
+	return gateEndpoints[path]
+}
+
+// question is one request that the gate decides about.
+type question struct {
+	r        *http.Request
+	endpoint *gateEndpoint // nil: it came to Husk's own proxy
+	rules    *gate.Rules
+	asked    gate.Request
+	actor    *db.Actor
+	who      *identity // nil: nobody
+	decision gate.Decision
+}
+
+// serveQuestion answers a proxy.
+func (s *Server) serveQuestion(w http.ResponseWriter, r *http.Request, e *gateEndpoint) {
+	q := &question{r: r, endpoint: e, rules: s.gate.rules.Load()}
+	w.Header()["Cache-Control"] = valueNoStore
+	defer s.endQuestion(w, q)
+	err := s.trustProxy(r)
+	if err == nil {
+		err = s.decide(w, q)
+	}
+	if s.allowed(w, q, err) {
+		q.setIdentity(w.Header())
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// allowed tells whether err lets a request through; else it is answered.
+func (s *Server) allowed(w http.ResponseWriter, q *question, err error) bool {
+	outcome := gate.Refused
+	switch err {
+	case nil:
+		outcome = gate.Allowed
+	case errAnswered, errNoCredential:
+		outcome = gate.SignIn
+	}
+	s.Metrics.countGate(q.rule(), outcome)
+	if err != nil && err != errAnswered {
+		s.refuseQuestion(w, q, explain(err))
+	}
+	if s.AccessLog {
+		s.log.Info("asked at the gate", append(origin(q.by(s)), "host", q.asked.Host, "method", q.asked.Method, "rule", q.rule(), "outcome", outcome.String())...)
+	}
+	return err == nil
+}
+
+// by is who asked, as far as that was found out.
+func (q *question) by(s *Server) *db.Actor {
+	if q.actor == nil {
+		q.actor = s.nobody(q.r, "")
+	}
+	return q.actor
+}
+
+// endQuestion keeps a panic from ending more than the one answer, which then is a
+// refusal.
+func (s *Server) endQuestion(w http.ResponseWriter, q *question) {
+	if p := recover(); p != nil {
+		s.panicked(w, q.r, s.newRequestID(), p)
+	}
+}
+
+var errUntrustedProxy = &failure{status: http.StatusBadRequest, code: "untrusted_proxy",
+	reason: "only a proxy that husk trusts may ask here: start husk with --trusted-proxy and its address"}
+
+// trustProxy: whoever may ask could ask about anybody's address, and try
+// credentials as if from there.
+func (s *Server) trustProxy(r *http.Request) error {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if _, isLocal := localOf(r.Context()); err != nil || isLocal || !s.trusts(parseAddress(peer).WithZone("")) {
+		return errUntrustedProxy
+	}
+	return nil
+}
+
+// errAnswered says that the answer is given already.
+var errAnswered = &failure{code: "answered"}
+
+// decide finds out what becomes of a request, and is nil where it is allowed.
+func (s *Server) decide(w http.ResponseWriter, q *question) error {
+	q.actor = &db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(q.r)}
+	var m *gate.Malformed
+	if q.asked, m = q.endpoint.read(q.r); m != nil {
+		return q.malformed(m)
+	}
+	q.asked.Client = parseAddress(q.actor.Address)
+	failed := s.identifyAtGate(q)
+	q.decision = q.rules.Decide(&q.asked, q.who.atGate())
+	switch {
+	case q.decision.Rule == nil:
+		return errNoRule
+	case failed != nil:
+		return failed
+	}
+	if answered, err := s.takeCode(w, q); answered || err != nil {
+		return orAnswered(err)
+	}
+	switch q.decision.Outcome {
+	case gate.Allowed:
+		return nil
+	case gate.SignIn:
+		return s.askSignIn(w, q)
+	}
+	s.Store.NoteRefusal(q.actor, actEnter, db.Literal(q.asked.Host))
+	return q.refusal()
+}
+
+func orAnswered(err error) error {
+	if err != nil {
+		return err
+	}
+	return errAnswered
+}
+
+const actEnter = "gate.enter"
+
+var errNoRule = forbidden("no_rule", "no rule of the gate is about this address")
+
+// refusal says what somebody lacks.
+func (q *question) refusal() error {
+	switch why := q.decision.Why; why {
+	case gate.OutOfReach:
+		return forbidden(string(why), "this token is not for this host, path or method")
+	case gate.MustChange:
+		return forbidden(string(why), "the password was generated for you: change it first, on Husk's own pages")
+	case gate.NeedsFactor:
+		return forbidden(string(why), "that needs a second factor, which this session has not shown")
+	}
+	return forbidden(string(gate.Lacks), "you are signed in, and may not open this")
+}
+
+// malformed is the refusal of a question that can't be read.
+func (q *question) malformed(m *gate.Malformed) error {
+	status := http.StatusBadRequest
+	if m.ByClient && q.endpoint.subrequest {
+		status = http.StatusForbidden
+	}
+	return &failure{status: status, code: m.Code, reason: m.Reason}
+}
+
+// refuseQuestion answers with a failure, in which nobody is anybody.
+func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) {
+	h := w.Header()
+	id := s.newRequestID()
+	h[headerRequestID], h["X-Content-Type-Options"] = []string{id}, valueNosniff
+	setNobody(h)
+	if q.endpoint.subrequest && f.status == http.StatusBadRequest && f.code == errManyCredentials.(*failure).code {
+		f = &failure{status: http.StatusForbidden, code: f.code, reason: f.reason}
+	}
+	s.logQuestion(q, f, id)
+	writeFailure(w, f)
+}
+
+// logQuestion tells of a refusal. That nobody is signed in yet is none.
+func (s *Server) logQuestion(q *question, f *failure, id string) {
+	if f == errNoCredential {
+		return
+	}
+	actor := q.by(s)
+	actor.RequestID = id
+	attrs := append(origin(actor), "host", q.asked.Host, "method", q.asked.Method, "rule", q.rule(), "status", f.status, "code", f.code)
+	if f.cause != nil {
+		attrs = append(attrs, "cause", f.cause.code)
+	}
+	level, what := slog.LevelInfo, "refused at the gate"
+	if f.status >= http.StatusInternalServerError {
+		level, what, attrs = slog.LevelError, "the gate failed", append(attrs, "error", withCause(f))
+	}
+	s.folds.Line(level, what, f.code+" "+strconv.Itoa(q.rule()), fold.Source{Actor: actor.ID, Address: actor.Address, Transport: actor.Transport}, attrs...)
+}
+
+// rule is the number of the rule that decided, from 1; 0: none did.
+func (q *question) rule() int {
+	if q.decision.Rule == nil {
+		return 0
+	}
+	return q.decision.Rule.Number()
+}
+
+// wantsPage tells whether a person waits for a page: a browser that leads to one
+// says so, and one that does not tell names text/html.
+func (q *question) wantsPage() bool {
+	if mode := q.r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
+		return mode[0] == "navigate" && (q.asked.Method == http.MethodGet || q.asked.Method == http.MethodHead)
+	}
+	return console.Accepts(q.r.Header["Accept"], "text/html")
+}
+
+// The four headers by which an application learns who asks. They are always all
+// there: a proxy that copies those that it finds would otherwise let the client's
+// own through.
+const (
+	headerUser   = "Remote-User"
+	headerName   = "Remote-Name"
+	headerEmail  = "Remote-Email"
+	headerGroups = "Remote-Groups"
+)
+
+var valueEmpty = []string{""}
+
+func setNobody(h http.Header) {
+	h[headerUser], h[headerName], h[headerEmail], h[headerGroups] = valueEmpty, valueEmpty, valueEmpty, valueEmpty
+}
+
+// setIdentity tells who asks.
+func (q *question) setIdentity(h http.Header) {
+	if q.who == nil {
+		setNobody(h)
+		return
+	}
+	i := &q.who.told
+	h[headerUser], h[headerName], h[headerEmail], h[headerGroups] = i[0:1:1], i[1:2:2], i[2:3:3], i[3:4:4]
+}
