@@ -60,6 +60,7 @@ var valuesOfFlag = map[string]candidates{
 	"action":     words(db.Actions()...),
 	"role":       roles,
 	"permission": permissions,
+	"method":     words("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
 	"log-level":  words("debug", "info", "warn", "error"),
 	"log-format": words("text", "json", "auto"),
 }

@@ -117,7 +117,7 @@ func TestSettingsAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	cwd, _ := os.Getwd()
-	if took.TLSCert != "c" || took.TLSKey != "k" || took.MaxTokenTTL.Hours() != 8760 || !took.AccessLog ||
+	if !slices.Equal(took.TLSCerts, []string{"c"}) || !slices.Equal(took.TLSKeys, []string{"k"}) || took.MaxTokenTTL.Hours() != 8760 || !took.AccessLog ||
 		len(took.TrustedProxies) != 2 || took.TrustedProxies[1].String() != "::1/128" || took.Data != filepath.Join(cwd, "x") {
 		t.Errorf("the settings are %+v", took)
 	}

@@ -179,7 +179,9 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 // config is the server: what serve runs, and what a command runs in its own
 // process. What only serve has, it adds.
 func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
+	rules, _ := a.gateRules() // none, where they have faults: what needs them says so
 	return web.Config{
+		Gate:        rules,
 		Store:       store,
 		Log:         log,
 		Version:     version(),
@@ -190,7 +192,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		MaxTokenTTL: a.settings.MaxTokenTTL,
 		Quotas:      a.settings.Quotas,
 		PublicURL:   a.settings.PublicURL,
-		TLS:         a.settings.TLSCert != "",
+		TLS:         len(a.settings.TLSCerts) > 0,
 		AccessLog:   a.settings.AccessLog,
 		Dir:         a.dir(),
 

@@ -84,6 +84,8 @@ var examples = map[string]string{
 	"role list":       "  husk role list\n  husk role list --json",
 	"role show":       "  husk role show admin",
 	"role delete":     "  husk role delete reader",
+	"rule":            "  husk rule list\n  husk rule test --url https://wiki.example.com/ --user ann@example.com",
+	"rule list":       "  husk rule list\n  husk rule list --json",
 	"key":             "  husk key list\n  husk key rotate",
 	"key list":        "  husk key list",
 	"key rotate":      "  husk key rotate\n  husk key rotate --now",

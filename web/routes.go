@@ -130,6 +130,9 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/security/permission", need: permission(db.PermPermissionRead), turn: always, do: endpoint(s.listPermissions)},
 		{method: "GET", path: "/security/principal/_search", need: permission(db.PermPrincipalSearch), turn: ifLarge, do: endpoint(s.searchPrincipals)},
 
+		{method: "GET", path: "/security/rule", need: permission(db.PermSystemRead), turn: always, do: endpoint(s.listRules)},
+		{method: "POST", path: "/security/rule/_test", need: permission(db.PermSystemRead), effect: onlyAsks, do: endpoint(s.testRule)},
+
 		{method: "GET", path: "/security/audit/_search", need: permission(db.PermAuditSearch), turn: ifLargeOrNamed, do: endpoint(s.searchAudit)},
 		{method: "GET", path: "/security/audit/_export", need: permission(db.PermAuditSearch), effect: changes, turn: always, do: raw(s.exportAudit)},
 		{method: "GET", path: "/security/audit/_verify", need: permission(db.PermAuditSearch), turn: always, long: true, do: endpoint(s.verifyAudit)},

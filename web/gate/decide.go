@@ -153,26 +153,29 @@ func (rule *Rule) objection(q *Request, who *Who) Why {
 	return HasWhatNeeds
 }
 
-// admits tells whether who has one of what the rule requires. A token that is for
-// some permissions alone is not its owner: it stands for no role and no user.
-func (rule *Rule) admits(who *Who) bool {
+// admits tells whether who has one of what the rule requires.
+func (rule *Rule) admits(who *Who) bool { return rule.Met(who) != "" }
+
+// Met is the first of what the rule requires that who has; "": none. A token that is
+// for some permissions alone is not its owner: it stands for no role and no user.
+func (rule *Rule) Met(who *Who) string {
 	for _, word := range rule.Require {
 		name, isRole := strings.CutPrefix(word, rolePrefix)
 		email, isUser := strings.CutPrefix(word, userPrefix)
 		switch {
 		case word == RequireAny:
-			return true
+			return word
 		case isRole:
 			if !who.Narrow && slices.Contains(who.Roles, name) {
-				return true
+				return word
 			}
 		case isUser:
 			if !who.Narrow && who.Email != "" && email == who.Email {
-				return true
+				return word
 			}
 		case who.Permissions.Has(word):
-			return true
+			return word
 		}
 	}
-	return false
+	return ""
 }
