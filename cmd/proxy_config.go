@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -249,20 +250,22 @@ var identityHeaders = []string{"Remote-User", "Remote-Name", "Remote-Email", "Re
 func (a *app) proxyFile(kind string, o proxyOptions) (proxyFile, error) {
 	own := ownAuthorization()
 	p := proxyFile{Cert: o.cert, Key: o.key, Own: own, OwnOne: strings.Join(own, "|"), Identity: identityHeaders}
+	rules, faults := a.gateRules()
+	if err := a.refuse(faults); err != nil {
+		return p, err
+	}
+	login := a.settings.PublicURL
+	if rules != nil {
+		login = cmp.Or(rules.LoginURL(), login)
+	}
 	var err error
 	if p.Husk, err = a.huskForProxy(); err != nil {
 		return p, err
 	}
-	if err := p.setSelf(a.loginURL()); err != nil {
+	if err := cmp.Or(p.setSelf(login), p.setListen(o.listen), p.checkCert(kind)); err != nil {
 		return p, err
 	}
-	if err := p.setListen(o.listen); err != nil {
-		return p, err
-	}
-	if err := p.checkCert(kind); err != nil {
-		return p, err
-	}
-	p.Apps, err = a.proxyApps(o.apps, p.Self)
+	p.Apps, err = a.proxyApps(o.apps, p.Self, hostsOfRules(rules))
 	return p, err
 }
 
@@ -276,7 +279,7 @@ func (a *app) huskForProxy() (upstream, error) {
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	if a.settings.TLSCert != "" {
+	if len(a.settings.TLSCerts) > 0 {
 		return upstream{}, usage("Husk speaks TLS by itself (tls-cert), and the proxy is to do that for it", "take tls-cert and tls-key out of Husk's settings, and give them to the proxy with --cert and --key")
 	}
 	u, err := readUpstream("http://" + net.JoinHostPort(host, port))
@@ -285,9 +288,6 @@ func (a *app) huskForProxy() (upstream, error) {
 	}
 	return u, nil
 }
-
-// loginURL is where people sign in.
-func (a *app) loginURL() string { return a.settings.PublicURL }
 
 // setSelf takes the address at which browsers find Husk.
 func (p *proxyFile) setSelf(login string) error {
@@ -359,16 +359,36 @@ func (p *proxyFile) checkCert(kind string) error {
 
 // proxyRule is what the rules say of a host.
 type proxyRule struct {
-	host     string // folded
-	upstream bool   // Husk is its proxy
+	host  string // folded
+	husks bool   // a rule has an upstream: Husk is its proxy
 }
 
-// hostsOfRules are the hosts of the gate's rules, each once, in their order.
-func (a *app) hostsOfRules() []proxyRule { return nil }
+func (r proxyRule) covers(host string) bool { return r.host == host || gate.HostFits(r.host, host) }
+
+// hostsOfRules are the hosts of the gate's rules, each once, in their order. A rule
+// for any host names none that a proxy could be told of.
+func hostsOfRules(rules *gate.Rules) (all []proxyRule) {
+	if rules == nil {
+		return nil
+	}
+	for _, rule := range rules.List() {
+		host, err := gate.FoldHostPattern(rule.Host)
+		if rule.Host == gate.AnyHost || err != nil {
+			continue
+		}
+		husks := rule.UpstreamURL != ""
+		if i := slices.IndexFunc(all, func(r proxyRule) bool { return r.host == host }); i >= 0 {
+			all[i].husks = all[i].husks || husks
+			continue
+		}
+		all = append(all, proxyRule{host, husks})
+	}
+	return all
+}
 
 // proxyApps puts together what --app and the rules name. Whoever leaves out where
 // an application is, is told; the host is not served then.
-func (a *app) proxyApps(given []string, self string) (apps []proxyApp, err error) {
+func (a *app) proxyApps(given []string, self string, rules []proxyRule) (apps []proxyApp, err error) {
 	for _, text := range given {
 		app, err := readApp(text)
 		if err != nil {
@@ -379,19 +399,16 @@ func (a *app) proxyApps(given []string, self string) (apps []proxyApp, err error
 		}
 		apps = append(apps, app)
 	}
-	rules := a.hostsOfRules()
-	for _, app := range apps {
-		if !slices.ContainsFunc(rules, func(r proxyRule) bool { return r.host == app.Host || gate.HostFits(r.host, app.Host) }) {
-			a.warn("no rule is for %s: Husk refuses all that is asked there until one is; add 'host: %s' to gate.rules in Husk's configuration file", app.Host, app.Host)
-		}
-	}
+	a.adviseOnRules(apps, rules)
 	for _, r := range rules {
 		switch {
-		case r.host == self, slices.ContainsFunc(apps, func(b proxyApp) bool { return b.Host == r.host || gate.HostFits(r.host, b.Host) }):
-		case r.upstream:
+		case r.host == self, slices.ContainsFunc(apps, func(b proxyApp) bool { return r.covers(b.Host) }):
+		case strings.Contains(r.host, ":"):
+			a.warn("the rules name the address %s, which is left out: a proxy tells applications apart by their names", r.host)
+		case r.husks:
 			apps = append(apps, proxyApp{Host: r.host, Husks: true})
 		default:
-			a.warn("the rules name %s, and nothing says where that is: it is left out; add --app %s=http://127.0.0.1:PORT", r.host, r.host)
+			a.warn("the rules name %s, and nothing says where that is: it is left out; add --app '%s=http://127.0.0.1:PORT'", r.host, r.host)
 		}
 	}
 	for i := range apps {
@@ -404,6 +421,19 @@ func (a *app) proxyApps(given []string, self string) (apps []proxyApp, err error
 		return nil, usage("there is no application to put Husk before", "give --app HOST=UPSTREAM, or rules in the configuration file")
 	}
 	return apps, nil
+}
+
+// adviseOnRules says which hosts nobody would be let into.
+func (a *app) adviseOnRules(apps []proxyApp, rules []proxyRule) {
+	var bare []string
+	for _, app := range apps {
+		if !slices.ContainsFunc(rules, func(r proxyRule) bool { return r.covers(app.Host) }) {
+			bare = append(bare, app.Host)
+		}
+	}
+	if len(bare) > 0 {
+		a.warn("no rule is for %s: Husk refuses all that is asked there; under gate and rules of its configuration file add '- {host: \"%s\", require: any}'", strings.Join(bare, ", "), bare[0])
+	}
 }
 
 const appForm = "it is HOST=UPSTREAM, such as wiki.example.com=http://127.0.0.1:8080; *.example.com stands for one label"

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -94,6 +96,11 @@ func newBehind(t *testing.T, kind, program string) *gated {
 	}
 	g := startBehind(t, kind, program)
 	g.run(gatedProxies[kind](g))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the proxy says:\n%s", g.logged())
+		}
+	})
 	return g
 }
 
@@ -106,6 +113,7 @@ func startBehind(t *testing.T, kind, program string) *gated {
 	g.husk.data = filepath.Join(t.TempDir(), "data")
 	setUp := g.husk
 	setUp.stdin = "tin cup on the shelf\n"
+	setUp.ok(t, "user", "create", "operator@example.com", "--role", "admin", "--password-stdin") // or Husk is to be set up first
 	setUp.ok(t, "user", "create", "ann@example.com", "--name", "Ann Example", "--password-stdin")
 	g.token = g.husk.ok(t, "token", "create", "--user", "ann@example.com", "--quiet")
 	g.server = g.husk.serve(t, "--config", writeFile(t, t.TempDir(), "husk.yaml", fmt.Sprintf(gatedRules, port)))
@@ -116,7 +124,7 @@ func startBehind(t *testing.T, kind, program string) *gated {
 // its hosts.
 func (g *gated) print(args ...string) string {
 	g.t.Helper()
-	p := newPair(g.t, "*.example.com", time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
+	p := newPair(g.t, "*.example.com", time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour), "*.apps.example.com")
 	files := newPairFiles(g.t, p)
 	g.roots = x509.NewCertPool()
 	g.roots.AppendCertsFromPEM(p.cert)
@@ -184,7 +192,7 @@ func newShowing(t testing.TB) *showing {
 func (s *showing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.reached.Add(1)
 	if r.Header.Get("Upgrade") == "websocket" {
-		echoUpgraded(w)
+		echoUpgraded(w, r.Header.Get("Sec-WebSocket-Key"))
 		return
 	}
 	n, _ := io.Copy(io.Discard, r.Body) // an upload that ends early is told by its length
@@ -193,13 +201,14 @@ func (s *showing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // echoUpgraded switches to a protocol that answers with each line.
-func echoUpgraded(w http.ResponseWriter) {
+func echoUpgraded(w http.ResponseWriter, key string) {
 	c, buffered, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		return
 	}
 	defer c.Close()
-	fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+	proof := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // RFC 6455, 4.2.2: HAProxy looks at it
+	fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(proof[:]))
 	for {
 		line, err := buffered.ReadString('\n')
 		if err != nil {
@@ -375,7 +384,10 @@ func (g *gated) takesCredentials() {
 	var login struct {
 		JWT string `json:"access_token"`
 	}
-	g.front.ask("POST", "/account/login", `{"email":"ann@example.com","password":"tin cup on the shelf"}`, nil, &login)
+	a := g.ask(nil, "POST", g.at("id.example.com", "/account/login"), strings.NewReader(`{"email":"ann@example.com","password":"tin cup on the shelf"}`), "Content-Type: application/json")
+	if err := json.Unmarshal([]byte(a.body), &login); err != nil || login.JWT == "" {
+		g.t.Fatalf("the sign-in: %s %s, %v", a.Status, a.body, err)
+	}
 	g.takesCredential("a JWT", "Authorization: Bearer "+login.JWT)
 	g.wantRefused("a bad token", g.ask(nil, "GET", g.at("app.example.com", "/"), nil, "X-Api-Token: "+g.token+"x"), http.StatusUnauthorized)
 	g.wantRefused("two tokens", g.ask(nil, "GET", g.at("app.example.com", "/"), nil, "X-Api-Token: "+g.token, "X-Api-Token: "+g.token), http.StatusBadRequest, http.StatusForbidden)
@@ -507,7 +519,7 @@ func (g *gated) upgrades() {
 	g.refusesRaw("GET /live HTTP/1.1", "app.example.com", "Upgrade: websocket")
 	c := g.dial("app.example.com")
 	defer c.Close()
-	fmt.Fprint(c, request+"Authorization: Bearer "+g.token+"\r\n\r\nhello\n")
+	fmt.Fprint(c, request+"Authorization: Bearer "+g.token+"\r\n\r\n")
 	answer := bufio.NewReader(c)
 	r, err := http.ReadResponse(answer, nil)
 	if err != nil || r.StatusCode != http.StatusSwitchingProtocols {
@@ -515,9 +527,7 @@ func (g *gated) upgrades() {
 		return
 	}
 	for _, line := range []string{"hello\n", "again\n"} {
-		if line == "again\n" {
-			fmt.Fprint(c, line)
-		}
+		fmt.Fprint(c, line)
 		if got, err := answer.ReadString('\n'); got != "got "+line || err != nil {
 			g.t.Errorf("after the upgrade: %q, %v", got, err)
 		}
