@@ -444,7 +444,7 @@ func readApp(text string) (proxyApp, error) {
 	if !found || err != nil || strings.Contains(folded, ":") {
 		return proxyApp{}, usage("an --app has no host, or one that none can have", appForm)
 	}
-	u, err := readUpstream(strings.TrimSpace(to))
+	u, err := readUpstream(to)
 	if err != nil {
 		return proxyApp{}, usage("the --app of "+folded+": "+err.Error(), appForm)
 	}
