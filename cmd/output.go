@@ -151,30 +151,40 @@ func printAll[T any](a *app, hits func(func(api.Hit[T], error) bool), header []c
 	return printColumns(a, hits, header, len(header), row)
 }
 
-// printColumns is printAll with columns that are for few rows: what follows
-// the first always ones is left out where it says nothing of any row.
+// printColumns is printAll with columns that are for few rows: behind the first
+// always ones, each is left out that says nothing of any row.
 func printColumns[T any](a *app, hits func(func(api.Hit[T], error) bool), header []column, always int, row func(T) []string) error {
 	if a.settings.JSON {
 		return printArray(a, hits)
 	}
-	rows := [][]string{}
-	last := always
+	rows, shown := [][]string{}, make([]bool, len(header))
+	for i := range always {
+		shown[i] = true
+	}
 	for hit, err := range hits {
 		if err != nil {
 			return err
 		}
 		cells := row(hit.Source)
-		for i := last; i < len(cells); i++ {
-			if cells[i] != "-" {
-				last = i + 1
-			}
+		for i, cell := range cells {
+			shown[i] = shown[i] || cell != "-"
 		}
 		rows = append(rows, cells)
 	}
-	for i := range rows {
-		rows[i] = rows[i][:last]
+	for i, cells := range rows {
+		rows[i] = keep(cells, shown)
 	}
-	return a.table(header[:last], rows)
+	return a.table(keep(header, shown), rows)
+}
+
+// keep returns the cells of a row that are shown.
+func keep[T any](cells []T, shown []bool) (kept []T) {
+	for i, cell := range cells {
+		if shown[i] {
+			kept = append(kept, cell)
+		}
+	}
+	return kept
 }
 
 // printArray writes what the hits hold as one indented JSON array, one by one:

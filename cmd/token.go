@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +34,7 @@ type tokenCreateOptions struct {
 	expires     string
 	permissions []string
 	allowedIPs  []string
+	reachOptions
 	secretOutput
 }
 
@@ -48,6 +50,9 @@ there is the token and a line end, nothing else.
 Without --permission the token may do what its owner may, at each use. It lives
 365 days unless --expires says otherwise.
 
+With --host, --path or --method it is good behind the gate alone, for what these
+name, and for nothing here: a token for one application is of no use elsewhere.
+
 With --output it is written into a file of mode 0600; one that is there is
 replaced with --force alone, what is no regular file never. A token that could
 not be printed or written is revoked again.
@@ -58,7 +63,8 @@ widened or granted. A script that does so over the network needs one without:
 --expires never, and none of the others.`,
 		Example: `  husk token create --name backup --expires 90d
   husk token create --user ann@example.com --permission generic#security:user/read
-  husk token create --name ci --output /etc/ci/husk.token`,
+  husk token create --name ci --output /etc/ci/husk.token
+  husk token create --name charts --host grafana.example.com --path /api/ --method GET`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.tokenCreate(cmd.Context(), o) },
 	}
@@ -69,7 +75,8 @@ widened or granted. A script that does so over the network needs one without:
 	f.StringVar(&o.expires, "expires", "", "when it ends: 90s, 12h, 365d, 2w, 1y, a date (RFC 3339), or never")
 	f.StringArrayVar(&o.permissions, "permission", nil, "limit it to this permission; may be repeated")
 	f.StringArrayVar(&o.allowedIPs, "allowed-ip", nil, "limit its use to this address or CIDR prefix; may be repeated")
-	o.flags(f)
+	o.reachOptions.flags(f, "")
+	o.secretOutput.flags(f)
 	return cmd
 }
 
@@ -78,7 +85,8 @@ func (a *app) tokenCreate(ctx context.Context, o tokenCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	in := api.NewToken{Name: o.name, Description: o.description, Permissions: o.permissions, AllowedIPs: o.allowedIPs, ExpireIn: expires, Owner: o.user}
+	in := api.NewToken{Name: o.name, Description: o.description, Permissions: o.permissions, AllowedIPs: o.allowedIPs,
+		AllowedHosts: o.hosts, AllowedPaths: o.paths, AllowedMethods: o.methods, ExpireIn: expires, Owner: o.user}
 	file, err := o.open()
 	if err != nil {
 		return err
@@ -142,8 +150,9 @@ tokens; with --server, those of the token's owner.
 --expiring 30d lists those that end within 30 days, the first to end first, and
 ends with 8 where it found some, for scripts that watch over them. --unused 90d
 lists those that were not used for 90 days; one that was never used counts from
-its creation. While a rotation is in its time of grace, the last column tells
-whether the old secret is still used.`,
+its creation. A column GATE tells of tokens that are good behind the gate alone for
+which methods, hosts and paths they are. While a rotation is in its time of grace,
+the last column tells whether the old secret is still used.`,
 		Example: `  husk token list --expiring 30d
   husk token list --owner '*' --unused 90d`,
 		Args: none,
@@ -162,7 +171,7 @@ func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 	found := 0
 	err := a.use(ctx, false, func(s *session) error {
 		header := []column{{name: "ID"}, {name: "NAME", least: 10}, {name: "OWNER", least: 12, rank: 1}, {name: "PERMISSIONS", least: 11, rank: 4}, {name: "EXPIRES", least: dateWide, rank: 2},
-			{name: "LAST USED", least: dateWide, rank: 3}, {name: "FROM", least: 9, rank: 6}, {name: "OLD SECRET", least: 11, rank: 5}}
+			{name: "LAST USED", least: dateWide, rank: 3}, {name: "FROM", least: 9, rank: 6}, {name: "GATE", least: 11, rank: 7}, {name: "OLD SECRET", least: 11, rank: 5}}
 		hits := func(yield func(api.Hit[api.Token], error) bool) {
 			for hit, err := range o.hits(ctx, s) {
 				if err == nil {
@@ -173,8 +182,8 @@ func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
 				}
 			}
 		}
-		return absentUser(printColumns(a, hits, header, len(header)-1, func(t api.Token) []string {
-			return []string{t.ID, t.Name, ownerText(t), permissionsText(t.Permissions), a.expiryText(t.ExpireIn), a.optionalTimeText(t.LastUsed), orDash(t.LastIP), a.oldSecretText(t)}
+		return absentUser(printColumns(a, hits, header, len(header)-2, func(t api.Token) []string {
+			return []string{t.ID, t.Name, ownerText(t), permissionsText(t.Permissions), a.expiryText(t.ExpireIn), a.optionalTimeText(t.LastUsed), orDash(t.LastIP), reachText(t), a.oldSecretText(t)}
 		}), o.user+o.owner)
 	})
 	if err == nil && o.expiring > 0 && found > 0 {
@@ -241,7 +250,8 @@ func (a *app) tokenShowCommand() *cobra.Command {
 					return a.printJSON(t)
 				}
 				return a.pairs("id", t.ID, "name", t.Name, "description", orDash(t.Description), "owner", ownerText(t),
-					"permissions", permissionsText(t.Permissions), "allowed ips", listText(t.AllowedIPs), "expires", a.expiryText(t.ExpireIn),
+					"permissions", permissionsText(t.Permissions), "allowed ips", listText(t.AllowedIPs),
+					"allowed hosts", listText(t.AllowedHosts), "allowed paths", listText(t.AllowedPaths), "allowed methods", listText(t.AllowedMethods), "expires", a.expiryText(t.ExpireIn),
 					"created", a.timeText(t.Created), "updated", a.timeText(t.Updated), "last used", a.optionalTimeText(t.LastUsed), "from", orDash(t.LastIP), "old secret", a.oldSecretText(t))
 			})
 		},
@@ -310,17 +320,21 @@ type tokenUpdateOptions struct {
 	description string
 	permissions []string
 	allowedIPs  []string
+	reachOptions
 }
 
 func (a *app) tokenUpdateCommand() *cobra.Command {
 	var o tokenUpdateOptions
 	cmd := &cobra.Command{
 		Use:   "update ID",
-		Short: "Change name, description, permissions or addresses of an API token",
-		Long: `Change name, description, permissions or addresses of an API token. What a flag
-names is replaced, the rest stays. Its expiry, owner and secret can't be changed.`,
+		Short: "Change name, description, permissions or limits of an API token",
+		Long: `Change name, description, permissions or limits of an API token. What a flag
+names is replaced, the rest stays. Its expiry, owner and secret can't be changed.
+
+With --host, --path or --method it is good behind the gate alone from then on.`,
 		Example: `  husk token update backup --name nightly-backup
-  husk token update 0f… --permission generic#system/backup`,
+  husk token update 0f… --permission generic#system/backup
+  husk token update charts --host grafana.example.com --method ''`,
 		Args: one("the id, or a name that only one token has"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.id = args[0]
@@ -332,12 +346,13 @@ names is replaced, the rest stays. Its expiry, owner and secret can't be changed
 	f.StringVar(&o.description, "description", "", "the new description")
 	f.StringArrayVar(&o.permissions, "permission", nil, "limit it to this permission; may be repeated")
 	f.StringArrayVar(&o.allowedIPs, "allowed-ip", nil, "limit its use to this address or CIDR prefix; may be repeated; '' for none")
+	o.reachOptions.flags(f, "; '' for all")
 	return cmd
 }
 
 func (a *app) tokenUpdate(cmd *cobra.Command, o tokenUpdateOptions) error {
 	f, ctx := cmd.Flags(), cmd.Context()
-	if !f.Changed("name") && !f.Changed("description") && !f.Changed("permission") && !f.Changed("allowed-ip") {
+	if !slices.ContainsFunc(append([]string{"name", "description", "permission", "allowed-ip"}, reachFlags...), f.Changed) {
 		return usage("nothing to change was given", "see 'husk token update --help'")
 	}
 	return a.use(ctx, false, func(s *session) error {
@@ -355,6 +370,7 @@ func (a *app) tokenUpdate(cmd *cobra.Command, o tokenUpdateOptions) error {
 		if f.Changed("allowed-ip") {
 			in.AllowedIPs = ptr(withoutEmpty(o.allowedIPs))
 		}
+		o.change(f, &in)
 		out, err := s.UpdateToken(ctx, t.ID, in)
 		if err != nil {
 			return err

@@ -25,8 +25,9 @@ refused: what is the matter with it, who did that and when. Without a store it
 still tells whether it is well-formed.
 
 Remote, --token-file is the credential that asks; without one the token asks
-about itself, and where it is refused there is nothing more to be told. Who did
-it and when is in the audit log, which needs generic#security:audit/search.
+about itself, and where it is refused there is nothing more to be told: so also
+one that is good behind the gate alone. Who did it and when is in the audit log,
+which needs generic#security:audit/search.
 
 To check a token of others is not to use it: its last use stays as it was.
 
@@ -56,7 +57,13 @@ type tokenReport struct {
 	ExpireIn    int64    `json:"expire_in,omitempty"` // Unix seconds, -1 never
 	Expired     bool     `json:"expired"`
 	Permissions []string `json:"permissions"`
-	why                  // why it is not valid
+
+	// With any of these a valid one is good behind the gate alone.
+	AllowedHosts   []string `json:"allowed_hosts,omitempty"`
+	AllowedPaths   []string `json:"allowed_paths,omitempty"`
+	AllowedMethods []string `json:"allowed_methods,omitempty"`
+
+	why // why it is not valid
 
 	allowed []string // CIDR prefixes that it may be used from; none: everywhere
 }
@@ -142,7 +149,7 @@ func (r *tokenReport) try(ctx context.Context, s *session, secret string) error 
 // judge asks what a token is worth and why it is refused.
 func (r *tokenReport) judge(ctx context.Context, own *api.Client, secret string) error {
 	if r.Known == nil {
-		r.why = why{Reason: "the server refuses it", Hidden: "why: that is for its owner and for administrators to see, with --token-file"}
+		r.why = why{Reason: "the server refuses it", Hidden: "why: that is for its owner and for administrators to see, with --token-file; one for the gate alone is refused here"}
 		return nil
 	}
 	var worth api.TokenWorth
@@ -159,6 +166,7 @@ func (r *tokenReport) judge(ctx context.Context, own *api.Client, secret string)
 		return nil
 	}
 	r.Valid, r.Permissions = worth.Valid, worth.Permissions
+	r.AllowedHosts, r.AllowedPaths, r.AllowedMethods = worth.AllowedHosts, worth.AllowedPaths, worth.AllowedMethods
 	r.Expired = worth.Code == codeExpired
 	r.why = h.whyRefused(ctx, worth.Introspection, r.ID, r.Owner, unixTime(r.ExpireIn))
 	if r.Code == codeAddress {
@@ -204,6 +212,9 @@ func (r *tokenReport) pairs(a *app) []string {
 	}
 	if r.Valid {
 		p = append(p, "may", listText(r.Permissions))
+	}
+	if len(r.AllowedHosts)+len(r.AllowedPaths)+len(r.AllowedMethods) > 0 {
+		p = append(p, "good", "behind the gate alone", "hosts", listText(r.AllowedHosts), "paths", listText(r.AllowedPaths), "methods", listText(r.AllowedMethods))
 	}
 	return append(append(p, "valid", yesNo(r.Valid)), r.why.pairs(a)...)
 }

@@ -108,7 +108,7 @@ func (t *txn) tokenNow(shown *Token) (*Token, error) {
 	} else if n := k.Next; n != nil && bytes.Equal(n.Hash, shown.Hash) {
 		k = k.Begun()
 	}
-	if !bytes.Equal(k.Hash, shown.Hash) || k.Expired(t.now) || !slices.Equal(k.AllowedIPs, shown.AllowedIPs) {
+	if !bytes.Equal(k.Hash, shown.Hash) || k.Expired(t.now) || !slices.Equal(k.AllowedIPs, shown.AllowedIPs) || !k.Reach.equal(&shown.Reach) {
 		return nil, errAbsentRecord
 	}
 	return k, nil

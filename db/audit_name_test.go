@@ -24,6 +24,7 @@ var nameless = map[string]string{
 	"audit.export":         "a word",
 	"audit.left_out":       "a day",
 	"audit.prune":          "a number",
+	"gate.enter":           "a host, or a domain",
 	"key.rotate":           "a key has an id only",
 	"role.create":          "a role's id is its name",
 	"role.delete":          "a role's id is its name",
@@ -206,7 +207,7 @@ var notActions = regexp.MustCompile(`^(audit\.(checkpoint|gaps|index|pruned|stra
 // The list of actions is the list: what the source writes is in it, and nothing
 // else is.
 func TestActionsAreThoseOfTheSource(t *testing.T) {
-	of := []string{"access", "audit", "setup", "store", "system"}
+	of := []string{"access", "audit", "gate", "setup", "store", "system"}
 	nouns, err := newStore(t).Counts(t.Context())
 	must(t, err)
 	for plural := range nouns {

@@ -30,6 +30,9 @@ func ChainLink(value []byte) (seq uint64, change, prev string, stranger, ok bool
 	return l.seq, l.change, l.prev, l.stranger, ok
 }
 
+// Within tells whether by reaches all that r does.
+func (r *Reach) Within(by *Reach) bool { return r.within(by) }
+
 // Changeable tells why nothing may be changed.
 func (s *Store) Changeable() error { return s.changeable() }
 

@@ -25,6 +25,8 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.User{ID: "u", Email: "jürgen@bücher.example", Name: "山田 太郎", Roles: []string{"admin", "user"}, Password: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA",
 			MustChange: true, Imported: true, Disabled: true, Devices: 1<<64 - 1, Created: at, Updated: at, LastLogin: at.Truncate(time.Second)},
 		&db.Token{ID: "t", Owner: "u", Name: "deploy", Description: "d", Hash: []byte{0, 1, 254, 255}, Permissions: []string{"a", "b", "c"}, Expires: db.Never, Created: at, Issued: at, Updated: at},
+		&db.Token{Hash: []byte{1}, Permissions: []string{}, Reach: db.Reach{AllowedHosts: []string{"*.example.com", "::1"}, AllowedPaths: []string{"/café"}, AllowedMethods: []string{"GET"}}, Created: at},
+		&db.Token{Hash: []byte{1}, Permissions: []string{}, Reach: db.Reach{AllowedPaths: []string{"/"}}},
 		&db.Token{Hash: []byte{}, Permissions: []string{}, Expires: 1<<63 - 1, Created: at.In(time.FixedZone("", 3600))},
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},
 		&db.LastUsed{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
@@ -39,6 +41,7 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Token{Previous: &db.OldSecret{Hash: []byte{1}, Ends: 5}, Permissions: []string{}},
 		&db.Token{Next: &db.NextSecret{Hash: []byte{1}, Expires: 5}, Permissions: []string{}},
 		&db.Token{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Hash: []byte{1}, Permissions: []string{}},
+		&db.Token{Hash: []byte{1}, Permissions: []string{}, Reach: db.Reach{AllowedPaths: []string{"/a&b"}}},
 		&db.LastUsed{Seen: []string{"\u2028"}},
 	)
 	return records, plainly
@@ -68,8 +71,11 @@ func TestWritten(t *testing.T) {
 func TestWrittenKnowsAllMembers(t *testing.T) {
 	for _, r := range []any{&db.User{}, &db.Token{}, &db.Session{}, &db.LastUsed{}, &db.Event{}} {
 		v := reflect.ValueOf(r).Elem()
-		for i := range v.NumField() {
-			switch f := v.Field(i).Addr().Interface().(type) {
+		for _, field := range reflect.VisibleFields(v.Type()) {
+			if field.Anonymous {
+				continue
+			}
+			switch f := v.FieldByIndex(field.Index).Addr().Interface().(type) {
 			case *string:
 				*f = "x"
 			case *[]string:
@@ -86,9 +92,9 @@ func TestWrittenKnowsAllMembers(t *testing.T) {
 				*f = 7
 			case *time.Time:
 				*f = time.Unix(7, 7).UTC()
-			case **db.OldSecret, **db.NextSecret, *[]netip.Prefix: // rare
+			case **db.OldSecret, **db.NextSecret, *[]netip.Prefix, *[]db.Pass: // rare
 			default:
-				t.Fatalf("%T.%s has a type that this test does not know", r, v.Type().Field(i).Name)
+				t.Fatalf("%T.%s has a type that this test does not know", r, field.Name)
 			}
 		}
 		value, err := json.Marshal(r)
@@ -127,7 +133,7 @@ func FuzzFastJSON(f *testing.F) {
 		}
 	}
 	for _, text := range []string{``, `{`, `{}`, `null`, `{"id":null}`, `{"id":"a","id":"b"}`, `{"owner":"b","id":"a"}`, "{\"id\":\"\xff\"}", "{\"id\":\"\n\"}",
-		`{"hash":"AQ"}`, `{"hash":"A=Q="}`, `{"hash":"AQ==","previous":{"ends":3}}`, `{"roles":["a""b"]}`, `{"roles":["a",1]}`, `{"roles":["a`, `{"time":7}`, `{"time":"now"}`, `{"created":"2026-01-01T24:00:00Z"}`} {
+		`{"hash":"AQ"}`, `{"hash":"A=Q="}`, `{"hash":"AQ==","previous":{"ends":3}}`, `{"allowed_hosts":[],"allowed_methods":["GET",""]}`, `{"allowed_paths":["/"],"allowed_hosts":["a"]}`, `{"roles":["a""b"]}`, `{"roles":["a",1]}`, `{"roles":["a`, `{"time":7}`, `{"time":"now"}`, `{"created":"2026-01-01T24:00:00Z"}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {

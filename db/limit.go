@@ -16,7 +16,7 @@ import "slices"
 // good for some things or in some places alone. What limits tokens in another
 // way one day belongs here too.
 func (k *Token) Limited() bool {
-	return k.Expires != Never || len(k.AllowedIPs) > 0 || k.narrow()
+	return k.Expires != Never || len(k.AllowedIPs) > 0 || k.GateOnly() || k.narrow()
 }
 
 // narrow tells whether the token's own permissions limit it.

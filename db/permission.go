@@ -28,6 +28,7 @@ const (
 	PermPrincipalSearch = "generic#security:principal/search"
 	PermSessionSearch   = "generic#security:session/search"
 	PermSessionDelete   = "generic#security:session/delete"
+	PermTokenIntrospect = "generic#security:token/introspect"
 	PermAuditSearch     = "generic#security:audit/search"
 	PermBackup          = "generic#system/backup"
 	PermKeys            = "generic#system/keys"
@@ -43,6 +44,7 @@ var builtinPermissions = []string{
 	PermPrincipalSearch,
 	PermRoleCreate, PermRoleDelete, PermRoleRead, PermRoleSearch, PermRoleUpdate,
 	PermSessionDelete, PermSessionSearch,
+	PermTokenIntrospect,
 	PermUserCreate, PermUserDelete, PermUserRead, PermUserSearch, PermUserUpdate,
 	PermBackup, PermKeys,
 }

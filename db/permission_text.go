@@ -17,6 +17,7 @@ var permissionTexts = map[string]string{
 	PermRoleUpdate:      "change what roles grant",
 	PermSessionDelete:   "end other people's sessions",
 	PermSessionSearch:   "list and show other people's sessions",
+	PermTokenIntrospect: "ask what a credential that was shown is worth, anybody's",
 	PermUserCreate:      "make and import users",
 	PermUserDelete:      "delete users",
 	PermUserRead:        "show a user",

@@ -30,10 +30,11 @@ type Token struct {
 	Next        *NextSecret    `json:"next,omitempty"`     // of a rotation that was begun and is not settled
 	Permissions []string       `json:"permissions"`        // empty: the owner's, as they are at each use
 	AllowedIPs  []netip.Prefix `json:"allowed_ips,omitempty"`
-	Expires     int64          `json:"expires"` // Unix seconds, or Never
-	Created     time.Time      `json:"created"`
-	Issued      time.Time      `json:"issued"` // when the secret was made: created, or rotated
-	Updated     time.Time      `json:"updated"`
+	Reach
+	Expires int64     `json:"expires"` // Unix seconds, or Never
+	Created time.Time `json:"created"`
+	Issued  time.Time `json:"issued"` // when the secret was made: created, or rotated
+	Updated time.Time `json:"updated"`
 }
 
 func (k *Token) readFast(j *fastJSON) {
@@ -46,6 +47,9 @@ func (k *Token) readFast(j *fastJSON) {
 	j.none("next")
 	j.texts("permissions", &k.Permissions)
 	j.none("allowed_ips")
+	j.texts("allowed_hosts", &k.AllowedHosts)
+	j.texts("allowed_paths", &k.AllowedPaths)
+	j.texts("allowed_methods", &k.AllowedMethods)
 	j.integer("expires", &k.Expires)
 	j.time("created", &k.Created)
 	j.time("issued", &k.Issued)
@@ -145,6 +149,7 @@ type NewToken struct {
 	Description string
 	Permissions []string // empty: the owner's, or those of the token that mints
 	AllowedIPs  []netip.Prefix
+	Reach                     // in the form in which the gate compares it
 	Expires     int64         // Unix seconds, Never, or 0 for the default
 	MaxTTL      time.Duration // 0: none
 	MaxPerUser  int           // how many the owner may have; 0: no bound
@@ -155,7 +160,7 @@ type NewToken struct {
 // owner has, are ErrDenied, and so is another owner for one who is no
 // administrator; more tokens than one may have are ErrQuota.
 func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *Token, err error) {
-	if err := errors.Join(checkTokenTexts(&n.Name, &n.Description), checkAddresses(n.AllowedIPs)); err != nil {
+	if err := errors.Join(checkTokenTexts(&n.Name, &n.Description), checkAddresses(n.AllowedIPs), n.Reach.check()); err != nil {
 		return nil, err
 	}
 	err = s.update(ctx, actor, func(t *txn) error {
@@ -173,6 +178,9 @@ func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *T
 			return err
 		}
 		if k.AllowedIPs, err = t.tokenAddresses(k.AllowedIPs); err != nil {
+			return err
+		}
+		if k.Reach, err = t.tokenReach(n.Reach); err != nil {
 			return err
 		}
 		if err := s.roomForToken(t, k, n.MaxPerUser); err != nil {
@@ -309,18 +317,10 @@ func (t *txn) tokenAddresses(asked []netip.Prefix) ([]netip.Prefix, error) {
 	return asked, nil
 }
 
-// within tells whether every prefix of inner lies in one of outer; no outer
-// ones allow everything, no inner ones need everything.
+// within tells whether every prefix of inner lies in one of outer; no outer ones
+// allow everything, no inner ones need everything.
 func within(inner, outer []netip.Prefix) bool {
-	if len(outer) == 0 {
-		return true
-	}
-	for _, in := range inner {
-		if !slices.ContainsFunc(outer, func(out netip.Prefix) bool { return out.Bits() <= in.Bits() && out.Contains(in.Addr()) }) {
-			return false
-		}
-	}
-	return len(inner) > 0
+	return listWithin(inner, outer, func(out, in netip.Prefix) bool { return out.Bits() <= in.Bits() && out.Contains(in.Addr()) })
 }
 
 func maskAll(prefixes []netip.Prefix) []netip.Prefix {
@@ -338,6 +338,7 @@ type TokenChange struct {
 	Description *string
 	Permissions []string       // empty: as they are
 	AllowedIPs  []netip.Prefix // nil: as they are; empty: from everywhere
+	Reach                      // a nil list: as it is; an empty one: all
 }
 
 // UpdateToken changes a token that the actor may see.
@@ -372,12 +373,13 @@ func (t *txn) applyTokenChange(k *Token, c TokenChange) error {
 	if err := checkTokenTexts(&k.Name, &k.Description); err != nil {
 		return err
 	}
-	if err := checkAddresses(c.AllowedIPs); err != nil {
+	if err := errors.Join(checkAddresses(c.AllowedIPs), c.Reach.check()); err != nil {
 		return err
 	}
 	if c.AllowedIPs != nil {
 		k.AllowedIPs = maskAll(c.AllowedIPs)
 	}
+	k.Reach.change(c.Reach)
 	// An editor that sends back what it was shown asks for nothing.
 	if asked := NewPermissions(c.Permissions).Keys(); len(asked) > 0 && !slices.Equal(asked, k.Permissions) {
 		owner, err := userRecords.get(t, k.Owner)
@@ -392,15 +394,15 @@ func (t *txn) applyTokenChange(k *Token, c TokenChange) error {
 }
 
 // notAbove refuses that a token changes one into more than itself: no more
-// rights, no later expiry, no wider addresses.
+// rights, no later expiry, no wider addresses, no wider reach.
 func (t *txn) notAbove(k *Token) error {
 	by := t.actor.Token
 	if by == nil {
 		return nil
 	}
 	more := by.narrow() && (len(k.Permissions) == 0 || NewPermissions(by.Permissions).Missing(NewPermissions(k.Permissions)) != "")
-	if more || later(k.Expires, by.Expires) || !within(k.AllowedIPs, by.AllowedIPs) {
-		return fail(ErrDenied, "above_token", "a token can't change one that has more rights, more addresses or a later expiry than itself")
+	if more || later(k.Expires, by.Expires) || !within(k.AllowedIPs, by.AllowedIPs) || !k.Reach.within(&by.Reach) {
+		return fail(ErrDenied, "above_token", "a token can't change one that has more rights, more addresses, a wider reach or a later expiry than itself")
 	}
 	return nil
 }

@@ -127,6 +127,49 @@ func (s *Store) SettleRotation(ctx context.Context, actor *Actor, id string, in 
 	})
 }
 
+// EndSecret ends what one secret of a token of the actor's own opens, found by its
+// SHA-256: all of the token where it is the secret of now, and else, in its time of
+// grace or before its rotation is settled, that secret alone. Whoever shows a secret
+// may end it, whatever else they may. One that is not good is ErrNotFound; of several
+// at once exactly one succeeds.
+func (s *Store) EndSecret(ctx context.Context, actor *Actor, id string, hash []byte) (whole bool, err error) {
+	err = s.update(ctx, actor, func(t *txn) error {
+		old, err := tokenRecords.get(t, id)
+		if err != nil {
+			return err
+		}
+		if old.Owner != actor.ID || old.Expired(t.now) {
+			return errAbsentRecord
+		}
+		if whole = bytes.Equal(old.Hash, hash); whole {
+			if err := tokenRecords.remove(t, old); err != nil {
+				return err
+			}
+			return t.audit("token.delete", old.Target())
+		}
+		return t.endBeside(old, hash)
+	})
+	return whole, err
+}
+
+// endBeside ends a secret that is good beside the token's own.
+func (t *txn) endBeside(old *Token, hash []byte) error {
+	k, action := *old, "token.update"
+	switch p, n := old.Previous, old.Next; {
+	case p != nil && bytes.Equal(p.Hash, hash) && t.now.Unix() < p.Ends:
+		k.Previous = nil
+	case n != nil && bytes.Equal(n.Hash, hash) && !old.Begun().Expired(t.now):
+		k.Next, action = nil, "token.rotate_undo"
+	default:
+		return errAbsentRecord
+	}
+	k.Updated = t.now
+	if err := tokenRecords.put(t, old, &k); err != nil {
+		return err
+	}
+	return t.audit(action, old.Target())
+}
+
 // rotation runs f on a token whose secret the actor may replace.
 func (s *Store) rotation(ctx context.Context, actor *Actor, id string, grace time.Duration, f func(*txn, *Token) error) error {
 	if grace < 0 {

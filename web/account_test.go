@@ -592,7 +592,7 @@ func knownPermissions(more ...string) []string {
 		"generic#security:user/search", "generic#security:user/read", "generic#security:user/create", "generic#security:user/update", "generic#security:user/delete",
 		"generic#security:role/search", "generic#security:role/read", "generic#security:role/create", "generic#security:role/update", "generic#security:role/delete",
 		"generic#security:permission/read", "generic#security:principal/search", "generic#security:session/search", "generic#security:session/delete",
-		"generic#security:audit/search", "generic#system/backup", "generic#system/keys", "coco#system/read",
+		"generic#security:audit/search", "generic#security:token/introspect", "generic#system/backup", "generic#system/keys", "coco#system/read",
 	}
 	return db.NewPermissions(own, more).Keys()
 }

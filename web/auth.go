@@ -16,7 +16,9 @@ import (
 // authenticate returns who asks. Without a credential that is the owner of the
 // data file on a local connection, and nobody elsewhere. A credential that is
 // refused is an error, never passed over.
-func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, error) {
+//
+// Where bearerTokens is set, an API token may come as a Bearer, too.
+func (s *Server) authenticate(r *http.Request, requestID string, bearerTokens bool) (*db.Actor, error) {
 	actor := &db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(r), RequestID: requestID}
 	local, isLocal := localOf(r.Context())
 	if isLocal {
@@ -32,20 +34,37 @@ func (s *Server) authenticate(r *http.Request, requestID string) (*db.Actor, err
 	case !sent:
 		return actor, nil
 	}
+	if bearerTokens && cred.token == "" && decides(r.Header) { // never from a cookie
+		cred = credentialIn(cred.jwt)
+	}
 	who, err := s.identifyAny(r.Context(), cred)
 	if err != nil {
 		return actor, err
 	}
-	if who.token != nil && !who.token.Allows(parseAddress(actor.Address)) {
+	if err := who.refusedHere(actor.Address); err != nil {
 		// The clearest sign of a stolen one: its owner's log has it.
 		shown := *actor
 		who.become(&shown)
 		s.Store.NoteRefusal(&shown, "token.use", who.token.Target())
-		return actor, errFromElsewhere
+		return actor, err
 	}
 	who.become(actor)
 	s.noteUse(who, actor.Address)
 	return actor, nil
+}
+
+// refusedHere tells why a credential that is good is not good at the API, from that
+// address.
+func (who *identity) refusedHere(address string) error {
+	switch {
+	case who.token == nil:
+		return nil
+	case !who.token.Allows(parseAddress(address)):
+		return errFromElsewhere
+	case who.token.GateOnly():
+		return errGateOnly
+	}
+	return nil
 }
 
 // identifyAny is identify of a credential that may be several cookies: the good

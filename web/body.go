@@ -132,15 +132,19 @@ func boolean(c echo.Context, name string) (bool, error) {
 	return false, malformed("bad_parameter", name+" is true or false")
 }
 
-// write answers 200 with v as JSON. Its length is told, however long it is:
-// net/http tells that of short ones alone, and there are clients that read
-// nothing without.
+// write answers 200 with v as JSON.
 func write(c echo.Context, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	body = append(body, '\n')
+	return writeJSON(c, append(body, '\n'))
+}
+
+// writeJSON answers 200 with what is JSON already. Its length is told, however long it
+// is: net/http tells that of short ones alone, and there are clients that read nothing
+// without.
+func writeJSON(c echo.Context, body []byte) error {
 	c.Response().Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	return c.JSONBlob(http.StatusOK, body)
 }

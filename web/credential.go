@@ -1,6 +1,7 @@
 package web
 
 import (
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -102,13 +103,21 @@ func cookies(r *http.Request, name string) (last string, before []string) {
 // allCookies returns the values of all cookies of a name. How many there can be
 // is bounded by the length of a header.
 func allCookies(r *http.Request, name string) (values []string) {
-	for _, line := range r.Header["Cookie"] {
-		for pair := range strings.SplitSeq(line, ";") {
-			key, value, _ := strings.Cut(pair, "=")
-			if value = strings.Trim(value, " \t\""); value != "" && strings.Trim(key, " \t") == name {
-				values = append(values, value)
+	return slices.Collect(cookiesOf(r, name))
+}
+
+// cookiesOf are the values of the cookies of a name, in order.
+func cookiesOf(r *http.Request, name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range r.Header["Cookie"] {
+			for line != "" {
+				var pair string
+				pair, line, _ = strings.Cut(line, ";")
+				key, value, _ := strings.Cut(pair, "=")
+				if value = strings.Trim(value, " \t\""); value != "" && strings.Trim(key, " \t") == name && !yield(value) {
+					return
+				}
 			}
 		}
 	}
-	return values
 }

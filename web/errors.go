@@ -83,6 +83,7 @@ var (
 	errTokenExpired   = refusedFor("expired", "it has expired")
 	errTokenReplaced  = refusedFor("replaced", "its secret was replaced, or was never this token's")
 	errFromElsewhere  = refusedFor("address", "it may not be used from here")
+	errGateOnly       = refusedFor("gate_only", "it is good behind the gate alone")
 	errSessionExpired = refusedFor("expired", "it has expired")
 	errSessionIdle    = refusedFor("idle", "it was not used for too long")
 	errOwnerGone      = refusedFor("owner_deleted", "its owner was deleted")

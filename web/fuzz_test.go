@@ -3,9 +3,13 @@ package web
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"husk/db"
+	"husk/web/gate"
 )
 
 // FuzzImportLine: a line of an import is a user or refused in words of our own.
@@ -50,6 +54,53 @@ func FuzzAllowedIPs(f *testing.F) {
 			t.Fatalf("%q is taken as %v, and that as %v, %v", text, taken, again, err)
 		}
 	})
+}
+
+// FuzzReach: what is taken for a token's hosts, paths and methods is read again the
+// same, and fits what it names itself.
+func FuzzReach(f *testing.F) {
+	for _, text := range []string{"app.example.com", "*.Example.COM.", "[::1]", "::0", "[2001:db8::]", "::ffff:192.0.2.1", "bücher.example", "/", "/admin/", "/caf%C3%A9", "/100%25", "/a?b", "/a%3Fb", "/%2541", "GET", "get", "*", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		one := []string{text}
+		for name, lists := range map[string][3][]string{"hosts": {one, nil, nil}, "paths": {nil, one, nil}, "methods": {nil, nil, one}} {
+			taken, err := parseReach(lists[0], lists[1], lists[2])
+			if err != nil {
+				var own *failure
+				if !errors.As(err, &own) || own.status != 400 {
+					t.Fatalf("%s: %q is refused by %v", name, text, err)
+				}
+				continue
+			}
+			again, err := parseReach(taken.AllowedHosts, taken.AllowedPaths, taken.AllowedMethods)
+			if err != nil || !reflect.DeepEqual(again, taken) {
+				t.Fatalf("%s: %q is taken as %+v, and that as %+v, %v", name, text, taken, again, err)
+			}
+		}
+	})
+}
+
+// A token's hosts and paths fit what those of a rule of the gate fit.
+func TestReachFitsAsRulesDo(t *testing.T) {
+	hosts := []string{"a", "a.b", "b.b", "*.b", "*.a.b", "a.a.b", "::1", "xb"}
+	paths := []string{"/", "/a", "/a/", "/ab", "/a/b", "/a/b/", "/b"}
+	for _, pattern := range hosts {
+		for _, host := range hosts {
+			k := &db.Reach{AllowedHosts: []string{pattern}}
+			if got := k.Reaches("GET", host, "/"); got != gate.HostFits(pattern, host) {
+				t.Errorf("%s fits %s: %t", pattern, host, got)
+			}
+		}
+	}
+	for _, pattern := range paths {
+		for _, path := range paths {
+			k := &db.Reach{AllowedPaths: []string{pattern}}
+			if got := k.Reaches("GET", "a", path); got != gate.PathFits(pattern, path) {
+				t.Errorf("%s fits %s: %t", pattern, path, got)
+			}
+		}
+	}
 }
 
 // FuzzHop: a hop of a forwarded header is an address, with or without a port,

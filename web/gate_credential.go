@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -23,6 +21,10 @@ import (
 
 // gateCookie holds a pass.
 const gateCookie = "husk_gate"
+
+// maxPassCookies bounds how many cookies of that name are looked at: other hosts of a
+// domain can plant some, and each is a look into the store's memory.
+const maxPassCookies = 64
 
 // identifyAtGate finds out who asks. A header decides where it has a credential of
 // Husk's own, and one that is bad is refused. A cookie that is bad is none: browsers
@@ -66,13 +68,15 @@ func (s *Server) identifyOwn(q *question, cred credential) error {
 
 // enterAs has who ask, unless it is a token that is not good from where it came.
 func (s *Server) enterAs(q *question, who *identity) error {
-	who.become(q.actor)
+	who.become(&q.actor)
 	if who.token != nil && !who.token.Allows(q.asked.Client) {
-		s.Store.NoteRefusal(q.actor, "token.use", who.token.Target())
+		s.Store.NoteRefusal(&q.actor, "token.use", who.token.Target())
 		return errFromElsewhere
 	}
 	q.who = who
-	s.noteUse(who, q.actor.Address)
+	if !q.again {
+		s.noteUse(who, q.actor.Address)
+	}
 	return nil
 }
 
@@ -108,38 +112,23 @@ func (s *Server) isOwnJWT(text string) bool {
 	if s.identities.get(sha256.Sum256([]byte(text))) != nil {
 		return true
 	}
-	_, rest, _ := strings.Cut(text, ".")
-	part, _, _ := strings.Cut(rest, ".")
-	payload, err := base64.RawURLEncoding.DecodeString(part)
-	if err != nil {
-		return false
-	}
-	var claims struct {
-		Issuer any `json:"iss"`
-	}
-	return json.Unmarshal(payload, &claims) == nil && claims.Issuer == session.Issuer
+	return session.IsLike(text)
 }
 
 // identifyByPass finds out whose the cookie of a host is, if it is good there.
 func (s *Server) identifyByPass(q *question) error {
-	last, before := cookies(q.r, gateCookie)
-	if last == "" {
-		return nil
-	}
-	scope := scopeOf(q.rules, q.asked.Host)
-	for i := len(before); i >= 0; i-- {
-		pass := last
-		if i < len(before) {
-			pass = before[i]
-		}
+	scope, n := scopeOf(q.rules, q.asked.Host), 0
+	for pass := range cookiesOf(q.r, gateCookie) {
 		who, err := s.identify(q.r.Context(), credential{pass: pass})
 		switch {
-		case isRefused(err), err == nil && who.scope != scope && who.scope != q.asked.Host:
-			continue
-		case err != nil:
+		case err == nil && (who.scope == scope || who.scope == q.asked.Host):
+			return s.enterAs(q, who)
+		case err != nil && !isRefused(err):
 			return err
 		}
-		return s.enterAs(q, who)
+		if n++; n == maxPassCookies {
+			return nil
+		}
 	}
 	return nil
 }
@@ -162,6 +151,17 @@ func (s *Server) resolvePass(ctx context.Context, who *identity, pass string) (o
 	return who.session.User, s.sessionNow(ctx, who)
 }
 
+// identifyUser is who a user would be at the gate with a session.
+func (s *Server) identifyUser(ctx context.Context, id string) (*identity, error) {
+	who := &identity{}
+	if err := s.resolveOwner(ctx, who, id); err != nil {
+		return nil, err
+	}
+	who.takeGate()
+	who.gate.Held = who.user.MustChange
+	return who, nil
+}
+
 // atGate is who asks, as rules know them; nil: nobody.
 func (who *identity) atGate() *gate.Who {
 	if who == nil {
@@ -178,18 +178,8 @@ func (who *identity) takeGate() {
 		Token: who.token != nil, Held: who.session != nil && u.MustChange}
 	if who.token != nil {
 		who.gate.Narrow = len(who.token.Permissions) > 0 && !slices.Contains(who.token.Permissions, db.PermAll)
-	}
-}
-
-// withoutOwn takes Husk's credentials away from what goes on to an application.
-func (s *Server) withoutOwn(h http.Header) {
-	if len(h["X-Api-Token"]) > 0 {
-		delete(h, "X-Api-Token")
-	}
-	for _, line := range h["Authorization"] {
-		if _, own := s.ownAuthorization(line); own {
-			delete(h, "Authorization")
-			break
+		if who.token.GateOnly() {
+			who.gate.Reach = who.token
 		}
 	}
 }

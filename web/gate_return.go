@@ -152,7 +152,7 @@ func (s *Server) takeCode(w http.ResponseWriter, q *question) (answered bool, er
 		return false, err
 	}
 	if known {
-		pass, ends, err := s.Store.TakeCode(q.r.Context(), q.actor, code, scope)
+		pass, ends, err := s.Store.TakeCode(q.r.Context(), &q.actor, code, scope)
 		if err != nil && !errors.Is(err, db.ErrDenied) {
 			return false, err
 		}

@@ -160,6 +160,51 @@ func TestGateAnswers(t *testing.T) {
 	}
 }
 
+// A token for some hosts, paths or methods is good there alone, and at no route of
+// the API.
+func TestTokenOfTheGate(t *testing.T) {
+	s := newGate(t, gateRules())
+	for name, c := range map[string]struct {
+		n    api.NewToken
+		edit edit
+		path string
+	}{
+		"host":   {api.NewToken{AllowedHosts: []string{"app.example.com"}}, nobody, "https://other.example.net/"},
+		"path":   {api.NewToken{AllowedPaths: []string{"/in"}}, nobody, "https://app.example.com/inside"},
+		"method": {api.NewToken{AllowedMethods: []string{"GET"}}, header("X-Forwarded-Method", "POST"), "https://app.example.com/in"},
+	} {
+		secret := s.mint(s.single().session(), c.n).AccessToken
+		s.ask("https://app.example.com/in?x", apiToken(secret)).want(200)
+		s.ask(c.path, apiToken(secret), c.edit).want(403, "token_reach")
+		s.ask("https://app.example.com/open", apiToken(secret), header("X-Forwarded-Method", "DELETE"))
+		if a := s.do("GET", "/account/profile", "", apiToken(secret)); a.status != 401 {
+			t.Errorf("%s: the API answers %d", name, a.status)
+		}
+	}
+	lan := s.mint(s.single().session(), api.NewToken{AllowedIPs: []string{"10.0.0.0/8"}}).AccessToken
+	s.ask("https://app.example.com/", apiToken(lan)).want(401, "invalid_token")
+	s.ask("https://app.example.com/", apiToken(lan), header("X-Forwarded-For", "10.1.2.3")).want(200)
+}
+
+// What a user may do counts as it is now, and so does the credential.
+func TestGateForgetsNothing(t *testing.T) {
+	s := newGate(t, gateRules())
+	s.role("reader", "app#api/read")
+	ann := s.newUser("ann@example.com", "reader")
+	secret := s.mintFor(ann, api.NewToken{})
+	const target = "https://app.example.com/api/x"
+	s.ask(target, apiToken(secret.AccessToken)).want(200)
+	none := []string{"user"}
+	_, err := s.local.UpdateUser(t.Context(), ann.id, api.UserUpdate{Roles: &none})
+	must(t, err)
+	s.ask(target, apiToken(secret.AccessToken)).want(403, "not_permitted")
+	disabled := true
+	_, err = s.local.UpdateUser(t.Context(), ann.id, api.UserUpdate{Disabled: &disabled})
+	must(t, err)
+	s.ask(target, apiToken(secret.AccessToken)).want(401)
+	s.ask(target, bearer(ann.jwt)).want(401)
+}
+
 func TestGateForSubrequests(t *testing.T) {
 	s := newGate(t, gateRules())
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -79,14 +80,19 @@ type question struct {
 	endpoint *gateEndpoint // nil: it came to Husk's own proxy
 	rules    *gate.Rules
 	asked    gate.Request
-	actor    *db.Actor
+	actor    db.Actor
 	who      *identity // nil: nobody
 	decision gate.Decision
+	again    bool // it was answered before, and is asked whether that still holds: that is no use
+}
+
+func (s *Server) question(r *http.Request, e *gateEndpoint) *question {
+	return &question{r: r, endpoint: e, rules: s.gate.rules.Load(), actor: db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(r)}}
 }
 
 // serveQuestion answers a proxy.
 func (s *Server) serveQuestion(w http.ResponseWriter, r *http.Request, e *gateEndpoint) {
-	q := &question{r: r, endpoint: e, rules: s.gate.rules.Load()}
+	q := s.question(r, e)
 	w.Header()["Cache-Control"] = valueNoStore
 	defer s.endQuestion(w, q)
 	err := s.trustProxy(r)
@@ -113,17 +119,9 @@ func (s *Server) allowed(w http.ResponseWriter, q *question, err error) bool {
 		s.refuseQuestion(w, q, explain(err))
 	}
 	if s.AccessLog {
-		s.log.Info("asked at the gate", append(origin(q.by(s)), "host", q.asked.Host, "method", q.asked.Method, "rule", q.rule(), "outcome", outcome.String())...)
+		s.log.Info("asked at the gate", append(origin(&q.actor), "host", q.asked.Host, "method", q.asked.Method, "rule", q.rule(), "outcome", outcome.String())...)
 	}
 	return err == nil
-}
-
-// by is who asked, as far as that was found out.
-func (q *question) by(s *Server) *db.Actor {
-	if q.actor == nil {
-		q.actor = s.nobody(q.r, "")
-	}
-	return q.actor
 }
 
 // endQuestion keeps a panic from ending more than the one answer, which then is a
@@ -148,11 +146,10 @@ func (s *Server) trustProxy(r *http.Request) error {
 }
 
 // errAnswered says that the answer is given already.
-var errAnswered = &failure{code: "answered"}
+var errAnswered = errors.New("answered")
 
 // decide finds out what becomes of a request, and is nil where it is allowed.
 func (s *Server) decide(w http.ResponseWriter, q *question) error {
-	q.actor = &db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(q.r)}
 	var m *gate.Malformed
 	if q.asked, m = q.endpoint.read(q.r); m != nil {
 		return q.malformed(m)
@@ -175,7 +172,7 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	case gate.SignIn:
 		return s.askSignIn(w, q)
 	}
-	s.Store.NoteRefusal(q.actor, actEnter, db.Literal(q.asked.Host))
+	s.Store.NoteRefusal(&q.actor, actEnter, db.Literal(q.asked.Host))
 	return q.refusal()
 }
 
@@ -192,15 +189,15 @@ var errNoRule = forbidden("no_rule", "no rule of the gate is about this address"
 
 // refusal says what somebody lacks.
 func (q *question) refusal() error {
-	switch why := q.decision.Why; why {
+	switch q.decision.Why {
 	case gate.OutOfReach:
-		return forbidden(string(why), "this token is not for this host, path or method")
+		return forbidden("token_reach", "this token is not for this host, path or method")
 	case gate.MustChange:
-		return forbidden(string(why), "the password was generated for you: change it first, on Husk's own pages")
+		return forbidden(codeMustChange, "the password was generated for you: change it first, on Husk's own pages")
 	case gate.NeedsFactor:
-		return forbidden(string(why), "that needs a second factor, which this session has not shown")
+		return forbidden("second_factor_required", "that needs a second factor, which this session has not shown")
 	}
-	return forbidden(string(gate.Lacks), "you are signed in, and may not open this")
+	return forbidden(codeNotPermitted, "you are signed in, and may not open this")
 }
 
 // malformed is the refusal of a question that can't be read.
@@ -230,7 +227,7 @@ func (s *Server) logQuestion(q *question, f *failure, id string) {
 	if f == errNoCredential {
 		return
 	}
-	actor := q.by(s)
+	actor := &q.actor
 	actor.RequestID = id
 	attrs := append(origin(actor), "host", q.asked.Host, "method", q.asked.Method, "rule", q.rule(), "status", f.status, "code", f.code)
 	if f.cause != nil {

@@ -221,6 +221,17 @@ func TestGoldenTokens(t *testing.T) {
 	s.settle(made.ID, api.Settle{AccessToken: begun.AccessToken}, with).golden("token_settle")
 }
 
+func TestGoldenOAuth(t *testing.T) {
+	s := newServer(t)
+	by, ann := s.gateway(), s.newUser(annEmail)
+	made := s.mintFor(ann, api.NewToken{})
+	s.introspect(made.AccessToken, by).golden("oauth_introspect")
+	s.revoke(made.AccessToken, ann.session()).golden("oauth_revoke")
+	s.introspect(made.AccessToken, by).golden("oauth_introspect_inactive")
+	s.do("POST", "/oauth/introspect", `{"token":"x"}`, by).golden("error_no_form")
+	s.do("GET", "/.well-known/oauth-authorization-server", "").golden("oauth_authorization_server")
+}
+
 func TestGoldenPeople(t *testing.T) {
 	s := newServer(t, wikiRules(t))
 	with := s.single().session()
@@ -275,7 +286,7 @@ func TestGoldenSystem(t *testing.T) {
 
 // What answers with something else than JSON: pages and what they name, which
 // console_test.go and pages_test.go look at, and a file that is kept as it is.
-var withoutGolden = regexp.MustCompile(`^(GET /(docs|docs/:name|favicon\.ico|openapi\.json|assets/:name|setup|login|password|connect)?|POST /(password|connect))$`)
+var withoutGolden = regexp.MustCompile(`^(GET /(docs|docs/:name|favicon\.ico|openapi\.json|assets/:name|setup|login|password|connect|continue)?|POST /(password|connect))$`)
 
 // Every endpoint has a golden file of a success.
 func TestGoldenOfEveryRoute(t *testing.T) {

@@ -26,6 +26,7 @@ type identity struct {
 	scope       string                 // of a pass: where it is good; "": the credential is none
 	gate        gate.Who               // as rules know who asks
 	told        [4]string              // username, name, email and roles, as applications learn them
+	introspect  atomic.Pointer[[]byte] // that of POST /oauth/introspect, once it was asked
 	noted       atomic.Int64           // the second of the last use that was noted
 	address     atomic.Pointer[string] // and the address that it came from
 }
@@ -142,8 +143,9 @@ func (s *Server) noteUse(who *identity, address string) {
 			return
 		}
 	} else {
+		seen := address // or each use would take memory for it
 		who.noted.Store(now)
-		who.address.Store(&address)
+		who.address.Store(&seen)
 	}
 	if who.token != nil {
 		s.Store.NoteTokenUse(who.token.ID, address, who.kind == replaced)

@@ -34,7 +34,12 @@ func (s *Server) checkToken(ctx context.Context, actor *db.Actor, in *tokenCheck
 		err = errFromElsewhere
 	}
 	found, err := introspect(who, err)
-	return &api.TokenWorth{ID: id, Introspection: found}, err
+	worth := &api.TokenWorth{ID: id, Introspection: found}
+	if found.Valid {
+		k := who.token
+		worth.AllowedHosts, worth.AllowedPaths, worth.AllowedMethods = k.AllowedHosts, k.AllowedPaths, k.AllowedMethods
+	}
+	return worth, err
 }
 
 // introspect tells what a credential that was resolved is worth; err is why it was

@@ -31,7 +31,7 @@ var worth = map[string]string{
 	"POST /account/login": "public", "POST /setup/_initialize": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 
 	"PUT /account/password": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",
-	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session",
+	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session", "GET /continue": "session",
 
 	"GET /account/profile": "reads", "GET /_info": "reads", "GET /settings": "reads",
 	"GET /auth/access_token/_search": "reads", "GET /auth/access_token/_cat": "reads", "GET /auth/access_token/:id": "reads", "POST /auth/access_token/_check": "reads",
@@ -40,6 +40,9 @@ var worth = map[string]string{
 	"GET /security/role/_search": "reads", "GET /security/role/:id": "reads", "GET /security/permission": "reads", "GET /security/rule": "reads", "POST /security/rule/_test": "reads",
 	"GET /security/audit/_search": "reads", "GET /security/audit/_export": "reads", "GET /security/audit/_verify": "reads", "GET /security/audit/_head": "reads",
 	"GET /system/health": "reads", "GET /system/check": "reads", "GET /system/backup": "reads",
+
+	"POST /oauth/introspect": "reads", "GET /.well-known/oauth-authorization-server": "public",
+	"POST /oauth/revoke": "takes away", // what is shown in full
 
 	"DELETE /auth/access_token/:id": "takes away", "DELETE /security/session/:id": "takes away", "DELETE /security/session": "takes away",
 	"DELETE /security/user/:id": "takes away", "DELETE /security/role/:id": "takes away",
@@ -77,7 +80,7 @@ const (
 
 // bodies are what is sent to a route: as little as it takes, and too much.
 func bodies(route string) []string {
-	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`, `{"hold":true,"expire_in":-1}`, `{"hold":true}`,
+	all := append([]string{`{}`, `{"name":"renamed"}`, `{"permissions":["*"],"name":"x"}`, `{"allowed_ips":[],"name":"x"}`, `{"allowed_hosts":[],"allowed_paths":[],"allowed_methods":[],"name":"x"}`, `{"expire_in":-1}`, `{"grace":"9999h"}`, `{"hold":true,"expire_in":-1}`, `{"hold":true}`,
 		`{"owner":"victim@example.com"}`, greedy, greedyToken, greedyRole, greedyUser}, makers[route]...)
 	if strings.HasPrefix(route, "POST") || strings.HasPrefix(route, "PUT") {
 		return all

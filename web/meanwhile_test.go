@@ -75,6 +75,10 @@ func TestCutMeanwhile(t *testing.T) {
 			_, err := s.local.UpdateToken(ctx, k.ID, api.TokenUpdate{Name: "cut", AllowedIPs: &[]string{"203.0.113.0/24"}})
 			return err
 		},
+		"reach cut": func(_ *person, k api.TokenCreated) error {
+			_, err := s.local.UpdateToken(ctx, k.ID, api.TokenUpdate{Name: "cut", AllowedPaths: &[]string{"/"}})
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := s.newUser(strings.ReplaceAll(name, " ", ".")+"@example.com", db.RoleAdmin)

@@ -24,18 +24,21 @@ import (
 // alsoCalled is how other programs call what a member limits or grants: nobody
 // who writes these means nothing by it. They are in plain form, see plainName.
 var alsoCalled = map[string][]string{
-	"permissions":   {"perms", "rights", "privileges", "scope", "scopes", "grant", "grants", "abilities"},
-	"expire_in":     {"exp", "expiry", "expiration", "expirationdate", "expiresat", "expireat", "expireson", "ttl", "lifetime", "validuntil", "validfor", "notafter", "maxage"},
-	"allowed_ips":   {"ip", "ips", "cidr", "cidrs", "addresses", "networks", "allowedaddresses", "allowedcidrs", "allowednetworks", "allowlist", "whitelist", "ipallowlist", "ipwhitelist"},
-	"roles":         {"group", "groups"},
-	"disabled":      {"enable", "enabled", "active", "isactive", "inactive", "locked", "blocked"},
-	"owner":         {"user", "userid", "username", "ownerid", "owneremail"},
-	"email":         {"mail", "user", "username", "account"},
-	"password":      {"pass", "pwd"},
-	"no_password":   {"passwordless"},
-	"password_hash": {"hash", "password", "passhash"},
-	"old_password":  {"password", "currentpassword"},
-	"grace":         {"graceperiod"},
+	"permissions":     {"perms", "rights", "privileges", "scope", "scopes", "grant", "grants", "abilities"},
+	"expire_in":       {"exp", "expiry", "expiration", "expirationdate", "expiresat", "expireat", "expireson", "ttl", "lifetime", "validuntil", "validfor", "notafter", "maxage"},
+	"allowed_ips":     {"ip", "ips", "cidr", "cidrs", "addresses", "networks", "allowedaddresses", "allowedcidrs", "allowednetworks", "allowlist", "whitelist", "ipallowlist", "ipwhitelist"},
+	"allowed_hosts":   {"host", "hosts", "hostname", "hostnames", "domain", "domains", "allowedhostnames", "alloweddomains"},
+	"allowed_paths":   {"path", "paths", "prefix", "prefixes", "pathprefix", "pathprefixes", "allowedprefixes", "allowedurls"},
+	"allowed_methods": {"method", "methods", "verbs", "httpmethods", "allowedverbs"},
+	"roles":           {"group", "groups"},
+	"disabled":        {"enable", "enabled", "active", "isactive", "inactive", "locked", "blocked"},
+	"owner":           {"user", "userid", "username", "ownerid", "owneremail"},
+	"email":           {"mail", "user", "username", "account"},
+	"password":        {"pass", "pwd"},
+	"no_password":     {"passwordless"},
+	"password_hash":   {"hash", "password", "passhash"},
+	"old_password":    {"password", "currentpassword"},
+	"grace":           {"graceperiod"},
 }
 
 // clientMembers are those that a known client sends, that are like a member and

@@ -122,7 +122,8 @@ func TestNearest(t *testing.T) {
 		{"permission", token, "permissions"}, {"Permissions", token, "permissions"}, {"premissions", token, "permissions"}, {"permisions", token, "permissions"},
 		{"perms", token, "permissions"}, {"scopes", token, "permissions"}, {"grants", token, "permissions"},
 		{"expires_in", token, "expire_in"}, {"expireIn", token, "expire_in"}, {"expires", token, "expire_in"}, {"ttl", token, "expire_in"}, {"expires_at", token, "expire_in"},
-		{"allowed_ip", token, "allowed_ips"}, {"allowedIps", token, "allowed_ips"}, {"allow_ips", token, "allowed_ips"}, {"allowed", token, "allowed_ips"},
+		{"allowed_ip", token, "allowed_ips"}, {"allowedIps", token, "allowed_ips"}, {"allow_ips", token, "allowed_ips"}, {"allowed", token, "allowed_hosts"},
+		{"allowed_host", token, "allowed_hosts"}, {"domains", token, "allowed_hosts"}, {"allowedPath", token, "allowed_paths"}, {"paths", token, "allowed_paths"}, {"allow_methods", token, "allowed_methods"}, {"verbs", token, "allowed_methods"},
 		{"role", user, "roles"}, {"Role", user, "roles"}, {"disable", user, "disabled"}, {"disabed", user, "disabled"}, {"enabled", user, "disabled"}, {"emial", user, "email"},
 		{"user", token, "owner"}, {"user_id", token, "owner"},
 

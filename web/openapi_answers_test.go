@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -170,8 +172,45 @@ func (d *described) checkContent(v object, contentType string, body []byte, at s
 			d.checkJSON(line["$ref"].(string), lines.Bytes())
 		}
 	} else if media["schema"] != nil {
+		if kind == formMedia {
+			body = d.formAsJSON(body)
+		}
 		d.checkJSON(at+"/schema", body)
 	}
+}
+
+// formAsJSON is a form as the object that its schema describes.
+func (d *described) formAsJSON(body []byte) []byte {
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		d.Fatal(err)
+	}
+	members := object{}
+	for name := range values {
+		members[name] = values.Get(name)
+	}
+	return []byte(mustJSON(d.T, members))
+}
+
+// exampleOf is the example of a body as it is sent, and one that can't be read.
+func exampleOf(t *testing.T, o operation, media string) (example, broken string) {
+	t.Helper()
+	if o.example == nil {
+		return "", ""
+	}
+	text := mustJSON(t, o.example)
+	if media != formMedia {
+		return text, "{"
+	}
+	var members map[string]string
+	if err := json.Unmarshal([]byte(text), &members); err != nil {
+		t.Fatal(err)
+	}
+	values := url.Values{}
+	for name, value := range members {
+		values.Set(name, value)
+	}
+	return values.Encode(), "token=%zz"
 }
 
 func (d *described) checkJSON(pointer string, body []byte) {
@@ -240,6 +279,20 @@ func (d *described) plain(id string) error {
 	answer := d.send(method, strings.Replace(path, ":id", id, 1), body, http.Header{"Authorization": {"Bearer " + d.jwt}, "Content-Type": {"application/json"}})
 	if answer != http.StatusOK {
 		return fmt.Errorf("status %d", answer)
+	}
+	return nil
+}
+
+// sendToken sends a new token as a form.
+func (d *described) sendToken(ctx context.Context) error {
+	made, err := d.setup.CreateToken(ctx, api.NewToken{})
+	if err != nil {
+		return err
+	}
+	method, path, _ := strings.Cut(d.key, " ")
+	body := "token_type_hint=access_token&token=" + made.AccessToken
+	if status := d.send(method, path, body, http.Header{"Authorization": {"Bearer " + d.jwt}, "Content-Type": {formMedia}}); status != http.StatusOK {
+		return fmt.Errorf("status %d", status)
 	}
 	return nil
 }
@@ -414,6 +467,11 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"SearchKeys": func(ctx context.Context, d *described) error { return only(d.c.SearchKeys(ctx, api.ListOptions{})) },
 	"RotateKey":  func(ctx context.Context, d *described) error { return only(d.c.RotateKey(ctx, api.RotateKey{})) },
 
+	"introspect": func(ctx context.Context, d *described) error { return d.sendToken(ctx) },
+	"revoke":     func(ctx context.Context, d *described) error { return d.sendToken(ctx) },
+
+	"authorizationServer": func(ctx context.Context, d *described) error { return d.plain("") },
+
 	"SearchAudit": func(ctx context.Context, d *described) error { return only(d.c.SearchAudit(ctx, api.ListOptions{})) },
 	"ExportAudit": func(ctx context.Context, d *described) error { return d.c.ExportAudit(ctx, io.Discard) },
 	"VerifyAudit": func(ctx context.Context, d *described) error { return only(d.c.VerifyAudit(ctx, "")) },
@@ -430,7 +488,7 @@ func (d *described) misdirect(r route) {
 
 // neverFail are the operations that nothing sent can make fail, but for another
 // host.
-var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "Application": true, "provider": true, "license": true}
+var neverFail = map[string]bool{"Health": true, "live": true, "ready": true, "openAPI": true, "Application": true, "provider": true, "license": true, "authorizationServer": true}
 
 // TestOpenAPIAnswers calls every operation so that it succeeds, and in every
 // way in which its description says that it refuses, as far as that follows
@@ -473,10 +531,7 @@ func (d *described) refuse(r route, o operation) (refused int) {
 	if o.media != nil {
 		media = o.media[0]
 	}
-	example := ""
-	if o.example != nil {
-		example = mustJSON(d.T, o.example)
-	}
+	example, broken := exampleOf(d.T, o, media)
 	try := func(want int, path, body string, header http.Header) {
 		refused++
 		header.Set("Content-Type", cmp.Or(header.Get("Content-Type"), media))
@@ -493,7 +548,7 @@ func (d *described) refuse(r route, o operation) (refused int) {
 		try(404, path, example, admin())
 	}
 	if o.example != nil {
-		try(400, path, "{", admin())
+		try(400, path, broken, admin())
 		try(415, path, example, http.Header{"Authorization": admin()["Authorization"], "Content-Type": {"text/plain"}})
 		if !o.line { // a line has a bound of its own
 			try(413, path, `{"x":"`+strings.Repeat("x", maxBody)+`"}`, admin())

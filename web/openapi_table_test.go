@@ -38,6 +38,7 @@ const (
 	tagRoles    = "Roles and permissions"
 	tagSessions = "Sessions and keys"
 	tagAudit    = "Audit"
+	tagOAuth    = "OAuth"
 	tagSystem   = "System"
 )
 
@@ -49,6 +50,7 @@ var tags = []struct{ name, about string }{
 	{tagRoles, "What users may do."},
 	{tagSessions, "Everybody's sign-ins, and the keys that sign them."},
 	{tagAudit, "Who changed what: a log in which each entry has the hash of the one before it."},
+	{tagOAuth, "For applications and API gateways, in the words of RFC 7662, 7009 and 8414."},
 	{tagSystem, "Health, backup, and this description."},
 }
 
@@ -60,8 +62,13 @@ const (
 	userID  = "The user's id or email."
 	roleID  = "The role's name."
 
+	bearerToo = "An API token of who asks may come as `Authorization: Bearer`, too."
+
 	notLimited = "Not with a token that has an end, permissions or addresses of its own (`limited_credential`): what is made would outlive it."
 )
+
+// anyToken is an example of a form.
+var anyToken = api.OAuthToken{Token: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC"}
 
 var (
 	isTrue = map[string]any{"type": "string", "enum": []string{"true", "false"}}
@@ -129,18 +136,18 @@ var operations = map[string]operation{
 	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id."},
 
 	"POST /auth/access_token": {id: "CreateToken", tag: tagTokens, summary: "Make an API token",
-		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses and no later expiry than itself. 429 with the code `too_many_tokens` where the owner has as many as one may.",
+		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses, no wider reach and no later expiry than itself. With `allowed_hosts`, `allowed_paths` or `allowed_methods` it is good behind the gate alone, and the API refuses it. 429 with the code `too_many_tokens` where the owner has as many as one may.",
 		example: api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, also: []int{404}},
 	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens",
 		query: []parameter{{name: "owner", about: "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own."}}, also: []int{404}},
 	"GET /auth/access_token/:id": {id: "GetToken", tag: tagTokens, summary: "Show an API token", named: tokenID},
 	"PUT /auth/access_token/:id": {id: "UpdateToken", tag: tagTokens, summary: "Change an API token", named: tokenID,
-		about:   "Expiry, owner and secret can't be changed.",
+		about:   "Expiry, owner and secret can't be changed. Of the lists of what it is limited to, one that is absent stays, and an empty one limits nothing.",
 		example: api.TokenUpdate{Name: "nightly backup", Description: pointer("runs at 3 o'clock")}},
 	"DELETE /auth/access_token/:id": {id: "DeleteToken", tag: tagTokens, summary: "Revoke an API token", named: tokenID,
 		about: "It is refused from the next request on."},
 	"POST /auth/access_token/_check": {id: "CheckToken", tag: tagTokens, summary: "What an API token is worth, and why it is refused",
-		about:   "Of a token that one may see; others are 404 like those that are absent. Always 200 else: see `valid`. An address limit is held against the address that asks.",
+		about:   "Of a token that one may see; others are 404 like those that are absent. Always 200 else: see `valid`. An address limit is held against the address that asks. Hosts, paths and methods are told with one that is valid: it is good behind the gate alone.",
 		example: api.TokenCheck{AccessToken: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC"}, also: []int{404}},
 	"POST /auth/access_token/:id/_rotate": {id: "RotateToken", tag: tagTokens, summary: "Replace the secret of an API token", named: tokenID,
 		about:   "Id, name, permissions and limits stay. The old secret is valid for the time of grace, which is none by default and ends with the token; a further rotation ends it at once. Where no end is asked, a session gives a life as long as the old one was, a token keeps the end. With `hold` both secrets are good until the rotation is settled, so that a new one that could not be kept costs nothing.",
@@ -211,6 +218,17 @@ var operations = map[string]operation{
 		about:   "The keys before it go on verifying until the last session that they signed has ended; with `now` they stop, and every session ends.",
 		example: api.RotateKey{Now: true}},
 
+	"POST /oauth/introspect": {id: "introspect", tag: tagOAuth, summary: "What a token is worth that somebody showed",
+		about: "RFC 7662, of anybody's API token or session. Whatever is not good, or no token at all, is `{\"active\":false}` and nothing more. So is a token that is good from some addresses or for some requests alone, since who asks does not say where it was shown and what for, " +
+			"and a session whose generated password is to be changed first. To ask is no use of the token. " + bearerToo,
+		example: anyToken, media: []string{formMedia}, answer: api.OAuthIntrospection{}},
+	"POST /oauth/revoke": {id: "revoke", tag: tagOAuth, summary: "End an own token or session that is shown in full",
+		about: "RFC 7009. Whoever shows an own token may end it, whatever else they may. It is 200 also where there was nothing to end: what is unknown, another's, or no token at all. " +
+			"Of a token that was rotated the old secret, in its time of grace, ends alone; so does the new one of a rotation that is not settled. " + bearerToo,
+		example: anyToken, media: []string{formMedia}, answer: api.OAuthRevoked{}},
+	"GET /.well-known/oauth-authorization-server": {id: "authorizationServer", tag: tagOAuth, summary: "Where introspection and revocation are",
+		about: "RFC 8414. Husk hands out no tokens by OAuth, so there is no authorization and no token endpoint."},
+
 	"GET /security/audit/_search": {id: "SearchAudit", tag: tagAudit, summary: "Read the audit log, the newest entry first",
 		about: "An actor or a target is looked for by id, by the email that a user has now, and else by a name that the log knows, of who is gone too: a user's email, a token's name. " +
 			"A name that nobody and nothing has or had is 404, an action that there is not 400: an empty list would say that nothing was done.",
@@ -233,7 +251,7 @@ var operations = map[string]operation{
 var htmlOnly = map[string]bool{
 	"GET /": true, "GET /setup": true, "GET /login": true,
 	"GET /password": true, "POST /password": true,
-	"GET /connect": true, "POST /connect": true,
+	"GET /connect": true, "POST /connect": true, "GET /continue": true,
 	"GET /assets/:name": true, "GET /favicon.ico": true,
 	"GET /docs": true, "GET /docs/:name": true,
 }
@@ -251,7 +269,11 @@ var withoutClient = map[string]string{
 	"querySearch": "for the desktop program", "datasourceSearch": "for the desktop program", "mcp_serverSearch": "for the desktop program",
 	"assistantSearch": "for the desktop program", "connectorSearch": "for the desktop program",
 
-	"logoutByLink": "for links; Logout is the same",
+	"logoutByLink":        "for links; Logout is the same",
+	"introspect":          "for applications and API gateways",
+	"revoke":              "for applications and API gateways",
+	"authorizationServer": "for applications and API gateways",
+
 	"requestToken": "for older clients; CreateToken is the same",
 	"catTokens":    "for older clients; SearchTokens is the same",
 	"renameToken":  "for older clients; UpdateToken is the same",
@@ -259,17 +281,20 @@ var withoutClient = map[string]string{
 
 // values are the members of api's types that take one of a few words.
 var values = map[string][]string{
-	"Health.Status":        {"green", "yellow", "red"},
-	"HealthStatus.Status":  {"green", "yellow", "red"},
-	"Settings.LoginMode":   {"single", "multi"},
-	"Status.Status":        {"ok"},
-	"Ready.Status":         {"ok"},
-	"LoggedIn.Status":      {"ok"},
-	"TokenCreated.Status":  {"ok"},
-	"Result.Result":        {"created", "updated", "deleted"},
-	"Ended.Result":         {"deleted"},
-	"Total.Relation":       {"eq", "gte"},
-	"Token.Type":           {"general"},
+	"Health.Status":       {"green", "yellow", "red"},
+	"HealthStatus.Status": {"green", "yellow", "red"},
+	"Settings.LoginMode":  {"single", "multi"},
+	"Status.Status":       {"ok"},
+	"Ready.Status":        {"ok"},
+	"LoggedIn.Status":     {"ok"},
+	"TokenCreated.Status": {"ok"},
+	"Result.Result":       {"created", "updated", "deleted"},
+	"Ended.Result":        {"deleted"},
+	"Total.Relation":      {"eq", "gte"},
+	"Token.Type":          {"general"},
+
+	"OAuthIntrospection.TokenType": {"Bearer"},
+
 	"Introspection.Code":   {"expired", "replaced", "address", "owner_disabled", "owner_deleted"},
 	"Principal.Type":       {"user"},
 	"AuditEvent.Result":    {"ok", "refused"},

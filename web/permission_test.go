@@ -57,6 +57,8 @@ var contract = map[string]string{
 	"POST /query/_search": "signed-in", "POST /datasource/_search": "signed-in", "POST /mcp_server/_search": "signed-in", "POST /assistant/_search": "signed-in",
 	"GET /connector/_search": "signed-in",
 
+	"POST /oauth/introspect": "generic#security:token/introspect", "POST /oauth/revoke": "signed-in", "GET /.well-known/oauth-authorization-server": "public",
+
 	// Beside the contract: what older clients call, and what the command line and browsers need.
 	"POST /auth/request_access_token":     "generic#security:auth:api-token/create",
 	"GET /auth/access_token/_cat":         "generic#security:auth:api-token/search",
@@ -73,6 +75,7 @@ var contract = map[string]string{
 	"POST /password":                      "session",
 	"GET /connect":                        "generic#security:auth:api-token/create",
 	"POST /connect":                       "generic#security:auth:api-token/create",
+	"GET /continue":                       "session",
 	"GET /assets/:name":                   "public",
 	"GET /favicon.ico":                    "public",
 }

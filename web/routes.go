@@ -66,6 +66,9 @@ type route struct {
 	early bool
 	// page routes answer browsers with pages, failures too.
 	page bool
+	// bearerTokens routes take an API token as a Bearer, too (RFC 6750): the programs
+	// that call them know no other way.
+	bearerTokens bool
 	// acts says of a GET that it changes something: HEAD, which monitors and
 	// link checkers send to look only, is not for it.
 	acts bool
@@ -147,6 +150,10 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/_license/info", need: isPublic, do: endpoint(s.license)},
 		{method: "GET", path: "/settings", need: permission(db.PermSystemRead), do: endpoint(s.applicationSettings)},
 		{method: "POST", path: "/setup/_initialize", need: isPublic, effect: proves, do: s.pageOr(console.IsForm, console.SetUp, endpoint(s.initialize)), page: true},
+
+		{method: "POST", path: introspectPath, need: permission(db.PermTokenIntrospect), effect: onlyAsks, bearerTokens: true, do: raw(s.introspectToken)},
+		{method: "POST", path: revokePath, need: isSignedIn, effect: ends, bearerTokens: true, do: raw(s.revokeToken)},
+		{method: "GET", path: "/.well-known/oauth-authorization-server", need: isPublic, do: endpoint(s.authorizationServer)},
 
 		// As the desktop program searches.
 		{method: "POST", path: "/query/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
@@ -246,7 +253,7 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 	if r.need.kind == public {
 		return s.nobody(req, id), nil
 	}
-	actor, err := s.authenticate(req, id)
+	actor, err := s.authenticate(req, id, r.bearerTokens)
 	if err != nil {
 		return actor, err
 	}

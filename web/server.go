@@ -25,6 +25,7 @@ import (
 	"husk/web/listen"
 	"husk/web/password"
 	"husk/web/ratelimit"
+	"husk/web/relay"
 	"husk/web/session"
 	"husk/web/upkeep"
 )
@@ -88,6 +89,8 @@ type Server struct {
 	deviceKey  []byte // signs device cookies
 
 	gate      gateway
+	relay     *relay.Relay
+	ownPaths  []string // patterns of the table of routes
 	console   *console.Console
 	pageCalls *http.Server // of calls of the API by pages; it serves while one is under way
 
@@ -126,6 +129,7 @@ func New(c Config) (*Server, error) {
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
+	s.relay = relay.New(relay.Config{Cookies: ownCookies, Log: s.folds})
 	s.SetGate(c.Gate)
 	if err := errors.Join(s.takePublicURL(), s.takeSecrets(), s.buildRouter()); err != nil {
 		return nil, err
@@ -182,6 +186,7 @@ func (s *Server) buildRouter() error {
 		if err := s.add(r); err != nil {
 			return err
 		}
+		s.ownPaths = append(s.ownPaths, r.path)
 		if r.method == http.MethodGet && strings.HasSuffix(r.path, "/_search") {
 			s.lists[r.path] = true
 		}
@@ -222,6 +227,10 @@ func (s *Server) Refuse(w http.ResponseWriter, e *api.Error) {
 // ServeHTTP looks at what is for applications first: Husk's headers, its rule for
 // slashes, its checks of host and origin are for its own routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.servesApplication(r) {
+		s.serveApplication(w, r)
+		return
+	}
 	if e := gateEndpointOf(r.URL.Path); e != nil {
 		s.serveQuestion(w, r, e)
 		return

@@ -20,11 +20,15 @@ func (s *Server) createToken(ctx context.Context, actor *db.Actor, in *newToken)
 	if err != nil {
 		return nil, err
 	}
+	reach, err := parseReach(asked.AllowedHosts, asked.AllowedPaths, asked.AllowedMethods)
+	if err != nil {
+		return nil, err
+	}
 	secret, id := token.New()
 	sum := token.Hash(secret)
 	k, err := s.Store.CreateToken(ctx, actor, db.NewToken{
 		ID: id, Hash: sum[:], Name: asked.Name, Description: asked.Description, Permissions: asked.Permissions,
-		AllowedIPs: addresses, Expires: asked.ExpireIn, MaxTTL: s.MaxTokenTTL, Owner: asked.Owner,
+		AllowedIPs: addresses, Reach: reach, Expires: asked.ExpireIn, MaxTTL: s.MaxTokenTTL, Owner: asked.Owner,
 		MaxPerUser: s.Quotas.Tokens,
 	})
 	if err != nil {
@@ -155,6 +159,7 @@ func showToken(k *db.Token, use db.LastUsed, owner string, now time.Time) api.To
 	out := api.Token{
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
+		AllowedHosts: append([]string{}, k.AllowedHosts...), AllowedPaths: append([]string{}, k.AllowedPaths...), AllowedMethods: append([]string{}, k.AllowedMethods...),
 		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner, OwnerName: owner,
 	}
 	if p := k.Previous; p != nil && now.Unix() < p.Ends {
@@ -182,15 +187,26 @@ func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*ap
 }
 
 func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
-	change := db.TokenChange{Name: in.Body.Name, Description: in.Body.Description, Permissions: in.Body.Permissions}
-	if in.Body.AllowedIPs != nil {
-		addresses, err := parsePrefixes(*in.Body.AllowedIPs)
-		if err != nil {
-			return nil, err
-		}
-		change.AllowedIPs = addresses
+	asked := in.Body
+	addresses, err := parsePrefixes(orNone(asked.AllowedIPs))
+	if err != nil {
+		return nil, err
 	}
-	return s.changeToken(ctx, actor, in.ID, change)
+	reach, err := parseReach(orNone(asked.AllowedHosts), orNone(asked.AllowedPaths), orNone(asked.AllowedMethods))
+	if err != nil {
+		return nil, err
+	}
+	return s.changeToken(ctx, actor, in.ID, db.TokenChange{
+		Name: asked.Name, Description: asked.Description, Permissions: asked.Permissions, AllowedIPs: addresses, Reach: reach,
+	})
+}
+
+// orNone is a list that was sent, or nil.
+func orNone(list *[]string) []string {
+	if list == nil {
+		return nil
+	}
+	return *list
 }
 
 func (s *Server) changeToken(ctx context.Context, actor *db.Actor, id string, change db.TokenChange) (*api.Result, error) {

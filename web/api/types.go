@@ -136,6 +136,12 @@ type NewToken struct {
 	ExpireIn    int64    `json:"expire_in,omitempty"`   // Unix seconds, -1 never, 0 the default
 	AllowedIPs  []string `json:"allowed_ips,omitempty"` // CIDR
 	Owner       string   `json:"owner,omitempty"`       // id or email
+
+	// With any of these the token is good behind the gate alone. *.NAME stands for one
+	// label; /a names itself and what is under it, /a/ only that; GET covers HEAD.
+	AllowedHosts   []string `json:"allowed_hosts,omitempty"`
+	AllowedPaths   []string `json:"allowed_paths,omitempty"`
+	AllowedMethods []string `json:"allowed_methods,omitempty"`
 }
 
 // TokenCreated answers the making of a token, and is the only time that the
@@ -151,20 +157,24 @@ type TokenCreated struct {
 
 // Token is an API token as it is shown.
 type Token struct {
-	ID          string     `json:"id"`
-	Name        string     `json:"name"`
-	Description string     `json:"description"`
-	Type        string     `json:"type"`         // "general"
-	AccessToken string     `json:"access_token"` // masked; of the id only
-	Permissions []string   `json:"permissions"`
-	ExpireIn    int64      `json:"expire_in"` // Unix seconds, -1 never
-	AllowedIPs  []string   `json:"allowed_ips"`
-	Created     time.Time  `json:"created"`
-	Updated     time.Time  `json:"updated"`
-	LastUsed    *time.Time `json:"last_used"`
-	LastIP      string     `json:"last_ip"`
-	Owner       string     `json:"owner"`      // the user's id
-	OwnerName   string     `json:"owner_name"` // the email, or the single user's id
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Type        string   `json:"type"`         // "general"
+	AccessToken string   `json:"access_token"` // masked; of the id only
+	Permissions []string `json:"permissions"`
+	ExpireIn    int64    `json:"expire_in"` // Unix seconds, -1 never
+	AllowedIPs  []string `json:"allowed_ips"`
+	// With any of the next three the token is good behind the gate alone.
+	AllowedHosts   []string   `json:"allowed_hosts"`
+	AllowedPaths   []string   `json:"allowed_paths"`
+	AllowedMethods []string   `json:"allowed_methods"`
+	Created        time.Time  `json:"created"`
+	Updated        time.Time  `json:"updated"`
+	LastUsed       *time.Time `json:"last_used"`
+	LastIP         string     `json:"last_ip"`
+	Owner          string     `json:"owner"`      // the user's id
+	OwnerName      string     `json:"owner_name"` // the email, or the single user's id
 
 	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
 	Next     *NextSecret     `json:"next,omitempty"`     // while a rotation was begun and is not settled
@@ -176,6 +186,11 @@ type TokenUpdate struct {
 	Description *string   `json:"description,omitempty"`
 	Permissions []string  `json:"permissions,omitempty"` // none: as they are
 	AllowedIPs  *[]string `json:"allowed_ips,omitempty"`
+
+	// Absent: as they are; empty: all.
+	AllowedHosts   *[]string `json:"allowed_hosts,omitempty"`
+	AllowedPaths   *[]string `json:"allowed_paths,omitempty"`
+	AllowedMethods *[]string `json:"allowed_methods,omitempty"`
 }
 
 // TokenCheck is the body of POST /auth/access_token/_check.
@@ -187,6 +202,11 @@ type TokenCheck struct {
 type TokenWorth struct {
 	ID string `json:"_id"`
 	Introspection
+
+	// Of a valid one: with any of these it is good behind the gate alone.
+	AllowedHosts   []string `json:"allowed_hosts,omitempty"`
+	AllowedPaths   []string `json:"allowed_paths,omitempty"`
+	AllowedMethods []string `json:"allowed_methods,omitempty"`
 }
 
 // Introspection is what a credential is worth now.

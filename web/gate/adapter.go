@@ -88,6 +88,16 @@ func Direct(scheme string) Adapter {
 	}
 }
 
+// Ask is what a client would ask with a method at a URL, which is scheme://host/path.
+func Ask(method, url string) (Request, *Malformed) {
+	a, ok := split(url)
+	if !ok {
+		return Request{}, errNotRead
+	}
+	a.method = method
+	return a.read(http.Header{})
+}
+
 // one returns the value of a header; "" where it is not there. Those that are there
 // twice are refused by refuseHeaders.
 func one(r *http.Request, name string) string {
@@ -97,18 +107,25 @@ func one(r *http.Request, name string) string {
 	return ""
 }
 
-// original reads X-Original-URL, which is scheme://host/path?query.
+// original reads X-Original-URL.
 func original(r *http.Request) (a asked, ok bool) {
-	url := one(r, "X-Original-Url")
-	scheme, rest, ok := strings.Cut(url, "://")
-	if url == "" {
-		return asked{method: one(r, "X-Original-Method")}, true
+	if url := one(r, "X-Original-Url"); url != "" {
+		a, ok = split(url)
+	} else {
+		ok = true // for read to say so
 	}
+	a.method = one(r, "X-Original-Method")
+	return a, ok
+}
+
+// split reads scheme://host/path?query, of which nothing is decoded.
+func split(url string) (a asked, ok bool) {
+	scheme, rest, ok := strings.Cut(url, "://")
 	slash := strings.IndexByte(rest, '/')
-	if slash < 0 {
+	if !ok || slash < 0 {
 		return asked{}, false
 	}
-	return asked{one(r, "X-Original-Method"), scheme, rest[:slash], rest[slash:]}, ok
+	return asked{scheme: scheme, host: rest[:slash], uri: rest[slash:]}, true
 }
 
 // read checks what is told.

@@ -17,13 +17,13 @@ var ErrHost = errors.New("a host is a name such as app.example.com, or an addres
 // FoldHost returns a host as it is compared: without a port, brackets and a final
 // dot, in lower case, a name of other letters in its ASCII form (IDNA, RFC 5891).
 func FoldHost(text string) (string, error) {
-	name, port, err := splitPort(text)
+	name, _, err := splitPort(text)
 	if err != nil {
 		return "", err
 	}
 	if strings.HasPrefix(text, "[") || strings.Contains(name, ":") {
 		a, err := netip.ParseAddr(name)
-		if err != nil || !a.Is6() || a.Zone() != "" || (port == "" && !strings.HasPrefix(text, "[")) && strings.HasSuffix(text, ":") {
+		if err != nil || !a.Is6() || a.Zone() != "" {
 			return "", ErrHost
 		}
 		return a.String(), nil

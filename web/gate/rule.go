@@ -162,6 +162,9 @@ func (r *Rules) Knows(host string) bool {
 	return slices.ContainsFunc(r.about(host), func(rule *Rule) bool { return rule.coversHost(host) })
 }
 
+// ServesAny tells whether Husk is the reverse proxy of any host.
+func (r *Rules) ServesAny() bool { return r.serves }
+
 // Serves tells whether Husk is the reverse proxy of a folded host. That of its own
 // pages never is an application's.
 func (r *Rules) Serves(host string) bool {

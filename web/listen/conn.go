@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Conn is a connection of a Pool. Note, Hold and Stream do nothing on nil, which
+// Conn is a connection of a Pool. Note, Hold, PassOn and Stream do nothing on nil, which
 // is what Of and From return for a connection that has no limits.
 type Conn struct {
 	net.Conn
@@ -24,6 +24,7 @@ type Conn struct {
 	read    int64     // bytes, since then
 	streams int64     // weight of HTTP/2's
 	weight  int64     // as the pool counts it
+	passes  bool      // see PassOn
 	held    bool
 	gone    bool
 }
@@ -110,7 +111,7 @@ func (c *Conn) Note(state http.ConnState) {
 	c.change(func() {
 		c.phase, c.read = state, 0
 		if state == http.StateIdle {
-			c.since, c.held = c.pool.Now(), false
+			c.since, c.held, c.passes = c.pool.Now(), false, false
 		}
 	})
 }
@@ -125,6 +126,15 @@ func (c *Conn) Hold() {
 	c.mu.Lock()
 	c.held = true
 	c.mu.Unlock()
+}
+
+// PassOn tells that what comes is passed on at once, and not kept: until the
+// connection is idle, it weighs as much as the buffers for that.
+func (c *Conn) PassOn() {
+	if c == nil {
+		return
+	}
+	c.change(func() { c.passes = true })
 }
 
 // Stream counts a request of HTTP/2, of which a connection has many at once,
@@ -149,6 +159,7 @@ const (
 	headerWeight = 32        // of a byte
 	bodyWeight   = 2         // of a byte
 	bodyBytes    = 256 << 10 // of a body; what is longer is streamed
+	passWeight   = 64 << 10  // two buffers
 	streamWeight = 32 << 10
 	streamBody   = 128 << 10
 )
@@ -160,10 +171,12 @@ func (c *Conn) weigh() (more int64) {
 		return 0
 	}
 	now := c.streams
-	beyond := max(0, c.read-freeBytes)
-	if c.phase == http.StateActive {
+	switch beyond := max(0, c.read-freeBytes); {
+	case c.passes:
+		now += min(beyond, passWeight)
+	case c.phase == http.StateActive:
 		now += bodyWeight * min(beyond, bodyBytes)
-	} else {
+	default:
 		now += headerWeight * beyond
 	}
 	more, c.weight = now-c.weight, now

@@ -239,6 +239,24 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
+// What is passed on weighs as much as the buffers, until the connection is idle.
+func TestWhatIsPassedOnIsNotKept(t *testing.T) {
+	c := newCrowd(t, Limits{Memory: 1 << 40})
+	g := c.comes("192.0.2.1")
+	g.Note(http.StateActive)
+	g.PassOn()
+	g.sends(t, freeBytes+1<<20)
+	if w := c.weight.Load(); w != passWeight {
+		t.Errorf("a long body weighs %d", w)
+	}
+	g.Note(http.StateIdle)
+	g.Note(http.StateActive)
+	g.sends(t, freeBytes+1<<20)
+	if w := c.weight.Load(); w != bodyBytes*bodyWeight {
+		t.Errorf("the next body weighs %d", w)
+	}
+}
+
 // The requests of HTTP/2 that a connection has at once weigh each.
 func TestStreamsAreBounded(t *testing.T) {
 	c := newCrowd(t, Limits{Memory: 3*streamWeight + streamBody})

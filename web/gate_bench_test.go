@@ -1,0 +1,70 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"husk/db"
+	"husk/web/gate"
+)
+
+// BenchmarkGate measures an allowed decision with 200 rules, asked by forward-auth
+// with an API token, and with the cookie of a host, against the floor: an echo handler
+// that gets the same request. See BenchmarkCheck.
+//
+//	go test ./web -run '^$' -bench Gate -benchtime 20000x
+func BenchmarkGate(b *testing.B) {
+	s, apiToken, pass := benchGate(b)
+	floor := echoFloor()
+	const asked = "X-Forwarded-Method: GET\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: app199.example.com\r\nX-Forwarded-Uri: /dashboards/7?from=now-6h\r\nX-Forwarded-For: 192.0.2.1\r\n" +
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\r\nAccept: text/html,*/*;q=0.8\r\nAccept-Language: en\r\n"
+	for _, c := range []struct{ name, header string }{
+		{"token", asked + "X-Api-Token: " + apiToken},
+		{"cookie", asked + "Cookie: theme=dark; husk_gate=" + pass},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			base, own := dialBench(b, &http.Server{Handler: floor}, c.header), dialBench(b, s.HTTPServer(), c.header)
+			own.at("/api/authz/forward-auth")
+			compare(b, base, own)
+		})
+	}
+}
+
+// benchGate is a server with 200 rules, an API token, and a cookie for the last host.
+func benchGate(b testing.TB) (s *Server, apiToken, pass string) {
+	b.Helper()
+	made, apiToken, _ := benchServer(b)
+	config := made.Config
+	config.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	var rules []gate.Rule
+	for i := range 200 {
+		rules = append(rules, gate.Rule{Host: fmt.Sprintf("app%d.example.com", i), Require: []string{"role:admin"}})
+	}
+	parsed, faults := gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: rules})
+	if len(faults) > 0 {
+		b.Fatal(faults)
+	}
+	config.Gate = parsed
+	s, err := New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	r, _, err := s.Store.CreateSession(ctx, &db.Actor{}, db.SignIn{User: db.SingleUser, TTL: time.Hour})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const scope = "app199.example.com"
+	code, err := s.Store.MakeCode(ctx, &db.Actor{ID: db.SingleUser, Session: r}, scope, time.Minute)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if pass, _, err = s.Store.TakeCode(ctx, &db.Actor{}, code, scope); err != nil {
+		b.Fatal(err)
+	}
+	return s, apiToken, pass
+}

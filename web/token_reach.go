@@ -1,0 +1,70 @@
+package web
+
+import (
+	"strings"
+
+	"husk/db"
+	"husk/web/gate"
+)
+
+// This file reads what an API token is to reach behind the gate, into the form in
+// which the gate compares it.
+
+// parseReach reads the hosts, paths and methods of a token. Lists that are nil stay
+// nil, and empty ones empty.
+func parseReach(hosts, paths, methods []string) (r db.Reach, err error) {
+	if r.AllowedHosts, err = parseEach(hosts, parseHost); err != nil {
+		return r, err
+	}
+	if r.AllowedPaths, err = parseEach(paths, parsePath); err != nil {
+		return r, err
+	}
+	r.AllowedMethods, err = parseEach(methods, parseMethod)
+	return r, err
+}
+
+func parseEach(texts []string, parse func(string) (string, error)) ([]string, error) {
+	if texts == nil {
+		return nil, nil
+	}
+	parsed := make([]string, 0, len(texts))
+	for _, text := range texts {
+		one, err := parse(text)
+		if err != nil {
+			return nil, err
+		}
+		parsed = append(parsed, one)
+	}
+	return parsed, nil
+}
+
+func parseHost(text string) (string, error) {
+	folded, err := gate.FoldHostPattern(text)
+	if err != nil {
+		return "", malformed("bad_host", "allowed_hosts are names such as app.example.com, or addresses, without a port; *.example.com stands for one label")
+	}
+	return folded, nil
+}
+
+// parsePath reads a clean path. One that would be another when it is read again is
+// refused: what is shown can be sent back.
+func parsePath(text string) (string, error) {
+	clean, err := gate.CleanPath(text)
+	again, err2 := gate.CleanPath(clean)
+	if err != nil || err2 != nil || again != clean || strings.Contains(text, "?") {
+		return "", malformed("bad_path", "allowed_paths are beginnings of paths, such as /api/, written as they are seen: without a query, .., //, \\, ; and #")
+	}
+	return clean, nil
+}
+
+// maxMethod is the longest name of a method, in bytes.
+const maxMethod = 32
+
+// parseMethod reads a method (RFC 9110, 9.1). Their case counts, and all that are in
+// use are in capitals: what is not is a slip, and would let nothing through.
+func parseMethod(text string) (string, error) {
+	if text == "" || len(text) > maxMethod || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") != "" {
+		return "", malformed("bad_method", "allowed_methods are names such as GET and POST, in capitals")
+	}
+	return text, nil
+}
