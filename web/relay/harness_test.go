@@ -46,7 +46,16 @@ type stage struct {
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.count(1)
 	defer s.count(-1)
-	s.relay.Serve(w, r, s.pass)
+	var pass Pass
+	s.passes(func(p *Pass) { pass = *p })
+	s.relay.Serve(w, r, pass)
+}
+
+// passes looks at the Pass of the requests that come, or changes it.
+func (s *stage) passes(f func(*Pass)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.pass)
 }
 
 func (s *stage) count(n int) (serving int) {

@@ -222,9 +222,9 @@ func TestWhoIsKnownIsHeld(t *testing.T) {
 	socket, conn := s.openSocket()
 	defer conn.Close()
 	says(t, socket, "one")
-	s.pass.Alive = nil
+	s.passes(func(p *Pass) { p.Alive = nil })
 	_, nobody := s.openSocket()
-	s.pass.Alive = func() bool { return true }
+	s.passes(func(p *Pass) { p.Alive = func() bool { return true } })
 	_, third := s.openSocket()
 	defer third.Close()
 	if n, err := io.Copy(io.Discard, nobody); n != 0 {
