@@ -76,7 +76,7 @@ type route struct {
 
 // routes is the whole API with what each part of it needs.
 func (s *Server) routes() []route {
-	return []route{
+	return append([]route{
 		{method: "GET", path: "/health", need: isPublic, do: endpoint(s.health)},
 		{method: "GET", path: "/livez", need: isPublic, do: endpoint(s.livez)},
 		{method: "GET", path: "/readyz", need: isPublic, do: endpoint(s.readyz)},
@@ -162,6 +162,13 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
 		{method: "GET", path: "/connector/_search", need: isSignedIn, do: endpoint(s.searchNothing)},
 
+		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, do: raw(s.backup)},
+	}, s.pageRoutes()...)
+}
+
+// pageRoutes are those that answer browsers with pages, and what these name.
+func (s *Server) pageRoutes() []route {
+	return []route{
 		// What a page changes is counted where it calls the API. Those that are not
 		// public need a session: a token would have them do what nobody clicked for.
 		{method: "GET", path: "/", need: isOwnSession, do: s.page(console.HomePage), page: true},
@@ -174,8 +181,6 @@ func (s *Server) routes() []route {
 		{method: "GET", path: console.ContinuePath, need: isOwnSession, effect: changes, do: raw(s.enterApplication), acts: true, page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
 		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
-
-		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, do: raw(s.backup)},
 	}
 }
 
