@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // These tests know nothing of how the package reads and decides: beside each rule
@@ -179,6 +181,9 @@ func FuzzCleanPath(f *testing.F) {
 			}
 			return
 		}
+		if !utf8.ValidString(clean) || strings.ContainsFunc(clean, unicode.IsControl) {
+			t.Fatalf("%q is taken for %q", uri, clean)
+		}
 		for other := range readings(uri) {
 			if other != clean {
 				t.Fatalf("%q is taken for %q, and may be %q elsewhere", uri, clean, other)
@@ -333,6 +338,12 @@ func FuzzDecide(f *testing.F) {
 	}
 	for asker := range askers {
 		who := byte(strings.IndexByte(letters, asker))
+		for _, uri := range targets {
+			f.Add(byte(0), who, "GET", "https", "a.example.com", uri, "", "", []byte{192, 0, 2, 1})
+		}
+		for _, host := range hosts {
+			f.Add(byte(1), who, "GET", "https", host, "/", "", "", []byte{192, 0, 2, 1})
+		}
 		for _, uri := range []string{"/admin", "/api/v1", "/lan", "/two", "/open", "/form", "/"} {
 			for _, method := range []string{"OPTIONS", "HEAD", "DELETE", "get", "POST", "", "GET ", "PROPFIND"} {
 				f.Add(byte(0), who, method, "wss", "a.example.com", uri, "", "", []byte{10, 0, 0, 1})
