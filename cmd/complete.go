@@ -14,6 +14,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/probe"
 )
 
 // Completion asks Husk as any other command does: offline, by socket, or
@@ -47,6 +48,8 @@ var argumentsOf = map[string]candidates{
 	"husk token revoke":   tokens,
 	"husk session show":   sessions,
 	"husk session revoke": sessions,
+	"husk proxy probe":    words(),
+	"husk proxy config":   words(proxyKinds...),
 }
 
 // valuesOfFlag tells what the values of a flag are, whichever command has it.
@@ -60,13 +63,14 @@ var valuesOfFlag = map[string]candidates{
 	"role":       roles,
 	"permission": permissions,
 	"method":     words("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
+	"proxy":      words(probe.Proxies...),
 	"log-level":  words("debug", "info", "warn", "error"),
 	"log-format": words("text", "json", "auto"),
 }
 
 // Flags whose value is a file, or a folder.
 var (
-	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson"}
+	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson", "cert", "key"}
 	dirFlags  = []string{"data", "backup-dir"}
 )
 

@@ -11,7 +11,9 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -70,13 +72,13 @@ func (a *app) showConfig() error {
 		a.warn("%s", text)
 	}
 	a.resolved.VisitAll(func(f *pflag.Flag) {
-		s := shownSetting{f.Name, withoutUserinfo(f.Value.String()), a.resolved.sourceOf(f.Name)}
-		all = append(all, s)
-		if s.Value == "" {
-			s.Value = "-"
-		}
-		rows = append(rows, []string{s.Name, s.Value, s.Source})
+		all = append(all, shownSetting{f.Name, withoutUserinfo(f.Value.String()), a.resolved.sourceOf(f.Name)})
 	})
+	all = append(all, a.shownGate()...)
+	slices.SortFunc(all, func(a, b shownSetting) int { return strings.Compare(a.Name, b.Name) })
+	for _, s := range all {
+		rows = append(rows, []string{s.Name, cmp.Or(s.Value, "-"), s.Source})
+	}
 	var err error
 	if a.settings.JSON {
 		err = a.printJSON(all)
@@ -160,6 +162,10 @@ func (a *app) judgeFile(c *configFile) error {
 		a.warn("%s", text)
 	}
 	for _, f := range faults {
+		if f.problem.Line > 0 {
+			c.problems = append(c.problems, f.problem)
+			continue
+		}
 		text := f.text()
 		if r.sourceOf(f.setting) == fromEnv {
 			text += " (" + envName(f.setting) + ")"
@@ -181,6 +187,7 @@ type configFile struct {
 	name     string
 	set      *pflag.FlagSet // the file's values and, for the rest, the defaults
 	lines    map[string]int // what the file sets, and where
+	gate     *gateFile      // nil: it has none
 	problems []problem
 	exposed  bool // others may write the file
 }
@@ -319,6 +326,10 @@ func (c *configFile) entry(key, value *yaml.Node) {
 	switch {
 	case key.Kind != yaml.ScalarNode:
 		c.add(key.Line, "", "the name of a setting is plain text")
+	case name == gateKey && c.gate != nil:
+		c.add(key.Line, name, "%s is set already, on line %d", name, c.gate.line)
+	case name == gateKey:
+		c.readGate(key, value)
 	case f == nil:
 		c.unknown(key.Line, name)
 	case name == "config":
@@ -332,7 +343,7 @@ func (c *configFile) entry(key, value *yaml.Node) {
 }
 
 func (c *configFile) unknown(line int, name string) {
-	var names []string
+	names := []string{gateKey}
 	c.set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	hint := ""
 	if near := nearest(name, names); near != "" {

@@ -20,7 +20,7 @@ func samples(f *pflag.Flag) [3]string {
 	switch f.Name {
 	case "addr", "metrics-addr":
 		return [3]string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
-	case "public-url", "server", "cors-origin":
+	case "public-url", "server", "cors-origin", "upstream":
 		return [3]string{"https://a.example", "https://b.example", "https://c.example"}
 	case "log-level":
 		return [3]string{"debug", "warn", "error"}
@@ -117,7 +117,7 @@ func TestSettingsAreTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	cwd, _ := os.Getwd()
-	if took.TLSCert != "c" || took.TLSKey != "k" || took.MaxTokenTTL.Hours() != 8760 || !took.AccessLog ||
+	if !slices.Equal(took.TLSCerts, []string{"c"}) || !slices.Equal(took.TLSKeys, []string{"k"}) || took.MaxTokenTTL.Hours() != 8760 || !took.AccessLog ||
 		len(took.TrustedProxies) != 2 || took.TrustedProxies[1].String() != "::1/128" || took.Data != filepath.Join(cwd, "x") {
 		t.Errorf("the settings are %+v", took)
 	}
@@ -292,13 +292,14 @@ func TestWrongVariable(t *testing.T) {
 }
 
 func TestConfigShow(t *testing.T) {
-	file := writeFile(t, t.TempDir(), "husk.yaml", "trusted-proxy:\n- 10.0.0.1\n- fd00::/8\naddr: :1\nlog-level: warn\n")
+	file := writeFile(t, t.TempDir(), "husk.yaml", "trusted-proxy:\n- 10.0.0.1\n- fd00::/8\naddr: :1\nlog-level: warn\ngate:\n  login_url: https://a.example\n  rules: [{host: b.example, require: any}, {host: c.example, require: any}]\n")
 	env := []string{"HUSK_CONFIG=" + file, "HUSK_LOG_LEVEL=error", "HUSK_SERVER=https://me:hunter2@a.example/", "HUSK_DATA=/data"}
 	want := []shownSetting{
 		{"access-log", "false", "default"}, {"addr", ":1", "file"}, {"config", file, "env"}, {"data", "/data", "env"},
 		{"json", "false", "default"}, {"log-format", "text", "flag"}, {"log-level", "error", "env"}, {"max-token-ttl", "0s", "default"},
 		{"public-url", "", "default"}, {"server", "https://hidden@a.example/", "env"}, {"session-ttl", "24h", "default"},
 		{"trusted-proxy", "10.0.0.1/32,fd00::/8", "file"},
+		{"gate.login_url", "https://a.example", "file"}, {"gate.rules", "2", "file"}, {"gate.return_ttl", "10m", "default"}, {"gate.cookie_domain", "", "default"},
 	}
 	r := runHere(t, env, "", "config", "show", "--log-format", "text")
 	var shown []shownSetting
@@ -317,7 +318,7 @@ func TestConfigShow(t *testing.T) {
 	if err := json.Unmarshal([]byte(j.out), &inJSON); err != nil {
 		t.Fatalf("%v: %s%s", err, j.out, j.errors)
 	}
-	if count := countOf(allSettings()); len(shown) != count || len(inJSON) != count {
+	if count := countOf(allSettings()) + 4; len(shown) != count || len(inJSON) != count {
 		t.Errorf("of %d settings %d are shown, %d as JSON", count, len(shown), len(inJSON))
 	}
 	for _, w := range want {

@@ -123,14 +123,17 @@ func notSendable(secret string) string {
 }
 
 // readTokenFile reads the token once: a command may connect again.
-func (a *app) readTokenFile() (string, error) {
+func (a *app) readTokenFile() (string, error) { return a.readTokenFor(a.settings.Server) }
+
+// readTokenFor is readTokenFile, where the token is for another URL than --server.
+func (a *app) readTokenFor(url string) (string, error) {
 	if a.settings.TokenFile == "" {
 		return "", nil
 	}
 	if a.token != nil {
 		return *a.token, nil
 	}
-	text, err := a.readSecret(a.settings.TokenFile, "the token of --token-file", "API token for "+printable(a.settings.Server)+": ")
+	text, err := a.readSecret(a.settings.TokenFile, "the token of --token-file", "API token for "+printable(url)+": ")
 	if err != nil {
 		return "", readFailed("the token file can't be read", err)
 	}
@@ -179,7 +182,9 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 // config is the server: what serve runs, and what a command runs in its own
 // process. What only serve has, it adds.
 func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
+	rules, _ := a.gateRules() // none, where they have faults: what needs them says so
 	return web.Config{
+		Gate:        rules,
 		Store:       store,
 		Log:         log,
 		Version:     version(),
@@ -190,7 +195,7 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		MaxTokenTTL: a.settings.MaxTokenTTL,
 		Quotas:      a.settings.Quotas,
 		PublicURL:   a.settings.PublicURL,
-		TLS:         a.settings.TLSCert != "",
+		TLS:         len(a.settings.TLSCerts) > 0,
 		AccessLog:   a.settings.AccessLog,
 		Dir:         a.dir(),
 

@@ -34,7 +34,7 @@ func checkFlagGroups(cmd *cobra.Command) error {
 // neverEmpty are flags that say whose things a command makes or ends. Given
 // empty, as an unset variable leaves them, they would be as if they were not
 // given: an administrator's token in the place of somebody's.
-var neverEmpty = []string{"user", "owner"}
+var neverEmpty = []string{"user", "owner", "url", "from", "method"}
 
 func checkEmpty(cmd *cobra.Command) error {
 	for _, name := range neverEmpty {

@@ -84,6 +84,8 @@ var examples = map[string]string{
 	"role list":       "  husk role list\n  husk role list --json",
 	"role show":       "  husk role show admin",
 	"role delete":     "  husk role delete reader",
+	"rule":            "  husk rule list\n  husk rule test --url https://wiki.example.com/ --user ann@example.com",
+	"rule list":       "  husk rule list\n  husk rule list --json",
 	"key":             "  husk key list\n  husk key rotate",
 	"key list":        "  husk key list",
 	"key rotate":      "  husk key rotate\n  husk key rotate --now",
@@ -91,6 +93,7 @@ var examples = map[string]string{
 	"audit head":      "  husk audit head | ssh elsewhere 'cat >> husk-heads'",
 	"compact":         "  husk compact",
 	"config":          "  husk config show\n  husk config check /etc/husk/husk.yaml",
+	"proxy":           "  husk proxy probe https://grafana.example.com/",
 	"completion":      "  source <(husk completion bash)",
 	"version":         "  husk version\n  husk version --json",
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 
+	"husk/web/gate"
 	"husk/web/upkeep"
 )
 
@@ -17,8 +18,9 @@ import (
 
 // judged is what the settings come to.
 type judged struct {
-	tls           *keyPair // nil: http
-	notifyCommand string   // absolute path, or empty
+	tls           keyPairs    // nil: http
+	gate          *gate.Rules // nil: there is none
+	notifyCommand string      // absolute path, or empty
 	backups       upkeep.Backups
 	warnings      []string
 }
@@ -27,6 +29,7 @@ type judged struct {
 type fault struct {
 	setting string
 	err     error
+	problem problem // of a line of the file; its Line is 0 where that is the setting's
 }
 
 // judge looks at all of the settings, as the user whom serve would be: root is
@@ -34,7 +37,7 @@ type fault struct {
 func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	add := func(setting string, err error) {
 		if err != nil {
-			faults = append(faults, fault{setting, err})
+			faults = append(faults, fault{setting: setting, err: err})
 		}
 	}
 	leave, err := a.visit()
@@ -44,7 +47,7 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	}
 	defer leave()
 	setting := ""
-	j.tls, setting, err = a.tlsPair(log)
+	j.tls, setting, err = a.tlsPairs(log)
 	add(setting, err)
 	j.notifyCommand, err = a.notifyCommand()
 	add("notify-command", err)
@@ -56,7 +59,10 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	}
 	add(setting, err)
 	add("metrics-addr", a.checkAddrs())
-	return j, faults
+	var wrong []fault
+	j.gate, wrong = a.gateRules()
+	j.warnings = append(j.warnings, uncertified(j.gate, j.tls)...)
+	return j, append(faults, wrong...)
 }
 
 // checkAddrs finds two doors at one address.
@@ -82,7 +88,7 @@ func (a *app) refuse(faults []fault) error {
 
 // text is what is wrong, with the name of the setting.
 func (f fault) text() string {
-	if text := f.err.Error(); strings.Contains(text, f.setting) {
+	if text := f.err.Error(); f.problem.Line > 0 || strings.Contains(text, f.setting) {
 		return text
 	}
 	return f.setting + ": " + f.err.Error()

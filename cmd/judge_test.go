@@ -20,7 +20,8 @@ func badSettings(t *testing.T) (all []map[string]string) {
 	t.Helper()
 	allSettings().VisitAll(func(f *pflag.Flag) {
 		bad := "\u2026"
-		if _, isPath := f.Value.(*pathValue); isPath {
+		switch f.Value.(type) {
+		case *pathValue, *pathList:
 			bad = "~/x"
 		}
 		if f.Name != "config" { // which has no place in a file

@@ -61,8 +61,7 @@ func (a *app) backups() (b upkeep.Backups, setting string, err error) {
 // serve before anybody is served.
 func (s *service) monitoring() (m monitoring, err error) {
 	if s.tls != nil {
-		m.certExpiry = func() time.Time { return s.tls.served.Load().Leaf.NotAfter }
-		m.certStale = s.tls.stale.Load
+		m.certExpiry, m.certStale = s.tls.expiry, s.tls.stale
 	}
 	if s.settings.MetricsAddr == "" {
 		return m, nil

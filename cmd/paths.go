@@ -36,6 +36,33 @@ func (p *pathValue) Set(text string) error {
 	return nil
 }
 
+// pathList is the kind of value of settings that name several files. Empty is
+// none.
+type pathList struct{ list }
+
+func newPaths() *pathList {
+	return &pathList{list{kind: "string", read: func(text string) (string, error) {
+		if text == "" {
+			return "", errors.New("it is empty")
+		}
+		return text, isPath(text)
+	}}}
+}
+
+// Set implements pflag.Value.
+func (p *pathList) Set(text string) error {
+	if text == "" {
+		p.items = nil
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") { // a space is no part of a list here
+		if err := p.Append(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // pathVar defines a flag of a command that names a file or a folder.
 func pathVar(f *pflag.FlagSet, p *string, name, usage string) { f.Var(&pathValue{p}, name, usage) }
 

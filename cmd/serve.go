@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"husk/db"
 	"husk/db/archive"
@@ -27,6 +26,7 @@ import (
 	"husk/web/control"
 	"husk/web/fold"
 	"husk/web/folder"
+	"husk/web/gate"
 	"husk/web/listen"
 	"husk/web/upkeep"
 )
@@ -38,14 +38,16 @@ func (a *app) serveCommand() *cobra.Command {
 		Long: `Serve the HTTP API on --addr, and the control socket in the data folder, until
 SIGTERM or SIGINT. What is in flight then finishes, for at most 10 seconds.
 
-SIGHUP reads the TLS files and the --config file again. Listening sockets that
+SIGHUP reads the TLS files and the --config file again; the rules of its gate
+and the levels of the log then change at once. Listening sockets that
 a service manager passes are used instead of --addr.
 
 Every flag is also a variable, HUSK_ADDR for --addr, and a key of the --config
 file.`,
 		Example: `  husk serve
   husk serve --addr 127.0.0.1:9000 --public-url https://id.example.com
-  husk serve --addr :443 --tls-cert fullchain.pem --tls-key privkey.pem`,
+  husk serve --addr :443 --tls-cert fullchain.pem --tls-key privkey.pem
+  husk serve --upstream http://127.0.0.1:3000`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := onFile(cmd); err != nil {
@@ -62,9 +64,11 @@ file.`,
 type service struct {
 	*app
 	log     *liveLog
-	tls     *keyPair // nil: http
+	tls     keyPairs // nil: http
 	notify  string   // the program that is told; empty: none
 	saved   upkeep.Backups
+	server  *web.Server // once it serves
+	gate    gate.Config // as it runs
 	manager manager
 	values  map[string]string // of the settings as they run
 }
@@ -96,6 +100,7 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	s.tls, s.notify, s.saved = j.tls, j.notifyCommand, j.backups
+	s.gate, _ = a.gateConfig()
 	inherited, err := inheritedSockets(a.getenv)
 	if err != nil {
 		return err
@@ -155,9 +160,8 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
 	config.Connections, config.Folds = s.connections(), fold.New(s.log.Logger, store.Now)
-	var server *web.Server
-	config.Upkeep = s.upkeep(config, func() string { return server.Excess() })
-	server, err = newServer(config)
+	config.Upkeep = s.upkeep(config, func() string { return s.server.Excess() })
+	s.server, err = newServer(config)
 	if err != nil {
 		return err
 	}
@@ -178,15 +182,18 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	listeners = bounded(config.Connections, listeners)
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
 	watched.serve(s.log.Logger)
-	server.ListensOn(listeners...)
-	for _, notice := range server.Notices() {
+	s.server.ListensOn(listeners...)
+	s.warnOfGate(ctx)
+	for _, notice := range s.server.Notices() {
 		s.log.Warn(notice.Text)
 	}
-	s.tellSetup(ctx, store, server)
+	s.tellSetup(ctx, store, s.server)
 	s.manager.notify(s.log.Logger, "READY=1")
+	// net/http knows nothing of a connection that became a WebSocket.
+	context.AfterFunc(ctx, func() { listen.Guard(s.log.Logger, s.server.EndUpgraded) })
 	stopBeside := s.beside(ctx, cmd, store, hangups)
 	defer stopBeside()
-	front := listen.New(listen.Config{Handler: server, Background: config.Upkeep.Run, Log: config.Folds})
+	front := listen.New(listen.Config{Handler: s.server, Background: config.Upkeep.Run, Log: config.Folds})
 	return front.Serve(ctx, append(s.secure(listeners), socket)...)
 }
 
@@ -228,8 +235,8 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 			return err
 		})
 	})
-	if s.tls != nil {
-		start(func() { s.tls.watch(ctx) })
+	for _, pair := range s.tls {
+		start(func() { pair.watch(ctx) })
 	}
 	start(func() {
 		for {
@@ -245,71 +252,6 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 		cancel()
 		working.Wait()
 	}
-}
-
-// reload takes what can change while the server runs, and says what can't. A
-// mistake leaves what runs as it is.
-func (s *service) reload(cmd *cobra.Command) {
-	s.manager.notify(s.log.Logger, reloading()...)
-	defer s.manager.notify(s.log.Logger, "READY=1")
-	kept := []string{} // as it was, for a fault that the log names
-	if s.tls != nil && !s.tls.reload() {
-		kept = append(kept, "tls-cert", "tls-key")
-	}
-	next, err := s.resolve(cmd)
-	if err == nil {
-		err = s.judgeNext(next)
-	}
-	if err != nil {
-		s.log.Error("the configuration was not reloaded: the one before stays in use; mend it, see 'husk config check', and reload again", "error", err)
-		return
-	}
-	applied, restart := []string{}, []string{}
-	for name, value := range valuesOf(next) {
-		if value == s.values[name] {
-			continue
-		}
-		if name == "log-level" || name == "log-format" {
-			applied = append(applied, name)
-			s.values[name] = value
-		} else {
-			restart = append(restart, name)
-		}
-	}
-	s.log.set(s.values["log-level"], s.values["log-format"])
-	if len(kept) > 0 {
-		s.log.Warn("reloaded", "applied", sorted(applied), "not_applied", sorted(kept))
-	} else {
-		s.log.Info("reloaded", "applied", sorted(applied))
-	}
-	if len(restart) > 0 {
-		s.log.Warn("some changed settings need a restart: husk goes on with their old values until then", "settings", sorted(restart))
-	}
-}
-
-// judgeNext is the error of settings with which serve would not start. TLS files
-// of the same names were looked at by themselves.
-func (s *service) judgeNext(next *resolution) error {
-	then := *s.app
-	if err := then.settings.take(next.FlagSet); err != nil {
-		return err
-	}
-	if text(next.FlagSet, "tls-cert") == s.values["tls-cert"] && text(next.FlagSet, "tls-key") == s.values["tls-key"] {
-		then.settings.TLSCert, then.settings.TLSKey = "", ""
-	}
-	_, faults := then.judge(slog.New(slog.DiscardHandler))
-	return then.refuse(faults)
-}
-
-func sorted(words []string) string {
-	slices.Sort(words)
-	return strings.Join(words, " ")
-}
-
-func valuesOf(r *resolution) map[string]string {
-	values := map[string]string{}
-	r.VisitAll(func(f *pflag.Flag) { values[f.Name] = f.Value.String() })
-	return values
 }
 
 // warnOfWideFolder says so where others may look into the data folder. What is

@@ -33,8 +33,9 @@ type settings struct {
 
 	Addr           string
 	PublicURL      string
-	TLSCert        string
-	TLSKey         string
+	Upstream       string
+	TLSCerts       []string
+	TLSKeys        []string
 	TrustedProxies []netip.Prefix
 	SessionTTL     time.Duration
 	SessionIdle    time.Duration
@@ -73,8 +74,9 @@ func addGlobalFlags(f *pflag.FlagSet) {
 func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&formed{"127.0.0.1:9000", isAddr}, "addr", "address to listen on; not used for sockets from the service manager")
 	f.Var(&formed{form: isPublicURL}, "public-url", "scheme and host under which browsers reach this server")
-	f.Var(newPath(""), "tls-cert", "PEM file with the TLS certificate and its chain; read again when it changes")
-	f.Var(newPath(""), "tls-key", "PEM file with the private key of --tls-cert")
+	f.Var(&formed{form: isUpstream}, "upstream", "URL of one application that husk is the reverse proxy of, at any host, for who is signed in")
+	f.Var(newPaths(), "tls-cert", "PEM file with the TLS certificate and its chain; read again when it changes; repeatable: by the host that is asked for, the first by default")
+	f.Var(newPaths(), "tls-key", "PEM file with the private key of --tls-cert; repeatable, in the same order")
 	f.Var(&list{kind: "cidr", read: readNetwork}, "trusted-proxy", "address or network (CIDR) whose X-Forwarded-For is believed; repeatable")
 	f.Var(newBounded(24*time.Hour, time.Second, 0), "session-ttl", "absolute life of a sign-in")
 	f.Var(newOptional(time.Minute), "session-idle", "how long a sign-in lives unused, a minute at least (0: as long as --session-ttl)")
@@ -270,9 +272,9 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	var errs [7]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), ServerCA: text(f, "server-ca"), Config: text(f, "config"),
-		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
+		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), Upstream: text(f, "upstream"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
-		TLSCert: text(f, "tls-cert"), TLSKey: text(f, "tls-key"),
+		TLSCerts: paths(f, "tls-cert"), TLSKeys: paths(f, "tls-key"),
 		TrustedProxies: networks(f, "trusted-proxy"),
 		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"), SessionIdle: duration(f, "session-idle"),
 	}
@@ -303,6 +305,8 @@ func duration(f *pflag.FlagSet, name string) time.Duration {
 }
 
 func items(f *pflag.FlagSet, name string) []string { return f.Lookup(name).Value.(*list).items }
+
+func paths(f *pflag.FlagSet, name string) []string { return f.Lookup(name).Value.(*pathList).items }
 
 func networks(f *pflag.FlagSet, name string) (all []netip.Prefix) {
 	for _, text := range items(f, name) {

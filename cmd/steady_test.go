@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// gate is a writer that waits until it is opened.
-type gate struct {
+// sluice is a writer that waits until it is opened.
+type sluice struct {
 	open chan struct{}
 	mu   sync.Mutex
 	err  error
@@ -19,7 +19,7 @@ type gate struct {
 	text bytes.Buffer
 }
 
-func (g *gate) Write(p []byte) (int, error) {
+func (g *sluice) Write(p []byte) (int, error) {
 	<-g.open
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -30,20 +30,20 @@ func (g *gate) Write(p []byte) (int, error) {
 	return g.text.Write(p)
 }
 
-func (g *gate) String() string {
+func (g *sluice) String() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.text.String()
 }
 
-func (g *gate) fail(err error, cut int) {
+func (g *sluice) fail(err error, cut int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.err, g.cut = err, cut
 }
 
-func newGated() (*steady, *gate) {
-	g := &gate{open: make(chan struct{})}
+func newGated() (*steady, *sluice) {
+	g := &sluice{open: make(chan struct{})}
 	s := newSteady(g)
 	s.tell = func(lost int) []byte { return fmt.Appendf(nil, "lost %d\n", lost) }
 	return s, g

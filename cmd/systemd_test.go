@@ -327,7 +327,7 @@ func TestShippedConfig(t *testing.T) {
 	text := unitText(t, "husk.yaml")
 	var all strings.Builder
 	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") || strings.HasPrefix(line, "#  -") {
+		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") || strings.HasPrefix(line, "#  ") {
 			all.WriteString(rest)
 		}
 	}
@@ -347,4 +347,7 @@ func TestShippedConfig(t *testing.T) {
 			t.Errorf("it does not show %s", f.Name)
 		}
 	})
+	if c.gate == nil || len(c.gate.lines) != 4 || len(c.gate.rules) != 2 || len(c.gate.rules[0])+len(c.gate.rules[1]) != 10 {
+		t.Errorf("it does not show all of the gate: %+v", c.gate)
+	}
 }

@@ -46,15 +46,6 @@ func openKeyPair(certFile, keyFile string, log *slog.Logger) (*keyPair, error) {
 	return k, nil
 }
 
-// config is that of a server with modern defaults: TLS 1.2 or newer, HTTP/2.
-func (k *keyPair) config() *tls.Config {
-	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.served.Load(), nil },
-	}
-}
-
 func (k *keyPair) serve(c *tls.Certificate) {
 	k.served.Store(c)
 	k.log.Info("a TLS certificate is served from now on", "names", c.Leaf.DNSNames, "expires", c.Leaf.NotAfter.UTC().Format(time.RFC3339), "file", k.certFile)
@@ -174,21 +165,4 @@ func same(a, b os.FileInfo) bool {
 		return a == b
 	}
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
-
-// tlsPair opens the key pair that the settings name; nil where they name none.
-// Its error is about the setting.
-func (a *app) tlsPair(log *slog.Logger) (pair *keyPair, setting string, err error) {
-	const next = "give both for https, or neither"
-	cert, key := a.settings.TLSCert, a.settings.TLSKey
-	switch {
-	case cert == "" && key == "":
-		return nil, "", nil
-	case key == "":
-		return nil, "tls-cert", usage("tls-cert needs tls-key", next)
-	case cert == "":
-		return nil, "tls-key", usage("tls-key needs tls-cert", next)
-	}
-	pair, err = openKeyPair(cert, key, log)
-	return pair, "tls-cert", err
 }

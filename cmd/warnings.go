@@ -16,7 +16,7 @@ func (s *settings) warnings() (all []string) {
 			all = append(all, fmt.Sprintf("trusted-proxy %s is believed from so many addresses that strangers can choose theirs, for the limits of tries, for allowed_ips and in the log: name the proxy's own", p))
 		}
 	}
-	if strings.HasPrefix(s.PublicURL, "https:") && s.TLSCert == "" && len(s.TrustedProxies) == 0 {
+	if strings.HasPrefix(s.PublicURL, "https:") && len(s.TLSCerts) == 0 && len(s.TrustedProxies) == 0 {
 		all = append(all, "public-url is https, and there is neither tls-cert nor trusted-proxy: cookies work only behind something that speaks TLS, and all that comes through it shares the limits of its one address; name it as trusted-proxy")
 	}
 	return all

@@ -84,6 +84,9 @@ func (t *txn) roleSet() (*RoleSet, error) {
 // sorted; read only.
 func (r *RoleSet) Known() []string { return r.known }
 
+// Has tells whether there is a role of that name.
+func (r *RoleSet) Has(name string) bool { return r.roles[name] != nil }
+
 // Permissions returns what the named roles grant together. A name without a
 // role grants nothing.
 func (r *RoleSet) Permissions(names []string) Permissions {

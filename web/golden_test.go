@@ -233,7 +233,7 @@ func TestGoldenOAuth(t *testing.T) {
 }
 
 func TestGoldenPeople(t *testing.T) {
-	s := newServer(t)
+	s := newServer(t, wikiRules(t))
 	with := s.single().session()
 	s.do("POST", "/security/role", jsonOf(api.RoleChange{Name: "clerk", Description: ptr("looks people up"), Grants: &api.Grants{Permissions: []string{db.PermUserRead}}}), with).golden("role_create")
 	s.do("GET", "/security/role/_search?sort=name:asc", "", with).golden("role_search")
@@ -242,6 +242,8 @@ func TestGoldenPeople(t *testing.T) {
 	s.do("PUT", "/security/role/admin", `{"description":"no more"}`, with).golden("error_role_builtin")
 	s.do("DELETE", "/security/role/clerk", "", with).golden("role_delete")
 	s.do("GET", "/security/permission", "", with).golden("permission")
+	s.do("GET", "/security/rule", "", with).golden("rule_list")
+	s.do("POST", "/security/rule/_test", `{"url":"https://wiki.example.com/edit","method":"POST","user":"coco-default-user"}`, with).golden("rule_test")
 
 	s.do("POST", "/security/user/_import", `{"email":"ann@example.com"}`+"\n", with, contentType("application/x-ndjson")).golden("user_import")
 	s.do("POST", "/security/user/ann@example.com/_unlock", "", with).golden("user_unlock")

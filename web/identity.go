@@ -23,10 +23,10 @@ type identity struct {
 	roles       *db.RoleSet
 	permissions db.Permissions
 	profile     []byte                 // the answer of GET /account/profile
-	introspect  atomic.Pointer[[]byte] // that of POST /oauth/introspect, once it was asked
 	scope       string                 // of a pass: where it is good; "": the credential is none
 	gate        gate.Who               // as rules know who asks
 	told        [4]string              // username, name, email and roles, as applications learn them
+	introspect  atomic.Pointer[[]byte] // that of POST /oauth/introspect, once it was asked
 	noted       atomic.Int64           // the second of the last use that was noted
 	address     atomic.Pointer[string] // and the address that it came from
 }

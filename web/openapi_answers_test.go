@@ -443,6 +443,11 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"DeleteRole":  func(ctx context.Context, d *described) error { return only(d.c.DeleteRole(ctx, d.role())) },
 	"Permissions": func(ctx context.Context, d *described) error { return only(d.c.Permissions(ctx)) },
 
+	"Rules": func(ctx context.Context, d *described) error { return only(d.c.Rules(ctx)) },
+	"TestRule": func(ctx context.Context, d *described) error {
+		return only(d.c.TestRule(ctx, api.RuleTest{URL: "https://wiki.example.com/"}))
+	},
+
 	"SearchSessions": func(ctx context.Context, d *described) error {
 		d.session()
 		return only(d.c.SearchSessions(ctx, api.ListOptions{}))

@@ -200,6 +200,12 @@ var operations = map[string]operation{
 	"GET /security/permission": {id: "Permissions", tag: tagRoles, summary: "List permissions",
 		about: "All that Husk asks for or a role names, as a bare array."},
 
+	"GET /security/rule": {id: "Rules", tag: tagRoles, summary: "List the access rules of the gate",
+		about: "In the order in which they are asked, as a bare array. They stand in the configuration file."},
+	"POST /security/rule/_test": {id: "TestRule", tag: tagRoles, summary: "What the gate makes of a request",
+		about:   "Without one, by the code that answers a proxy. `user` needs `generic#security:user/read` for others than oneself. Why a token is refused is told its owner and administrators. Nothing is used or noted as used.",
+		example: api.RuleTest{URL: "https://wiki.example.com/edit", Method: "POST", User: "ann@example.com", From: "192.0.2.7"}, also: []int{404}},
+
 	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions",
 		query: []parameter{{name: "user", about: "Whose, by id or email."}}, also: []int{404}},
 	"GET /security/session/:id":    {id: "GetSession", tag: tagSessions, summary: "Show anybody's session, and what it may do", named: "The session's id."},

@@ -37,6 +37,8 @@ var contract = map[string]string{
 	"PUT /security/role/:id":          "generic#security:role/update",
 	"DELETE /security/role/:id":       "generic#security:role/delete",
 	"GET /security/permission":        "generic#security:permission/read",
+	"GET /security/rule":              "coco#system/read",
+	"POST /security/rule/_test":       "coco#system/read",
 	"GET /security/principal/_search": "generic#security:principal/search",
 	"GET /security/session/_search":   "generic#security:session/search",
 	"DELETE /security/session/:id":    "generic#security:session/delete",

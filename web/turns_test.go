@@ -20,7 +20,7 @@ func TestLargeAnswersHaveTheirTurn(t *testing.T) {
 		must(t, err)
 		ends = append(ends, end)
 	}
-	large := []string{"/auth/access_token/_cat", "/security/permission"}
+	large := []string{"/auth/access_token/_cat", "/security/permission", "/security/rule"}
 	for _, path := range lists {
 		large = append(large, path+"?size=101")
 		s.do("GET", path+"?size=100", "", admin.session()).want(200)

@@ -375,6 +375,18 @@ func (c *Client) Permissions(ctx context.Context) (out []Permission, err error) 
 	return out, err
 }
 
+// Rules returns the access rules of the gate, in the order in which they are asked.
+func (c *Client) Rules(ctx context.Context) (out []Rule, err error) {
+	err = c.do(ctx, "GET", "/security/rule", nil, &out)
+	return out, err
+}
+
+// TestRule tells what the gate makes of a request.
+func (c *Client) TestRule(ctx context.Context, in RuleTest) (out RuleTested, err error) {
+	err = c.do(ctx, "POST", "/security/rule/_test", in, &out)
+	return out, err
+}
+
 // SearchPrincipals returns a page of those whom rights can be given to.
 func (c *Client) SearchPrincipals(ctx context.Context, o ListOptions) (out Search[Principal], err error) {
 	err = c.do(ctx, "GET", "/security/principal/_search"+o.query(), nil, &out)

@@ -493,6 +493,27 @@ func ExampleClient_Permissions() {
 	// <nil>
 }
 
+func ExampleClient_Rules() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	rules, err := c.Rules(ctx) // in the order in which they are asked
+	fmt.Println(len(rules), err)
+	// Output: 0 <nil>
+}
+
+func ExampleClient_TestRule() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	told, err := c.TestRule(ctx, api.RuleTest{URL: "https://wiki.example.com/edit", Method: "POST", User: "ann@example.com"})
+	fmt.Println(told.Status, told.Decision, err)
+	fmt.Println(told.Why)
+	// Output:
+	// 403 refused <nil>
+	// husk has no rules: they stand under gate in the configuration file
+}
+
 func ExampleClient_SearchPrincipals() {
 	c, ctx, end := inMemory()
 	defer end()

@@ -384,6 +384,40 @@ type RoleChange struct {
 	NoPermissions bool    `json:"no_permissions,omitempty"` // it grants nothing any more; excludes permissions
 }
 
+// Rule is an access rule of the gate. The first that fits a request decides; host,
+// path, methods and from say which requests those are, and empty ones fit all.
+type Rule struct {
+	Number       int      `json:"number"`        // from 1, in the order in which they are asked
+	Line         int      `json:"line"`          // of the configuration file; 0: of none
+	Host         string   `json:"host"`          // a name, an address, *.NAME for one label, or * for any host
+	Path         string   `json:"path"`          // itself and what is under it
+	Methods      []string `json:"methods"`       // GET is HEAD too
+	From         []string `json:"from"`          // addresses and CIDR prefixes of clients
+	Require      []string `json:"require"`       // one of them: a permission, role:NAME, user:EMAIL, any or public
+	Ungranted    []string `json:"ungranted"`     // permissions of require that no role grants, and roles that there are not
+	SecondFactor bool     `json:"second_factor"` // of sessions
+	Preflight    bool     `json:"preflight"`     // a CORS preflight needs no credential
+	Upstream     string   `json:"upstream"`      // URL of the application, where Husk is its reverse proxy; else empty
+}
+
+// RuleTest is the body of POST /security/rule/_test: what is asked for, and by whom.
+type RuleTest struct {
+	URL         string `json:"url"`                    // with scheme and host
+	Method      string `json:"method,omitempty"`       // absent: GET
+	User        string `json:"user,omitempty"`         // id or email: as if with a session
+	AccessToken string `json:"access_token,omitempty"` // or by this API token; neither: nobody is signed in
+	From        string `json:"from,omitempty"`         // address of the client; absent: not known, and no from fits
+}
+
+// RuleTested answers POST /security/rule/_test.
+type RuleTested struct {
+	Status   int    `json:"status"`   // that forward-auth answers a program: 200, 400, 401 or 403
+	Decision string `json:"decision"` // "allowed" or "refused"
+	Rule     int    `json:"rule"`     // number of the rule that decided; 0: none did
+	Line     int    `json:"line"`     // where it stands in the configuration file; 0: nowhere
+	Why      string `json:"why"`      // what fits, or what is missing, for people
+}
+
 // Permission is a permission key and its parts.
 type Permission struct {
 	ID       string `json:"id"` // category#resource/action
