@@ -64,8 +64,11 @@ func TestNearMissesAreRefused(t *testing.T) {
 
 // sentAs is the media type of a body that is described.
 func (o operation) sentAs() string {
-	if o.line {
+	switch {
+	case o.line:
 		return ndjsonMedia
+	case slices.Equal(o.media, []string{formMedia}):
+		return formMedia
 	}
 	return "application/json"
 }
@@ -77,7 +80,12 @@ func (v *visitor) sends(t *testing.T, o operation, method, path, wrong, meant st
 	if err != nil {
 		t.Fatal(err)
 	}
-	body = fmt.Appendf(body[:len(body)-1], `,%q:["x"]}`, wrong)
+	if o.sentAs() == formMedia {
+		form, _ := exampleOf(t, o, formMedia)
+		body = []byte(form + "&" + url.QueryEscape(wrong) + "=x")
+	} else {
+		body = fmt.Appendf(body[:len(body)-1], `,%q:["x"]}`, wrong)
+	}
 	a := v.do(method, path, o.sentAs(), string(body))
 	if a.StatusCode == http.StatusBadRequest && strings.Contains(a.body, `"unknown_member"`) && regexp.MustCompile(`[ .](`+meant+`|[a-z_]+) is: write it so`).MatchString(a.body) {
 		return

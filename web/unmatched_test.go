@@ -86,7 +86,11 @@ func TestJSONCalledAForm(t *testing.T) {
 		for _, body := range []string{mustJSON(t, o.example), " \r\n" + mustJSON(t, o.example)} {
 			a := v.do(method, strings.ReplaceAll(path, ":id", "x"), formType, body, "Accept", "*/*")
 			a.fails(t, http.StatusUnsupportedMediaType, "content_type")
-			if !strings.Contains(a.body, "add the header Content-Type: "+o.sentAs()) {
+			advice := "add the header Content-Type: " + o.sentAs()
+			if o.sentAs() == formMedia {
+				advice = "send a form"
+			}
+			if !strings.Contains(a.body, advice) {
 				t.Errorf("%s = %s", key, a.body)
 			}
 		}
