@@ -47,6 +47,7 @@ var argumentsOf = map[string]candidates{
 	"husk token revoke":   tokens,
 	"husk session show":   sessions,
 	"husk session revoke": sessions,
+	"husk proxy config":   words(proxyKinds...),
 }
 
 // valuesOfFlag tells what the values of a flag are, whichever command has it.
@@ -66,7 +67,7 @@ var valuesOfFlag = map[string]candidates{
 
 // Flags whose value is a file, or a folder.
 var (
-	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson"}
+	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson", "cert", "key"}
 	dirFlags  = []string{"data", "backup-dir"}
 )
 
