@@ -256,11 +256,14 @@ func (p *Tab) Go(url string) {
 	p.Await("Page.loadEventFired")
 }
 
-// Back goes to the page before, and waits until it is there.
+// Back goes to the page before, and waits until it is there. One that was kept is
+// not loaded again.
 func (p *Tab) Back() {
 	p.Helper()
 	p.Eval("setTimeout(() => history.back())")
 	p.Await("Page.frameNavigated")
+	p.Eval("document.readyState === 'complete' || new Promise(loaded => addEventListener('load', () => setTimeout(loaded)))")
+	p.events = slices.DeleteFunc(p.events, func(e event) bool { return e.Session == p.session && e.Method == "Page.loadEventFired" })
 }
 
 // Cookie is one that the browser keeps.
