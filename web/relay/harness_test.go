@@ -30,7 +30,6 @@ type stage struct {
 	relay *Relay
 	log   *logtest.Buffer
 	pass  Pass // of every request
-	panic any  // what the handler panicked with last
 
 	server *listen.Server
 	http   *http.Server
@@ -38,20 +37,38 @@ type stage struct {
 	client *http.Client
 	dial   func() net.Conn
 
-	mu sync.Mutex
+	mu      sync.Mutex
+	serving int // requests
 }
 
 // ServeHTTP, ConnContext and Refuse are a listen.Handler.
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.mu.Lock()
-			s.panic = p
-			s.mu.Unlock()
-			panic(p)
-		}
-	}()
-	s.relay.Serve(w, r, s.pass)
+	s.count(1)
+	defer s.count(-1)
+	var pass Pass
+	s.passes(func(p *Pass) { pass = *p })
+	s.relay.Serve(w, r, pass)
+}
+
+// passes looks at the Pass of the requests that come, or changes it.
+func (s *stage) passes(f func(*Pass)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.pass)
+}
+
+func (s *stage) count(n int) (serving int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving += n
+	return s.serving
+}
+
+// settles waits, in fake time, until all requests are handled.
+func (s *stage) settles() {
+	for s.count(0) > 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (s *stage) ConnContext(ctx context.Context, _ net.Conn) context.Context { return ctx }
@@ -77,13 +94,19 @@ func newStage(t *testing.T, c Config) *stage {
 // onLoopback serves on real sockets, before an application that does as well. When
 // the test ends nothing may be left running.
 func onLoopback(t *testing.T, application http.HandlerFunc, c Config) *stage {
+	return limited(t, application, c, listen.Limits{})
+}
+
+// limited is onLoopback with limits of connections.
+func limited(t *testing.T, application http.HandlerFunc, c Config, limits listen.Limits) *stage {
 	before := runtime.NumGoroutine()
 	behind := httptest.NewServer(application)
 	s := newStage(t, c)
 	s.pass.Upstream = mustURL(t, behind.URL)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	pool := listen.NewPool(listen.Limits{})
+	limits.Log = slog.New(slog.DiscardHandler)
+	pool := listen.NewPool(limits)
 	done := make(chan error, 1)
 	go func() { done <- s.http.Serve(pool.Listener(l)) }()
 	transport := &http.Transport{DisableCompression: true}
