@@ -25,6 +25,11 @@ const (
 	codeParameter = "husk_code"
 	codeTTL       = time.Minute
 
+	// maxReturns is how often in a minute a session may come back to one address. A
+	// browser that keeps no cookie of the application's host is led around in a circle;
+	// the browsers' own bound is about 20 redirects, of which a round takes four.
+	maxReturns = 4
+
 	maxReturnAddress = 2048 // bytes; of a longer one the query is left out, then the path
 )
 
@@ -41,11 +46,16 @@ func (s *Server) askSignIn(w http.ResponseWriter, q *question) error {
 	case q.asked.Method != http.MethodGet && q.asked.Method != http.MethodHead:
 		status = http.StatusSeeOther
 	}
-	sealed := s.sealReturnAddress(q.returnAddress(), s.Store.Now().Add(q.rules.ReturnTTL()))
 	setNobody(w.Header())
-	w.Header()["Location"] = []string{q.rules.LoginURL() + "/login?return=" + sealed}
+	w.Header()["Location"] = []string{s.signInFor(q)}
 	w.WriteHeader(status)
 	return errAnswered
+}
+
+// signInFor is the address of the sign-in that leads back to what was asked for.
+func (s *Server) signInFor(q *question) string {
+	sealed := s.sealReturnAddress(q.returnAddress(), s.Store.Now().Add(q.rules.ReturnTTL()))
+	return q.rules.LoginURL() + "/login?return=" + sealed
 }
 
 // returnAddress is the address that was asked for. Where one application is behind
@@ -123,6 +133,9 @@ func (s *Server) enterApplication(c echo.Context, actor *db.Actor) error {
 	address, host, err := s.returnTo(c.Request(), c.QueryParam("to"))
 	if err != nil {
 		return err
+	}
+	if s.gate.returns.Spend(actor.Session.ID+" "+address) > 0 {
+		return malformed("cookie_not_kept", "the browser comes back from "+host+" again and again, without the cookie that it was given there: have it keep cookies of that host, and open the address of the application again in a minute")
 	}
 	code, err := s.Store.MakeCode(c.Request().Context(), actor, scopeOf(s.gate.rules.Load(), host), codeTTL)
 	if err != nil {
