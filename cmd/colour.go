@@ -18,7 +18,7 @@ const (
 // column or of a pair, in lower case.
 var tones = map[string]map[string]tone{
 	"state":       {"enabled": good, "disabled": bad, "throttled": careful},
-	"result":      {"ok": good, "refused": bad},
+	"result":      {"ok": good, "refused": bad, "FAILED": bad, "not told": careful},
 	"status":      {"green": good, "yellow": careful, "red": bad},
 	"signs":       {"yes": good},
 	"expired":     {"yes": bad},

@@ -14,6 +14,7 @@ import (
 
 	"husk/db"
 	"husk/web/api"
+	"husk/web/probe"
 )
 
 // Completion asks Husk as any other command does: offline, by socket, or
@@ -47,6 +48,7 @@ var argumentsOf = map[string]candidates{
 	"husk token revoke":   tokens,
 	"husk session show":   sessions,
 	"husk session revoke": sessions,
+	"husk proxy probe":    words(),
 }
 
 // valuesOfFlag tells what the values of a flag are, whichever command has it.
@@ -60,6 +62,7 @@ var valuesOfFlag = map[string]candidates{
 	"role":       roles,
 	"permission": permissions,
 	"method":     words("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
+	"proxy":      words(probe.Proxies...),
 	"log-level":  words("debug", "info", "warn", "error"),
 	"log-format": words("text", "json", "auto"),
 }

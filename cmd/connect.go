@@ -123,14 +123,17 @@ func notSendable(secret string) string {
 }
 
 // readTokenFile reads the token once: a command may connect again.
-func (a *app) readTokenFile() (string, error) {
+func (a *app) readTokenFile() (string, error) { return a.readTokenFor(a.settings.Server) }
+
+// readTokenFor is readTokenFile, where the token is for another URL than --server.
+func (a *app) readTokenFor(url string) (string, error) {
 	if a.settings.TokenFile == "" {
 		return "", nil
 	}
 	if a.token != nil {
 		return *a.token, nil
 	}
-	text, err := a.readSecret(a.settings.TokenFile, "the token of --token-file", "API token for "+printable(a.settings.Server)+": ")
+	text, err := a.readSecret(a.settings.TokenFile, "the token of --token-file", "API token for "+printable(url)+": ")
 	if err != nil {
 		return "", readFailed("the token file can't be read", err)
 	}

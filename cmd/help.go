@@ -93,6 +93,7 @@ var examples = map[string]string{
 	"audit head":      "  husk audit head | ssh elsewhere 'cat >> husk-heads'",
 	"compact":         "  husk compact",
 	"config":          "  husk config show\n  husk config check /etc/husk/husk.yaml",
+	"proxy":           "  husk proxy probe https://grafana.example.com/",
 	"completion":      "  source <(husk completion bash)",
 	"version":         "  husk version\n  husk version --json",
 }

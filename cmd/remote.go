@@ -49,20 +49,28 @@ func (a *app) trust(t *http.Transport) error {
 	if u, err := url.Parse(a.settings.Server); err == nil && u.Scheme != "https" {
 		return usage("--server-ca is for a server of https, and --server is none", "give --server a URL of https, or leave --server-ca out")
 	}
+	pool, err := a.authorities()
+	if err == nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: pool}
+	}
+	return err
+}
+
+// authorities reads those of --server-ca.
+func (a *app) authorities() (*x509.CertPool, error) {
 	text, err := a.readSmall(a.settings.ServerCA, "the authorities of --server-ca")
 	var twice *failure
 	if errors.As(err, &twice) {
-		return err
+		return nil, err
 	}
 	if err != nil {
-		return &failure{code: exitCode(err), err: err, what: "the file of --server-ca can't be read: " + plainPathError(err)}
+		return nil, &failure{code: exitCode(err), err: err, what: "the file of --server-ca can't be read: " + plainPathError(err)}
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return usage("the file of --server-ca holds no certificate: "+printable(a.settings.ServerCA), "it is a PEM file: blocks that begin with -----BEGIN CERTIFICATE-----")
+		return nil, usage("the file of --server-ca holds no certificate: "+printable(a.settings.ServerCA), "it is a PEM file: blocks that begin with -----BEGIN CERTIFICATE-----")
 	}
-	t.TLSClientConfig = &tls.Config{RootCAs: pool}
-	return nil
+	return pool, nil
 }
 
 // tlsProbe is how long a server is given to show that it speaks TLS.

@@ -105,7 +105,7 @@ Every command works offline, beside the running server, and remote with
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.sessionCommand(), a.roleCommand(), a.permissionCommand(), a.ruleCommand(), a.keyCommand(), a.auditCommand(), a.explainCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
-		a.manCommand(), a.configCommand(),
+		a.manCommand(), a.configCommand(), a.proxyCommand(),
 	)
 	a.completionCommand(root)
 	a.addCompletion(root)

@@ -62,7 +62,7 @@ var transports = []string{overOffline, overSocket, overRemote}
 //	                       bad disk does, with the server stopped meanwhile
 //	damageroot             zero the page that leads to all others, likewise
 //	begin husk ARG...      run husk beside the script
-//	tells REGEXP           wait until its stdout matches
+//	tells REGEXP [NAME]    wait until its stdout matches; keep what did
 //	ends N                 SIGTERM ends it; its exit code is N
 //	http CODE METHOD PATH [HEADER: VALUE]... [BODY]
 //	                       a request to URL; its status is CODE
@@ -496,10 +496,13 @@ func begin(ts *testscript.TestScript, neg bool, args []string) {
 
 func tells(ts *testscript.TestScript, neg bool, args []string) {
 	s := scriptOf(ts)
-	need(ts, !neg && len(args) == 1 && s.beside != nil, "tells REGEXP, after begin")
+	need(ts, !neg && (len(args) == 1 || len(args) == 2) && s.beside != nil, "tells REGEXP [NAME], after begin")
 	want, err := regexp.Compile(args[0])
 	ts.Check(err)
 	eventually(s.t, args[0], func() bool { return want.MatchString(s.beside.stdout.String()) })
+	if len(args) == 2 {
+		ts.Setenv(args[1], want.FindString(s.beside.stdout.String()))
+	}
 }
 
 func ends(ts *testscript.TestScript, neg bool, args []string) {
