@@ -48,6 +48,7 @@ var argumentsOf = map[string]candidates{
 	"husk token revoke":   tokens,
 	"husk session show":   sessions,
 	"husk session revoke": sessions,
+	"husk proxy config":   words(proxyKinds...),
 	"husk proxy probe":    words(),
 }
 
@@ -69,7 +70,7 @@ var valuesOfFlag = map[string]candidates{
 
 // Flags whose value is a file, or a folder.
 var (
-	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson"}
+	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson", "cert", "key"}
 	dirFlags  = []string{"data", "backup-dir"}
 )
 

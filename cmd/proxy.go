@@ -2,14 +2,18 @@ package cmd
 
 import "github.com/spf13/cobra"
 
+// proxyCommand groups what is for the proxy that stands between browsers and an
+// application. Neither needs a store.
 func (a *app) proxyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "proxy",
-		Short: "Attack what is deployed, as a stranger would",
-		Long: `Husk protects an application behind a proxy that asks it about each request, or
-as the proxy itself. 'husk proxy probe' attacks what was made of that.`,
+		Short: "Put Husk before an application, behind a proxy of one's own",
+		Long: `A proxy that stands before an application can ask Husk about each request: who
+is not signed in is led to the sign-in, and who may not is refused, without a line
+in the application. 'husk proxy config' prints its configuration, 'husk proxy probe'
+attacks what was made of that.`,
 		RunE: group,
 	}
-	cmd.AddCommand(a.proxyProbeCommand())
+	cmd.AddCommand(a.proxyConfigCommand(), a.proxyProbeCommand())
 	return cmd
 }

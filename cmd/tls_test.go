@@ -32,14 +32,14 @@ type pair struct {
 }
 
 // newPair makes a self-signed certificate for 127.0.0.1 and a name.
-func newPair(t testing.TB, name string, from, to time.Time) pair {
+func newPair(t testing.TB, name string, from, to time.Time, others ...string) pair {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(from.UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		SerialNumber: big.NewInt(from.UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: append([]string{name}, others...),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: from, NotAfter: to,
 		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, IsCA: true,
 	}
