@@ -189,6 +189,8 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	s.tellSetup(ctx, store, s.server)
 	s.manager.notify(s.log.Logger, "READY=1")
+	// net/http knows nothing of a connection that became a WebSocket.
+	context.AfterFunc(ctx, func() { listen.Guard(s.log.Logger, s.server.EndUpgraded) })
 	stopBeside := s.beside(ctx, cmd, store, hangups)
 	defer stopBeside()
 	front := listen.New(listen.Config{Handler: s.server, Background: config.Upkeep.Run, Log: config.Folds})

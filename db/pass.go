@@ -25,6 +25,7 @@ type Pass struct {
 
 const (
 	maxPasses  = 32 // of one session; the oldest goes
+	maxCodes   = 8  // of its codes
 	passSecret = 16 // bytes
 )
 
@@ -71,9 +72,31 @@ func (s *Session) newPass(p Pass, now time.Time) (*Session, string, error) {
 	hash := sha256.Sum256(secret)
 	p.Hash = hash[:]
 	r := *s
-	r.Passes = slices.DeleteFunc(slices.Clone(s.Passes), func(p Pass) bool { return p.Code && now.Unix() >= p.Ends })
-	r.Passes = append(r.Passes[max(0, len(r.Passes)-maxPasses+1):], p)
+	r.Passes = append(s.roomForPass(p.Code, now), p)
 	return &r, text, nil
+}
+
+// roomForPass returns the passes of a session without what has ended, and without the
+// oldest of a kind where one more would be too many.
+func (s *Session) roomForPass(code bool, now time.Time) (kept []Pass) {
+	most := maxPasses
+	if code {
+		most = maxCodes
+	}
+	n := 0
+	for _, p := range slices.Backward(s.Passes) {
+		if p.Code && now.Unix() >= p.Ends {
+			continue
+		}
+		if p.Code == code {
+			if n++; n >= most {
+				continue
+			}
+		}
+		kept = append(kept, p)
+	}
+	slices.Reverse(kept)
+	return kept
 }
 
 // MakeCode makes a code by which the actor's browser, which shows its session to
