@@ -84,7 +84,6 @@ func redirectTricks(c Config) []trick {
 		{name: "redirect-path", topic: topicRedirect, nobody: []ask{
 			{label: "//", target: "//" + evilHost + "/", lines: asBrowser},
 			{label: `/\`, target: `/\` + evilHost + "/", lines: asBrowser},
-			{label: "@", target: "/@" + evilHost + "/", lines: asBrowser},
 		}},
 	}
 }
