@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 		"husk":   asHusk,
 		"pinned": func() { runtime.LockOSThread(); os.Exit(Main()) },
 		"holder": hold,
+		"floor":  serveFloor,
 	})
 }
 

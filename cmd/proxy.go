@@ -12,6 +12,8 @@ func (a *app) proxyCommand() *cobra.Command {
 is not signed in is led to the sign-in, and who may not is refused, without a line
 in the application. 'husk proxy config' prints its configuration, 'husk proxy probe'
 attacks what was made of that.`,
+		Example: `  husk proxy config nginx --app wiki.example.com=http://127.0.0.1:8080 >/etc/nginx/nginx.conf
+  husk proxy probe https://wiki.example.com/ --token-file probe.token`,
 		RunE: group,
 	}
 	cmd.AddCommand(a.proxyConfigCommand(), a.proxyProbeCommand())

@@ -19,6 +19,19 @@ import (
 // testdata/exchange after their documentation, a file for each request: lines that
 // begin with # name the source, those with < are what Husk has to answer.
 
+// gatedRules is the configuration of a Husk that browsers find at a port.
+const gatedRules = `
+public-url: https://id.example.com:%[1]s
+trusted-proxy: [127.0.0.1]
+gate:
+  rules:
+    - {host: app.example.com, path: /admin, require: "role:admin"}
+    - {host: app.example.com, path: /open, require: public}
+    - {host: app.example.com, require: any}
+    - {host: open.example.com, require: public}
+    - {host: "*.apps.example.com", require: any}
+`
+
 // huskAlone is a server with the rules of the gate, which is asked as a proxy does.
 type huskAlone struct {
 	t     *testing.T

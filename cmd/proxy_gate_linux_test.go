@@ -49,6 +49,54 @@ func TestGateBehindAProxy(t *testing.T) {
 	}
 }
 
+// The newest Caddy is a module of Go.
+func TestGateBehindNewestCaddy(t *testing.T) {
+	if os.Getenv("HUSK_LONG") == "" {
+		t.Skip("left out without HUSK_LONG: the newest Caddy is built, which takes minutes")
+	}
+	t.Parallel()
+	bin := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "github.com/caddyserver/caddy/v2/cmd/caddy@latest")
+	build.Env = append(os.Environ(), "GOBIN="+bin, "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		prerequisite(t, fmt.Sprintf("the newest Caddy can't be had: %v\n%s", err, out))
+	}
+	newBehind(t, "caddy", filepath.Join(bin, "caddy")).tried()
+}
+
+// The files in dist/proxy are taken by the proxies' own checks, once a certificate is
+// where they look for it.
+func TestShippedProxyFilesAreTaken(t *testing.T) {
+	dbtest.TakesLong(t, "the proxies' own checks")
+	dir := t.TempDir()
+	p := goodPair(t, "*.example.com")
+	files := newPairFiles(t, p)
+	both := writeFile(t, dir, "both.pem", string(p.cert)+string(p.key))
+	lua, err := os.ReadFile("../dist/proxy/" + luaOfHAProxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir, luaOfHAProxy, string(lua))
+	pairs := []string{}
+	for _, host := range []string{"auth.example.com", "wiki.example.com"} {
+		pairs = append(pairs, "/etc/letsencrypt/live/"+host+"/fullchain.pem", files.cert, "/etc/letsencrypt/live/"+host+"/privkey.pem", files.key)
+	}
+	for _, c := range []struct {
+		proxy, file string
+		pairs, args []string
+	}{
+		{"nginx", "nginx.conf", pairs, []string{"-t", "-g", "pid " + dir + "/pid;", "-c"}},
+		{"caddy", "Caddyfile", nil, []string{"validate", "--adapter", "caddyfile", "--config"}},
+		{"haproxy", "haproxy.cfg", []string{"/etc/haproxy/certs/", both}, []string{"-c", "-f"}},
+	} {
+		if _, err := exec.LookPath(c.proxy); err != nil {
+			prerequisite(t, err.Error())
+		}
+		f := &front{t: t, log: filepath.Join(dir, "log")}
+		f.accepts(c.proxy, append(c.args, writeFile(t, dir, c.file, f.shipped("proxy/"+c.file, c.pairs...)))...)
+	}
+}
+
 // tried is all that has to hold behind a proxy.
 func (g *gated) tried() {
 	g.leadsToSignIn()
@@ -76,19 +124,7 @@ type gated struct {
 	signed  *http.Client
 }
 
-const gatedRules = `
-public-url: https://id.example.com:%[1]s
-trusted-proxy: [127.0.0.1]
-gate:
-  rules:
-    - {host: app.example.com, path: /admin, require: "role:admin"}
-    - {host: app.example.com, path: /open, require: public}
-    - {host: app.example.com, require: any}
-    - {host: open.example.com, require: public}
-    - {host: "*.apps.example.com", require: any}
-`
-
-func newBehind(t *testing.T, kind, program string) *gated {
+func newBehind(t testing.TB, kind, program string) *gated {
 	t.Helper()
 	dbtest.TakesLong(t, "the gate behind the real proxy")
 	if _, err := exec.LookPath(program); err != nil {
@@ -105,7 +141,7 @@ func newBehind(t *testing.T, kind, program string) *gated {
 }
 
 // startBehind starts all but the proxy.
-func startBehind(t *testing.T, kind, program string) *gated {
+func startBehind(t testing.TB, kind, program string) *gated {
 	t.Helper()
 	addr := freeAddr(t)
 	_, port, _ := strings.Cut(addr, ":")

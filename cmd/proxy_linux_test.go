@@ -28,7 +28,7 @@ import (
 
 // front is a proxy that runs before a server.
 type front struct {
-	t             *testing.T
+	t             testing.TB
 	http, https   string // host and port
 	log           string // a file
 	roots         *x509.CertPool
@@ -353,7 +353,7 @@ func startCaddy(f *front, husk string) *exec.Cmd {
 }
 
 // freeAddr is an address of this machine where nobody listens.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

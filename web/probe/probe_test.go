@@ -329,6 +329,29 @@ func TestUnreachable(t *testing.T) {
 }
 
 // An interrupted run ends at once, also while an answer is waited for.
+// TestNamesUnderLocalhost: they are this machine's, whatever the resolver says.
+func TestNamesUnderLocalhost(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://wiki.localhost/":       "localhost:80",
+		"https://a.b.LOCALHOST.:8443/": "localhost:8443",
+		"https://localhost/":           "localhost:443",
+		"http://localhost.example.com": "localhost.example.com:80",
+		"http://[::1]:8080/":           "[::1]:8080",
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := "80"
+		if u.Scheme == "https" {
+			port = "443"
+		}
+		if got := place(u, port); got != want {
+			t.Errorf("%s is looked for at %s, not %s", text, got, want)
+		}
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
