@@ -328,7 +328,6 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// An interrupted run ends at once, also while an answer is waited for.
 // TestNamesUnderLocalhost: they are this machine's, whatever the resolver says.
 func TestNamesUnderLocalhost(t *testing.T) {
 	for text, want := range map[string]string{
@@ -352,6 +351,7 @@ func TestNamesUnderLocalhost(t *testing.T) {
 	}
 }
 
+// An interrupted run ends at once, also while an answer is waited for.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
