@@ -21,8 +21,7 @@ var direct = map[string]*gateEndpoint{"http": {read: gate.Direct("http")}, "http
 
 // servesApplication tells whether r is for an application behind Husk's own proxy.
 // Requests of this machine's own commands, and of pages, never are.
-func (s *Server) servesApplication(r *http.Request) bool {
-	rules := s.gate.rules.Load()
+func (s *Server) servesApplication(r *http.Request, rules *gate.Rules) bool {
 	if !rules.ServesAny() {
 		return false
 	}
@@ -66,8 +65,8 @@ func fitsPattern(pattern, path string) bool {
 }
 
 // serveApplication passes a request on that the gate allows.
-func (s *Server) serveApplication(w http.ResponseWriter, r *http.Request) {
-	q := s.question(r, direct[s.schemeOf(r)])
+func (s *Server) serveApplication(w http.ResponseWriter, r *http.Request, rules *gate.Rules) {
+	q := s.question(r, rules, direct[s.schemeOf(r)])
 	if err := s.decide(w, q); !s.allowed(w, q, err) {
 		return
 	}

@@ -1,10 +1,13 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httputil"
 	"net/netip"
+	"net/url"
 	"testing"
 	"time"
 
@@ -67,4 +70,39 @@ func benchGate(b testing.TB) (s *Server, apiToken, pass string) {
 		b.Fatal(err)
 	}
 	return s, apiToken, pass
+}
+
+// BenchmarkGateProxy measures Husk's own proxy, decision included, against a bare
+// httputil.ReverseProxy to the same application.
+//
+//	go test ./web -run '^$' -bench GateProxy -benchtime 20000x
+func BenchmarkGateProxy(b *testing.B) {
+	app := listenBench(b, &http.Server{Handler: echoFloor()})
+	upstream := &url.URL{Scheme: "http", Host: app}
+	made, apiToken, _ := benchServer(b)
+	config := made.Config
+	rules, faults := gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{
+		{Host: "app.example.com", Require: []string{"role:admin"}, UpstreamURL: upstream.String()}}})
+	if len(faults) > 0 {
+		b.Fatal(faults)
+	}
+	config.Gate = rules
+	s, err := New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(s.EndUpgraded)
+	bare := &httputil.ReverseProxy{
+		Transport: &http.Transport{DisableCompression: true},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(upstream)
+			r.SetXForwarded()
+		},
+	}
+	header := "X-Api-Token: " + apiToken
+	base, own := dialBench(b, &http.Server{Handler: bare}, header), dialBench(b, s.HTTPServer(), header)
+	for _, c := range []*benchClient{base, own} {
+		c.request = bytes.Replace(c.request, []byte("Host: localhost"), []byte("Host: app.example.com"), 1)
+	}
+	compare(b, base, own)
 }

@@ -174,7 +174,7 @@ func (who *identity) atGate() *gate.Who {
 func (who *identity) takeGate() {
 	u := who.user
 	who.told = [4]string{u.Username(), u.DisplayName(), u.Email, strings.Join(u.Roles, ",")}
-	who.gate = gate.Who{Email: db.FoldEmail(u.Email), Roles: u.Roles, Permissions: who.permissions,
+	who.gate = gate.Who{Email: u.Username(), Roles: u.Roles, Permissions: who.permissions,
 		Token: who.token != nil, Held: who.session != nil && u.MustChange}
 	if who.token != nil {
 		who.gate.Narrow = len(who.token.Permissions) > 0 && !slices.Contains(who.token.Permissions, db.PermAll)

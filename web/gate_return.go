@@ -68,7 +68,7 @@ func (q *question) origin() string {
 	if q.rules.ServesAll() {
 		return ""
 	}
-	return q.asked.Scheme + "://" + q.asked.Origin
+	return q.asked.Origin()
 }
 
 func (s *Server) sealReturnAddress(address string, ends time.Time) string {

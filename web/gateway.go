@@ -86,13 +86,13 @@ type question struct {
 	again    bool // it was answered before, and is asked whether that still holds: that is no use
 }
 
-func (s *Server) question(r *http.Request, e *gateEndpoint) *question {
-	return &question{r: r, endpoint: e, rules: s.gate.rules.Load(), actor: db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(r)}}
+func (s *Server) question(r *http.Request, rules *gate.Rules, e *gateEndpoint) *question {
+	return &question{r: r, endpoint: e, rules: rules, actor: db.Actor{Transport: db.TransportHTTP, Address: s.clientAddress(r)}}
 }
 
 // serveQuestion answers a proxy.
-func (s *Server) serveQuestion(w http.ResponseWriter, r *http.Request, e *gateEndpoint) {
-	q := s.question(r, e)
+func (s *Server) serveQuestion(w http.ResponseWriter, r *http.Request, rules *gate.Rules, e *gateEndpoint) {
+	q := s.question(r, rules, e)
 	w.Header()["Cache-Control"] = valueNoStore
 	defer s.endQuestion(w, q)
 	err := s.trustProxy(r)

@@ -87,7 +87,7 @@ func (who *identity) goodAnywhere() bool {
 	if who.token != nil {
 		return !boundToPlace(who.token)
 	}
-	return !who.user.MustChange // such a session may do nothing but change the password
+	return !who.gate.Held
 }
 
 // boundToPlace tells whether a token is good from some addresses, or for some

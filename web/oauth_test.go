@@ -248,16 +248,23 @@ func TestIntrospectEnded(t *testing.T) {
 	}
 }
 
-// A token that is good from some addresses alone is not promised to be good, also
-// to one who asks from there.
+// A token that is good from some addresses, or for some requests, alone is not
+// promised to be good, also to one who asks from there.
 func TestIntrospectBoundToPlace(t *testing.T) {
 	s := newServer(t)
 	by, ann := s.gateway(), s.newUser(annEmail)
-	for _, addresses := range [][]string{{stranger}, {"0.0.0.0/0", "::/0"}} {
-		made := s.mintFor(ann, api.NewToken{AllowedIPs: addresses})
-		s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(200)
+	for _, limit := range []api.NewToken{
+		{AllowedIPs: []string{stranger}}, {AllowedIPs: []string{"0.0.0.0/0", "::/0"}},
+		{AllowedHosts: []string{"wiki.example.com"}}, {AllowedPaths: []string{"/"}}, {AllowedMethods: []string{"GET"}},
+	} {
+		made := s.mintFor(ann, limit)
+		s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).want(map[bool]int{true: 200, false: 401}[len(limit.AllowedIPs) > 0])
 		if a := s.introspect(made.AccessToken, by).want(200); a.body != inactive {
-			t.Errorf("from %v: %s", addresses, a.body)
+			t.Errorf("%s: %s", jsonOf(limit), a.body)
+		}
+		s.revoke(made.AccessToken, ann.session()).want(200)
+		if _, err := s.store.Token(t.Context(), made.ID); err == nil {
+			t.Errorf("%s can't be ended", jsonOf(limit))
 		}
 	}
 }

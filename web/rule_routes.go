@@ -201,9 +201,7 @@ func (s *Server) testedWho(ctx context.Context, actor *db.Actor, t *api.RuleTest
 	if err != nil {
 		return nil, "", err
 	}
-	who = &identity{session: &db.Session{User: user.ID}} // as one that was signed in to now
-	if err = s.resolveOwner(ctx, who, user.ID); err == nil {
-		who.takeGate()
+	if who, err = s.identifyUser(ctx, user.ID); err == nil {
 		return who, "", nil
 	}
 	found, err := introspect(nil, err)

@@ -73,6 +73,7 @@ func TestRulesAreTried(t *testing.T) {
 	narrow := s.mintFor(bob, api.NewToken{Permissions: []string{db.PermTokenSearch}})
 	editing := s.mintFor(eve, api.NewToken{Permissions: []string{"wiki#page/edit"}})
 	boundTo := s.mintFor(ann, api.NewToken{AllowedIPs: []string{"198.51.100.0/24"}})
+	reading := s.mintFor(ann, api.NewToken{AllowedHosts: []string{"*.apps.example.com"}, AllowedPaths: []string{"/api"}, AllowedMethods: []string{"GET"}})
 	const wiki, edit = "https://wiki.example.com", "https://wiki.example.com/edit/page"
 	for name, c := range map[string]struct {
 		ask    api.RuleTest
@@ -97,6 +98,10 @@ func TestRulesAreTried(t *testing.T) {
 		"a token from elsewhere": {api.RuleTest{URL: wiki + "/safe", AccessToken: boundTo.AccessToken, From: "192.0.2.1"}, 401, 3, "it may not be used from here"},
 		"from nowhere":           {api.RuleTest{URL: wiki + "/safe", AccessToken: boundTo.AccessToken}, 401, 3, "the client's was not given"},
 		"from where it may":      {api.RuleTest{URL: wiki + "/safe", AccessToken: boundTo.AccessToken, From: "198.51.100.9"}, 200, 3, "any is met"},
+		"in its reach":           {api.RuleTest{URL: "https://a.apps.example.com/api/x", Method: "HEAD", AccessToken: reading.AccessToken}, 200, 5, "is met"},
+		"out of it, by host":     {api.RuleTest{URL: wiki + "/safe", AccessToken: reading.AccessToken}, 403, 3, "not for this host, path or method"},
+		"out of it, by path":     {api.RuleTest{URL: "https://a.apps.example.com/apis", AccessToken: reading.AccessToken}, 403, 5, "not for this host, path or method"},
+		"out of it, by method":   {api.RuleTest{URL: "https://a.apps.example.com/api", Method: "PUT", AccessToken: reading.AccessToken}, 403, 5, "not for this host, path or method"},
 		"a bad one in public":    {api.RuleTest{URL: wiki + "/status", AccessToken: "nonsense"}, 401, 1, "none of husk's"},
 		"a bad one nowhere":      {api.RuleTest{URL: "https://other.example.com/", AccessToken: "nonsense"}, 403, 0, "no rule is about this host"},
 		"a pattern":              {api.RuleTest{URL: "http://a.apps.example.com:8080", User: annEmail}, 200, 5, "user:ann@example.com is met"},

@@ -227,12 +227,13 @@ func (s *Server) Refuse(w http.ResponseWriter, e *api.Error) {
 // ServeHTTP looks at what is for applications first: Husk's headers, its rule for
 // slashes, its checks of host and origin are for its own routes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.servesApplication(r) {
-		s.serveApplication(w, r)
+	rules := s.gate.rules.Load()
+	if s.servesApplication(r, rules) {
+		s.serveApplication(w, r, rules)
 		return
 	}
 	if e := gateEndpointOf(r.URL.Path); e != nil {
-		s.serveQuestion(w, r, e)
+		s.serveQuestion(w, r, rules, e)
 		return
 	}
 	s.serveOwn(w, r, s.newRequestID())

@@ -14,7 +14,7 @@ import (
 )
 
 const tokenShape = `{"id":"<uuid>","name":"<text>","description":"","type":"general","access_token":"<masked>","permissions":[],"expire_in":"<number>",
-	"allowed_ips":[],"created":"<time>","updated":"<time>","last_used":null,"last_ip":"","owner":"<text>","owner_name":"<text>"}`
+	"allowed_ips":[],"allowed_hosts":[],"allowed_paths":[],"allowed_methods":[],"created":"<time>","updated":"<time>","last_used":null,"last_ip":"","owner":"<text>","owner_name":"<text>"}`
 
 func (s *server) year() int64 { return s.clock.now().Add(365 * 24 * time.Hour).Unix() }
 
@@ -88,7 +88,7 @@ func TestDescriptionAndMask(t *testing.T) {
 	made := s.mint(single.session(), api.NewToken{Name: "a", Description: "for the  nightly run", Permissions: []string{db.PermUserRead, db.PermTokenSearch, db.PermUserRead}})
 	a := s.do("GET", "/auth/access_token/"+made.ID, "", single.session()).want(200).like(`{"_id":"` + made.ID + `","found":true,"_source":{"id":"` + made.ID +
 		`","name":"a","description":"for the  nightly run","type":"general","access_token":"` + made.ID[:8] + `***","permissions":["` + db.PermTokenSearch + `","` + db.PermUserRead +
-		`"],"expire_in":` + jsonOf(s.year()) + `,"allowed_ips":[],"created":"<time>","updated":"<time>","last_used":null,"last_ip":"","owner":"coco-default-user","owner_name":"coco-default-user"}}`)
+		`"],"expire_in":` + jsonOf(s.year()) + `,"allowed_ips":[],"allowed_hosts":[],"allowed_paths":[],"allowed_methods":[],"created":"<time>","updated":"<time>","last_used":null,"last_ip":"","owner":"coco-default-user","owner_name":"coco-default-user"}}`)
 	if strings.Contains(a.body, made.AccessToken[36:]) {
 		t.Error("the secret is shown")
 	}

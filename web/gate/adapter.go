@@ -3,6 +3,7 @@ package gate
 import (
 	"net/http"
 	"strings"
+	"unicode"
 )
 
 // Malformed tells why a question can't be answered.
@@ -60,7 +61,7 @@ func AuthRequestAlias(r *http.Request) (Request, *Malformed) {
 		return q, m
 	}
 	other, m := byForward.read(r.Header)
-	if m != nil || other.Scheme != q.Scheme || other.Origin != q.Origin || other.URI != q.URI {
+	if m != nil || other.Origin() != q.Origin() || other.URI != q.URI {
 		return Request{}, errContradicts
 	}
 	return q, nil
@@ -149,7 +150,8 @@ func (a asked) read(h http.Header) (q Request, m *Malformed) {
 	if q.Path, err = CleanPath(a.uri); err != nil {
 		return q, errBadPath
 	}
-	q.Method, q.URI, q.Origin = a.method, a.uri, strings.ToLower(a.host)
+	q.Method, q.URI = a.method, a.uri
+	_, q.Port, _ = splitPort(a.host)
 	if a.method == http.MethodOptions && len(h["Origin"]) == 1 && len(h["Access-Control-Request-Method"]) == 1 && isMethod(h["Access-Control-Request-Method"][0]) {
 		q.Preflight = h["Access-Control-Request-Method"][0]
 	}
@@ -178,21 +180,13 @@ var guarded = map[string]bool{
 	"x-api-token": true, "authorization": true,
 }
 
-var guardedNames = []string{
-	"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups",
-	"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri",
-	"X-Original-Method", "X-Original-Url", "X-Api-Token", "Authorization",
-}
-
 // refuseHeaders finds headers that are doubled or look like others; else it returns
 // otherwise.
 func refuseHeaders(h http.Header, otherwise *Malformed) *Malformed {
-	for _, name := range guardedNames {
-		if len(h[name]) > 1 {
+	for name, values := range h {
+		if len(values) > 1 && name != "X-Forwarded-For" && guarded[strings.ToLower(name)] {
 			return errDoubled
 		}
-	}
-	for name := range h {
 		if isLookAlike(name) {
 			return errLookAlike
 		}
@@ -201,11 +195,25 @@ func refuseHeaders(h http.Header, otherwise *Malformed) *Malformed {
 }
 
 // isLookAlike tells whether a header that is spelled otherwise becomes a guarded one
-// where an application reads it: by CGI (RFC 3875, 4.1.18) and what is made after
-// it, all that is no letter or digit is an underscore.
+// where an application reads it: by CGI (RFC 3875, 4.1.18) and what is made after it,
+// all that is no letter or digit is an underscore with some servers.
 func isLookAlike(name string) bool {
-	if !strings.ContainsAny(name, "_.") {
-		return false
+	for i := range len(name) {
+		if c := name[i]; c != '-' && !isPlain(c) {
+			return guarded[strings.Map(hyphened, name)]
+		}
 	}
-	return guarded[strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))]
+	return false
+}
+
+func isPlain(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// hyphened folds a character of a header's name.
+func hyphened(r rune) rune {
+	if r > unicode.MaxASCII || !isPlain(byte(r)) {
+		return '-'
+	}
+	return unicode.ToLower(r)
 }

@@ -12,7 +12,7 @@ type Request struct {
 	Method string
 	Scheme string // http or https
 	Host   string // folded; rules are asked about it
-	Origin string // the host with its port, in lower case, for a return address
+	Port   string // as it was sent; "": the scheme's own
 	Path   string // decoded and clean; rules are asked about it
 	URI    string // the path and the query as they were sent
 
@@ -20,9 +20,21 @@ type Request struct {
 	Client    netip.Addr // zero: not known
 }
 
+// Origin is the scheme and host of what was asked for, as a return address has it.
+func (q *Request) Origin() string {
+	host := q.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if q.Port != "" {
+		host += ":" + q.Port
+	}
+	return q.Scheme + "://" + host
+}
+
 // Who is who asks, as far as rules and limits go. nil is nobody.
 type Who struct {
-	Email       string // folded; "": none
+	Email       string // or the name by which somebody without one signs in
 	Roles       []string
 	Permissions interface{ Has(key string) bool }
 
@@ -170,7 +182,7 @@ func (rule *Rule) Met(who *Who) string {
 				return word
 			}
 		case isUser:
-			if !who.Narrow && who.Email != "" && email == who.Email {
+			if !who.Narrow && who.Email != "" && strings.EqualFold(email, who.Email) {
 				return word
 			}
 		case who.Permissions.Has(word):

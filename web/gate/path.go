@@ -36,9 +36,10 @@ func CleanPath(uri string) (string, error) {
 }
 
 // hidesMore tells whether a decoded path has what only its raw form was to have,
-// or what another decoding would change.
+// or what another decoding would change. A question mark is one: a proxy that writes
+// the decoded path anew, and forgets to escape it, ends it there.
 func hidesMore(raw, path string) bool {
-	return strings.Count(path, "/") != strings.Count(raw, "/") || strings.ContainsAny(path, `\;#`) || isEncoded(path)
+	return strings.Count(path, "/") != strings.Count(raw, "/") || strings.ContainsAny(path, `\;#?`) || isEncoded(path)
 }
 
 // isEncoded tells whether a text has what looks like an escape.

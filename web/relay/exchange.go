@@ -74,7 +74,7 @@ func (p *Relay) begin(w http.ResponseWriter, r *http.Request, pass Pass) *exchan
 		x.upload.ended.Store(true)
 	}
 	x.mu.Lock()
-	x.timer = time.AfterFunc(p.Look, x.look)
+	x.timer = time.AfterFunc(p.Look, func() { listen.Guard(p.Log.Logger, x.look, "request_id", pass.RequestID) })
 	x.mu.Unlock()
 	return x
 }

@@ -30,28 +30,37 @@ type stage struct {
 	relay *Relay
 	log   *logtest.Buffer
 	pass  Pass // of every request
-	panic any  // what the handler panicked with last
 
 	server *listen.Server
+	pool   *listen.Pool // of connections on loopback
 	http   *http.Server
 	url    string // of the server
 	client *http.Client
 	dial   func() net.Conn
 
-	mu sync.Mutex
+	mu      sync.Mutex
+	serving int // requests
 }
 
 // ServeHTTP, ConnContext and Refuse are a listen.Handler.
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.mu.Lock()
-			s.panic = p
-			s.mu.Unlock()
-			panic(p)
-		}
-	}()
+	s.count(1)
+	defer s.count(-1)
 	s.relay.Serve(w, r, s.pass)
+}
+
+func (s *stage) count(n int) (serving int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving += n
+	return s.serving
+}
+
+// settles waits, in fake time, until all requests are handled.
+func (s *stage) settles() {
+	for s.count(0) > 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (s *stage) ConnContext(ctx context.Context, _ net.Conn) context.Context { return ctx }
@@ -83,9 +92,9 @@ func onLoopback(t *testing.T, application http.HandlerFunc, c Config) *stage {
 	s.pass.Upstream = mustURL(t, behind.URL)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	pool := listen.NewPool(listen.Limits{})
+	s.pool = listen.NewPool(listen.Limits{Log: slog.New(slog.DiscardHandler)})
 	done := make(chan error, 1)
-	go func() { done <- s.http.Serve(pool.Listener(l)) }()
+	go func() { done <- s.http.Serve(s.pool.Listener(l)) }()
 	transport := &http.Transport{DisableCompression: true}
 	s.url, s.client = "http://"+l.Addr().String(), &http.Client{Transport: transport}
 	s.dial = func() net.Conn {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // What tells who asks and from where is Husk's own making, whatever a client sends.
@@ -131,7 +132,7 @@ func TestWhatNoApplicationSees(t *testing.T) {
 // An answer passes as it is, but for what is about the connection.
 func TestAnswers(t *testing.T) {
 	sent := http.Header{"X-One": {"1", "2"}, "Cache-Control": {"max-age=5"}, "Via": {"1.1 fred"}, "Server": {"app"}, "Etag": {`"x"`}, "Date": {"Sun, 06 Nov 1994 08:49:37 GMT"},
-		"Content-Security-Policy": {"default-src *"}, "Www-Authenticate": {"Basic"}, "Content-Encoding": {"gzip"}, "X-Forwarded-For": {"x"}}
+		"Content-Security-Policy": {"default-src *"}, "Www-Authenticate": {"Basic"}, "X-Forwarded-For": {"x"}}
 	s := onLoopback(t, func(w http.ResponseWriter, r *http.Request) {
 		maps.Copy(w.Header(), sent)
 		w.Header()["Content-Type"] = nil
@@ -167,6 +168,21 @@ func TestTrailers(t *testing.T) {
 	must(t, res.Body.Close())
 	want(t, "the client's", fmt.Sprint((<-requests).Trailer), "map[X-Sum:[3]]")
 	want(t, "the application's", fmt.Sprint(res.Trailer), "map[X-Late:[2] X-Sum:[1]]")
+}
+
+// HTTP/2 has a place for them where the length is known, HTTP/1 has not.
+func TestTrailersOfKnownLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		requests := make(seen, 1)
+		s := inBubble(t, requests.answers, Config{}).overHTTP2()
+		r, err := http.NewRequest("POST", s.url, strings.NewReader("body"))
+		must(t, err)
+		r.Trailer = http.Header{"X-Sum": {"3"}}
+		res, err := s.client.Do(r)
+		must(t, err)
+		must(t, res.Body.Close())
+		want(t, "the client's", fmt.Sprint((<-requests).Trailer), "map[X-Sum:[3]]")
+	})
 }
 
 func TestEarlyHints(t *testing.T) {

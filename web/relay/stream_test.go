@@ -192,7 +192,7 @@ func TestSlowClientsAreServed(t *testing.T) {
 						n, err := io.Copy(io.Discard, r.Body)
 						must(t, err)
 						if r.URL.Path != "/up" {
-							w.(http.Flusher).Flush()
+							begin(w)
 							if r.URL.Path == "/silent" {
 								time.Sleep(time.Hour)
 							}
@@ -218,6 +218,14 @@ func TestSlowClientsAreServed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// begin begins an answer, and waits until that has passed: httputil flushes it in a
+// goroutine that waits for a mutex, as it would for ever beside a write that is held
+// up. To fake time no such wait is one.
+func begin(w http.ResponseWriter) {
+	w.(http.Flusher).Flush()
+	time.Sleep(time.Second)
 }
 
 // slow takes 50 s for each 100,000 bytes.
@@ -248,6 +256,7 @@ func TestClientsThatStandStill(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ended := make(chan time.Time, 1)
 				s := inBubble(t, func(w http.ResponseWriter, r *http.Request) {
+					begin(w)
 					io.CopyN(w, zeros{}, 100<<20)
 					ended <- time.Now()
 				}, Config{})
@@ -258,6 +267,7 @@ func TestClientsThatStandStill(t *testing.T) {
 				res := s.open("GET", "/", nil, nil)
 				defer res.Body.Close()
 				<-ended
+				s.settles()
 				want(t, "given up", aboutAMinute(began), true)
 			})
 		}
@@ -286,7 +296,7 @@ func endsWithCredential(t *testing.T, path string, http2 bool) {
 	ended := make(chan time.Time, 1)
 	s := inBubble(t, func(w http.ResponseWriter, r *http.Request) {
 		if path != "/unanswered" {
-			w.(http.Flusher).Flush()
+			begin(w)
 		}
 		if path == "/untaken" {
 			io.CopyN(w, zeros{}, 100<<20)
@@ -316,6 +326,7 @@ func endsWithCredential(t *testing.T, path string, http2 bool) {
 		want(t, "the status", fmt.Sprint(res.StatusCode), map[bool]string{true: "403", false: "200"}[path == "/unanswered"])
 		<-ended
 	}
+	s.settles()
 	if took := time.Since(began); took < signedOut || took > signedOut+5*time.Second {
 		t.Errorf("it ended after %v", took)
 	}
