@@ -19,7 +19,8 @@ import (
 // testdata/exchange after their documentation, a file for each request: lines that
 // begin with # name the source, those with < are what Husk has to answer.
 
-// gatedRules is the configuration of a Husk that browsers find at a port.
+// gatedRules is the configuration of a Husk that browsers find at a port, and which is
+// the proxy of an application at an address.
 const gatedRules = `
 public-url: https://id.example.com:%[1]s
 trusted-proxy: [127.0.0.1]
@@ -30,6 +31,7 @@ gate:
     - {host: app.example.com, require: any}
     - {host: open.example.com, require: public}
     - {host: "*.apps.example.com", require: any}
+    - {host: own.example.com, require: any, upstream: "http://%[2]s"}
 `
 
 // huskAlone is a server with the rules of the gate, which is asked as a proxy does.
@@ -59,7 +61,7 @@ func newHuskAlone(t *testing.T) *huskAlone {
 	p.ok(t, "user", "create", "operator@example.com", "--role", "admin", "--password-stdin") // or Husk is to be set up first
 	p.ok(t, "user", "create", "ann@example.com", "--name", "Ann Example", "--password-stdin")
 	h := &huskAlone{t: t, token: p.ok(t, "token", "create", "--user", "ann@example.com", "--quiet")}
-	rules := strings.ReplaceAll(fmt.Sprintf(gatedRules, "443"), ":443", "")
+	rules := strings.ReplaceAll(fmt.Sprintf(gatedRules, "443", "127.0.0.1:1"), ":443", "")
 	h.addr = p.serve(t, "--config", writeFile(t, t.TempDir(), "husk.yaml", rules)).addr
 	return h
 }

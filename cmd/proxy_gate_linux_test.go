@@ -109,6 +109,7 @@ func (g *gated) tried() {
 	g.upgrades()
 	g.streams()
 	g.keepsQuestionsInside()
+	g.leavesToHusk()
 	g.refusesWithoutHusk()
 }
 
@@ -118,6 +119,7 @@ type gated struct {
 	program string // of the proxy
 	kind    string
 	port    string // of the proxy
+	config  string // of Husk
 	server  *server
 	app     *showing
 	token   string // an API token of ann@example.com
@@ -152,7 +154,8 @@ func startBehind(t testing.TB, kind, program string) *gated {
 	setUp.ok(t, "user", "create", "operator@example.com", "--role", "admin", "--password-stdin") // or Husk is to be set up first
 	setUp.ok(t, "user", "create", "ann@example.com", "--name", "Ann Example", "--password-stdin")
 	g.token = g.husk.ok(t, "token", "create", "--user", "ann@example.com", "--quiet")
-	g.server = g.husk.serve(t, "--config", writeFile(t, t.TempDir(), "husk.yaml", fmt.Sprintf(gatedRules, port)))
+	g.config = writeFile(t, t.TempDir(), "husk.yaml", fmt.Sprintf(gatedRules, port, g.app.addr))
+	g.server = g.husk.serve(t, "--config", g.config)
 	return g
 }
 
@@ -164,7 +167,7 @@ func (g *gated) print(args ...string) string {
 	files := newPairFiles(g.t, p)
 	g.roots = x509.NewCertPool()
 	g.roots.AppendCertsFromPEM(p.cert)
-	all := append([]string{"proxy", "config", g.kind, "--quiet", "--addr", g.server.addr, "--public-url", "https://id.example.com:" + g.port, "--listen", g.https}, args...)
+	all := append([]string{"proxy", "config", g.kind, "--quiet", "--addr", g.server.addr, "--config", g.config, "--public-url", "https://id.example.com:" + g.port, "--listen", g.https}, args...)
 	for _, host := range []string{"app.example.com", "open.example.com", "*.apps.example.com", "norule.example.com"} {
 		all = append(all, "--app", host+"="+g.app.addr)
 	}
@@ -605,6 +608,15 @@ func (g *gated) keepsQuestionsInside() {
 	if g.kind == "nginx" {
 		g.wantRefused("the question of nginx", a, http.StatusNotFound)
 	}
+}
+
+// leavesToHusk: where the rules say where an application is, Husk is its proxy.
+func (g *gated) leavesToHusk() {
+	g.t.Helper()
+	url := g.at("own.example.com", "/page")
+	g.wantRefused("a page of Husk's proxy", g.ask(nil, "GET", url, nil, navigating), http.StatusFound)
+	g.wantRefused("a program at Husk's proxy", g.ask(nil, "GET", url, nil, "Remote-User: ann@example.com"), http.StatusUnauthorized)
+	g.wantAs("a token at Husk's proxy", g.ask(nil, "GET", url, nil, "Authorization: Bearer "+g.token), "ann@example.com")
 }
 
 func (g *gated) refusesWithoutHusk() {
