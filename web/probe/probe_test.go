@@ -328,6 +328,19 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestSchemeIsAWord: that an application behind TLS is told https is no success of who
+// made up http.
+func TestSchemeIsAWord(t *testing.T) {
+	for _, c := range []struct {
+		got, value string
+		shown      bool
+	}{{"https", "http", false}, {"http", "http", true}, {"https,http", "http", true}, {"http, https", "http", true}, {"https", "https", true}, {"https://x/made-up", "/made-up", true}} {
+		if shows(c.got, c.value) != c.shown {
+			t.Errorf("%q shows %q: %v", c.got, c.value, !c.shown)
+		}
+	}
+}
+
 // TestNamesUnderLocalhost: they are this machine's, whatever the resolver says.
 func TestNamesUnderLocalhost(t *testing.T) {
 	for text, want := range map[string]string{
