@@ -28,6 +28,7 @@ var inOwnWords = map[string]struct {
 	"bad_role_name":      {exitUsage, "", ""},
 	"bad_email":          {exitUsage, "", ""},
 	"bad_url":            {exitUsage, "--url is what is asked for, with its scheme and host", "such as https://app.example.com/admin"},
+	"bad_test":           {exitUsage, "--user and --token-file exclude each other", "see 'husk rule test --help'"},
 	"bad_from":           {exitUsage, "--from is the address of a client", "such as 192.0.2.7 or 2001:db8::7"},
 	"name_required":      {exitUsage, "", "give --name one"},
 }

@@ -263,7 +263,8 @@ func (a *insider) lists(ann *api.Client) {
 	for i := range ips {
 		ips[i] = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0xaa, 0xaa, 0xbb, 0xbb, 0xcc, 0xcc, 0xdd, 0xdd, 0xee, 0xee, 0xff, byte(i)}).String() + "/128"
 	}
-	big := api.NewToken{Name: strings.Repeat("<", 200), Description: strings.Repeat("<", 1000), AllowedIPs: ips, Owner: "ann@example.com"}
+	big := api.NewToken{Name: strings.Repeat("<", 200), Description: strings.Repeat("<", 1000), AllowedIPs: ips,
+		AllowedPaths: []string{"/" + strings.Repeat("<", 300)}, Owner: "ann@example.com"}
 	for range 1000 {
 		if _, err := a.admin.CreateToken(a.t.Context(), big); err != nil {
 			a.t.Fatal(err)

@@ -48,8 +48,8 @@ var argumentsOf = map[string]candidates{
 	"husk token revoke":   tokens,
 	"husk session show":   sessions,
 	"husk session revoke": sessions,
-	"husk proxy config":   words(proxyKinds...),
 	"husk proxy probe":    words(),
+	"husk proxy config":   words(proxyKinds...),
 }
 
 // valuesOfFlag tells what the values of a flag are, whichever command has it.

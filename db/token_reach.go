@@ -1,6 +1,8 @@
 package db
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -85,20 +87,21 @@ func listWithin[T any](inner, outer []T, covers func(outer, inner T) bool) bool 
 // Bounds of what a token names: a page of a list has up to a thousand tokens.
 const (
 	maxReach      = 100     // of one list
-	maxReachBytes = 4 << 10 // of all three
+	maxReachBytes = 2 << 10 // of all three, as they are kept
 )
 
 // check refuses what is too much, as it was asked for.
 func (r *Reach) check() error {
-	bytes, most := 0, 0
+	most := 0
 	for _, list := range r.lists() {
 		most = max(most, len(*list))
-		for _, text := range *list {
-			bytes += len(text)
-		}
 	}
-	if most > maxReach || bytes > maxReachBytes {
-		return fail(ErrInvalid, "reach_too_long", "a token names at most 100 hosts, 100 paths and 100 methods, all of them in 4,096 bytes: name wider ones, such as *.example.com or /app")
+	kept, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("measure what a token reaches: %w", err)
+	}
+	if most > maxReach || len(kept) > maxReachBytes {
+		return fail(ErrInvalid, "reach_too_long", "a token names at most 100 hosts, 100 paths and 100 methods, all of them in 2,048 bytes of JSON: name wider ones, such as *.example.com or /app")
 	}
 	return nil
 }

@@ -306,15 +306,18 @@ func TestReachIsBounded(t *testing.T) {
 		}
 		return texts
 	}
-	long := func(n int) []string { return []string{"/" + strings.Repeat("x", n-1)} }
+	long := func(n int, letter string) []string { return []string{"/" + strings.Repeat(letter, n-1)} }
+	const written = len(`{"allowed_paths":[""]}`)
 	for name, r := range map[string]db.Reach{
 		"hosts": hosts(many(101)...), "paths": paths(many(101)...), "methods": methods(many(101)...), "the same again": paths(slices.Repeat([]string{"/"}, 101)...),
-		"long": paths(long(4097)...), "long together": {AllowedHosts: long(2048), AllowedPaths: long(2048), AllowedMethods: long(1)},
+		"long": paths(long(2049-written, "x")...), "long as it is kept": paths(long(400, "<")...),
+		"long together": {AllowedHosts: long(700, "x"), AllowedPaths: long(700, "x"), AllowedMethods: long(700, "x")},
 	} {
 		_, err := f.CreateToken(f.ctx, ann, db.NewToken{ID: uuid.NewString(), Hash: make([]byte, 32), Reach: r})
 		wantErr(t, err, db.ErrInvalid, "reach_too_long")
 		wantErr(t, f.UpdateToken(f.ctx, ann, k.ID, db.TokenChange{Name: name, Reach: r}), db.ErrInvalid, "reach_too_long")
 	}
-	f.mint(ann, db.NewToken{Reach: db.Reach{AllowedHosts: many(100), AllowedPaths: many(100), AllowedMethods: many(100)}})
-	f.mint(ann, db.NewToken{Reach: paths(long(4096)...)})
+	f.mint(ann, db.NewToken{Reach: paths(many(100)...)})
+	f.mint(ann, db.NewToken{Reach: paths(long(2048-written, "x")...)})
+	f.mint(ann, db.NewToken{Reach: db.Reach{AllowedHosts: long(600, "x"), AllowedPaths: long(600, "x"), AllowedMethods: long(600, "x")}})
 }

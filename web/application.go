@@ -29,7 +29,7 @@ func (s *Server) servesApplication(r *http.Request, rules *gate.Rules) bool {
 		return false
 	}
 	host, err := gate.FoldHost(r.Host)
-	if err != nil || !rules.Serves(host) {
+	if err != nil || !rules.Serves(host) || strings.EqualFold(host, s.publicHost) && !rules.ServesAll() {
 		return false
 	}
 	return !rules.ServesAll() || !s.isOwnPath(r.URL.Path)

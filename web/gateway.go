@@ -269,7 +269,9 @@ const (
 
 var valueEmpty = []string{""}
 
+// setNobody is of answers that are no application's, and of nobody.
 func setNobody(h http.Header) {
+	h["Cache-Control"] = valueNoStore
 	h[headerUser], h[headerName], h[headerEmail], h[headerGroups] = valueEmpty, valueEmpty, valueEmpty, valueEmpty
 }
 

@@ -74,8 +74,11 @@ type route struct {
 	acts bool
 }
 
-// routes is the whole API with what each part of it needs.
-func (s *Server) routes() []route {
+// routes is all that there is, with what each part of it needs.
+func (s *Server) routes() []route { return append(s.apiRoutes(), s.pageRoutes()...) }
+
+// apiRoutes is the whole API.
+func (s *Server) apiRoutes() []route {
 	return []route{
 		{method: "GET", path: "/health", need: isPublic, do: endpoint(s.health)},
 		{method: "GET", path: "/livez", need: isPublic, do: endpoint(s.livez)},
@@ -162,8 +165,15 @@ func (s *Server) routes() []route {
 		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
 		{method: "GET", path: "/connector/_search", need: isSignedIn, do: endpoint(s.searchNothing)},
 
-		// What a page changes is counted where it calls the API. Those that are not
-		// public need a session: a token would have them do what nobody clicked for.
+		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, do: raw(s.backup)},
+	}
+}
+
+// pageRoutes are what browsers open. What a page changes is counted where it calls
+// the API. Those that are not public need a session: a token would have them do what
+// nobody clicked for.
+func (s *Server) pageRoutes() []route {
+	return []route{
 		{method: "GET", path: "/", need: isOwnSession, do: s.page(console.HomePage), page: true},
 		{method: "GET", path: "/setup", need: isPublic, do: s.page(console.SetupPage), page: true},
 		{method: "GET", path: "/login", need: isPublic, do: s.page(console.LoginPage), page: true},
@@ -174,8 +184,6 @@ func (s *Server) routes() []route {
 		{method: "GET", path: console.ContinuePath, need: isOwnSession, effect: changes, do: raw(s.enterApplication), acts: true, page: true},
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
 		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
-
-		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, do: raw(s.backup)},
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // These tests know nothing of how the package reads and decides: beside each rule
@@ -30,14 +32,17 @@ func whole(expression string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)\A(?:` + expression + `)\z`)
 }
 
+const letters = "nabtshf"
+
 // askers are who asks, by a letter: n nobody, a Ann, b an administrator, t a token
-// of the administrator for one permission, h a session that has to change its
-// password, f Ann with a second factor.
+// of the administrator for one permission, s one of Ann, h a session that has to
+// change its password, f Ann with a second factor.
 var askers = map[byte]*Who{
 	'n': nil,
 	'a': {Email: "ann@example.com", Roles: []string{"user"}, Permissions: holds{}},
 	'b': {Email: "bo@example.com", Roles: []string{"admin"}, Permissions: holds{"*"}},
 	't': {Email: "bo@example.com", Roles: []string{"admin"}, Permissions: holds{"a#api/read"}, Token: true, Narrow: true},
+	's': {Email: "ann@example.com", Roles: []string{"user"}, Permissions: holds{}, Token: true, Narrow: true},
 	'h': {Email: "bo@example.com", Roles: []string{"admin"}, Permissions: holds{"*"}, Held: true},
 	'f': {Email: "ann@example.com", Roles: []string{"user"}, Permissions: holds{}, SecondFactor: true},
 }
@@ -46,10 +51,11 @@ var plainRules = []plainRule{
 	{Rule: Rule{Host: "a.example.com", Path: "/admin", Require: []string{"role:admin"}}, host: whole(`a\.example\.com`), path: whole(`/admin(/.*)?`), lets: "b"},
 	{Rule: Rule{Host: "a.example.com", Path: "/api/", Methods: []string{"GET", "POST"}, Require: []string{"a#api/read"}}, host: whole(`a\.example\.com`), path: whole(`/api/.*`), methods: " GET POST HEAD ", lets: "bt"},
 	{Rule: Rule{Host: "a.example.com", Path: "/api/", Methods: []string{"DELETE"}, Require: []string{"role:admin", "user:ann@example.com"}, Preflight: true}, host: whole(`a\.example\.com`), path: whole(`/api/.*`), methods: " DELETE ", lets: "abf", preflight: true},
-	{Rule: Rule{Host: "a.example.com", Path: "/lan", From: []string{"10.0.0.0/8"}, Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/lan(/.*)?`), lan: true, lets: "nabthf", open: true},
-	{Rule: Rule{Host: "a.example.com", Path: "/two", Require: []string{"any"}, SecondFactor: true}, host: whole(`a\.example\.com`), path: whole(`/two(/.*)?`), lets: "tf"},
-	{Rule: Rule{Host: "a.example.com", Path: "/open", Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/open(/.*)?`), lets: "nabthf", open: true},
-	{Rule: Rule{Host: "10.1.1.1", Require: []string{"any"}}, host: whole(`10\.1\.1\.1`), path: whole(`.*`), lets: "abtf"},
+	{Rule: Rule{Host: "a.example.com", Path: "/lan", From: []string{"10.0.0.0/8"}, Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/lan(/.*)?`), lan: true, lets: "nabtshf", open: true},
+	{Rule: Rule{Host: "a.example.com", Path: "/two", Require: []string{"any"}, SecondFactor: true}, host: whole(`a\.example\.com`), path: whole(`/two(/.*)?`), lets: "tsf"},
+	{Rule: Rule{Host: "a.example.com", Path: "/open", Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/open(/.*)?`), lets: "nabtshf", open: true},
+	{Rule: Rule{Host: "a.example.com", Path: "/form", Methods: []string{"POST"}, Require: []string{"any"}}, host: whole(`a\.example\.com`), path: whole(`/form(/.*)?`), methods: " POST ", lets: "abtsf"},
+	{Rule: Rule{Host: "10.1.1.1", Require: []string{"any"}}, host: whole(`10\.1\.1\.1`), path: whole(`.*`), lets: "abtsf"},
 	{Rule: Rule{Host: "*.example.com", Path: "/", Require: []string{"user:ann@example.com"}}, host: whole(`[a-z0-9_-]+\.example\.com`), path: whole(`.*`), lets: "af"},
 }
 
@@ -87,22 +93,26 @@ func readings(uri string) map[string]bool {
 		func(s string) string { return withoutMark(s) },
 		cleaned,
 	}
-	raw := decoded(withoutMark(uri))
+	raw := withoutMark(uri)
 	all := map[string]bool{}
 	for mask := range 1 << len(ways) {
-		text := raw
-		for i, way := range ways {
-			if mask&(1<<i) != 0 {
-				text = way(text)
+		for _, text := range []string{decoded(raw), decoded(slashesKept.Replace(raw))} {
+			for i, way := range ways {
+				if mask&(1<<i) != 0 {
+					text = way(text)
+				}
 			}
+			all[text] = true
 		}
-		all[text] = true
 	}
 	if u, err := url.ParseRequestURI(uri); err == nil {
 		all[u.Path] = true
 	}
 	return all
 }
+
+// slashesKept: some servers leave an escaped slash as it is.
+var slashesKept = strings.NewReplacer("%2f", "%252f", "%2F", "%252F")
 
 // decoded takes the escapes out of a text; what is none stays.
 func decoded(text string) string {
@@ -139,7 +149,9 @@ func withoutParameters(text string) string {
 	return strings.Join(segments, "/")
 }
 
-func collapsed(text string) string { return regexp.MustCompile(`/{2,}`).ReplaceAllString(text, "/") }
+var slashes = regexp.MustCompile(`/{2,}`)
+
+func collapsed(text string) string { return slashes.ReplaceAllString(text, "/") }
 
 // cleaned is path.Clean, with the slash at the end, if there is one.
 func cleaned(text string) string {
@@ -152,7 +164,7 @@ func cleaned(text string) string {
 
 var targets = []string{
 	"/", "/admin", "/admin/x", "/administrator", "/api/", "/api", "/api/v1?x=/../admin", "/lan", "/two/", "/open/a", "/a%20b", "/caf%C3%A9", "/100%25", "/.well-known/x", "/a...b",
-	"/open/../admin", "/open/%2e%2e/admin", "/open/..%2fadmin", "/open/%252e%252e/admin", "/open/..;/admin", `/open\..\admin`, "/open/..%5cadmin", "//admin", "/open//../admin", "/./admin", "/admin/.", "/admin%00", "/admin%2f", "/%61dmin", "/%2561dmin",
+	"/open/../admin", "/open/%2e%2e/admin", "/open/..%2fadmin", "/open/%252e%252e/admin", "/open/..;/admin", `/open\..\admin`, "/open/..%5cadmin", "//admin", "/open//../admin", "/./admin", "/admin/.", "/admin%00", "/admin%2f", "/open%2fadmin", "/api%2Fv1", "///admin", "/form", "/%61dmin", "/%2561dmin",
 	"/admin#x", "/admin%23x", "/admin%3f", "/admin%3Fx", "/admin;x", "/admin%3bx", "/admin%0a", "/admin%c0%af", "/%ff", "/\xff", "/admin%", "/admin%2", "/admin%zz", "/admin%25", "/admin%253f", "admin", "*", "", "http://a.example.com/admin", "/open?/../admin", "/%u002e/", "/a+b",
 }
 
@@ -168,6 +180,9 @@ func FuzzCleanPath(f *testing.F) {
 				t.Fatalf("%q is refused, and %q", uri, clean)
 			}
 			return
+		}
+		if !utf8.ValidString(clean) || strings.ContainsFunc(clean, unicode.IsControl) {
+			t.Fatalf("%q is taken for %q", uri, clean)
 		}
 		for other := range readings(uri) {
 			if other != clean {
@@ -282,6 +297,13 @@ var by = []func(q told) (*http.Request, Adapter){
 		return asks("GET", "auth.example.com", "/api/auth/nginx", "X-Original-Method", q.method, "X-Original-Url", q.scheme+"://"+q.host+q.uri), AuthRequestAlias
 	},
 	func(q told) (*http.Request, Adapter) {
+		return asks("GET", "auth.example.com", "/api/auth/nginx", "X-Forwarded-Method", "DELETE", "X-Forwarded-Proto", q.scheme, "X-Forwarded-Host", q.host, "X-Forwarded-Uri", q.uri), AuthRequestAlias
+	},
+	func(q told) (*http.Request, Adapter) {
+		return asks("GET", "auth.example.com", "/api/auth/nginx", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "a.example.com", "X-Forwarded-Uri", "/open",
+			"X-Original-Method", q.method, "X-Original-Url", q.scheme+"://"+q.host+q.uri), AuthRequestAlias
+	},
+	func(q told) (*http.Request, Adapter) {
 		return asks(q.method, q.host, "/api/authz/ext-authz"+q.uri, "X-Forwarded-Proto", q.scheme, "X-Forwarded-Host", "a.example.com", "X-Forwarded-Uri", "/open", "X-Original-Url", "https://a.example.com/open"), ExtAuthz("/api/authz/ext-authz/")
 	},
 	func(q told) (*http.Request, Adapter) {
@@ -303,22 +325,39 @@ func asks(method, host, target string, headers ...string) *http.Request {
 // FuzzDecide: whatever a client sends, by whatever proxy, it is let through only
 // where the table lets it, whoever reads its path.
 func FuzzDecide(f *testing.F) {
-	for i, uri := range targets {
-		f.Add(byte(i), byte(i/2), "GET", "https", hosts[i%len(hosts)], uri, "", "", []byte{10, 0, 0, byte(i)})
-		f.Add(byte(i), byte(i/3), "GET", "https", "a.example.com", uri, "", "", []byte{192, 0, 2, 1})
+	for way := range by {
+		for i, uri := range targets {
+			f.Add(byte(way), byte(i), "GET", "https", "a.example.com", uri, "", "", []byte{192, 0, 2, 1})
+		}
+		for i, host := range hosts {
+			f.Add(byte(way), byte(i), "GET", "https", host, "/open", "", "", []byte{192, 0, 2, 1})
+		}
+		for i, name := range []string{"Remote-User", "Remote_user", "Remote.user", "Remote!user", "X-Forwarded-Uri", "X-Forwarded_uri", "X_forwarded_for", "X-Original-Url", "X-Original.url", "Authorization", "X-Api_token", "X-Forwarded-For"} {
+			f.Add(byte(way), byte(i), "GET", "https", "a.example.com", "/open", name, "/admin", []byte{10, 0, 0, 1})
+		}
 	}
-	for i, name := range []string{"Remote-User", "Remote_user", "Remote.user", "Remote!user", "X-Forwarded-Uri", "X-Forwarded_uri", "X_forwarded_for", "X-Original-Url", "X-Original.url", "Authorization", "X-Api_token", "X-Forwarded-For"} {
-		f.Add(byte(i), byte(1), "GET", "https", "a.example.com", "/open", name, "/admin", []byte{10, 0, 0, 1})
-	}
-	for i, method := range []string{"OPTIONS", "HEAD", "DELETE", "get", "POST", "", "GET ", "PROPFIND"} {
-		f.Add(byte(0), byte(i), method, "wss", "a.example.com", "/api/v1", "Access-Control-Request-Method", "DELETE", []byte(nil))
+	for asker := range askers {
+		who := byte(strings.IndexByte(letters, asker))
+		for _, uri := range targets {
+			f.Add(byte(0), who, "GET", "https", "a.example.com", uri, "", "", []byte{192, 0, 2, 1})
+		}
+		for _, host := range hosts {
+			f.Add(byte(1), who, "GET", "https", host, "/", "", "", []byte{192, 0, 2, 1})
+		}
+		for _, uri := range []string{"/admin", "/api/v1", "/lan", "/two", "/open", "/form", "/"} {
+			for _, method := range []string{"OPTIONS", "HEAD", "DELETE", "get", "POST", "", "GET ", "PROPFIND"} {
+				f.Add(byte(0), who, method, "wss", "a.example.com", uri, "", "", []byte{10, 0, 0, 1})
+			}
+			for _, method := range []string{"DELETE", "POST", "GET"} {
+				f.Add(byte(0), who, "OPTIONS", "https", "a.example.com", uri, "Access-Control-Request-Method", method, []byte(nil))
+			}
+		}
 	}
 	config := Config{LoginURL: "https://auth.example.com"}
 	for _, rule := range plainRules {
 		config.Rules = append(config.Rules, rule.Rule)
 	}
 	rules := mustParse(f, config)
-	letters := "nabthf"
 	f.Fuzz(func(t *testing.T, way, asker byte, method, scheme, host, uri, name, value string, address []byte) {
 		r, read := by[int(way)%len(by)](told{method, scheme, host, uri})
 		if isName(name) { // net/http reads no other, and writes it so
@@ -327,6 +366,9 @@ func FuzzDecide(f *testing.F) {
 		}
 		r.Header["Origin"] = []string{"https://b.example.com"}
 		q, m := read(r)
+		if strings.Contains(scheme, ":") { // which would end before the host in a URL
+			return
+		}
 		if m != nil {
 			if m.Code == "" || m.Reason == "" || q != (Request{}) && q.Method != "" {
 				t.Fatalf("it is refused by %+v, with %+v", m, q)
@@ -343,12 +385,21 @@ func FuzzDecide(f *testing.F) {
 		if asked := r.Header["Access-Control-Request-Method"]; method == "OPTIONS" && len(asked) == 1 {
 			preflight = asked[0]
 		}
+		host, uri = asSent(way, host, uri)
+		switch int(way) % len(by) {
+		case 3: // which tells no method
+			method = "GET"
+		case 4: // where a client's own headers may say otherwise
+			if strings.ToLower(host) != "a.example.com" || uri != "/open" || q.Scheme != "https" {
+				t.Fatalf("%v is read as %+v", r.Header, q)
+			}
+		}
 		if isASCII(host) && !strings.Contains(host, "[") && strings.Count(host, ":") < 2 && !strings.Contains(strings.ToLower(host), "xn--") {
 			host = plainHost(host)
 		} else {
 			host = q.Host
 		}
-		for path := range readings(extAuthzSlash(way, uri)) {
+		for path := range readings(uri) {
 			if want := plainly(host, path, method, preflight, q.Client, who); got.Outcome != want {
 				t.Fatalf("%s of %q at %q, asked by %c: %s by rule %+v; read as %q it is %s", method, uri, host, who, got.Outcome, got.Rule, path, want)
 			}
@@ -359,12 +410,20 @@ func FuzzDecide(f *testing.F) {
 	})
 }
 
-// extAuthzSlash: of the path behind Envoy's prefix one slash is of the prefix.
-func extAuthzSlash(way byte, uri string) string {
-	if n := int(way) % len(by); (n == 3 || n == 4) && strings.HasPrefix(uri, "//") {
-		return uri[1:]
+// asSent are the host and the target that a question is about. A URL has no place
+// between the two but the first slash; of the path behind Envoy's prefix one slash is
+// of the prefix.
+func asSent(way byte, host, uri string) (string, string) {
+	switch int(way) % len(by) {
+	case 1, 2, 4:
+		host, uri, _ = strings.Cut(host+uri, "/")
+		return host, "/" + uri
+	case 5, 6:
+		if strings.HasPrefix(uri, "//") {
+			return host, uri[1:]
+		}
 	}
-	return uri
+	return host, uri
 }
 
 func isName(name string) bool { return whole("[A-Za-z0-9!#$%&'*+.^_`|~-]+").MatchString(name) }

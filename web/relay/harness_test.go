@@ -32,7 +32,6 @@ type stage struct {
 	pass  Pass // of every request
 
 	server *listen.Server
-	pool   *listen.Pool // of connections on loopback
 	http   *http.Server
 	url    string // of the server
 	client *http.Client
@@ -46,7 +45,16 @@ type stage struct {
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.count(1)
 	defer s.count(-1)
-	s.relay.Serve(w, r, s.pass)
+	var pass Pass
+	s.passes(func(p *Pass) { pass = *p })
+	s.relay.Serve(w, r, pass)
+}
+
+// passes looks at the Pass of the requests that come, or changes it.
+func (s *stage) passes(f func(*Pass)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.pass)
 }
 
 func (s *stage) count(n int) (serving int) {
@@ -86,15 +94,21 @@ func newStage(t *testing.T, c Config) *stage {
 // onLoopback serves on real sockets, before an application that does as well. When
 // the test ends nothing may be left running.
 func onLoopback(t *testing.T, application http.HandlerFunc, c Config) *stage {
+	return limited(t, application, c, listen.Limits{})
+}
+
+// limited is onLoopback with limits of connections.
+func limited(t *testing.T, application http.HandlerFunc, c Config, limits listen.Limits) *stage {
 	before := runtime.NumGoroutine()
 	behind := httptest.NewServer(application)
 	s := newStage(t, c)
 	s.pass.Upstream = mustURL(t, behind.URL)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	s.pool = listen.NewPool(listen.Limits{Log: slog.New(slog.DiscardHandler)})
+	limits.Log = slog.New(slog.DiscardHandler)
+	pool := listen.NewPool(limits)
 	done := make(chan error, 1)
-	go func() { done <- s.http.Serve(s.pool.Listener(l)) }()
+	go func() { done <- s.http.Serve(pool.Listener(l)) }()
 	transport := &http.Transport{DisableCompression: true}
 	s.url, s.client = "http://"+l.Addr().String(), &http.Client{Transport: transport}
 	s.dial = func() net.Conn {

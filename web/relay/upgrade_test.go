@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/websocket"
 
 	"husk/web/control"
+	"husk/web/listen"
 )
 
 // echoes is an application that answers every message with the same.
@@ -216,15 +217,14 @@ func TestWebSocketsAfterClose(t *testing.T) {
 // Where there are too many connections, that of somebody with a credential is not
 // the one that goes.
 func TestWhoIsKnownIsHeld(t *testing.T) {
-	s := onLoopback(t, echoes.ServeHTTP, Config{})
-	s.pool.Total = 2
-	s.pass.Alive = func() bool { return true }
+	s := limited(t, echoes.ServeHTTP, Config{}, listen.Limits{Total: 2})
+	s.passes(func(p *Pass) { p.Alive = func() bool { return true } })
 	socket, conn := s.openSocket()
 	defer conn.Close()
 	says(t, socket, "one")
-	s.pass.Alive = nil
+	s.passes(func(p *Pass) { p.Alive = nil })
 	_, nobody := s.openSocket()
-	s.pass.Alive = func() bool { return true }
+	s.passes(func(p *Pass) { p.Alive = func() bool { return true } })
 	_, third := s.openSocket()
 	defer third.Close()
 	if n, err := io.Copy(io.Discard, nobody); n != 0 {
@@ -235,11 +235,10 @@ func TestWhoIsKnownIsHeld(t *testing.T) {
 
 // What passes is not counted as held in memory.
 func TestUploadsAreNotHeld(t *testing.T) {
-	s := onLoopback(t, func(w http.ResponseWriter, r *http.Request) {
+	s := limited(t, func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n, err)
-	}, Config{})
-	s.pool.Memory = 100 << 10
+	}, Config{}, listen.Limits{Memory: 100 << 10})
 	_, body := s.do("POST", "/", io.LimitReader(zeros{}, 1<<20), nil)
 	want(t, "what came", body, "1048576 <nil>")
 }
