@@ -27,7 +27,7 @@ trusted-proxy: [127.0.0.1]
 gate:
   rules:
     - {host: app.example.com, path: /admin, require: "role:admin"}
-    - {host: app.example.com, path: /open, require: public}
+    - {host: app.example.com, path: /open, methods: [GET], require: public}
     - {host: app.example.com, require: any}
     - {host: open.example.com, require: public}
     - {host: "*.apps.example.com", require: any}

@@ -490,6 +490,7 @@ func (g *gated) dropsForgedHeaders() {
 
 func (g *gated) refuses() {
 	g.t.Helper()
+	g.wantRefused("another method", g.ask(nil, "POST", g.at("app.example.com", "/open"), strings.NewReader("a=b")), http.StatusUnauthorized)
 	for what, url := range map[string]string{"no rule": g.at("norule.example.com", "/"), "another's": g.at("app.example.com", "/admin/x")} {
 		a := g.ask(g.signed, "GET", url, nil, navigating, "Authorization: Bearer "+g.token)
 		g.wantRefused(what, a, http.StatusForbidden)
