@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
 	"husk/db/dbtest/syscalls": {"husk/db/dbtest"},          // for tests alone
 	"husk/web/logtest":        nil,                         // for tests alone
+	"husk/web/chromiumtest":   {"husk/db/dbtest"},          // for tests alone
 }
 
 // onlyIn is which package alone may import a library: what is exchangeable has

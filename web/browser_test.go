@@ -11,56 +11,57 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/web/chromiumtest"
 )
 
 func TestBrowserSingleUser(t *testing.T) {
 	h := newTestHouse(t, nil)
-	p := startChromium(t).open(h.base)
+	p := chromiumtest.Start(t).Open(h.base)
 
-	p.visit("/")
-	p.at("/setup", "Set up Husk")
-	p.shoot("setup")
-	p.fill("code", "aaaaa-bbbbb-ccccc")
-	p.fill("password", testPassword)
-	p.fill("again", testPassword)
-	p.click("button")
-	p.at("/setup/_initialize", "Set up Husk")
-	if text := p.text(); !strings.Contains(text, "set-up code is missing or wrong") {
+	p.Visit("/")
+	p.At("/setup", "Set up Husk")
+	p.Shoot("setup")
+	p.Fill("code", "aaaaa-bbbbb-ccccc")
+	p.Fill("password", testPassword)
+	p.Fill("again", testPassword)
+	p.Click("button")
+	p.At("/setup/_initialize", "Set up Husk")
+	if text := p.Text(); !strings.Contains(text, "set-up code is missing or wrong") {
 		t.Errorf("a wrong code is answered with:\n%s", text)
 	}
-	p.shoot("setup-wrong")
-	p.fill("code", strings.ToUpper(h.SetupCode()))
-	p.fill("password", testPassword)
-	p.fill("again", testPassword)
-	p.click("button")
+	p.Shoot("setup-wrong")
+	p.Fill("code", strings.ToUpper(h.SetupCode()))
+	p.Fill("password", testPassword)
+	p.Fill("again", testPassword)
+	p.Click("button")
 
-	p.at("/login", "Sign in")
-	p.shoot("login")
-	p.fill("password", "not the password")
-	p.click("button")
-	p.at("/account/login", "Sign in")
-	if text := p.text(); !strings.Contains(text, "password is wrong") {
+	p.At("/login", "Sign in")
+	p.Shoot("login")
+	p.Fill("password", "not the password")
+	p.Click("button")
+	p.At("/account/login", "Sign in")
+	if text := p.Text(); !strings.Contains(text, "password is wrong") {
 		t.Errorf("a wrong password is answered with:\n%s", text)
 	}
-	p.shoot("login-wrong")
-	p.fill("password", testPassword)
-	p.click("button")
+	p.Shoot("login-wrong")
+	p.Fill("password", testPassword)
+	p.Click("button")
 
-	p.at("/", "coco-default-user")
-	p.shoot("home")
-	p.visit("/login/")
-	p.at("/", "coco-default-user")
-	p.visit("/password")
-	p.shoot("password")
-	p.fill("old", testPassword)
-	p.fill("new", testPassword+"!")
-	p.fill("again", testPassword+"!")
-	p.click("button")
-	p.at("/", "coco-default-user")
-	p.click("form button")
-	p.at("/login", "Sign in")
-	p.visit("/")
-	p.at("/login", "Sign in")
+	p.At("/", "coco-default-user")
+	p.Shoot("home")
+	p.Visit("/login/")
+	p.At("/", "coco-default-user")
+	p.Visit("/password")
+	p.Shoot("password")
+	p.Fill("old", testPassword)
+	p.Fill("new", testPassword+"!")
+	p.Fill("again", testPassword+"!")
+	p.Click("button")
+	p.At("/", "coco-default-user")
+	p.Click("form button")
+	p.At("/login", "Sign in")
+	p.Visit("/")
+	p.At("/login", "Sign in")
 }
 
 // The wait of a throttled page is counted down to its end: in the browser's own
@@ -68,23 +69,23 @@ func TestBrowserSingleUser(t *testing.T) {
 func TestBrowserCountsDown(t *testing.T) {
 	h := newTestHouse(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1, Address: 100, Delay: 75 * time.Second} })
 	h.user("", testPassword, false)
-	p := startChromium(t).open(h.base)
-	p.visit("/nosuch")
-	p.at("/nosuch", "Nothing here")
-	p.shoot("nothing-here")
-	p.visit("/login")
+	p := chromiumtest.Start(t).Open(h.base)
+	p.Visit("/nosuch")
+	p.At("/nosuch", "Nothing here")
+	p.Shoot("nothing-here")
+	p.Visit("/login")
 	for range 2 {
-		p.fill("password", "not the password")
-		p.click("button")
+		p.Fill("password", "not the password")
+		p.Click("button")
 	}
-	p.at("/account/login", "Sign in")
-	if text := p.text(); !strings.Contains(text, "You can try again in 7") {
+	p.At("/account/login", "Sign in")
+	if text := p.Text(); !strings.Contains(text, "You can try again in 7") {
 		t.Errorf("no time is told:\n%s", text)
 	}
-	p.shoot("login-throttled")
-	p.do("Emulation.setVirtualTimePolicy", map[string]any{"policy": "advance", "budget": 76_000}, nil)
-	p.await("Emulation.virtualTimeBudgetExpired")
-	if text := p.text(); !strings.Contains(text, "You can try again now.") {
+	p.Shoot("login-throttled")
+	p.Do("Emulation.setVirtualTimePolicy", map[string]any{"policy": "advance", "budget": 76_000}, nil)
+	p.Await("Emulation.virtualTimeBudgetExpired")
+	if text := p.Text(); !strings.Contains(text, "You can try again now.") {
 		t.Errorf("the time is not counted down:\n%s", text)
 	}
 }
@@ -95,67 +96,67 @@ func TestBrowserPlainHTTP(t *testing.T) {
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://husk.test" })
 	h.user("", testPassword, false)
 	h.user("ann@example.com", "generated-for-ann", true)
-	p := startChromium(t).open(strings.Replace(h.base, "127.0.0.1", "husk.test", 1))
+	p := chromiumtest.Start(t).Open(strings.Replace(h.base, "127.0.0.1", "husk.test", 1))
 
-	p.visit("/")
-	p.at("/login", "Sign in")
-	if p.eval("String(isSecureContext)") != "false" {
+	p.Visit("/")
+	p.At("/login", "Sign in")
+	if p.Eval("String(isSecureContext)") != "false" {
 		t.Error("the test is about an insecure context")
 	}
-	p.shoot("login-multi")
-	p.fill("email", "ann@example.com")
-	p.fill("password", "wrong and wrong")
-	p.click("button")
-	if got := p.eval("document.getElementById('email').value"); got != "ann@example.com" {
+	p.Shoot("login-multi")
+	p.Fill("email", "ann@example.com")
+	p.Fill("password", "wrong and wrong")
+	p.Click("button")
+	if got := p.Eval("document.getElementById('email').value"); got != "ann@example.com" {
 		t.Errorf("the email is forgotten: %q", got)
 	}
-	p.shoot("login-multi-wrong")
-	p.fill("password", "generated-for-ann")
-	p.click("button")
+	p.Shoot("login-multi-wrong")
+	p.Fill("password", "generated-for-ann")
+	p.Click("button")
 
-	p.at("/password", "Change password")
-	p.shoot("password-must")
-	p.fill("old", "generated-for-ann")
-	p.fill("new", testPassword)
-	p.fill("again", "another one")
-	p.click("button")
-	if text := p.text(); !strings.Contains(text, "not the same") {
+	p.At("/password", "Change password")
+	p.Shoot("password-must")
+	p.Fill("old", "generated-for-ann")
+	p.Fill("new", testPassword)
+	p.Fill("again", "another one")
+	p.Click("button")
+	if text := p.Text(); !strings.Contains(text, "not the same") {
 		t.Errorf("two different passwords are answered with:\n%s", text)
 	}
-	p.fill("old", "generated-for-ann")
-	p.fill("new", testPassword)
-	p.fill("again", testPassword)
-	p.click("button")
-	p.at("/", "ann")
-	p.shoot("home-multi")
-	p.click("form button")
-	p.at("/login", "Sign in")
-	p.visit("/")
-	p.at("/login", "Sign in")
+	p.Fill("old", "generated-for-ann")
+	p.Fill("new", testPassword)
+	p.Fill("again", testPassword)
+	p.Click("button")
+	p.At("/", "ann")
+	p.Shoot("home-multi")
+	p.Click("form button")
+	p.At("/login", "Sign in")
+	p.Visit("/")
+	p.At("/login", "Sign in")
 }
 
 func TestBrowserDesktop(t *testing.T) {
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
-	p := startChromium(t).open(h.base)
+	p := chromiumtest.Start(t).Open(h.base)
 
-	p.visit("/login/?provider=coco-cloud&product=coco&request_id=" + testRequest)
-	p.at("/login/", "Sign in")
-	p.shoot("login-desktop")
-	p.fill("password", testPassword)
-	p.click("button")
-	p.at("/connect", "Connect Coco AI?")
-	p.shoot("connect")
-	p.click("button")
-	p.at("/connect", "Coco AI is connected")
-	p.await("Page.frameRequestedNavigation")
-	p.shoot("connected")
-	p.eval("document.querySelector('details').open = true")
-	p.shoot("connected-open")
+	p.Visit("/login/?provider=coco-cloud&product=coco&request_id=" + testRequest)
+	p.At("/login/", "Sign in")
+	p.Shoot("login-desktop")
+	p.Fill("password", testPassword)
+	p.Click("button")
+	p.At("/connect", "Connect Coco AI?")
+	p.Shoot("connect")
+	p.Click("button")
+	p.At("/connect", "Coco AI is connected")
+	p.Await("Page.frameRequestedNavigation")
+	p.Shoot("connected")
+	p.Eval("document.querySelector('details').open = true")
+	p.Shoot("connected-open")
 
-	link := p.eval("document.querySelector('a').href")
-	if len(p.seen) == 0 || p.seen[len(p.seen)-1] != link {
-		t.Errorf("the browser wanted to open %q, the link is %q", p.seen, link)
+	link := p.Eval("document.querySelector('a').href")
+	if len(p.Seen) == 0 || p.Seen[len(p.Seen)-1] != link {
+		t.Errorf("the browser wanted to open %q, the link is %q", p.Seen, link)
 	}
 	u, err := url.Parse(link)
 	if err != nil {
@@ -187,18 +188,18 @@ func foreignPage(w http.ResponseWriter, r *http.Request) {
 
 // besideForeign is a browser that is signed in to base, by the first of the
 // names, and is led to the foreign page at evil, by the second.
-func (h *testHouse) besideForeign(t *testing.T, hosts [2]string) (p *tab, base, evil string) {
+func (h *testHouse) besideForeign(t *testing.T, hosts [2]string) (p *chromiumtest.Tab, base, evil string) {
 	t.Helper()
 	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
 	t.Cleanup(foreign.Close)
 	base = strings.Replace(h.base, "127.0.0.1", hosts[0], 1)
 	evil = strings.Replace(foreign.URL, "127.0.0.1", hosts[1], 1)
-	p = startChromium(t).open(base)
-	p.visit("/login")
-	p.fill("password", testPassword)
-	p.click("button")
-	p.at("/", "coco-default-user")
-	p.foreign = true
+	p = chromiumtest.Start(t).Open(base)
+	p.Visit("/login")
+	p.Fill("password", testPassword)
+	p.Click("button")
+	p.At("/", "coco-default-user")
+	p.Foreign = true
 	return p, base, evil
 }
 
@@ -220,15 +221,15 @@ func TestBrowserSiblingSite(t *testing.T) {
 				for i := 0; i < len(pairs); i += 2 {
 					q.Set(pairs[i], pairs[i+1])
 				}
-				p.do("Page.navigate", map[string]any{"url": evil + path + "?" + q.Encode()}, nil)
-				p.await("Page.loadEventFired")
-				p.click("button, a")
-				p.at(to, "Not permitted")
-				if text := p.text(); !strings.Contains(text, "--public-url") {
+				p.Do("Page.navigate", map[string]any{"url": evil + path + "?" + q.Encode()}, nil)
+				p.Await("Page.loadEventFired")
+				p.Click("button, a")
+				p.At(to, "Not permitted")
+				if text := p.Text(); !strings.Contains(text, "--public-url") {
 					t.Errorf("%s is answered with:\n%s", to, text)
 				}
-				p.visit("/")
-				p.at("/", "coco-default-user")
+				p.Visit("/")
+				p.At("/", "coco-default-user")
 			}
 			trap("/form", "/account/logout")
 			trap("/form", "/account/login", "email", "eve@example.com", "password", "a phrase of her own")
@@ -255,26 +256,26 @@ func TestBrowserForeignLogoutLink(t *testing.T) {
 			p, base, evil := h.besideForeign(t, hosts)
 			for _, policy := range []string{"unsafe-url", "no-referrer"} {
 				q := url.Values{"to": {base + "/account/logout"}, "policy": {policy}}
-				p.do("Page.navigate", map[string]any{"url": evil + "/link?" + q.Encode()}, nil)
-				p.await("Page.loadEventFired")
-				p.click("a")
-				if text := p.text(); !strings.Contains(text, `"cross_origin"`) {
+				p.Do("Page.navigate", map[string]any{"url": evil + "/link?" + q.Encode()}, nil)
+				p.Await("Page.loadEventFired")
+				p.Click("a")
+				if text := p.Text(); !strings.Contains(text, `"cross_origin"`) {
 					t.Errorf("the link is answered with:\n%s", text)
 				}
-				p.visit("/")
-				p.at("/", "coco-default-user")
+				p.Visit("/")
+				p.At("/", "coco-default-user")
 			}
 			if hosts[0] == "127.0.0.1" {
-				p.visit("/account/logout") // typed in by the person
+				p.Visit("/account/logout") // typed in by the person
 			} else {
-				p.eval("document.body.innerHTML = '<a href=\"/account/logout\">out</a>'") // of the own page
-				p.click("a")
+				p.Eval("document.body.innerHTML = '<a href=\"/account/logout\">out</a>'") // of the own page
+				p.Click("a")
 			}
-			if text := p.text(); !strings.Contains(text, `"ok"`) {
+			if text := p.Text(); !strings.Contains(text, `"ok"`) {
 				t.Errorf("the own page is answered with:\n%s", text)
 			}
-			p.visit("/")
-			p.at("/login", "Sign in")
+			p.Visit("/")
+			p.At("/login", "Sign in")
 		})
 	}
 }
@@ -283,13 +284,13 @@ func TestBrowserForeignLogoutLink(t *testing.T) {
 func TestBrowserRebinding(t *testing.T) {
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
-	p := startChromium(t).open(strings.Replace(h.base, "127.0.0.1", "evil.husk.test", 1))
-	p.visit("/login")
-	if text := p.text(); !strings.Contains(text, `"misdirected"`) || !strings.Contains(text, "--public-url") {
+	p := chromiumtest.Start(t).Open(strings.Replace(h.base, "127.0.0.1", "evil.husk.test", 1))
+	p.Visit("/login")
+	if text := p.Text(); !strings.Contains(text, `"misdirected"`) || !strings.Contains(text, "--public-url") {
 		t.Errorf("the page gets:\n%s", text)
 	}
-	p.visit("/account/profile")
-	if text := p.text(); !strings.Contains(text, `"misdirected"`) {
+	p.Visit("/account/profile")
+	if text := p.Text(); !strings.Contains(text, `"misdirected"`) {
 		t.Errorf("the API gives it:\n%s", text)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"husk/web/chromiumtest"
 )
 
 // getDocs asks s as a browser does.
@@ -122,7 +124,7 @@ func TestDocsPage(t *testing.T) {
 // In a browser the page shows every operation, its policy refuses nothing, and
 // nothing is said on the console.
 func TestDocsInBrowser(t *testing.T) {
-	browser := findChromium(t)
+	browser := chromiumtest.Find(t)
 	s, _, _ := benchServer(t)
 	server := httptest.NewServer(s)
 	defer server.Close()

@@ -41,11 +41,16 @@ func (s *Server) askSignIn(w http.ResponseWriter, q *question) error {
 	case q.asked.Method != http.MethodGet && q.asked.Method != http.MethodHead:
 		status = http.StatusSeeOther
 	}
-	sealed := s.sealReturnAddress(q.returnAddress(), s.Store.Now().Add(q.rules.ReturnTTL()))
 	setNobody(w.Header())
-	w.Header()["Location"] = []string{q.rules.LoginURL() + "/login?return=" + sealed}
+	w.Header()["Location"] = []string{s.signInFor(q)}
 	w.WriteHeader(status)
 	return errAnswered
+}
+
+// signInFor is the address of the sign-in that leads back to what was asked for.
+func (s *Server) signInFor(q *question) string {
+	sealed := s.sealReturnAddress(q.returnAddress(), s.Store.Now().Add(q.rules.ReturnTTL()))
+	return q.rules.LoginURL() + "/login?return=" + sealed
 }
 
 // returnAddress is the address that was asked for. Where one application is behind

@@ -13,6 +13,7 @@ import (
 	"husk/web/console"
 	"husk/web/fold"
 	"husk/web/gate"
+	"husk/web/relay"
 )
 
 // The gate answers proxies that ask about requests for applications (forward-auth,
@@ -219,7 +220,22 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 		f = &failure{status: http.StatusForbidden, code: f.code, reason: f.reason}
 	}
 	s.logQuestion(q, f, id)
-	writeFailure(w, f)
+	if !q.personWaits() || q.endpoint.subrequest {
+		writeFailure(w, f)
+		return
+	}
+	if f.challenge != "" {
+		h["Www-Authenticate"] = []string{f.challenge}
+	}
+	e, on := f.wire(), relay.Link{}
+	switch {
+	case f == errNoCredential:
+		e.Detail.Reason = "you were signed out, and what you sent did not arrive: sign in, and send it again"
+		on = relay.Link{Text: "Sign in", URL: s.signInFor(q)}
+	case f.code == codeMustChange:
+		on = relay.Link{Text: "Change the password", URL: q.rules.LoginURL() + "/password"}
+	}
+	relay.RefuseWith(w, q.r, e, on)
 }
 
 // logQuestion tells of a refusal. That nobody is signed in yet is none.
@@ -248,11 +264,18 @@ func (q *question) rule() int {
 	return q.decision.Rule.Number()
 }
 
-// wantsPage tells whether a person waits for a page: a browser that leads to one
-// says so, and one that does not tell names text/html.
+// wantsPage tells whether a person waits for a page that can be asked for again. A
+// form that a browser tells of is none: it would be lost without a word.
 func (q *question) wantsPage() bool {
+	isGet := q.asked.Method == http.MethodGet || q.asked.Method == http.MethodHead
+	return q.personWaits() && (isGet || len(q.r.Header["Sec-Fetch-Mode"]) == 0)
+}
+
+// personWaits tells whether a person sees the answer: a browser that shows it says
+// so, and one that does not tell names text/html.
+func (q *question) personWaits() bool {
 	if mode := q.r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
-		return mode[0] == "navigate" && (q.asked.Method == http.MethodGet || q.asked.Method == http.MethodHead)
+		return mode[0] == "navigate"
 	}
 	return console.Accepts(q.r.Header["Accept"], "text/html")
 }

@@ -66,26 +66,36 @@ func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form 
 	return err
 }
 
-// Policy is the Content-Security-Policy of every page without a script.
-const Policy = noScript + policy
+// Policy is the Content-Security-Policy of every page without a script, whose forms
+// lead to pages of this server.
+const Policy = noScript + policy + ownForms
 
-// The policies differ in this alone. What 'self' has besides the countdown is
-// JSON and images, which nosniff keeps from being scripts.
+// What 'self' has besides the countdown is JSON and images, which nosniff keeps from
+// being scripts.
+//
+// Browsers ask form-action about each redirect after a form, too. A sign-in leads on
+// to an application, which may lead on to any other address: where one of them were
+// not let in, the button would do nothing.
 const (
 	noScript  = "default-src 'none'; script-src 'none'; "
 	ownScript = "default-src 'none'; script-src 'self'; "
+	policy    = "object-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+	ownForms  = "form-action 'self'"
+	formsOut  = "form-action 'self' http: https:"
 )
 
 // PolicyOf is the Content-Security-Policy of a page: of one that counts down, the
-// script for it is let in.
+// script for it is let in, and of one that leads out, where its form leads.
 func PolicyOf(p Page) string {
+	scripts, forms := noScript, ownForms
 	if w, ok := p.(interface{ waits() int }); ok && w.waits() > 0 {
-		return ownScript + policy
+		scripts = ownScript
 	}
-	return Policy
+	if l, ok := p.(interface{ leadsOut() bool }); ok && l.leadsOut() {
+		forms = formsOut
+	}
+	return scripts + policy + forms
 }
-
-const policy = "object-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 //go:embed templates
 var templateFiles embed.FS

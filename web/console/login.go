@@ -17,10 +17,12 @@ type Login struct {
 	Program string // that waits for the sign-in; may be empty
 	Host    string // of the application that the sign-in is for; may be empty
 	Return  string // where to go after the sign-in, signed; may be empty
+	Out     bool   // to an application
 }
 
 func (Login) view() (file, title string) { return "login.html", "Sign in" }
 func (p Login) waits() int               { return p.Wait }
+func (p Login) leadsOut() bool           { return p.Out }
 
 // LoginPage shows the form of a sign-in.
 var LoginPage = Handler{answer: loginPage}
@@ -78,7 +80,7 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 		p.Program = desktopPrograms["coco"]
 	}
 	if sealed, found := strings.CutPrefix(target, ContinuePath+"?to="); found {
-		p.Host, _ = v.console.Application(v.r, sealed)
+		p.Host, p.Out = v.console.Application(v.r, sealed)
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"strings"
 
 	"husk/web/api"
 )
@@ -13,10 +14,12 @@ type Password struct {
 	Must     bool   // the old one was generated and is good for this only
 	Username string
 	Return   string // where to go afterwards, signed; may be empty
+	Out      bool   // to an application
 }
 
 func (Password) view() (file, title string) { return "password.html", "Change password" }
 func (p Password) waits() int               { return p.Wait }
+func (p Password) leadsOut() bool           { return p.Out }
 
 var errDifferent = malformed("password_mismatch", "the two new passwords are not the same")
 
@@ -33,7 +36,7 @@ func passwordPage(v *Visit) error {
 
 func (v *Visit) passwordForm(target string) (Password, error) {
 	who, err := v.API.Profile(v.r.Context())
-	return Password{Must: who.MustChange, Username: username(who), Return: v.console.sealReturn(target)}, err
+	return Password{Must: who.MustChange, Username: username(who), Return: v.console.sealReturn(target), Out: strings.HasPrefix(target, ContinuePath+"?")}, err
 }
 
 // username is what a user signs in as.

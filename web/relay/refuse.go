@@ -112,7 +112,13 @@ func (x *exchange) log(what string, err error) {
 
 // Refuse answers in the place of an application: people with a page, programs with
 // JSON. Challenges and what else is a header of its own the caller has set.
-func Refuse(w http.ResponseWriter, r *http.Request, e *api.Error) {
+func Refuse(w http.ResponseWriter, r *http.Request, e *api.Error) { RefuseWith(w, r, e, Link{}) }
+
+// Link leads on from a page. The zero value is none.
+type Link struct{ Text, URL string }
+
+// RefuseWith is Refuse with a link on the page.
+func RefuseWith(w http.ResponseWriter, r *http.Request, e *api.Error, on Link) {
 	h := w.Header()
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
@@ -124,7 +130,7 @@ func Refuse(w http.ResponseWriter, r *http.Request, e *api.Error) {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", policy)
 		h.Set("Referrer-Policy", "no-referrer")
-		_ = page.Execute(&body, pageData{cmp.Or(titles[e.Status], "Something went wrong"), sentence(e.Detail.Reason)}) // a buffer takes all
+		_ = page.Execute(&body, pageData{cmp.Or(titles[e.Status], "Something went wrong"), sentence(e.Detail.Reason), on}) // a buffer takes all
 	} else {
 		h.Set("Content-Type", "application/json")
 		_ = json.NewEncoder(&body).Encode(e)
@@ -146,6 +152,7 @@ func wantsPage(r *http.Request) bool {
 
 var titles = map[int]string{
 	http.StatusBadRequest:         "That can't be used",
+	http.StatusUnauthorized:       "You are not signed in",
 	http.StatusForbidden:          "Not permitted",
 	http.StatusRequestTimeout:     "That took too long",
 	http.StatusNotImplemented:     "That can't be used",
@@ -161,11 +168,14 @@ func sentence(reason string) string {
 	return string(unicode.ToUpper(first)) + strings.TrimSuffix(reason[n:], ".") + "."
 }
 
-type pageData struct{ Title, Text string }
+type pageData struct {
+	Title, Text string
+	On          Link
+}
 
 // The page stands at the host of an application, where Husk has no files: all of it
 // is here, and the policy knows its style by its hash.
-const style = `:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-items:center;font:100%/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText}main{max-width:26rem;padding:2rem;overflow-wrap:anywhere}h1{margin:0 0 .5rem;font-size:1.6rem;line-height:1.2}p{margin:0}`
+const style = `:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-items:center;font:100%/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText}main{max-width:26rem;padding:2rem;overflow-wrap:anywhere}h1{margin:0 0 .5rem;font-size:1.6rem;line-height:1.2}p{margin:0 0 1rem}`
 
 var page = template.Must(template.New("refusal").Parse(`<!DOCTYPE html>
 <html lang="en">
@@ -180,7 +190,8 @@ var page = template.Must(template.New("refusal").Parse(`<!DOCTYPE html>
 <main>
 <h1>{{.Title}}</h1>
 <p role="alert">{{.Text}}</p>
-</main>
+{{with .On}}{{if .URL}}<p><a href="{{.URL}}">{{.Text}}</a></p>
+{{end}}{{end}}</main>
 </body>
 </html>
 `))
