@@ -92,6 +92,9 @@ func (s *service) reloadGate(then *app) (applied, restart []string) {
 
 // warnOfGate tells what in the rules works and is rarely meant.
 func (s *service) warnOfGate(ctx context.Context) {
+	if n := s.server.Rules(); n > 0 {
+		s.log.Info("the gate decides about applications", "rules", n)
+	}
 	for _, text := range s.server.GateWarnings(ctx) {
 		s.log.Warn(text)
 	}

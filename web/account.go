@@ -277,6 +277,12 @@ func (s *Server) ownLogout(r *http.Request) bool {
 	return r.Method != http.MethodGet || s.fromOwnPage(r)
 }
 
+// asksFirst tells whether a person was led to the sign-out by a link of another site,
+// such as an application behind the gate: then a page asks.
+func (s *Server) asksFirst(r *http.Request) bool {
+	return s.wantsPage(r) && !s.ownLogout(r)
+}
+
 // profile tells who asks. For a credential the answer was made when it was
 // first seen.
 func (s *Server) profile(c echo.Context, actor *db.Actor) error {

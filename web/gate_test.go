@@ -328,3 +328,20 @@ func TestReturnAddresses(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }
+
+// A link of an application to the sign-out leads to a page that asks.
+func TestSignOutByLink(t *testing.T) {
+	s := newGate(t, gateRules())
+	jwt := s.single().jwt
+	session := cookieNamed("__Host-husk_session", jwt)
+	crossSite := header("Sec-Fetch-Site", "cross-site")
+	page := s.page("/account/logout", session, crossSite, navigates)
+	if page.status != 200 || !strings.Contains(page.body, `<form method="post" action="/account/logout">`) || page.cookie("__Host-husk_session") != nil {
+		t.Errorf("%d %s", page.status, page.body)
+	}
+	s.do("GET", "/account/profile", "", bearer(jwt)).want(200)
+	s.page("/account/logout", crossSite, navigates).want(303)
+	s.do("GET", "/account/logout", "", session, crossSite).want(403, "cross_origin")
+	s.byForm("/account/logout", nil, session, header("Sec-Fetch-Site", "same-origin")).want(303)
+	s.do("GET", "/account/profile", "", bearer(jwt)).want(401)
+}

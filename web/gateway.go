@@ -39,6 +39,9 @@ func (s *Server) SetGate(rules *gate.Rules) {
 	s.gate.rules.Store(rules)
 }
 
+// Rules is how many rules decide.
+func (s *Server) Rules() int { return len(s.gate.rules.Load().List()) }
+
 // gateEndpoint is where a proxy asks.
 type gateEndpoint struct {
 	read gate.Adapter

@@ -88,7 +88,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: "/docs/:name", need: isPublic, do: raw(s.docsFile)},
 
 		{method: "POST", path: "/account/login", need: isPublic, effect: proves, do: s.pageOr(s.wantsPage, console.SignIn, raw(s.login)), page: true},
-		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, do: endpoint(s.logout), acts: true},
+		{method: "GET", path: "/account/logout", need: isPublic, effect: ends, do: s.pageOr(s.asksFirst, console.SignOutPage, endpoint(s.logout)), acts: true},
 		{method: "POST", path: "/account/logout", need: isPublic, effect: ends, do: s.pageOr(s.wantsPage, console.SignOut, endpoint(s.logout)), page: true},
 		{method: "GET", path: "/account/profile", need: isSignedIn, do: raw(s.profile), early: true},
 		{method: "PUT", path: "/account/password", need: isOwnSession, effect: proves, do: endpoint(s.changePassword), early: true},

@@ -171,6 +171,11 @@ func (r *Rules) Serves(host string) bool {
 	return r.serves && host != r.loginHost && r.UpstreamOf(nil, host) != nil
 }
 
+// NeedProxy tells whether any rule is about a host of which another is the proxy.
+func (r *Rules) NeedProxy() bool {
+	return slices.ContainsFunc(r.all, func(rule *Rule) bool { return r.UpstreamOf(rule, rule.host) == nil })
+}
+
 // ServesAll tells whether one application is behind every host.
 func (r *Rules) ServesAll() bool {
 	return slices.ContainsFunc(r.others, func(rule *Rule) bool { return rule.host == AnyHost && rule.upstream != nil })
