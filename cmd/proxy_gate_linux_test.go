@@ -477,10 +477,13 @@ func (g *gated) dropsForgedHeaders() {
 	g.wantAs("beside a token", a, "ann@example.com")
 	g.wantRefused("another's path", g.ask(nil, "GET", g.at("app.example.com", "/"), nil, "X-Forwarded-Uri: /open", "X-Original-Url: https://open.example.com/", "X-Forwarded-Host: open.example.com"), http.StatusUnauthorized)
 	a = g.ask(nil, "GET", g.at("app.example.com", "/"), nil, "Authorization: Bearer "+g.token, "Connection: Remote-User, X-Forwarded-For")
-	if a.shown != nil {
-		g.wantAs("named by Connection", a, "ann@example.com")
-	} else {
+	if a.shown == nil {
 		g.wantRefused("named by Connection", a, http.StatusBadRequest)
+	} else if g.wantAs("named by Connection", a, "ann@example.com"); strings.Contains(a.shown.Header.Get("Connection"), "Remote") {
+		g.t.Errorf("further on Remote-User would be taken away: %v", a.shown.Header)
+	}
+	if g.kind != "nginx" { // which can only be told of names
+		g.wantAs("one more of the kind", g.ask(nil, "GET", g.at("open.example.com", "/"), nil, "Remote-Role: admin"), "")
 	}
 	a = g.ask(nil, "GET", g.at("app.example.com", "/"), nil, "Authorization: Bearer "+g.token, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "Http2-Settings: AAMAAABkAAQAoAAAAAIAAAAA")
 	if a.shown != nil && a.shown.Header.Get("Upgrade") != "" {
