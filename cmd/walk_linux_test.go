@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -182,15 +184,18 @@ func (w *walk) wantCookies(n int) {
 func TestBrowserWalks(t *testing.T) {
 	dbtest.TakesLong(t, "the gate in a browser")
 	t.Parallel()
-	for _, scheme := range []string{"http", "https"} {
-		for name, extra := range map[string]string{"for each host": "", "for a domain": "  cookie_domain: husk.test\n"} {
-			t.Run(scheme+" "+name, func(t *testing.T) {
-				w := newWalk(t, scheme, extra)
-				w.in()
-				w.on()
-				w.out()
-			})
-		}
+	const each, domain = "", "  cookie_domain: husk.test\n"
+	walks := [][2]string{{"http", each}, {"https", domain}}
+	if os.Getenv("HUSK_LONG") != "" {
+		walks = append(walks, [2]string{"http", domain}, [2]string{"https", each})
+	}
+	for _, c := range walks {
+		t.Run(c[0]+" "+strings.Fields(c[1] + "each")[0], func(t *testing.T) {
+			w := newWalk(t, c[0], c[1])
+			w.in()
+			w.on()
+			w.out()
+		})
 	}
 }
 
@@ -225,8 +230,8 @@ func (w *walk) on() {
 		w.wantCookies(2)
 	}
 	w.wantScript(w.Tab, "/data", "200 false basic")
-	w.Go(w.two + "/admin")
-	if text := w.Text(); !strings.Contains(text, "may not open this") || strings.Contains(text, "{") {
+	w.Go(w.one + "/admin")
+	if text := w.Text(); !w.foreign && !strings.Contains(text, "may not open this") || strings.Contains(text, "{") || !strings.Contains(strings.ToLower(w.Eval("document.title")), map[bool]string{true: "forbidden", false: "not permitted"}[w.foreign]) {
 		w.Errorf("who may not is answered with:\n%s", text)
 	}
 }
@@ -284,7 +289,10 @@ const opening = `new Promise(done => {
 func (w *walk) again(p *chromiumtest.Tab) {
 	w.Helper()
 	p.Click("button")
-	if strings.HasPrefix(w.id, "https:") {
+	switch {
+	case w.foreign:
+		p.Go(p.Eval("location.href"))
+	case strings.HasPrefix(w.id, "https:"):
 		p.At("/form", "You are not signed in")
 		if text := p.Text(); !strings.Contains(text, "what you sent did not arrive") {
 			w.Errorf("a form is answered with:\n%s", text)
@@ -293,7 +301,7 @@ func (w *walk) again(p *chromiumtest.Tab) {
 	}
 	w.wantSignIn(p, w.one)
 	w.signIn(p, "not the password")
-	if text := p.Text(); !strings.Contains(text, "password is wrong") || !strings.Contains(text, "go on to one.husk.test") {
+	if text := p.Text(); !strings.Contains(text, "password is wrong") || !strings.Contains(text, "go on to ") {
 		w.Errorf("a wrong password is answered with:\n%s", text)
 	}
 	p.Fill("password", walkPassword)
@@ -316,10 +324,31 @@ func TestBrowserWalkAlone(t *testing.T) {
 	w.serve("--addr", addr, "--upstream", newWalked(t))
 	w.start()
 	w.in()
+	w.Go(w.one + "/")
+	w.wantAt(w.Tab, w.one+"/")
 	w.wantScript(w.Tab, "/data", "200 false basic")
-	if opened := w.Eval(opening); opened != "open begun" {
-		t.Fatal(opened)
+	w.wantScript(w.Tab, "/account/logout", "200 false basic") // a link of the application's own
+	w.wantScript(w.Tab, "/data", "401 false basic")
+	w.Go(w.one + "/x")
+	w.wantSignIn(w.Tab, w.one)
+}
+
+// Behind nginx all is as before Husk's own proxy, but for what it has let through,
+// which goes on, and its own pages for refusals.
+func TestBrowserWalkNginx(t *testing.T) {
+	dbtest.TakesLong(t, "the gate behind the real proxy, in a browser")
+	if _, err := exec.LookPath("nginx"); err != nil {
+		prerequisite(t, err.Error())
 	}
+	t.Parallel()
+	g := startBehind(t, "nginx", "nginx")
+	g.app.addr = strings.TrimPrefix(newWalked(t), "http://")
+	g.run(gatedNginx(g))
+	w := &walk{T: t, email: walkEmail, husk: g.husk, foreign: true, id: g.at("id.example.com", ""), one: g.at("app.example.com", ""), two: g.at("a.apps.example.com", ""), other: g.at("b.apps.example.com", "")}
+	w.start()
+	w.in()
+	w.on()
+	w.out()
 }
 
 // Two pages that lead to the sign-in at the same time come back to where each was.
@@ -364,4 +393,25 @@ func TestBrowserGivenPassword(t *testing.T) {
 	w.Fill("again", walkPassword)
 	w.Click("button")
 	w.wantAt(w.Tab, w.other+"/there")
+}
+
+// A browser that keeps no cookie is told so, and is not led around in a circle.
+func TestBrowserWithoutCookies(t *testing.T) {
+	dbtest.TakesLong(t, "the gate in a browser")
+	t.Parallel()
+	w := newWalk(t, "https", "")
+	for origin, want := range map[string]string{w.id: "did not keep its cookie", w.one: "comes back from one.husk.test again and again"} {
+		b := chromiumtest.StartWithoutCookies(t, origin, "--ignore-certificate-errors")
+		p := b.Open(w.id, w.hosts...)
+		p.Go(w.one + "/x")
+		for range 2 {
+			w.signIn(p, walkPassword)
+			if text := p.Text(); !strings.Contains(text, want) {
+				t.Errorf("without cookies of %s: at %s\n%s", origin, p.Eval("location.href"), text)
+			}
+			if origin == w.one {
+				break
+			}
+		}
+	}
 }

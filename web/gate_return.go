@@ -25,6 +25,11 @@ const (
 	codeParameter = "husk_code"
 	codeTTL       = time.Minute
 
+	// maxReturns is how often in a minute a session may come back to one address. A
+	// browser that keeps no cookie of the application's host is led around in a circle;
+	// the browsers' own bound is about 20 redirects, of which a round takes four.
+	maxReturns = 4
+
 	maxReturnAddress = 2048 // bytes; of a longer one the query is left out, then the path
 )
 
@@ -128,6 +133,9 @@ func (s *Server) enterApplication(c echo.Context, actor *db.Actor) error {
 	address, host, err := s.returnTo(c.Request(), c.QueryParam("to"))
 	if err != nil {
 		return err
+	}
+	if s.gate.returns.Spend(actor.Session.ID+" "+address) > 0 {
+		return malformed("cookie_not_kept", "the browser comes back from "+host+" again and again, without the cookie that it was given there: have it keep cookies of that host, and open the address of the application again in a minute")
 	}
 	code, err := s.Store.MakeCode(c.Request().Context(), actor, scopeOf(s.gate.rules.Load(), host), codeTTL)
 	if err != nil {

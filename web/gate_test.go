@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"husk/web"
 	"husk/web/api"
@@ -203,6 +204,63 @@ func TestGateForgetsNothing(t *testing.T) {
 	must(t, err)
 	s.ask(target, apiToken(secret.AccessToken)).want(401)
 	s.ask(target, bearer(ann.jwt)).want(401)
+}
+
+// A person is refused with a page, a program in JSON, both with the same status.
+func TestGateRefusesPeople(t *testing.T) {
+	s := newGate(t, gateRules())
+	jwt := s.newUser("ann@example.com").jwt
+	scripts := []edit{acceptPage, header("Sec-Fetch-Mode", "cors")}
+	for name, c := range map[string]struct {
+		target string
+		edits  []edit
+		status int
+		text   string
+	}{
+		"who may not":     {"https://app.example.com/admin", []edit{bearer(jwt)}, 403, "may not open this"},
+		"no rule":         {"https://evil.example/", nil, 403, "No rule of the gate"},
+		"a trick":         {"https://app.example.com//x", nil, 400, "could be taken for another"},
+		"a bad token":     {"https://app.example.com/", []edit{apiToken("x")}, 401, "not valid"},
+		"a form":          {"https://app.example.com/x", []edit{header("X-Forwarded-Method", "POST")}, 401, `<a href="https://auth.example.com/login?return=`},
+		"another's proxy": {"https://app.example.com/", []edit{from("203.0.113.8")}, 400, "--trusted-proxy"},
+	} {
+		a := s.ask(c.target, append(c.edits, navigates, acceptPage)...)
+		if a.status != c.status || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || !strings.Contains(a.body, c.text) || a.header.Get("Location") != "" {
+			t.Errorf("%s: %d %v %s", name, a.status, a.header, a.body)
+		}
+		if identityOf(a) != "|||" || a.header.Get("X-Request-Id") == "" || (a.status == 401) != (a.header.Get("WWW-Authenticate") != "") || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", name, a.header)
+		}
+		s.ask(c.target, append(c.edits, scripts...)...).want(c.status)
+	}
+	held, err := s.local.CreateUser(t.Context(), api.NewUser{Email: "ben@example.com"})
+	must(t, err)
+	s.secret(held.Password)
+	ben := s.signIn(&person{email: "ben@example.com", password: held.Password})
+	if a := s.ask("https://app.example.com/", ben.session(), navigates, acceptPage); a.status != 403 || !strings.Contains(a.body, `<a href="https://auth.example.com/password">`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// A browser that keeps no cookie of an application is not led around in a circle.
+func TestReturnsInACircle(t *testing.T) {
+	s := newGate(t, gateRules())
+	session := cookieNamed("__Host-husk_session", s.single().jwt)
+	round := func(target string) answer {
+		login, err := url.Parse(s.ask(target, navigates).want(302).header.Get("Location"))
+		must(t, err)
+		return s.page("/continue?to="+login.Query().Get("return"), session)
+	}
+	const target = "https://app.example.com/x"
+	for range 4 {
+		round(target).want(303)
+	}
+	if a := round(target); a.status != 400 || !strings.Contains(a.body, "cookies of that host") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	round("https://app.example.com/y").want(303)
+	s.clock.advance(time.Minute)
+	round(target).want(303)
 }
 
 func TestGateForSubrequests(t *testing.T) {

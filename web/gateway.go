@@ -13,6 +13,7 @@ import (
 	"husk/web/console"
 	"husk/web/fold"
 	"husk/web/gate"
+	"husk/web/ratelimit"
 	"husk/web/relay"
 )
 
@@ -28,6 +29,7 @@ import (
 type gateway struct {
 	rules     atomic.Pointer[gate.Rules]
 	returnKey []byte // signs return addresses
+	returns   *ratelimit.Budget
 }
 
 // SetGate has other rules decide from now on; nil has none.

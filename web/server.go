@@ -130,6 +130,7 @@ func New(c Config) (*Server, error) {
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
 	s.relay = relay.New(relay.Config{Cookies: ownCookies, Log: s.folds})
+	s.gate.returns = ratelimit.NewBudget(maxReturns, c.Store.Now)
 	s.SetGate(c.Gate)
 	if err := errors.Join(s.takePublicURL(), s.takeSecrets(), s.buildRouter()); err != nil {
 		return nil, err

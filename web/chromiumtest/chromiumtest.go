@@ -50,11 +50,42 @@ const browserPatience = 30 * time.Second
 // other names of it. Flags are more of the browser's own.
 func Start(t *testing.T, flags ...string) *Browser {
 	t.Helper()
+	return start(t, t.TempDir(), flags)
+}
+
+// StartWithoutCookies is Start, and the browser keeps no cookie of that origin.
+func StartWithoutCookies(t *testing.T, origin string, flags ...string) *Browser {
+	t.Helper()
+	profile := t.TempDir()
+	var settings struct {
+		Profile struct {
+			ContentSettings struct {
+				Exceptions map[string]map[string]any `json:"exceptions"`
+			} `json:"content_settings"`
+		} `json:"profile"`
+	}
+	const block = 2
+	settings.Profile.ContentSettings.Exceptions = map[string]map[string]any{"cookies": {origin + ",*": map[string]int{"setting": block}}}
+	text, err := json.Marshal(settings)
+	if err == nil {
+		err = os.Mkdir(filepath.Join(profile, "Default"), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(profile, "Default", "Preferences"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, profile, flags)
+}
+
+func start(t *testing.T, profile string, flags []string) *Browser {
+	t.Helper()
 	path := Find(t)
 	cmd := exec.Command(path, append(flags, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
 		"--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example.com 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-pipe")...)
+		"--user-data-dir="+profile, "--remote-debugging-pipe")...)
 	theirIn, ourOut, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

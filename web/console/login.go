@@ -80,10 +80,17 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 		p.Program = desktopPrograms["coco"]
 	}
 	if sealed, found := strings.CutPrefix(target, ContinuePath+"?to="); found {
+		if sealed, found = strings.CutSuffix(sealed, afterSignIn); found {
+			p.Problem = "The sign-in succeeded, but the browser did not keep its cookie: have it keep cookies of this host, and sign in again."
+		}
 		p.Host, p.Out = v.console.Application(v.r, sealed)
 	}
 	return p
 }
+
+// afterSignIn is what the address of the page has that leads on after a sign-in. Who
+// comes from there to the sign-in again has shown no cookie.
+const afterSignIn = "&signed=in"
 
 // SignIn takes the form of LoginPage.
 var SignIn = Handler{Fields: []string{"email", "login", "password", "return"}, answer: signIn}
@@ -99,6 +106,9 @@ func signIn(v *Visit) error {
 	who, err := v.API.Profile(v.r.Context())
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(target, ContinuePath+"?") {
+		target = strings.TrimSuffix(target, afterSignIn) + afterSignIn
 	}
 	if who.MustChange {
 		target = v.console.withReturn("/password", target)
