@@ -87,11 +87,11 @@ func blocks(t testing.TB, page, language string) (texts []string) {
 // below a folder that stands for /. What needs systemd itself is a stub that
 // looks at how it was called.
 func TestCommandsOfThePages(t *testing.T) {
-	for _, page := range []string{"service.md", "proxy.md"} {
+	for _, page := range []string{"service.md", "proxy.md", "gate.md"} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
 			p := newPageRun(t)
-			if page == "proxy.md" {
+			if page != "service.md" {
 				writeFile(t, filepath.Join(p.root, "etc/husk"), "husk.yaml", blocks(t, page, "yaml")[0])
 			}
 			for _, block := range blocks(t, page, "sh") {
@@ -122,7 +122,7 @@ func newPageRun(t testing.TB) *pageRun {
 	if err == nil {
 		err = os.Mkdir(p.programs, 0o700)
 	}
-	for _, folder := range []string{"usr/bin", "etc/systemd/system", "etc/husk", "etc/nginx/conf.d", "etc/caddy"} {
+	for _, folder := range []string{"usr/bin", "etc/systemd/system", "etc/husk", "etc/nginx/conf.d", "etc/caddy", "etc/haproxy", "etc/traefik", "etc/envoy"} {
 		if err == nil {
 			err = os.MkdirAll(filepath.Join(p.root, folder), 0o755)
 		}
@@ -136,13 +136,15 @@ func newPageRun(t testing.TB) *pageRun {
 	}
 	p.env = []string{asDaemon + "=1", "GORACE=atexit_sleep_ms=0", "HUSK_DATA=" + filepath.Join(dir, "data"), "HUSK_ADDR=127.0.0.1:0",
 		"PATH=" + p.programs + ":" + os.Getenv("PATH"), "RENEWED_LINEAGE=" + dir}
-	// Without a terminal a password comes from a pipe.
-	p.program("husk", `if [ "$*" = passwd ]; then echo "seven crates of apricots" | exec `+program+` passwd --password-stdin; else exec `+program+` "$@"; fi`)
+	// Without a terminal a password comes from a pipe; a proxy is told of a port.
+	p.program("husk", `if [ "$1" = proxy ]; then export HUSK_ADDR=127.0.0.1:9000; fi
+if [ "$*" = passwd ]; then echo "seven crates of apricots" | exec `+program+` passwd --password-stdin; else exec `+program+` "$@"; fi`)
 	p.program("systemctl", `case "$1" in daemon-reload|enable|restart|reload) ;; *) exit 1;; esac`)
 	p.program("systemd-sysusers", `test $# = 0`)
-	// TestBehindAProxy has the real ones look at the same files.
+	// TestBehindAProxy and TestGateBehindAProxy have the real ones look at the same files.
 	p.program("nginx", `test "$*" = -t`)
 	p.program("caddy", `test "$1 $2" = "validate --config" && test -s "$3"`)
+	p.program("haproxy", `test "$1 $2" = "-c -f" && test -s "$3" && test -s "${3%.cfg}.lua"`)
 	good := goodPair(t, "first")
 	writeFile(t, dir, "husk", "the new one")
 	writeFile(t, dir, "fullchain.pem", string(good.cert))

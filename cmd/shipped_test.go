@@ -118,3 +118,37 @@ func TestFilesThatPagesName(t *testing.T) {
 		t.Errorf("only %d names were found", found)
 	}
 }
+
+// TestTestsThatSecurityNames: each test that SECURITY.md says holds a threat is there.
+func TestTestsThatSecurityNames(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	for _, pattern := range []string{"../*/*_test.go", "../*/*/*_test.go", "../*/*/*/*_test.go"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+				there[m[1]] = true
+			}
+		}
+	}
+	text, err := os.ReadFile("../SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(text), -1)
+	for _, m := range named {
+		if !there[m[1]] {
+			t.Errorf("SECURITY.md names %s, which is no test", m[1])
+		}
+	}
+	if len(named) < 200 {
+		t.Errorf("only %d names were found", len(named))
+	}
+}

@@ -11,7 +11,7 @@ import (
 // release is the number of the newest release in CHANGELOG.md, or of the one
 // that comes next, with -dev, where that has entries already. A test holds it to
 // that.
-const release = "0.1.0"
+const release = "0.2.0-dev"
 
 func version() string { return release }
 

@@ -220,6 +220,8 @@ func (c *codes) code(n ast.Node) bool {
 			c.note(n.Args[0], http.StatusTooManyRequests)
 		case name == "malformed":
 			c.note(n.Args[0], http.StatusBadRequest)
+		case name == "refusal" && len(n.Args) == 3:
+			c.note(n.Args[1], statusNamed(identifier(n.Args[0])))
 		case name == "forbidden":
 			c.note(n.Args[0], http.StatusForbidden)
 		}

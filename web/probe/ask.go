@@ -78,7 +78,7 @@ func (l line) hangUp() { _ = l.Close() } // there is nobody to tell
 
 func dial(ctx context.Context, u *url.URL, config *tls.Config) (net.Conn, error) {
 	if u.Scheme != "https" {
-		return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")))
+		return new(net.Dialer).DialContext(ctx, "tcp", place(u, "80"))
 	}
 	if config == nil {
 		config = &tls.Config{}
@@ -86,7 +86,17 @@ func dial(ctx context.Context, u *url.URL, config *tls.Config) (net.Conn, error)
 	config = config.Clone()
 	config.ServerName, config.NextProtos = u.Hostname(), []string{"http/1.1"}
 	d := tls.Dialer{Config: config}
-	return d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")))
+	return d.DialContext(ctx, "tcp", place(u, "443"))
+}
+
+// place is where a URL is looked for. A name under localhost is this machine's
+// (RFC 6761, 6.3): curl and browsers know that, and not each resolver does.
+func place(u *url.URL, port string) string {
+	host := u.Hostname()
+	if strings.HasSuffix(strings.ToLower(strings.TrimSuffix(host, ".")), ".localhost") {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, cmp.Or(u.Port(), port))
 }
 
 // defaults are the lines of a request that has none of the same name.

@@ -328,6 +328,42 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestSchemeIsAWord: that an application behind TLS is told https is no success of who
+// made up http.
+func TestSchemeIsAWord(t *testing.T) {
+	for _, c := range []struct {
+		got, value string
+		shown      bool
+	}{{"https", "http", false}, {"http", "http", true}, {"https,http", "http", true}, {"http, https", "http", true}, {"https", "https", true}, {"https://x/made-up", "/made-up", true}} {
+		if shows(c.got, c.value) != c.shown {
+			t.Errorf("%q shows %q: %v", c.got, c.value, !c.shown)
+		}
+	}
+}
+
+// TestNamesUnderLocalhost: they are this machine's, whatever the resolver says.
+func TestNamesUnderLocalhost(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://wiki.localhost/":       "localhost:80",
+		"https://a.b.LOCALHOST.:8443/": "localhost:8443",
+		"https://localhost/":           "localhost:443",
+		"http://localhost.example.com": "localhost.example.com:80",
+		"http://[::1]:8080/":           "[::1]:8080",
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := "80"
+		if u.Scheme == "https" {
+			port = "443"
+		}
+		if got := place(u, port); got != want {
+			t.Errorf("%s is looked for at %s, not %s", text, got, want)
+		}
+	}
+}
+
 // An interrupted run ends at once, also while an answer is waited for.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
