@@ -87,7 +87,7 @@ func TestGateProblems(t *testing.T) {
 			check := runHere(t, nil, "", "config", "check", path)
 			first, _, _ := strings.Cut(check.out, "\n")
 			if check.code != exitInvalid || !strings.HasPrefix(first, path+c.want) || strings.Count(check.out, "\n") != 1 {
-				t.Errorf("config check: %d, %swant one %s", check.code, check.out, c.want)
+				t.Fatalf("config check: %d, %swant one %s", check.code, check.out, c.want)
 			}
 			for _, args := range [][]string{{"serve", "--addr", "127.0.0.1:0"}, {"config", "show"}} {
 				r := runRefused(t, []string{"HUSK_CONFIG=" + path, "HUSK_DATA=" + filepath.Join(dir, "data")}, args...)

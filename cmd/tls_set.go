@@ -48,11 +48,7 @@ func (k keyPairs) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
 // as *.example.com.
 func (k keyPairs) covers(host string) bool {
 	return slices.ContainsFunc(k, func(pair *keyPair) bool {
-		leaf := pair.served.Load().Leaf
-		if strings.HasPrefix(host, "*.") {
-			return slices.ContainsFunc(leaf.DNSNames, func(name string) bool { return strings.EqualFold(name, host) })
-		}
-		return leaf.VerifyHostname(host) == nil
+		return pair.served.Load().Leaf.VerifyHostname(host) == nil // one with * is held to the very name
 	})
 }
 
