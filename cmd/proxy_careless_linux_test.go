@@ -48,8 +48,8 @@ var carelessProxies = map[string]careless{
 			"rewrite-url":            `proxy_set_header X-Rewrite-URL "";`,
 			"forwarded":              `proxy_set_header Forwarded "";`,
 			"real-ip":                "proxy_set_header X-Real-IP $remote_addr;",
-			"path-dot-dot-semicolon": "auth_request /husk-gate;",
-			"path-twice-encoded":     "auth_request /husk-gate;",
+			"path-dot-dot-semicolon": "auth_request /_husk;",
+			"path-twice-encoded":     "auth_request /_husk;",
 		},
 	},
 	"caddy": {

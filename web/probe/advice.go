@@ -45,7 +45,7 @@ const huskMends = "# Husk's own proxy does this by itself: see that it is the on
 var advice = map[topic]map[string]string{
 	topicGate: {
 		"nginx": `# in the location of the application, and in each location beside it:
-auth_request /husk-gate;`,
+auth_request /_husk;`,
 		"caddy": `# in a route block, before reverse_proxy; without it the order of Caddy decides:
 forward_auth 127.0.0.1:9000 {
 	uri /api/authz/forward-auth
@@ -54,7 +54,7 @@ forward_auth 127.0.0.1:9000 {
 		"traefik": `# on each router of the application:
 middlewares: [husk]`,
 		"haproxy": `# in the frontend, before use_backend; the action is printed by 'husk proxy config haproxy':
-http-request lua.husk-gate
+http-request lua.husk 127.0.0.1:9000 auth.example.com
 http-request deny deny_status 403 unless { var(txn.husk_allowed) -m bool }`,
 		"envoy": `# the first of http_filters, with failure_mode_allow: false:
 - name: envoy.filters.http.ext_authz`,
@@ -159,9 +159,9 @@ request_headers_to_remove: [forwarded, x-forwarded-host, x-real-ip, x-original-u
 	},
 	topicPath: {
 		"nginx": `# in server, so that no location is without it, and off in the gate's own alone:
-auth_request /husk-gate;
+auth_request /_husk;
 # the gate is asked about the raw target, which a proxy_pass without a path hands on unchanged:
-proxy_set_header X-Original-URL $scheme://$http_host$request_uri;   # in location /husk-gate
+proxy_set_header X-Original-URL $scheme://$host$request_uri;   # in location /_husk
 proxy_pass http://127.0.0.1:3000;`,
 		"caddy": `# forward_auth for all paths, in a route block and before any uri or rewrite directive:
 forward_auth 127.0.0.1:9000 {
@@ -193,7 +193,7 @@ http-request deny deny_status 400 if { req.hdr(connection) -m reg -i (remote-|x-
 		"husk": huskMends,
 	},
 	topicDoubled: {
-		"nginx": `# in location /husk-gate: hand on all headers as they came, so that the gate sees both
+		"nginx": `# in location /_husk: hand on all headers as they came, so that the gate sees both
 proxy_pass_request_headers on;`,
 		"caddy":   `# in forward_auth: no header_up that sets or replaces Authorization or X-API-TOKEN, so that the gate sees both`,
 		"traefik": `# in forwardAuth: no authRequestHeaders, so that the gate sees both`,
@@ -206,8 +206,8 @@ allowed_headers: { patterns: [{ exact: authorization }, { exact: x-api-token }, 
 		"husk": huskMends,
 	},
 	topicRedirect: {
-		"nginx": `# in location /husk-gate: the host that was asked for, and nothing of what the client forwards
-proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+		"nginx": `# in location /_husk: the host that was asked for, and nothing of what the client forwards
+proxy_set_header X-Original-URL $scheme://$host$request_uri;
 # and a rule of Husk for each host, so that no other is one to come back to:
 # host: app.example.com`,
 		"caddy": `# a site block with the host's name, and a rule of Husk for that host, so that no other is one to come back to:

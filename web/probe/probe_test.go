@@ -223,7 +223,7 @@ func TestNothingProtects(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		case strings.HasPrefix(r.Detail, "not tried"):
-		case !r.Failed() || !strings.Contains(r.Advice, "auth_request /husk-gate;"):
+		case !r.Failed() || !strings.Contains(r.Advice, "auth_request /_husk;"):
 			t.Errorf("%+v", r)
 		}
 	}

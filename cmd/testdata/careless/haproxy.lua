@@ -1,6 +1,6 @@
 -- Asks the gate about a request, and keeps what it says in variables. It hands on the
 -- credentials alone.
-core.register_action("husk-gate", { "http-req" }, function(txn)
+core.register_action("husk", { "http-req" }, function(txn)
 	local came = txn.http:req_get_headers()
 	local headers = {
 		["x-original-method"] = { txn.f:method() },
