@@ -59,6 +59,8 @@ func (f *fixture) contents() map[string]string {
 			})
 		}))
 	}
-	maps.DeleteFunc(all, func(key, _ string) bool { return key == "meta schema" || key == "meta audit" || strings.HasPrefix(key, "count audit") })
+	maps.DeleteFunc(all, func(key, _ string) bool {
+		return key == "meta schema" || key == "meta audit" || strings.HasPrefix(key, "count audit")
+	})
 	return all
 }
