@@ -1,8 +1,11 @@
 package cmd
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -10,11 +13,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/db/bolt"
 	"husk/db/bolt/bolttest"
 	"husk/web/api"
@@ -32,7 +37,8 @@ var makeSchema = flag.Bool("make-schema", false, "write the store of the present
 type schemaFacts struct {
 	Token    string `json:"token"` // ann's, which never ends
 	Password string `json:"password"`
-	JWT      string `json:"jwt"` // of a session of ann's that ends in a hundred years
+	Gate     string `json:"gate,omitempty"` // ann's, for some requests behind the gate alone
+	JWT      string `json:"jwt"`            // of a session of ann's that ends in a hundred years
 	Audit    string `json:"audit_head"`
 }
 
@@ -65,6 +71,7 @@ func makeSchemaFile(t *testing.T) {
 	p.ok(t, "role", "set", "reader", "--permission", "generic#security:user/read", "--description", "may look")
 	p.ok(t, "user", "update", "bob@example.com", "--role", "reader")
 	facts.Token = p.ok(t, "token", "create", "--user", "ann@example.com", "--name", "kept", "--expires", "never")
+	facts.Gate = p.ok(t, "token", "create", "--user", "ann@example.com", "--name", "gate", "--expires", "never", "--host", "app.example.com", "--path", "/api", "--method", "GET")
 	p.ok(t, "token", "create", "--user", "bob@example.com", "--name", "limited", "--expires", "never", "--allowed-ip", "10.0.0.0/8", "--permission", "generic#security:user/read")
 	s := p.serve(t)
 	facts.JWT = signInAsAnn(t, s, facts.Password).AccessToken
@@ -125,7 +132,8 @@ func openSchema(t *testing.T, schema int) {
 	if got := p.ok(t, "user", "list"); !strings.Contains(got, "ann@example.com") || !strings.Contains(got, "reader") || !strings.Contains(got, "disabled") {
 		t.Errorf("users:\n%s", got)
 	}
-	if names := p.tokenNames(t); len(names) != 2 || !names["kept"] || !names["limited"] {
+	names := p.tokenNames(t)
+	if !names["kept"] || !names["limited"] || len(names) > 3 || (len(names) == 3) != (facts.Gate != "") {
 		t.Errorf("tokens: %v", names)
 	}
 	p.stdin = facts.Token
@@ -148,6 +156,22 @@ func openSchema(t *testing.T, schema int) {
 // session. The upgrade to it ends those that there are: backups hold theirs.
 const hashedSessions = 3
 
+// gateTokens is the schema from which on a token may be good behind the gate alone.
+const gateTokens = 4
+
+// wantGateOnly shows a token of the gate at the API, where it opens nothing, and
+// looks for its limits.
+func wantGateOnly(t *testing.T, s *server, facts schemaFacts) {
+	t.Helper()
+	if _, err := s.client(facts.Gate).Profile(t.Context()); exitCode(err) != exitDenied {
+		t.Errorf("a token of the gate at the API: %v, want 401", err)
+	}
+	worth, err := s.client(facts.Token).CheckToken(t.Context(), api.TokenCheck{AccessToken: facts.Gate})
+	if err != nil || !worth.Valid || strings.Join(slices.Concat(worth.AllowedHosts, worth.AllowedPaths, worth.AllowedMethods), " ") != "app.example.com /api GET" {
+		t.Errorf("the token of the gate: %+v, %v", worth, err)
+	}
+}
+
 // wantServed asks a server with all that was handed out under the old schema.
 func wantServed(t *testing.T, p program, schema int, facts schemaFacts) {
 	t.Helper()
@@ -159,6 +183,9 @@ func wantServed(t *testing.T, p program, schema int, facts schemaFacts) {
 		clients = append(clients, byJWT)
 	} else if _, err := byJWT.Profile(t.Context()); exitCode(err) != exitDenied {
 		t.Errorf("a session whose secret is in old backups: %v, want 401", err)
+	}
+	if schema >= gateTokens {
+		wantGateOnly(t, s, facts)
 	}
 	for _, c := range clients {
 		if profile, err := c.Profile(t.Context()); err != nil || profile.Email != "ann@example.com" {
@@ -191,6 +218,52 @@ func wantKept(t *testing.T, p program, schema int, facts schemaFacts) {
 		t.Fatal(err)
 	}
 	old.ok(t, "audit", "verify", "--head", facts.Audit) // upgraded, too
+}
+
+// A backup of an older schema is restored as it is, and upgraded when the store is
+// opened, which keeps a copy.
+func TestRestoreOfOlderSchemas(t *testing.T) {
+	t.Parallel()
+	for schema := 1; schema < db.SchemaVersion; schema++ {
+		t.Run(fmt.Sprint(schema), func(t *testing.T) {
+			old, facts := unpackSchema(t, schema)
+			backup := tarOfSchema(t, old.store(), schema)
+			p := program{data: newData(t)}
+			p.ok(t, "restore", backup)
+			if err := proveSchema(t.Context(), p.store(), db.Schema{Version: schema}); err != nil {
+				t.Errorf("the store as it was restored: %v", err)
+			}
+			p.ok(t, "audit", "verify", "--head", facts.Audit)
+			if err := proveSchema(t.Context(), p.store(), db.Schema{Version: db.SchemaVersion}); err != nil {
+				t.Errorf("the store after its first use: %v", err)
+			}
+			wantKept(t, p, schema, facts)
+		})
+	}
+}
+
+// tarOfSchema makes the backup that the husk of an older schema made of a kept store.
+func tarOfSchema(t *testing.T, file string, schema int) (backup string) {
+	t.Helper()
+	store, err := os.ReadFile(file)
+	sum := sha256.Sum256(store)
+	text, err2 := json.Marshal(archive.Manifest{Version: "0.1.0", Schema: schema, Size: int64(len(store)), SHA256: hex.EncodeToString(sum[:]),
+		Counts: map[string]int64{"users": 3, "tokens": 2}})
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, f := range []struct {
+		name string
+		text []byte
+	}{{archive.ManifestName, text}, {archive.StoreName, store}} {
+		err = errors.Join(err, w.WriteHeader(&tar.Header{Name: f.name, Mode: 0o600, Size: int64(len(f.text))}))
+		_, err3 := w.Write(f.text)
+		err = errors.Join(err, err3)
+	}
+	backup = filepath.Join(t.TempDir(), "old.tar")
+	if err := errors.Join(err, err2, w.Close(), os.WriteFile(backup, out.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return backup
 }
 
 // opened is an app over a store of its own.

@@ -13,7 +13,7 @@ import (
 // store keeps. A change that an older husk could not read, or that leaves what
 // an older one wrote in another form, is a new schema: one more step below,
 // and one more file in cmd/testdata/schema.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // firstNeeds is the least husk that reads schema 1.
 const firstNeeds = "0.1.0"
@@ -33,6 +33,7 @@ type migration struct {
 var migrations = []migration{
 	{needs: "0.1.0", run: toSchema2},
 	{needs: "0.1.0", run: toSchema3},
+	{needs: "0.2.0", run: toSchema4},
 }
 
 func newestSchema() int { return 1 + len(migrations) }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -51,7 +52,13 @@ func TestProofOfADamagedStore(t *testing.T) {
 // A store of an older schema is read on a copy of its own, and stays as it is.
 func TestProofOfAnOlderStore(t *testing.T) {
 	t.Parallel()
-	packed, err := os.Open("../../cmd/testdata/schema/husk.db.schema-1.gz")
+	for schema := 1; schema < db.SchemaVersion; schema++ {
+		t.Run(fmt.Sprint(schema), func(t *testing.T) { t.Parallel(); proveOlder(t, schema) })
+	}
+}
+
+func proveOlder(t *testing.T, schema int) {
+	packed, err := os.Open(fmt.Sprintf("../../cmd/testdata/schema/husk.db.schema-%d.gz", schema))
 	must(t, err)
 	defer packed.Close()
 	in, err := gzip.NewReader(packed)
@@ -61,11 +68,11 @@ func TestProofOfAnOlderStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), archive.StoreName)
 	must(t, os.WriteFile(path, text, 0o600))
 	c, err := archive.Prove(t.Context(), path, open, false)
-	if err != nil || c.Schema != 1 || c.Counts != nil {
+	if err != nil || c.Schema != schema || c.Counts != nil {
 		t.Errorf("a look at it: %+v, %v", c, err)
 	}
 	c, err = archive.Prove(t.Context(), path, open, true)
-	if err != nil || c.Schema != 1 || c.Counts["users"] != 3 || c.Counts["tokens"] != 2 {
+	if err != nil || c.Schema != schema || c.Counts["users"] != 3 || c.Counts["tokens"] != 2 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, text) {
