@@ -42,6 +42,22 @@ func TestFoldHost(t *testing.T) {
 	}
 }
 
+// What is too long for a host is told before the work of IDNA, of which a few
+// kilobytes take seconds.
+func TestLongHostCostsNothing(t *testing.T) {
+	var name strings.Builder
+	for r := rune(0x4e00); name.Len() < 8<<10; r++ {
+		name.WriteRune(r)
+	}
+	long := name.String()
+	if n := testing.AllocsPerRun(1, func() { _, _ = FoldHost(long) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if _, err := FoldHost(long); err == nil {
+		t.Error("it is taken")
+	}
+}
+
 func TestCleanPath(t *testing.T) {
 	for uri, want := range map[string]string{
 		"/": "/", "/a/b": "/a/b", "/a/": "/a/", "/a?b=../c": "/a", "/a%20b": "/a b", "/%C3%A9": "/é", "/é": "/é", "/100%25": "/100%", "/a...b": "/a...b", "/.well-known/x": "/.well-known/x", "/a?": "/a",
@@ -143,6 +159,9 @@ func TestAdapters(t *testing.T) {
 		{name: "envoy with one slash", read: ExtAuthz("/api/authz/ext-authz/"), target: "/api/authz/ext-authz/x", set: []map[string]string{forward}, want: "GET https example.com /x"},
 		{name: "envoy with a trick", read: ExtAuthz("/api/authz/ext-authz/"), target: "/api/authz/ext-authz///x", set: []map[string]string{forward}, want: "bad_path"},
 		{name: "envoy's alias", read: ExtAuthz("/api/auth/envoy?path="), target: "/api/auth/envoy?path=/x?y", set: []map[string]string{forward}, want: "GET https example.com /x"},
+		{name: "envoy's alias with a trick", read: ExtAuthz("/api/auth/envoy?path="), target: "/api/auth/envoy?path=//open/admin", set: []map[string]string{forward}, want: "bad_path"},
+		{name: "alias with the same in both", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "GET", "X-Original-URL": "https://a.example.com:8443/x?y"}}, want: "GET https a.example.com:8443 /x"},
+		{name: "alias with another method", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "OPTIONS", "X-Original-URL": "https://a.example.com:8443/x?y"}}, want: "contradictory_headers"},
 		{name: "doubled", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h.Add("X-Forwarded-Host", "b") }, want: "doubled_header"},
 		{name: "an identity twice", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h["Remote-User"] = []string{"a", "b"} }, want: "doubled_header"},
 		{name: "one identity", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h["Remote-User"] = []string{"a"} }, want: "POST https a.example.com:8443 /x"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -60,6 +61,9 @@ func isPort(text string) bool {
 func foldName(name string) (string, error) {
 	if isFolded(name) {
 		return name, nil
+	}
+	if len(name) > utf8.UTFMax*maxHost {
+		return "", ErrHost // before IDNA, whose work grows with the square of the length
 	}
 	ascii, err := idna.Lookup.ToASCII(name)
 	if err != nil { // an underscore, which names of hosts have and IDNA has not
