@@ -32,7 +32,10 @@ func (s *Server) servesApplication(r *http.Request, rules *gate.Rules) bool {
 	if err != nil || !rules.Serves(host) {
 		return false
 	}
-	return !rules.ServesAll() || !s.isOwnPath(r.URL.Path)
+	if rules.ServesAll() {
+		return !s.isOwnPath(r.URL.Path)
+	}
+	return host != s.publicHost // which the pattern of a rule may fit
 }
 
 // isOwnPath tells whether a path is one of Husk's own, by any method.

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,6 +88,44 @@ func TestKeyThatEndsEndsPasses(t *testing.T) {
 	}
 }
 
+// However many come at once, while rules change and the session ends: one has the
+// pass of a code, and nobody anything after the end.
+func TestGateAtOnce(t *testing.T) {
+	s := newGate(t, gateRules())
+	single := s.single()
+	pass, code := s.passFor(single, appAddress), s.codeFor(single, appAddress)
+	rules, _ := gate.Parse(gateRules())
+	var all sync.WaitGroup
+	var had atomic.Int32
+	for i := range 100 {
+		all.Go(func() {
+			switch {
+			case i == 60:
+				s.do("POST", "/account/logout", "", single.session())
+			case i%4 == 0:
+				s.SetGate(rules)
+			case i%4 == 1:
+				a := s.ask(code, navigates)
+				if a.cookie("husk_gate") != nil {
+					had.Add(1)
+				}
+				if a.status != http.StatusFound {
+					t.Errorf("with the code: %d %s", a.status, a.body)
+				}
+			default:
+				if a := s.ask(appAddress, gateCookie(pass)); a.status != http.StatusOK && a.status != http.StatusUnauthorized {
+					t.Errorf("with the pass: %d %s", a.status, a.body)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := had.Load(); n > 1 {
+		t.Errorf("%d have a pass of the code", n)
+	}
+	s.ask(appAddress, gateCookie(pass)).want(401)
+}
+
 // Another host of the domain can plant the pass of somebody else.
 func TestPassesOfTwoUsers(t *testing.T) {
 	s := newGate(t, gateRules())
@@ -135,6 +175,19 @@ func TestEndpointsOfTheGateAreSpelledOneWay(t *testing.T) {
 		for _, spelled := range []string{strings.Replace(path, "auth", "%61uth", 1), strings.Replace(path, "/api/", "/api%2f", 1), "/" + path, "/x/.." + path, strings.ToUpper(path)} {
 			if a := s.do("GET", spelled, "", asked...); a.status != 401 && a.status != 404 {
 				t.Errorf("%s: %d %s", spelled, a.status, a.body)
+			}
+		}
+	}
+}
+
+// A rule for all hosts of a domain does not take Husk's own away, whichever of its two
+// names that is.
+func TestPatternLeavesHusksHost(t *testing.T) {
+	for _, login := range []string{"https://auth.example.com", "https://login.example.com"} {
+		s := newGate(t, gate.Config{LoginURL: login, Rules: []gate.Rule{{Host: "*.example.com", Require: []string{"public"}, UpstreamURL: newApp(t).URL}}})
+		for host, own := range map[string]bool{"auth.example.com": true, "AUTH.example.com.:443": true, "app.example.com": false} {
+			if a := s.do("GET", "/health", "", onHost(host)).want(http.StatusOK); strings.Contains(a.body, `"version"`) != own {
+				t.Errorf("%s, %s: %s", login, host, a.body)
 			}
 		}
 	}
