@@ -34,7 +34,7 @@ func TestFoldHost(t *testing.T) {
 		"bücher.example": "xn--bcher-kva.example", "BÜCHER.example": "xn--bcher-kva.example", "a_b.example": "a_b.example",
 		"127.0.0.1:80": "127.0.0.1", "[::1]:80": "::1", "[::1]": "::1", "::1": "::1", "localhost": "localhost", "[2001:DB8::1]": "2001:db8::1",
 		"app。example": "app.example",
-		"":            "", "a..b": "", ".a": "", "a.b..": "", "a b": "", "a/b": "", "a@b": "", "a,b": "", "a:x": "", "a:": "", "[::1": "", "[::1]x": "", "[a]": "", "a\x00": "", "a#b": "", "a?b": "", "a%2eb": "", "[::1%25lo]": "", "::1%lo": "", "*.a": "",
+		"":            "", "a..b": "", ".a": "", "a.b..": "", "a b": "", "a/b": "", "a@b": "", "a,b": "", "a:x": "", "a:": "", "a:65536": "", "a:+1": "", "a:000080": "", "[::1": "", "[::1]x": "", "[a]": "", "a\x00": "", "a#b": "", "a?b": "", "a%2eb": "", "[::1%25lo]": "", "::1%lo": "", "*.a": "",
 	} {
 		if got, err := FoldHost(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", text, got, err)

@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -53,7 +54,8 @@ func splitPort(text string) (name, port string, err error) {
 }
 
 func isPort(text string) bool {
-	return len(text) > 0 && len(text) <= 5 && strings.Trim(text, "0123456789") == ""
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && len(text) <= 5
 }
 
 // foldName folds a name. That of a request is mostly folded already, and costs
