@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,7 @@ func TestShippedProxyFilesAreTaken(t *testing.T) {
 func (g *gated) tried() {
 	g.leadsToSignIn()
 	g.signsInAndBack()
+	g.hidesPlantedCookies()
 	g.takesCredentials()
 	g.leavesTheApplicationItsOwn()
 	g.dropsForgedHeaders()
@@ -407,6 +409,28 @@ func (g *gated) signsInAndBack() {
 	g.wantAs("with the cookie", a, "ann@example.com")
 	if a.shown == nil || strings.Join(a.shown.Header["Cookie"], "; ") != "mine=1; other=a b" {
 		g.t.Errorf("of the application's own cookies it sees %+v", a.shown)
+	}
+}
+
+// hidesPlantedCookies: another host of the domain can plant cookies around Husk's own,
+// by which it reaches no application either.
+func (g *gated) hidesPlantedCookies() {
+	g.t.Helper()
+	target := g.at("app.example.com", "/")
+	u, err := url.Parse(target)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	planted := []string{"husk_device=1", "husk_session=2", "__Secure-husk_gate=3", "__Secure-husk_device=4", "__Secure-husk_session=5", "mine=1"}
+	for _, own := range g.signed.Jar.Cookies(u) {
+		for at := range planted {
+			all := strings.Join(slices.Insert(slices.Clone(planted), at, own.Name+"="+own.Value), "; ")
+			a := g.ask(nil, "GET", target, nil, "Cookie: "+all)
+			g.wantAs("among planted cookies", a, "ann@example.com")
+			if a.shown != nil && strings.Contains(strings.Join(a.shown.Header["Cookie"], ";"), "husk_") {
+				g.t.Errorf("of %q the application sees %q", all, a.shown.Header["Cookie"])
+			}
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 type Pass struct {
 	Hash  []byte `json:"hash"`           // SHA-256 of the secret
 	Scope string `json:"scope"`          // a host; or a dot and a domain
+	Key   string `json:"key"`            // that signed when it was made: rotated away at once, it ends all sessions
 	Code  bool   `json:"code,omitempty"` // good once, for another pass, and no credential
 	Ends  int64  `json:"ends,omitempty"` // Unix seconds, of a code
 }
@@ -108,7 +109,11 @@ func (s *Store) MakeCode(ctx context.Context, actor *Actor, scope string, ttl ti
 		if err != nil {
 			return err
 		}
-		r, text, err := old.newPass(Pass{Scope: scope, Code: true, Ends: t.now.Add(ttl).Unix()}, t.now)
+		keys, err := t.keySet()
+		if err != nil {
+			return err
+		}
+		r, text, err := old.newPass(Pass{Scope: scope, Key: keys.Signing.ID, Code: true, Ends: t.now.Add(ttl).Unix()}, t.now)
 		if err != nil {
 			return err
 		}
@@ -149,24 +154,20 @@ func (s *Store) TakeCode(ctx context.Context, from *Actor, text, scope string) (
 		return "", ends, errCodeSpent
 	}
 	err = s.update(ctx, from, func(t *txn) error {
-		old, err := sessionRecords.get(t, id)
+		old, u, err := t.sessionOf(id)
+		if errors.Is(err, ErrNotFound) {
+			return errCodeSpent // its session has ended
+		}
 		if err != nil {
 			return err
 		}
 		i := old.goodCode(hash, scope, t.now)
-		if i < 0 {
-			return errCodeSpent
-		}
-		u, err := userRecords.get(t, old.User)
-		if err != nil {
-			return err
-		}
-		if u.Disabled {
+		if i < 0 || u.Disabled {
 			return errCodeSpent
 		}
 		without := *old
 		without.Passes = slices.Delete(slices.Clone(old.Passes), i, i+1)
-		r, text, err := without.newPass(Pass{Scope: scope}, t.now)
+		r, text, err := without.newPass(Pass{Scope: scope, Key: old.Passes[i].Key}, t.now)
 		if err != nil {
 			return err
 		}
@@ -180,18 +181,28 @@ func (s *Store) TakeCode(ctx context.Context, from *Actor, text, scope string) (
 	return pass, ends, err
 }
 
-// SessionByPass returns the session that has a pass, shared, read only, and the
-// scope of the pass.
-func (s *Store) SessionByPass(ctx context.Context, text string) (r *Session, scope string, err error) {
+// sessionOf returns a session with its user.
+func (t *txn) sessionOf(id string) (r *Session, u *User, err error) {
+	if r, err = sessionRecords.get(t, id); err != nil {
+		return nil, nil, err
+	}
+	u, err = userRecords.get(t, r.User)
+	return r, u, err
+}
+
+// SessionByPass returns the session that has a pass, and the pass; both are shared,
+// read only.
+func (s *Store) SessionByPass(ctx context.Context, text string) (*Session, *Pass, error) {
 	id, hash, ok := splitPass(text)
 	if !ok {
-		return nil, "", errAbsentRecord
+		return nil, nil, errAbsentRecord
 	}
-	if r, err = s.Session(ctx, id); err != nil {
-		return nil, "", err
+	r, err := s.Session(ctx, id)
+	if err != nil {
+		return nil, nil, err
 	}
 	if i := r.pass(hash); i >= 0 && !r.Passes[i].Code {
-		return r, r.Passes[i].Scope, nil
+		return r, &r.Passes[i], nil
 	}
-	return nil, "", errAbsentRecord
+	return nil, nil, errAbsentRecord
 }

@@ -32,7 +32,10 @@ func (s *Server) servesApplication(r *http.Request, rules *gate.Rules) bool {
 	if err != nil || !rules.Serves(host) || strings.EqualFold(host, s.publicHost) && !rules.ServesAll() {
 		return false
 	}
-	return !rules.ServesAll() || !s.isOwnPath(r.URL.Path)
+	if rules.ServesAll() {
+		return !s.isOwnPath(r.URL.Path)
+	}
+	return host != s.publicHost // which the pattern of a rule may fit
 }
 
 // isOwnPath tells whether a path is one of Husk's own, by any method.
@@ -67,7 +70,7 @@ func fitsPattern(pattern, path string) bool {
 // serveApplication passes a request on that the gate allows.
 func (s *Server) serveApplication(w http.ResponseWriter, r *http.Request, rules *gate.Rules) {
 	q := s.question(r, rules, direct[s.schemeOf(r)])
-	if err := s.decide(w, q); !s.allowed(w, q, err) {
+	if !s.letsIn(w, q) {
 		return
 	}
 	identity := make(http.Header, 4)
@@ -82,6 +85,12 @@ func (s *Server) serveApplication(w http.ResponseWriter, r *http.Request, rules 
 		pass.Alive = func() bool { return s.stillAllowed(q) }
 	}
 	s.relay.Serve(w, r, pass)
+}
+
+// letsIn decides; where it is false, it has answered.
+func (s *Server) letsIn(w http.ResponseWriter, q *question) bool {
+	defer s.endQuestion(w, q)
+	return s.allowed(w, q, s.decide(w, q))
 }
 
 // stillAllowed asks again what was decided about a request that goes on, by the rules

@@ -115,22 +115,30 @@ func (s *Server) isOwnJWT(text string) bool {
 	return session.IsLike(text)
 }
 
-// identifyByPass finds out whose the cookie of a host is, if it is good there.
+// identifyByPass finds out whose the cookie of a host is, if it is good there. Of two
+// users' one was planted by another host of the domain, and can't be told apart.
 func (s *Server) identifyByPass(q *question) error {
 	scope, n := scopeOf(q.rules, q.asked.Host), 0
+	var found *identity
 	for pass := range cookiesOf(q.r, gateCookie) {
 		who, err := s.identify(q.r.Context(), credential{pass: pass})
 		switch {
-		case err == nil && (who.scope == scope || who.scope == q.asked.Host):
-			return s.enterAs(q, who)
 		case err != nil && !isRefused(err):
 			return err
+		case err != nil || who.scope != scope && who.scope != q.asked.Host:
+		case found != nil && found.user.ID != who.user.ID:
+			return errManyUsers
+		default:
+			found = who
 		}
 		if n++; n == maxPassCookies {
-			return nil
+			break
 		}
 	}
-	return nil
+	if found == nil {
+		return nil
+	}
+	return s.enterAs(q, found)
 }
 
 // scopeOf is for which hosts a pass is good that is given at a folded host: as it
@@ -145,8 +153,17 @@ func scopeOf(rules *gate.Rules, host string) string {
 
 // resolvePass finds out whose a pass is.
 func (s *Server) resolvePass(ctx context.Context, who *identity, pass string) (owner string, err error) {
-	if who.session, who.scope, err = s.Store.SessionByPass(ctx, pass); err != nil {
+	session, p, err := s.Store.SessionByPass(ctx, pass)
+	if err != nil {
 		return "", credentialError(err)
+	}
+	keys, err := s.Store.Keys(ctx)
+	if err != nil {
+		return "", err
+	}
+	who.session, who.scope, who.key = session, p.Scope, keys.ByID[p.Key]
+	if who.key == nil || who.key.Ended(s.Store.Now()) {
+		return "", errBadCredential // what removes the session may be still to come
 	}
 	return who.session.User, s.sessionNow(ctx, who)
 }

@@ -150,7 +150,8 @@ func (s *Server) enterApplication(c echo.Context, actor *db.Actor) error {
 
 // takeCode exchanges the code in the query for the cookie of the host, and leads on
 // to the address without it. A code that is good no more is left out where a person
-// waits: they are signed in by then, or asked again.
+// waits: they are signed in by then, or asked again. So is that of a browser that is
+// signed in: a link with somebody else's would have it go on as them.
 func (s *Server) takeCode(w http.ResponseWriter, q *question) (answered bool, err error) {
 	if q.asked.Method != http.MethodGet || !strings.Contains(q.asked.URI, codeParameter+"=") {
 		return false, nil
@@ -160,9 +161,11 @@ func (s *Server) takeCode(w http.ResponseWriter, q *question) (answered bool, er
 		return false, nil
 	}
 	scope := scopeOf(q.rules, q.asked.Host)
-	known, err := s.Store.KnowsCode(q.r.Context(), code, scope)
-	if err != nil {
-		return false, err
+	known := false
+	if q.who == nil {
+		if known, err = s.Store.KnowsCode(q.r.Context(), code, scope); err != nil {
+			return false, err
+		}
 	}
 	if known {
 		pass, ends, err := s.Store.TakeCode(q.r.Context(), &q.actor, code, scope)

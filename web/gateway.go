@@ -69,15 +69,18 @@ var gateEndpoints = map[string]*gateEndpoint{
 
 var extAuthz = &gateEndpoint{read: gate.ExtAuthz(extAuthzPath)}
 
-// gateEndpointOf is the endpoint that a path is one of; nil: none.
-func gateEndpointOf(path string) *gateEndpoint {
-	switch {
-	case !strings.HasPrefix(path, "/api/auth"):
+// gateEndpointOf is the endpoint that is asked; nil: none. What counts is how the path
+// was sent: proxies keep their clients from the endpoints by that.
+func gateEndpointOf(r *http.Request) *gateEndpoint {
+	switch uri := r.RequestURI; {
+	case !strings.HasPrefix(uri, "/api/auth"):
 		return nil
-	case strings.HasPrefix(path, extAuthzPath):
+	case strings.HasPrefix(uri, extAuthzPath):
 		return extAuthz
+	default:
+		path, _, _ := strings.Cut(uri, "?")
+		return gateEndpoints[path]
 	}
-	return gateEndpoints[path]
 }
 
 // question is one request that the gate decides about.
@@ -98,6 +101,11 @@ func (s *Server) question(r *http.Request, rules *gate.Rules, e *gateEndpoint) *
 
 // serveQuestion answers a proxy.
 func (s *Server) serveQuestion(w http.ResponseWriter, r *http.Request, rules *gate.Rules, e *gateEndpoint) {
+	// Envoy asks at the host of the application, which rules are asked about.
+	if e != extAuthz && e != gateEndpoints[envoyPath] && s.misdirected(r) {
+		s.serveOwn(w, r, s.newRequestID())
+		return
+	}
 	q := s.question(r, rules, e)
 	w.Header()["Cache-Control"] = valueNoStore
 	defer s.endQuestion(w, q)
@@ -160,7 +168,7 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	if q.asked, m = q.endpoint.read(q.r); m != nil {
 		return q.malformed(m)
 	}
-	q.asked.Client = parseAddress(q.actor.Address)
+	q.asked.Client = parseAddress(q.actor.Address).WithZone("")
 	failed := s.identifyAtGate(q)
 	q.decision = q.rules.Decide(&q.asked, q.who.atGate())
 	switch {
@@ -300,13 +308,13 @@ var valueEmpty = []string{""}
 // setNobody is of answers that are no application's, and of nobody.
 func setNobody(h http.Header) {
 	h["Cache-Control"] = valueNoStore
-	h[headerUser], h[headerName], h[headerEmail], h[headerGroups] = valueEmpty, valueEmpty, valueEmpty, valueEmpty
+	(&question{}).setIdentity(h)
 }
 
 // setIdentity tells who asks.
 func (q *question) setIdentity(h http.Header) {
-	if q.who == nil {
-		setNobody(h)
+	if q.who == nil || q.who.gate.Held { // at a public address; see gate.Who
+		h[headerUser], h[headerName], h[headerEmail], h[headerGroups] = valueEmpty, valueEmpty, valueEmpty, valueEmpty
 		return
 	}
 	i := &q.who.told

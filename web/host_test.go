@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"husk/web/control"
+	"husk/web/gate"
 )
 
 func TestKnownHost(t *testing.T) {
@@ -205,6 +207,33 @@ func TestHostOfOldClients(t *testing.T) {
 		conn.Close()
 		if a.StatusCode != want {
 			t.Errorf("%q = %d, want %d", request, a.StatusCode, want)
+		}
+	}
+}
+
+// A page that has its own name lead here can't ask the gate as the proxy on this
+// machine, which it would be by its address.
+func TestGateKnowsItsHost(t *testing.T) {
+	rules, faults := gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{{Host: "app.example.com", Require: []string{"public"}}}})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	s, _ := testServer(t, func(c *Config) {
+		c.Gate, c.TrustedProxies = rules, []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")} // of httptest
+	})
+	s.loopback.Store(true)
+	for host, want := range map[string]int{"127.0.0.1:9000": 200, "app.example.com": 200, "evil.example": 421} {
+		for _, path := range []string{"/api/authz/forward-auth", "/api/authz/auth-request", "/api/auth/nginx"} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Host = host
+			for name, value := range map[string]string{"X-Forwarded-Method": "GET", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example.com", "X-Forwarded-Uri": "/",
+				"X-Original-Method": "GET", "X-Original-URL": "https://app.example.com/"} {
+				r.Header.Set(name, value)
+			}
+			w := httptest.NewRecorder()
+			if s.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("%s at %s: %d %s", path, host, w.Code, w.Body)
+			}
 		}
 	}
 }

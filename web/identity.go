@@ -18,7 +18,7 @@ type identity struct {
 	token       *db.Token
 	kind        secretKind // of the token
 	session     *db.Session
-	key         *db.Key // that signed the session's JWT
+	key         *db.Key // that signed the session's JWT, or did when the pass was made
 	user        *db.User
 	roles       *db.RoleSet
 	permissions db.Permissions
@@ -121,11 +121,11 @@ func (s *Server) current(ctx context.Context, who *identity, sum [32]byte) (bool
 	if err != nil {
 		return false, credentialError(err)
 	}
-	if err := s.sessionEnded(session, who.noted.Load(), now); err != nil {
+	switch err := s.sessionEnded(session, who.noted.Load(), now); {
+	case err == errSessionIdle: // another credential of it may have been used
+		return false, nil
+	case err != nil:
 		return false, err
-	}
-	if who.scope != "" {
-		return session == who.session, nil
 	}
 	keys, err := s.Store.Keys(ctx)
 	if err != nil {

@@ -233,7 +233,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveApplication(w, r, rules)
 		return
 	}
-	if e := gateEndpointOf(r.URL.Path); e != nil {
+	if e := gateEndpointOf(r); e != nil {
 		s.serveQuestion(w, r, rules, e)
 		return
 	}

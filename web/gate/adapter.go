@@ -50,7 +50,8 @@ func AuthRequest(r *http.Request) (Request, *Malformed) {
 }
 
 // AuthRequestAlias also takes the headers of forward-auth, and then GET. Where both
-// are there, a client may have sent one of them: they have to agree.
+// are there, a client may have sent one of them: they have to agree, in the method
+// too, or a client would choose by which rule its request is decided.
 func AuthRequestAlias(r *http.Request) (Request, *Malformed) {
 	byForward := asked{http.MethodGet, one(r, "X-Forwarded-Proto"), one(r, "X-Forwarded-Host"), one(r, "X-Forwarded-Uri")}
 	if len(r.Header["X-Original-Url"]) == 0 {
@@ -61,21 +62,23 @@ func AuthRequestAlias(r *http.Request) (Request, *Malformed) {
 		return q, m
 	}
 	other, m := byForward.read(r.Header)
-	if m != nil || other.Origin() != q.Origin() || other.URI != q.URI {
+	if m != nil || other.Method != q.Method || other.Origin() != q.Origin() || other.URI != q.URI {
 		return Request{}, errContradicts
 	}
 	return q, nil
 }
 
 // ExtAuthz reads the question of Envoy, which asks as the client did: with its
-// method and host, and its path behind prefix. One more slash is of the prefix.
+// method and host, and its path behind prefix. Where that ends with a slash, one more
+// is of the prefix.
 func ExtAuthz(prefix string) Adapter {
+	bare, slashed := strings.CutSuffix(prefix, "/")
 	return func(r *http.Request) (Request, *Malformed) {
-		uri, found := strings.CutPrefix(r.RequestURI, strings.TrimSuffix(prefix, "/"))
+		uri, found := strings.CutPrefix(r.RequestURI, bare)
 		if !found {
 			return Request{}, refuseHeaders(r.Header, errNotRead)
 		}
-		if strings.HasPrefix(uri, "//") {
+		if slashed && strings.HasPrefix(uri, "//") {
 			uri = uri[1:]
 		}
 		return asked{r.Method, one(r, "X-Forwarded-Proto"), r.Host, uri}.read(r.Header)

@@ -34,11 +34,27 @@ func TestFoldHost(t *testing.T) {
 		"bücher.example": "xn--bcher-kva.example", "BÜCHER.example": "xn--bcher-kva.example", "a_b.example": "a_b.example",
 		"127.0.0.1:80": "127.0.0.1", "[::1]:80": "::1", "[::1]": "::1", "::1": "::1", "localhost": "localhost", "[2001:DB8::1]": "2001:db8::1",
 		"app。example": "app.example",
-		"":            "", "a..b": "", ".a": "", "a.b..": "", "a b": "", "a/b": "", "a@b": "", "a,b": "", "a:x": "", "a:": "", "[::1": "", "[::1]x": "", "[a]": "", "a\x00": "", "a#b": "", "a?b": "", "a%2eb": "", "[::1%25lo]": "", "::1%lo": "", "*.a": "",
+		"":            "", "a..b": "", ".a": "", "a.b..": "", "a b": "", "a/b": "", "a@b": "", "a,b": "", "a:x": "", "a:": "", "a:65536": "", "a:+1": "", "a:000080": "", "[::1": "", "[::1]x": "", "[a]": "", "a\x00": "", "a#b": "", "a?b": "", "a%2eb": "", "[::1%25lo]": "", "::1%lo": "", "*.a": "",
 	} {
 		if got, err := FoldHost(text); got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
+	}
+}
+
+// What is too long for a host is told before the work of IDNA, of which a few
+// kilobytes take seconds.
+func TestLongHostCostsNothing(t *testing.T) {
+	var name strings.Builder
+	for r := rune(0x4e00); name.Len() < 8<<10; r++ {
+		name.WriteRune(r)
+	}
+	long := name.String()
+	if n := testing.AllocsPerRun(1, func() { _, _ = FoldHost(long) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if _, err := FoldHost(long); err == nil {
+		t.Error("it is taken")
 	}
 }
 
@@ -143,6 +159,9 @@ func TestAdapters(t *testing.T) {
 		{name: "envoy with one slash", read: ExtAuthz("/api/authz/ext-authz/"), target: "/api/authz/ext-authz/x", set: []map[string]string{forward}, want: "GET https example.com /x"},
 		{name: "envoy with a trick", read: ExtAuthz("/api/authz/ext-authz/"), target: "/api/authz/ext-authz///x", set: []map[string]string{forward}, want: "bad_path"},
 		{name: "envoy's alias", read: ExtAuthz("/api/auth/envoy?path="), target: "/api/auth/envoy?path=/x?y", set: []map[string]string{forward}, want: "GET https example.com /x"},
+		{name: "envoy's alias with a trick", read: ExtAuthz("/api/auth/envoy?path="), target: "/api/auth/envoy?path=//open/admin", set: []map[string]string{forward}, want: "bad_path"},
+		{name: "alias with the same in both", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "GET", "X-Original-URL": "https://a.example.com:8443/x?y"}}, want: "GET https a.example.com:8443 /x"},
+		{name: "alias with another method", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "OPTIONS", "X-Original-URL": "https://a.example.com:8443/x?y"}}, want: "contradictory_headers"},
 		{name: "doubled", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h.Add("X-Forwarded-Host", "b") }, want: "doubled_header"},
 		{name: "an identity twice", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h["Remote-User"] = []string{"a", "b"} }, want: "doubled_header"},
 		{name: "one identity", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h["Remote-User"] = []string{"a"} }, want: "POST https a.example.com:8443 /x"},

@@ -3,7 +3,9 @@ package gate
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -52,7 +54,8 @@ func splitPort(text string) (name, port string, err error) {
 }
 
 func isPort(text string) bool {
-	return len(text) > 0 && len(text) <= 5 && strings.Trim(text, "0123456789") == ""
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && len(text) <= 5
 }
 
 // foldName folds a name. That of a request is mostly folded already, and costs
@@ -60,6 +63,9 @@ func isPort(text string) bool {
 func foldName(name string) (string, error) {
 	if isFolded(name) {
 		return name, nil
+	}
+	if len(name) > utf8.UTFMax*maxHost {
+		return "", ErrHost // before IDNA, whose work grows with the square of the length
 	}
 	ascii, err := idna.Lookup.ToASCII(name)
 	if err != nil { // an underscore, which names of hosts have and IDNA has not
