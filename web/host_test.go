@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"husk/web/control"
+	"husk/web/gate"
 )
 
 func TestKnownHost(t *testing.T) {
@@ -135,6 +136,21 @@ func TestRebinding(t *testing.T) {
 	for _, host := range []string{"localhost", "localhost:1", "app.localhost", "127.0.0.1", "[::1]:9000"} {
 		if a := rebound(v, "GET", "/livez", host); a.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", host, a.StatusCode, a.body)
+		}
+	}
+}
+
+// TestHostOfTheSignIn: to where the gate leads people, they can come.
+func TestHostOfTheSignIn(t *testing.T) {
+	s, _ := testServer(t, func(c *Config) {
+		c.Gate, _ = gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{{Host: "app.example.com", Require: []string{"any"}}}})
+	})
+	s.loopback.Store(true)
+	for host, want := range map[string]int{"auth.example.com": 200, "AUTH.example.com.:9000": 200, "app.example.com": 200, "b.example.com": 421, "": 200} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/health", nil)
+		r.Host = host
+		if s.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%q: %d, want %d", host, w.Code, want)
 		}
 	}
 }
