@@ -40,6 +40,9 @@ func (s *Server) isOwnPath(path string) bool {
 	if path == "/" || path == "/favicon.ico" {
 		return false
 	}
+	if gateEndpointOf(path) != nil {
+		return true
+	}
 	path = strings.TrimSuffix(path, "/")
 	for _, pattern := range s.ownPaths {
 		if fitsPattern(pattern, path) {

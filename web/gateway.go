@@ -65,6 +65,7 @@ var gateEndpoints = map[string]*gateEndpoint{
 	"/api/authz/auth-request": {read: gate.AuthRequest, subrequest: true},
 	"/api/auth/nginx":         {read: gate.AuthRequestAlias, subrequest: true},
 	envoyPath:                 {read: gate.ExtAuthz(envoyPath + "?path=")},
+	envoyPath + "/":           {read: gate.ExtAuthz(envoyPath + "/?path=")},
 }
 
 var extAuthz = &gateEndpoint{read: gate.ExtAuthz(extAuthzPath)}
@@ -77,7 +78,10 @@ func gateEndpointOf(path string) *gateEndpoint {
 	case strings.HasPrefix(path, extAuthzPath):
 		return extAuthz
 	}
-	return gateEndpoints[path]
+	if e := gateEndpoints[path]; e != nil {
+		return e
+	}
+	return gateEndpoints[strings.TrimSuffix(path, "/")]
 }
 
 // question is one request that the gate decides about.
@@ -178,6 +182,7 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	case gate.SignIn:
 		return s.askSignIn(w, q)
 	}
+	s.name(q)
 	s.Store.NoteRefusal(&q.actor, actEnter, db.Literal(q.asked.Host))
 	return q.refusal()
 }
@@ -218,7 +223,7 @@ func (q *question) malformed(m *gate.Malformed) error {
 // refuseQuestion answers with a failure, in which nobody is anybody.
 func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) {
 	h := w.Header()
-	id := s.newRequestID()
+	id := s.name(q)
 	h[headerRequestID], h["X-Content-Type-Options"] = []string{id}, valueNosniff
 	setNobody(h)
 	if q.endpoint.subrequest && f.status == http.StatusBadRequest && f.code == errManyCredentials.(*failure).code {
@@ -241,6 +246,15 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 		on = relay.Link{Text: "Change the password", URL: q.rules.LoginURL() + "/password"}
 	}
 	relay.RefuseWith(w, q.r, e, on)
+}
+
+// name gives a question its id, by which its answer, the log and the audit log are
+// found: most need none.
+func (s *Server) name(q *question) string {
+	if q.actor.RequestID == "" {
+		q.actor.RequestID = s.newRequestID()
+	}
+	return q.actor.RequestID
 }
 
 // logQuestion tells of a refusal. That nobody is signed in yet is none.
