@@ -183,9 +183,6 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	s.log.Info("husk serves", "version", version(), "addr", s.describe(listeners), "tls", s.tls != nil, "inherited", len(inherited) > 0, "data", s.settings.Data)
 	watched.serve(s.log.Logger)
 	s.server.ListensOn(listeners...)
-	if config.Gate != nil {
-		s.log.Info("the gate decides about applications", "rules", len(config.Gate.List()), "own_proxy", config.Gate.ServesAny(), "login_url", config.Gate.LoginURL())
-	}
 	s.warnOfGate(ctx)
 	for _, notice := range s.server.Notices() {
 		s.log.Warn(notice.Text)
