@@ -307,11 +307,18 @@ func TestRefusalIsFoundByItsID(t *testing.T) {
 	s := newGate(t, gateRules())
 	ann := s.newUser("ann@example.com")
 	id := s.ask("https://app.example.com/admin", bearer(ann.jwt)).want(403, "not_permitted").header.Get("X-Request-Id")
+	s.ask("https://nowhere.example.com/", header("X-API-TOKEN", "x")).want(403, "no_rule")
 	must(t, s.store.FlushLastUsed(t.Context()))
 	var found api.Search[api.AuditEvent]
 	s.do("GET", "/security/audit/_search?action=gate.enter", "", local).want(200).json(&found)
 	if hits := found.Hits.Hits; id == "" || len(hits) != 1 || hits[0].Source.RequestID != id {
 		t.Errorf("the answer has the id %q, the audit log has %+v", id, hits)
+	}
+	s.ask("https://nowhere.example.com/", bearer(ann.jwt)).want(403, "no_rule")
+	must(t, s.store.FlushLastUsed(t.Context()))
+	s.do("GET", "/security/audit/_search?action=gate.enter", "", local).want(200).json(&found)
+	if hits := found.Hits.Hits; len(hits) != 2 || hits[0].Source.Result != "refused" || hits[0].Source.Target != "" {
+		t.Errorf("where no rule is, the audit log has %+v", hits)
 	}
 	if log := s.log.String(); !strings.Contains(log, "refused at the gate") || !strings.Contains(log, `"request_id":"`+id+`"`) {
 		t.Errorf("%s not in %s", id, log)

@@ -169,6 +169,9 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	q.decision = q.rules.Decide(&q.asked, q.who.atGate())
 	switch {
 	case q.decision.Rule == nil:
+		if q.who != nil { // of strangers there would be no end
+			s.noteRefusal(q, db.NoTarget)
+		}
 		return errNoRule
 	case failed != nil:
 		return failed
@@ -182,9 +185,13 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	case gate.SignIn:
 		return s.askSignIn(w, q)
 	}
-	s.name(q)
-	s.Store.NoteRefusal(&q.actor, actEnter, db.Literal(q.asked.Host))
+	s.noteRefusal(q, db.Literal(q.asked.Host))
 	return q.refusal()
+}
+
+func (s *Server) noteRefusal(q *question, target db.Target) {
+	s.name(q)
+	s.Store.NoteRefusal(&q.actor, actEnter, target)
 }
 
 func orAnswered(err error) error {
