@@ -53,7 +53,7 @@ func (c *configFile) readGate(key, value *yaml.Node) {
 				c.add(n.Line, name, "%s is a list, each of which begins with a dash", name)
 				return
 			}
-			for _, item := range c.items(name, n, readRules) {
+			for _, item := range n.Content[:min(readRules, len(n.Content))] { // without any, all is refused
 				c.readRule(g, item)
 			}
 		},
@@ -168,7 +168,7 @@ func (c *configFile) plain(name string, n *yaml.Node) string {
 func (c *configFile) oneOf(name string, n *yaml.Node, words ...string) string {
 	text := c.plain(name, n)
 	if text != "" && !slices.Contains(words, text) {
-		c.add(n.Line, name, "%s: it is %s", name, strings.Join(words, " or "))
+		c.add(n.Line, name, "%s: it is %s, or the line is left out", name, strings.Join(words, " or "))
 	}
 	return text
 }

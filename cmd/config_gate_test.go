@@ -45,7 +45,7 @@ var gateProblems = []struct{ name, text, want string }{
 	{"too long a time", goodRule + "  return_ttl: 2d\n", ":6: gate.return_ttl: it must be at most 24h"},
 	{"a time without a unit", goodRule + "  return_ttl: 600\n", ":6: gate.return_ttl: a duration is a number with a unit"},
 	{"rules that are one", gateHead + "  rules:\n    host: a.example\n", ":4: gate.rules is a list"},
-	{"no rules", gateHead + "  rules: []\n", ":3: gate.rules is an empty list; leave the line out"},
+	{"rules that are nothing", gateHead + "  rules:\n", ":3: gate.rules is a list, each of which begins with a dash"},
 	{"a rule that is a word", gateHead + "  rules:\n    - any\n", ":4: gate.rules is lines of the form"},
 	{"a rule without a host", goodRule + "    - require: any\n      path: /x\n", ":6: a rule needs a host"},
 	{"a rule that requires nothing", goodRule + "    - host: b.example.com\n      path: /x\n", ":6: a rule says what it requires"},
@@ -103,6 +103,20 @@ func TestGateProblems(t *testing.T) {
 	}
 }
 
+// TestGateProblemsInOrder: several are told as they stand in the file.
+func TestGateProblemsInOrder(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, t.TempDir(), "husk.yaml", gateHead+"  rules:\n    - host: '*'\n      require: any\n    - host: auth.example.com\n      upstream: http://127.0.0.1:3000\n  cookie_domain: com\n")
+	var at []string
+	for line := range strings.Lines(runHere(t, nil, "", "config", "check", path).out) {
+		number, _, _ := strings.Cut(strings.TrimPrefix(line, path+":"), ":")
+		at = append(at, number)
+	}
+	if got := strings.Join(at, " "); got != "4 6 7 8" {
+		t.Errorf("told are the lines %s", got)
+	}
+}
+
 // runRefused runs a command that is to end by itself, and stops it where it does not.
 func runRefused(t testing.TB, env []string, args ...string) ran {
 	t.Helper()
@@ -122,6 +136,7 @@ func TestGatesThatAreRight(t *testing.T) {
 		"one rule":                    goodRule,
 		"all of it":                   all,
 		"nothing":                     "gate: {}\n",
+		"no rules":                    gateHead + "  rules: []\n",
 		"login_url by public-url":     "public-url: https://id.example.com\ngate:\n  rules: [{host: a.example, require: any}]\n",
 		"public needs no sign-in":     "gate:\n  rules: [{host: a.example, require: public}]\n",
 		"one application":             "upstream: http://127.0.0.1:3000\n",

@@ -25,7 +25,11 @@ func checkFlagGroups(cmd *cobra.Command) error {
 	}
 	for _, group := range annotated(cmd, "cobra_annotation_one_required") {
 		if len(changed(cmd, group)) == 0 {
-			return usage("one of "+strings.Join(dashed(group), " and ")+" is needed", next)
+			what := strings.Join(dashed(group), " and ")
+			if len(group) > 1 {
+				what = "one of " + what
+			}
+			return usage(what+" is needed", next)
 		}
 	}
 	return usage("the flags do not go together", next)

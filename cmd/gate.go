@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -73,6 +74,7 @@ func (a *app) gateRules() (rules *gate.Rules, faults []fault) {
 	for _, f := range wrong {
 		faults = append(faults, a.gateFault(f))
 	}
+	slices.SortStableFunc(faults, func(a, b fault) int { return cmp.Compare(a.problem.Line, b.problem.Line) })
 	if len(faults) > 0 {
 		return nil, faults
 	}

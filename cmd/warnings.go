@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"husk/web"
+	"husk/web/gate"
 )
 
 // warnings are what in the settings of a server works and is rarely meant.
@@ -18,6 +19,20 @@ func (s *settings) warnings() (all []string) {
 	}
 	if strings.HasPrefix(s.PublicURL, "https:") && len(s.TLSCerts) == 0 && len(s.TrustedProxies) == 0 {
 		all = append(all, "public-url is https, and there is neither tls-cert nor trusted-proxy: cookies work only behind something that speaks TLS, and all that comes through it shares the limits of its one address; name it as trusted-proxy")
+	}
+	return all
+}
+
+// gateWarnings are what in the gate works and is rarely meant.
+func (s *settings) gateWarnings(rules *gate.Rules) (all []string) {
+	if rules == nil {
+		return nil
+	}
+	if s.PublicURL == "" && len(s.TLSCerts) == 0 && strings.HasPrefix(rules.LoginURL(), "https:") {
+		all = append(all, "gate.login_url is https and public-url is not set: the cookie of a sign-in is not kept to https then, and husk does not know its own address; set public-url to the same, and leave login_url out")
+	}
+	if len(rules.List()) > 0 && !rules.ServesAny() && len(s.TrustedProxies) == 0 {
+		all = append(all, "the rules of gate are of no use yet: trusted-proxy is empty, so no proxy may ask, and no rule has an upstream; name the proxy's address as trusted-proxy")
 	}
 	return all
 }

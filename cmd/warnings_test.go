@@ -26,12 +26,18 @@ func TestSettingsWarnings(t *testing.T) {
 	f := newPairFiles(t, goodPair(t, "first"))
 	tls := "tls-cert: " + f.cert + "\ntls-key: " + f.key + "\n"
 	const wide, noTLS = "trusted-proxy 0.0.0.0/0 is believed", "neither tls-cert nor trusted-proxy"
+	const insecure, unasked = "gate.login_url is https and public-url is not set", "the rules of gate are of no use yet"
 	for name, c := range map[string]struct{ file, want string }{
 		"all the world":               {"trusted-proxy: [10.0.0.0/8, 0.0.0.0/0]\n", wide},
 		"https and nothing for it":    {"public-url: https://id.example.com\n", noTLS},
 		"https by a proxy":            {"public-url: https://id.example.com\ntrusted-proxy: 127.0.0.1\n", ""},
 		"https by itself":             {"public-url: https://id.example.com\n" + tls, ""},
 		"http":                        {"public-url: http://id.example.com\n", ""},
+		"rules and nobody to ask":     {"public-url: http://id.example.com\ngate: {rules: [{host: a.example, require: any}]}\n", unasked},
+		"rules of husk's own proxy":   {"public-url: http://id.example.com\ngate: {rules: [{host: a.example, require: any, upstream: 'http://127.0.0.1:1'}]}\n", ""},
+		"rules and a proxy":           {"trusted-proxy: 127.0.0.1\n" + goodRule, insecure},
+		"all that a proxy needs":      {"public-url: https://auth.example.com\ntrusted-proxy: 127.0.0.1\n" + goodRule, ""},
+		"no rules yet":                {"gate: {cookie_domain: example.com}\n", ""},
 		"networks that are one's own": {"trusted-proxy: [10.0.0.0/8, 'fd00::/8', 127.0.0.1]\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +52,7 @@ func TestSettingsWarnings(t *testing.T) {
 				t.Fatal(check.errors)
 			}
 			for which, said := range map[string]string{"serve": d.log.String(), "config check": check.errors} {
-				for _, warning := range []string{wide, noTLS} {
+				for _, warning := range []string{wide, noTLS, insecure, unasked} {
 					if strings.Contains(said, warning) != (warning == c.want) {
 						t.Errorf("%s: %q is said where it should not be, or is not:\n%s", which, warning, said)
 					}

@@ -29,21 +29,24 @@ func (s *Server) servesApplication(r *http.Request, rules *gate.Rules) bool {
 		return false
 	}
 	host, err := gate.FoldHost(r.Host)
-	if err != nil || !rules.Serves(host) || strings.EqualFold(host, s.publicHost) && !rules.ServesAll() {
+	if err != nil || !rules.Serves(host) {
 		return false
 	}
 	if rules.ServesAll() {
-		return !s.isOwnPath(r.URL.Path)
+		return !s.isOwnPath(r)
 	}
-	return host != s.publicHost // which the pattern of a rule may fit
+	return !strings.EqualFold(host, s.publicHost) // which the pattern of a rule may fit
 }
 
-// isOwnPath tells whether a path is one of Husk's own, by any method.
-func (s *Server) isOwnPath(path string) bool {
-	if path == "/" || path == "/favicon.ico" {
+// isOwnPath tells whether the path is one of Husk's own, by any method.
+func (s *Server) isOwnPath(r *http.Request) bool {
+	if r.URL.Path == "/" || r.URL.Path == "/favicon.ico" {
 		return false
 	}
-	path = strings.TrimSuffix(path, "/")
+	if gateEndpointOf(r) != nil {
+		return true
+	}
+	path := strings.TrimSuffix(r.URL.Path, "/")
 	for _, pattern := range s.ownPaths {
 		if fitsPattern(pattern, path) {
 			return true

@@ -105,6 +105,8 @@ func TestApplicationAtAnyHost(t *testing.T) {
 	}
 	s.do("GET", "/account/profile/", "", at, apiToken("x")).want(401, "invalid_token")
 	s.do("GET", "/account/nothing", "", at).want(401, "not_signed_in")
+	s.do("GET", "/api/authz/forward-auth", "", at).want(400, "untrusted_proxy")
+	s.do("GET", "/api/authz/forward-authority", "", at).want(401, "not_signed_in")
 	s.do("GET", "/", "", at).want(401, "not_signed_in")
 
 	login := s.do("GET", "/x?y", "", at, navigates).want(302).header.Get("Location")

@@ -70,6 +70,7 @@ func (s *Server) identifyOwn(q *question, cred credential) error {
 func (s *Server) enterAs(q *question, who *identity) error {
 	who.become(&q.actor)
 	if who.token != nil && !who.token.Allows(q.asked.Client) {
+		s.name(q)
 		s.Store.NoteRefusal(&q.actor, "token.use", who.token.Target())
 		return errFromElsewhere
 	}

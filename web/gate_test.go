@@ -286,6 +286,45 @@ func TestGateForSubrequests(t *testing.T) {
 	}
 }
 
+// The endpoints work with and without a slash at the end, as all paths of Husk's.
+func TestGateEndpointsWithSlash(t *testing.T) {
+	s := newGate(t, gateRules())
+	edits := []edit{from(proxyAddress), onHost("app.example.com"), header("X-Forwarded-Method", "PURGE"), header("X-Forwarded-Proto", "https"), header("X-Forwarded-Host", "app.example.com"),
+		header("X-Forwarded-Uri", "/open"), header("X-Original-Method", "PURGE"), header("X-Original-URL", "https://app.example.com/open")}
+	for _, path := range []string{"/api/authz/forward-auth", "/api/auth/traefik", "/api/auth/caddy", "/api/authz/auth-request", "/api/auth/nginx"} {
+		s.do("POST", path, "", edits...).want(200)
+		s.do("POST", path+"/", "", edits...).want(200)
+		s.do("POST", path+"//", "", edits...).want(404)
+	}
+	for _, path := range []string{"/api/auth/envoy?path=/open", "/api/auth/envoy/?path=/open", "/api/authz/ext-authz/open", "/api/authz/ext-authz//open"} {
+		s.do("M-SEARCH2", path, "", edits...).want(200)
+	}
+	s.do("GET", "/api/auth/envoy/?path=/admin", "", edits...).want(401)
+}
+
+// A refusal has one id, by which its answer is found in the log and the audit log.
+func TestRefusalIsFoundByItsID(t *testing.T) {
+	s := newGate(t, gateRules())
+	ann := s.newUser("ann@example.com")
+	id := s.ask("https://app.example.com/admin", bearer(ann.jwt)).want(403, "not_permitted").header.Get("X-Request-Id")
+	s.ask("https://nowhere.example.com/", header("X-API-TOKEN", "x")).want(403, "no_rule")
+	must(t, s.store.FlushLastUsed(t.Context()))
+	var found api.Search[api.AuditEvent]
+	s.do("GET", "/security/audit/_search?action=gate.enter", "", local).want(200).json(&found)
+	if hits := found.Hits.Hits; id == "" || len(hits) != 1 || hits[0].Source.RequestID != id {
+		t.Errorf("the answer has the id %q, the audit log has %+v", id, hits)
+	}
+	s.ask("https://nowhere.example.com/", bearer(ann.jwt)).want(403, "no_rule")
+	must(t, s.store.FlushLastUsed(t.Context()))
+	s.do("GET", "/security/audit/_search?action=gate.enter", "", local).want(200).json(&found)
+	if hits := found.Hits.Hits; len(hits) != 2 || hits[0].Source.Result != "refused" || hits[0].Source.Target != "" {
+		t.Errorf("where no rule is, the audit log has %+v", hits)
+	}
+	if log := s.log.String(); !strings.Contains(log, "refused at the gate") || !strings.Contains(log, `"request_id":"`+id+`"`) {
+		t.Errorf("%s not in %s", id, log)
+	}
+}
+
 // visit leads a browser from an application to the sign-in and back; it returns the
 // cookie that it has then.
 func (s *server) visit(target string) string {

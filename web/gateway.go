@@ -51,6 +51,9 @@ type gateEndpoint struct {
 	// subrequest: the proxy knows 2xx, 401 and 403 alone, and leads the browser by
 	// itself where a 401 has a Location.
 	subrequest bool
+
+	// hosted: it is asked at the host of the application.
+	hosted bool
 }
 
 const (
@@ -64,10 +67,11 @@ var gateEndpoints = map[string]*gateEndpoint{
 	"/api/auth/caddy":         {read: gate.ForwardAuth},
 	"/api/authz/auth-request": {read: gate.AuthRequest, subrequest: true},
 	"/api/auth/nginx":         {read: gate.AuthRequestAlias, subrequest: true},
-	envoyPath:                 {read: gate.ExtAuthz(envoyPath + "?path=")},
+	envoyPath:                 {read: gate.ExtAuthz(envoyPath + "?path="), hosted: true},
+	envoyPath + "/":           {read: gate.ExtAuthz(envoyPath + "/?path="), hosted: true},
 }
 
-var extAuthz = &gateEndpoint{read: gate.ExtAuthz(extAuthzPath)}
+var extAuthz = &gateEndpoint{read: gate.ExtAuthz(extAuthzPath), hosted: true}
 
 // gateEndpointOf is the endpoint that is asked; nil: none. What counts is how the path
 // was sent: proxies keep their clients from the endpoints by that.
@@ -79,7 +83,10 @@ func gateEndpointOf(r *http.Request) *gateEndpoint {
 		return extAuthz
 	default:
 		path, _, _ := strings.Cut(uri, "?")
-		return gateEndpoints[path]
+		if e := gateEndpoints[path]; e != nil {
+			return e
+		}
+		return gateEndpoints[strings.TrimSuffix(path, "/")]
 	}
 }
 
@@ -101,15 +108,13 @@ func (s *Server) question(r *http.Request, rules *gate.Rules, e *gateEndpoint) *
 
 // serveQuestion answers a proxy.
 func (s *Server) serveQuestion(w http.ResponseWriter, r *http.Request, rules *gate.Rules, e *gateEndpoint) {
-	// Envoy asks at the host of the application, which rules are asked about.
-	if e != extAuthz && e != gateEndpoints[envoyPath] && s.misdirected(r) {
-		s.serveOwn(w, r, s.newRequestID())
-		return
-	}
 	q := s.question(r, rules, e)
 	w.Header()["Cache-Control"] = valueNoStore
 	defer s.endQuestion(w, q)
 	err := s.trustProxy(r)
+	if err == nil && !e.hosted && s.misdirected(r) {
+		err = errAskedElsewhere
+	}
 	if err == nil {
 		err = s.decide(w, q)
 	}
@@ -149,6 +154,10 @@ func (s *Server) endQuestion(w http.ResponseWriter, q *question) {
 var errUntrustedProxy = &failure{status: http.StatusBadRequest, code: "untrusted_proxy",
 	reason: "only a proxy that husk trusts may ask here: start husk with --trusted-proxy and its address"}
 
+// errAskedElsewhere: a page whose own name leads to this machine may ask from it, as a
+// proxy does; see misdirected. A proxy is told what it tells of a host without a rule.
+var errAskedElsewhere = &failure{status: http.StatusForbidden, code: errMisdirected.code, reason: errMisdirected.reason}
+
 // trustProxy: whoever may ask could ask about anybody's address, and try
 // credentials as if from there.
 func (s *Server) trustProxy(r *http.Request) error {
@@ -173,6 +182,9 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	q.decision = q.rules.Decide(&q.asked, q.who.atGate())
 	switch {
 	case q.decision.Rule == nil:
+		if q.who != nil { // of strangers there would be no end
+			s.noteRefusal(q, db.NoTarget)
+		}
 		return errNoRule
 	case failed != nil:
 		return failed
@@ -186,8 +198,13 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	case gate.SignIn:
 		return s.askSignIn(w, q)
 	}
-	s.Store.NoteRefusal(&q.actor, actEnter, db.Literal(q.asked.Host))
+	s.noteRefusal(q, db.Literal(q.asked.Host))
 	return q.refusal()
+}
+
+func (s *Server) noteRefusal(q *question, target db.Target) {
+	s.name(q)
+	s.Store.NoteRefusal(&q.actor, actEnter, target)
 }
 
 func orAnswered(err error) error {
@@ -226,7 +243,7 @@ func (q *question) malformed(m *gate.Malformed) error {
 // refuseQuestion answers with a failure, in which nobody is anybody.
 func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) {
 	h := w.Header()
-	id := s.newRequestID()
+	id := s.name(q)
 	h[headerRequestID], h["X-Content-Type-Options"] = []string{id}, valueNosniff
 	setNobody(h)
 	if q.endpoint.subrequest && f.status == http.StatusBadRequest && f.code == errManyCredentials.(*failure).code {
@@ -249,6 +266,15 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 		on = relay.Link{Text: "Change the password", URL: q.rules.LoginURL() + "/password"}
 	}
 	relay.RefuseWith(w, q.r, e, on)
+}
+
+// name gives a question its id, by which its answer, the log and the audit log are
+// found: most need none.
+func (s *Server) name(q *question) string {
+	if q.actor.RequestID == "" {
+		q.actor.RequestID = s.newRequestID()
+	}
+	return q.actor.RequestID
 }
 
 // logQuestion tells of a refusal. That nobody is signed in yet is none.

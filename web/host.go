@@ -46,10 +46,15 @@ func (s *Server) misdirected(r *http.Request) bool {
 	return !isLocal
 }
 
-// gateKnows tells whether a host is one of the gate's rules.
+// gateKnows tells whether a host is one of the gate's rules, or the one to which the
+// gate leads people to sign in.
 func (s *Server) gateKnows(host string) bool {
 	folded, err := gate.FoldHost(host)
-	return err == nil && s.gate.rules.Load().Knows(folded)
+	if err != nil {
+		return false
+	}
+	rules := s.gate.rules.Load()
+	return rules.Knows(folded) || rules.SignsIn(folded)
 }
 
 // misdirect refuses before anything of the request is looked at.

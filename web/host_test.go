@@ -141,6 +141,21 @@ func TestRebinding(t *testing.T) {
 	}
 }
 
+// TestHostOfTheSignIn: to where the gate leads people, they can come.
+func TestHostOfTheSignIn(t *testing.T) {
+	s, _ := testServer(t, func(c *Config) {
+		c.Gate, _ = gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{{Host: "app.example.com", Require: []string{"any"}}}})
+	})
+	s.loopback.Store(true)
+	for host, want := range map[string]int{"auth.example.com": 200, "AUTH.example.com.:9000": 200, "app.example.com": 200, "b.example.com": 421, "": 200} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/health", nil)
+		r.Host = host
+		if s.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%q: %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
 // rebound sends what the page sends: nothing in it says another site.
 func rebound(v *visitor, method, path, host string) answer {
 	v.Helper()
@@ -222,7 +237,7 @@ func TestGateKnowsItsHost(t *testing.T) {
 		c.Gate, c.TrustedProxies = rules, []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")} // of httptest
 	})
 	s.loopback.Store(true)
-	for host, want := range map[string]int{"127.0.0.1:9000": 200, "app.example.com": 200, "evil.example": 421} {
+	for host, want := range map[string]int{"127.0.0.1:9000": 200, "app.example.com": 200, "evil.example": 403} {
 		for _, path := range []string{"/api/authz/forward-auth", "/api/authz/auth-request", "/api/auth/nginx"} {
 			r := httptest.NewRequest("GET", path, nil)
 			r.Host = host

@@ -57,13 +57,10 @@ func parsePath(text string) (string, error) {
 	return clean, nil
 }
 
-// maxMethod is the longest name of a method, in bytes.
-const maxMethod = 32
-
-// parseMethod reads a method (RFC 9110, 9.1). Their case counts, and all that are in
-// use are in capitals: what is not is a slip, and would let nothing through.
+// parseMethod reads a method. One in small letters is a slip, and would let nothing
+// through.
 func parseMethod(text string) (string, error) {
-	if text == "" || len(text) > maxMethod || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") != "" {
+	if !gate.IsMethod(text) {
 		return "", malformed("bad_method", "allowed_methods are names such as GET and POST, in capitals")
 	}
 	return text, nil

@@ -24,7 +24,7 @@ var (
 	errContradicts = &Malformed{Code: "contradictory_headers", Reason: "the headers tell of two different requests", ByClient: true}
 	errBadHost     = &Malformed{Code: "bad_host", Reason: "the host that was asked for is none", ByClient: true}
 	errBadPath     = &Malformed{Code: "bad_path", Reason: "the path could be taken for another one: leave out .., //, ;, #, \\ and what is escaped twice", ByClient: true}
-	errBadMethod   = &Malformed{Code: "bad_method", Reason: "the method is none", ByClient: true}
+	errBadMethod   = &Malformed{Code: "bad_method", Reason: "the method is none: it is a name in capitals, such as GET", ByClient: true}
 )
 
 // Adapter reads from a proxy's question what its client asked for. It looks at no
@@ -143,7 +143,7 @@ func (a asked) read(h http.Header) (q Request, m *Malformed) {
 	if q.Scheme = schemeOf(a.scheme); q.Scheme == "" {
 		return q, errNotRead
 	}
-	if !isMethod(a.method) {
+	if !IsMethod(a.method) {
 		return q, errBadMethod
 	}
 	var err error
@@ -155,7 +155,7 @@ func (a asked) read(h http.Header) (q Request, m *Malformed) {
 	}
 	q.Method, q.URI = a.method, a.uri
 	_, q.Port, _ = splitPort(a.host)
-	if a.method == http.MethodOptions && len(h["Origin"]) == 1 && len(h["Access-Control-Request-Method"]) == 1 && isMethod(h["Access-Control-Request-Method"][0]) {
+	if a.method == http.MethodOptions && len(h["Origin"]) == 1 && len(h["Access-Control-Request-Method"]) == 1 && IsMethod(h["Access-Control-Request-Method"][0]) {
 		q.Preflight = h["Access-Control-Request-Method"][0]
 	}
 	return q, nil

@@ -114,7 +114,7 @@ func (rule *Rule) compile() (faults []Fault) {
 		}
 	}
 	for _, m := range rule.Methods {
-		if !isMethod(m) {
+		if !IsMethod(m) {
 			add("methods", "methods are names such as GET and POST, in capitals")
 		}
 	}
@@ -168,18 +168,19 @@ func (rule *Rule) checkRequire() (faults []Fault) {
 	return faults
 }
 
-// isMethod tells whether a text is a method as clients send it (RFC 9110, 9.1): the
-// case counts, and all that are in use are in capitals.
-func isMethod(text string) bool {
-	if text == "" || len(text) > 32 {
-		return false
-	}
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+// maxMethod is the longest name of a method, in bytes.
+const maxMethod = 32
+
+// IsMethod tells whether a text is a method (RFC 9110, 9.1). Their case counts, and
+// all that are in use are in capitals: an application that folds the case would take
+// another for one that a rule names.
+func IsMethod(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
 			return false
 		}
 	}
-	return true
+	return text != "" && len(text) <= maxMethod
 }
 
 // parsePrefix reads a CIDR prefix; a plain address stands for itself alone.

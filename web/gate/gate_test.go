@@ -236,3 +236,14 @@ func TestFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestIsMethod(t *testing.T) {
+	for method, want := range map[string]bool{
+		"GET": true, "PROPFIND": true, "M-SEARCH": true, "PURGE": true, "X": true, "V2_SYNC": true, "A!#$%&'*+-.^_`|~9": true, strings.Repeat("A", 32): true,
+		"": false, "get": false, "Get": false, "GET ": false, "GET/": false, "G\x00T": false, "GÉT": false, "GET,POST": false, "(GET)": false, strings.Repeat("A", 33): false,
+	} {
+		if IsMethod(method) != want {
+			t.Errorf("%q is taken for one: %t", method, !want)
+		}
+	}
+}

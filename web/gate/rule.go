@@ -162,6 +162,9 @@ func (r *Rules) Knows(host string) bool {
 	return slices.ContainsFunc(r.about(host), func(rule *Rule) bool { return rule.coversHost(host) })
 }
 
+// SignsIn tells whether Husk's own pages, with the sign-in, are at a folded host.
+func (r *Rules) SignsIn(host string) bool { return host != "" && host == r.loginHost }
+
 // ServesAny tells whether Husk is the reverse proxy of any host.
 func (r *Rules) ServesAny() bool { return r.serves }
 
