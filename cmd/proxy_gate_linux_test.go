@@ -625,6 +625,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 func (g *gated) keepsQuestionsInside() {
 	g.t.Helper()
 	for _, path := range []string{"/api/authz/forward-auth", "/api/authz/auth-request", "/api/authz/ext-authz/open", "/api/auth/nginx", "/api/auth/traefik", "/api/auth/caddy",
+		"/api/authz/forward-auth/", "/api/authz/auth-request/", "/api/auth/nginx/", "/api/auth/traefik/", "/api/auth/caddy/", "/api/auth/envoy/?path=/",
 		"/api/auth/envoy?path=/", "/api/%61uthz/auth-request", "//api/authz/auth-request"} {
 		a := g.ask(nil, "GET", "https://id.example.com:"+g.port+path, nil, "Authorization: Bearer "+g.token, "X-Original-Method: GET", "X-Original-URL: https://app.example.com/",
 			"X-Forwarded-Uri: /open", "X-Forwarded-Method: GET")
