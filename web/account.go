@@ -277,10 +277,14 @@ func (s *Server) ownLogout(r *http.Request) bool {
 	return r.Method != http.MethodGet || s.fromOwnPage(r)
 }
 
-// asksFirst tells whether a person was led to the sign-out by a link of another site,
-// such as an application behind the gate: then a page asks.
+// asksFirst tells whether a person who is signed in was led to the sign-out by a link
+// of another site, such as an application behind the gate: then a page asks.
 func (s *Server) asksFirst(r *http.Request) bool {
-	return s.wantsPage(r) && !s.ownLogout(r)
+	if !s.wantsPage(r) || s.ownLogout(r) {
+		return false
+	}
+	shown, err := s.shown(r, "", allCookies(r, s.sessionCookie()))
+	return err == nil && len(shown) > 0
 }
 
 // profile tells who asks. For a credential the answer was made when it was

@@ -50,22 +50,37 @@ func AuthRequest(r *http.Request) (Request, *Malformed) {
 }
 
 // AuthRequestAlias also takes the headers of forward-auth, and then GET. Where both
-// are there, a client may have sent one of them: they have to agree, in the method
-// too, or a client would choose by which rule its request is decided.
+// are there, a client may have sent one of them: they have to name one host and path.
+// The method can't be told then, and is Unsure.
 func AuthRequestAlias(r *http.Request) (Request, *Malformed) {
-	byForward := asked{http.MethodGet, one(r, "X-Forwarded-Proto"), one(r, "X-Forwarded-Host"), one(r, "X-Forwarded-Uri")}
+	host, uri := one(r, "X-Forwarded-Host"), one(r, "X-Forwarded-Uri")
 	if len(r.Header["X-Original-Url"]) == 0 {
-		return byForward.read(r.Header)
+		return asked{http.MethodGet, one(r, "X-Forwarded-Proto"), host, uri}.read(r.Header)
 	}
 	q, m := AuthRequest(r)
-	if m != nil || byForward.scheme+byForward.host+byForward.uri == "" {
+	if m != nil {
 		return q, m
 	}
-	other, m := byForward.read(r.Header)
-	if m != nil || other.Method != q.Method || other.Origin() != q.Origin() || other.URI != q.URI {
+	if host != "" && !q.agrees(host) || uri != "" && uri != q.URI {
 		return Request{}, errContradicts
 	}
+	if schemeOf(one(r, "X-Forwarded-Proto")) == "https" {
+		q.Scheme = "https" // or a client could have a code sent in the open
+	}
+	q.Unsure = host != "" && uri != ""
 	return q, nil
+}
+
+// agrees tells whether another header names the same host. A port that it does not
+// name is none: proxies leave it out, and a client could choose it.
+func (q *Request) agrees(host string) bool {
+	folded, err := FoldHost(host)
+	_, port, _ := splitPort(host)
+	agree := err == nil && folded == q.Host && (port == q.Port || port == "" || q.Port == "")
+	if port == "" {
+		q.Port = ""
+	}
+	return agree
 }
 
 // ExtAuthz reads the question of Envoy, which asks as the client did: with its

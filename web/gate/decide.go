@@ -18,6 +18,9 @@ type Request struct {
 
 	Preflight string     // the method that a CORS preflight asks for (Fetch, 4.8); else ""
 	Client    netip.Addr // zero: not known
+
+	// Unsure: a client may have chosen the method. What is refused to GET is refused.
+	Unsure bool
 }
 
 // Origin is the scheme and host of what was asked for, as a return address has it.
@@ -95,8 +98,22 @@ type Decision struct {
 // Number is the place of the rule among the rules, from 1.
 func (rule *Rule) Number() int { return rule.number }
 
-// Decide decides about a request. It is the one way to an Allowed.
+// Decide decides about a request.
 func (r *Rules) Decide(q *Request, who *Who) Decision {
+	d := r.decided(q, who)
+	if q.Unsure && d.Outcome > Refused {
+		sure := *q
+		sure.Method, sure.Preflight = "GET", ""
+		if least := r.decided(&sure, who); least.Outcome < d.Outcome {
+			return least
+		}
+	}
+	return d
+}
+
+// decided is the decision about a request whose method is taken as it is told. It is
+// the one way to an Allowed.
+func (r *Rules) decided(q *Request, who *Who) Decision {
 	d := Decision{Rule: r.find(q), Why: NoRule}
 	if d.Rule == nil {
 		return d

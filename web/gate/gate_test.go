@@ -161,7 +161,12 @@ func TestAdapters(t *testing.T) {
 		{name: "envoy's alias", read: ExtAuthz("/api/auth/envoy?path="), target: "/api/auth/envoy?path=/x?y", set: []map[string]string{forward}, want: "GET https example.com /x"},
 		{name: "envoy's alias with a trick", read: ExtAuthz("/api/auth/envoy?path="), target: "/api/auth/envoy?path=//open/admin", set: []map[string]string{forward}, want: "bad_path"},
 		{name: "alias with the same in both", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "GET", "X-Original-URL": "https://a.example.com:8443/x?y"}}, want: "GET https a.example.com:8443 /x"},
-		{name: "alias with another method", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "OPTIONS", "X-Original-URL": "https://a.example.com:8443/x?y"}}, want: "contradictory_headers"},
+		{name: "alias with another method", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "POST", "X-Original-URL": "http://a.example.com/x?y"}}, want: "POST https a.example.com /x"},
+		{name: "alias with another port", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Original-Method": "POST", "X-Original-URL": "https://a.example.com:4444/x?y"}}, want: "contradictory_headers"},
+		{name: "alias with a port of one", read: AuthRequestAlias, set: []map[string]string{forward, {"X-Forwarded-Host": "a.example.com", "X-Original-Method": "POST", "X-Original-URL": "https://a.example.com:4444/x?y"}}, want: "POST https a.example.com /x"},
+		{name: "alias beside another host", read: AuthRequestAlias, set: []map[string]string{original, {"X-Forwarded-Host": "c.example.com"}}, want: "contradictory_headers"},
+		{name: "alias beside another path", read: AuthRequestAlias, set: []map[string]string{original, {"X-Forwarded-Uri": "/zz"}}, want: "contradictory_headers"},
+		{name: "alias beside a scheme", read: AuthRequestAlias, set: []map[string]string{original, {"X-Forwarded-Proto": "https"}}, want: "PUT https b.example.com /z"},
 		{name: "doubled", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h.Add("X-Forwarded-Host", "b") }, want: "doubled_header"},
 		{name: "an identity twice", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h["Remote-User"] = []string{"a", "b"} }, want: "doubled_header"},
 		{name: "one identity", read: ForwardAuth, set: []map[string]string{forward}, more: func(h http.Header) { h["Remote-User"] = []string{"a"} }, want: "POST https a.example.com:8443 /x"},
@@ -192,6 +197,44 @@ func TestAdapters(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %s", c.name, got)
 		}
+	}
+}
+
+// A method that a client may have chosen opens nothing that GET does not.
+func TestUnsureMethod(t *testing.T) {
+	rules := mustParse(t, Config{LoginURL: "https://auth.example.com", Rules: []Rule{
+		{Host: "a.example.com", Path: "/cors", Methods: []string{"PUT"}, Require: []string{"any"}, Preflight: true},
+		{Host: "a.example.com", Path: "/hook", Methods: []string{"POST"}, Require: []string{"public"}},
+		{Host: "a.example.com", Path: "/read", Methods: []string{"GET"}, Require: []string{"public"}},
+		{Host: "a.example.com", Require: []string{"role:admin"}},
+	}})
+	for _, c := range []struct {
+		method, path, preflight string
+		want, unsure            Outcome
+	}{
+		{"POST", "/hook", "", Allowed, SignIn},
+		{"OPTIONS", "/cors", "PUT", Allowed, SignIn},
+		{"POST", "/read", "", SignIn, SignIn},
+		{"GET", "/read", "", Allowed, Allowed},
+		{"HEAD", "/read", "", Allowed, Allowed},
+	} {
+		for _, unsure := range []bool{false, true} {
+			want := c.want
+			if unsure {
+				want = c.unsure
+			}
+			q := &Request{Method: c.method, Host: "a.example.com", Path: c.path, Preflight: c.preflight, Unsure: unsure}
+			if d := rules.Decide(q, nil); d.Outcome != want {
+				t.Errorf("%s %s, unsure %v: %s", c.method, c.path, unsure, d.Outcome)
+			}
+		}
+	}
+	r := httptest.NewRequest("GET", "/ask", nil)
+	for name, value := range map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "a.example.com", "X-Forwarded-Uri": "/hook", "X-Original-Method": "POST", "X-Original-URL": "https://a.example.com/hook"} {
+		r.Header.Set(name, value)
+	}
+	if q, m := AuthRequestAlias(r); m != nil || !q.Unsure {
+		t.Errorf("a method by both is sure: %v", m)
 	}
 }
 
