@@ -166,6 +166,7 @@ func (s *Server) resolvePass(ctx context.Context, who *identity, pass string) (o
 	if who.key == nil || who.key.Ended(s.Store.Now()) {
 		return "", errBadCredential // what removes the session may be still to come
 	}
+	s.gate.arrived.add(session.ID)
 	return who.session.User, s.sessionNow(ctx, who)
 }
 

@@ -25,8 +25,8 @@ const (
 	codeParameter = "husk_code"
 	codeTTL       = time.Minute
 
-	// maxReturns is how often in a minute a session may come back to one address. A
-	// browser that keeps no cookie of the application's host is led around in a circle;
+	// maxReturns is how often in a minute a session may be led back to one address and
+	// never arrive: see arrivals. A browser that keeps no cookie of the application's host is led around in a circle;
 	// the browsers' own bound is about 20 redirects, of which a round takes four.
 	maxReturns = 4
 
@@ -134,7 +134,7 @@ func (s *Server) enterApplication(c echo.Context, actor *db.Actor) error {
 	if err != nil {
 		return err
 	}
-	if s.gate.returns.Spend(actor.Session.ID+" "+address) > 0 {
+	if !s.gate.arrived.take(actor.Session.ID) && s.gate.returns.Spend(actor.Session.ID+" "+address) > 0 {
 		return malformed("cookie_not_kept", "the browser comes back from "+host+" again and again, without the cookie that it was given there: have it keep cookies of that host, and open the address of the application again in a minute")
 	}
 	code, err := s.Store.MakeCode(c.Request().Context(), actor, scopeOf(s.gate.rules.Load(), host), codeTTL)

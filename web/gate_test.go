@@ -442,3 +442,23 @@ func TestSignOutByLink(t *testing.T) {
 	s.byForm("/account/logout", nil, session, header("Sec-Fetch-Site", "same-origin")).want(303)
 	s.do("GET", "/account/profile", "", bearer(jwt)).want(401)
 }
+
+// Whoever arrives may be led back as often as they like; who never does is told why.
+func TestReturnsThatArrive(t *testing.T) {
+	s := newGate(t, gateRules())
+	session := cookieNamed("__Host-husk_session", s.single().jwt)
+	const target = "https://app.example.com/"
+	login, err := url.Parse(s.ask(target, navigates).want(302).header.Get("Location"))
+	must(t, err)
+	path := "/continue?to=" + login.Query().Get("return")
+	for range 12 {
+		pass := s.comeBack(path, target, session)
+		s.ask(target, gateCookie(pass)).want(200)
+	}
+	for range 12 {
+		if a := s.page(path, session); a.status == 400 && strings.Contains(a.body, "keep cookies") {
+			return
+		}
+	}
+	t.Error("a circle without an end")
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"husk/db"
@@ -30,6 +31,33 @@ type gateway struct {
 	rules     atomic.Pointer[gate.Rules]
 	returnKey []byte // signs return addresses
 	returns   *ratelimit.Budget
+	arrived   arrivals
+}
+
+// arrivals are sessions of which a pass was shown since they were last led back to an
+// application: their browser keeps its cookies. They are bounded; who is forgotten is
+// counted once more.
+type arrivals struct {
+	mu       sync.Mutex
+	sessions map[string]struct{}
+}
+
+func (a *arrivals) add(session string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.sessions == nil || len(a.sessions) >= maxIdentities {
+		a.sessions = map[string]struct{}{}
+	}
+	a.sessions[session] = struct{}{}
+}
+
+// take tells whether a session is one of them, and forgets it.
+func (a *arrivals) take(session string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, arrived := a.sessions[session]
+	delete(a.sessions, session)
+	return arrived
 }
 
 // SetGate has other rules decide from now on; nil has none.
