@@ -171,9 +171,9 @@ forward_auth 127.0.0.1:9000 {
 middlewares: [husk]`,
 		"haproxy": `# in the frontend, before the action, which hands the raw target to the gate:
 http-request deny deny_status 400 if { path -m reg -i (//|/\.\.|;|%2e|%2f|%5c|%00|%25) }`,
-		"envoy": `# in the HttpConnectionManager:
-normalize_path: true
-merge_slashes: true
+		"envoy": `# in the HttpConnectionManager, so that the gate and the application get the path as it came:
+normalize_path: false
+merge_slashes: false
 path_with_escaped_slashes_action: REJECT_REQUEST`,
 		"husk": huskMends,
 	},
