@@ -148,9 +148,16 @@ func TestFolderWithoutSockets(t *testing.T) {
 	syscalls.Need(t)
 	needRoot(t)
 	p := program{data: openDir(t)}
-	s := p.serveTraced(t, inject("bind", "EOPNOTSUPP:when=2")...) // the first is the sign of claimFolder, which needs no folder
-	if !strings.Contains(s.log.String(), "takes no sockets") {
-		t.Errorf("the log: %s", &s.log)
+	// The first is the sign of claimFolder, which needs no folder. strace counts for
+	// each thread, and a goroutine may go on in another: then none met it.
+	traced := func() *tracedServer { return p.serveTraced(t, inject("bind", "EOPNOTSUPP:when=2")...) }
+	s := traced()
+	for try := 1; !strings.Contains(s.log.String(), "takes no sockets"); try++ {
+		if try == 5 {
+			t.Fatalf("the log: %s", &s.log)
+		}
+		s.end()
+		s = traced()
 	}
 	p.ok(t, "token", "create", "--name", "beside")
 	if got := p.ok(t, "health"); !strings.Contains(got, "the running server") {
