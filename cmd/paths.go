@@ -55,12 +55,25 @@ func (p *pathList) Set(text string) error {
 		p.items = nil
 		return nil
 	}
-	for part := range strings.SplitSeq(text, ",") { // a space is no part of a list here
+	for more := true; more; {
+		part := text
+		if text, more = afterPath(text); more {
+			part = part[:len(part)-len(text)-1]
+		}
 		if err := p.Append(part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// afterPath is what follows the first path of a list. A comma ends one where another
+// absolute path begins: any other is a part of a name.
+func afterPath(text string) (rest string, more bool) {
+	if i := strings.Index(text, ",/"); i >= 0 {
+		return text[i+1:], true
+	}
+	return "", false
 }
 
 // pathVar defines a flag of a command that names a file or a folder.
