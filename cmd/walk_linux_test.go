@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 )
 
@@ -181,7 +180,7 @@ func (w *walk) wantCookies(n int) {
 	}
 }
 
-// isLongWalk leaves a walk to those who have the time; one always goes.
+// isLongWalk leaves a walk to those who have the time.
 func isLongWalk(t *testing.T) {
 	t.Helper()
 	if os.Getenv("HUSK_LONG") == "" {
@@ -190,14 +189,10 @@ func isLongWalk(t *testing.T) {
 }
 
 func TestBrowserWalks(t *testing.T) {
-	dbtest.TakesLong(t, "the gate in a browser")
+	isLongWalk(t)
 	t.Parallel()
 	const each, domain = "", "  cookie_domain: husk.test\n"
-	walks := [][2]string{{"http", each}}
-	if os.Getenv("HUSK_LONG") != "" {
-		walks = append(walks, [2]string{"https", domain}, [2]string{"http", domain}, [2]string{"https", each})
-	}
-	for _, c := range walks {
+	for _, c := range [][2]string{{"http", each}, {"https", domain}, {"http", domain}, {"https", each}} {
 		t.Run(c[0]+" "+strings.Fields(c[1] + "each")[0], func(t *testing.T) {
 			w := newWalk(t, c[0], c[1])
 			w.in()
