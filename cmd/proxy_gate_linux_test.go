@@ -44,8 +44,8 @@ func TestGateBehindAProxy(t *testing.T) {
 	t.Parallel()
 	for kind := range gatedProxies {
 		t.Run(kind, func(t *testing.T) {
-			if kind == "haproxy" && os.Getenv("HUSK_LONG") == "" {
-				t.Skip("left out without HUSK_LONG: it takes ten seconds")
+			if kind == "haproxy" {
+				dbtest.TakesVeryLong(t, "its way with what is half sent takes ten seconds")
 			}
 			t.Parallel()
 			newBehind(t, kind, kind).tried()
@@ -55,9 +55,7 @@ func TestGateBehindAProxy(t *testing.T) {
 
 // The newest Caddy is a module of Go.
 func TestGateBehindNewestCaddy(t *testing.T) {
-	if os.Getenv("HUSK_LONG") == "" {
-		t.Skip("left out without HUSK_LONG: the newest Caddy is built, which takes minutes")
-	}
+	dbtest.TakesVeryLong(t, "the newest Caddy is built, which takes minutes")
 	t.Parallel()
 	bin := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "install", "-trimpath", "github.com/caddyserver/caddy/v2/cmd/caddy@latest")

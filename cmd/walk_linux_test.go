@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 )
 
@@ -180,16 +180,8 @@ func (w *walk) wantCookies(n int) {
 	}
 }
 
-// isLongWalk leaves a walk to those who have the time.
-func isLongWalk(t *testing.T) {
-	t.Helper()
-	if os.Getenv("HUSK_LONG") == "" {
-		t.Skip("left out without HUSK_LONG: a browser takes its time")
-	}
-}
-
 func TestBrowserWalks(t *testing.T) {
-	isLongWalk(t)
+	dbtest.TakesVeryLong(t, "the gate in a browser")
 	t.Parallel()
 	const each, domain = "", "  cookie_domain: husk.test\n"
 	for _, c := range [][2]string{{"http", each}, {"https", domain}, {"http", domain}, {"https", each}} {
@@ -317,7 +309,7 @@ func (w *walk) again(p *chromiumtest.Tab) {
 
 // Where one application is behind every host, the sign-in is there too.
 func TestBrowserWalkAlone(t *testing.T) {
-	isLongWalk(t)
+	dbtest.TakesVeryLong(t, "the gate in a browser")
 	t.Parallel()
 	addr := freeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
@@ -339,7 +331,7 @@ func TestBrowserWalkAlone(t *testing.T) {
 // Behind nginx all is as before Husk's own proxy, but for what it has let through,
 // which goes on, and its own pages for refusals.
 func TestBrowserWalkNginx(t *testing.T) {
-	isLongWalk(t)
+	dbtest.TakesVeryLong(t, "the gate in a browser")
 	if _, err := exec.LookPath("nginx"); err != nil {
 		prerequisite(t, err.Error())
 	}
@@ -356,7 +348,7 @@ func TestBrowserWalkNginx(t *testing.T) {
 
 // Two pages that lead to the sign-in at the same time come back to where each was.
 func TestBrowserTwoTabs(t *testing.T) {
-	isLongWalk(t)
+	dbtest.TakesVeryLong(t, "the gate in a browser")
 	t.Parallel()
 	w := newWalk(t, "https", "")
 	first, second, third := w.open(), w.open(), w.open()
@@ -376,7 +368,7 @@ func TestBrowserTwoTabs(t *testing.T) {
 // Who was given a password chooses one before anything else, and gets to the
 // application then. That it leads on to another host is its own affair.
 func TestBrowserGivenPassword(t *testing.T) {
-	isLongWalk(t)
+	dbtest.TakesVeryLong(t, "the gate in a browser")
 	t.Parallel()
 	w := newWalk(t, "https", "")
 	var made struct{ Password string }
@@ -400,7 +392,7 @@ func TestBrowserGivenPassword(t *testing.T) {
 
 // A browser that keeps no cookie is told so, and is not led around in a circle.
 func TestBrowserWithoutCookies(t *testing.T) {
-	isLongWalk(t)
+	dbtest.TakesVeryLong(t, "the gate in a browser")
 	t.Parallel()
 	w := newWalk(t, "https", "")
 	for origin, want := range map[string]string{w.id: "did not keep its cookie", w.one: "comes back from one.husk.test again and again"} {

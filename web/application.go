@@ -2,8 +2,8 @@ package web
 
 import (
 	"context"
-	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"husk/db"
@@ -47,12 +47,14 @@ func (s *Server) isOwnPath(r *http.Request) bool {
 		return true
 	}
 	path := strings.TrimSuffix(r.URL.Path, "/")
-	for _, pattern := range s.ownPaths {
-		if fitsPattern(pattern, path) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.ownPaths[firstSegment(path)], func(pattern string) bool { return fitsPattern(pattern, path) })
+}
+
+// firstSegment is what stands between the first two slashes of a path. No route has a
+// parameter there.
+func firstSegment(path string) string {
+	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return segment
 }
 
 // fitsPattern tells whether a path is one of a route's, whose parameters begin with
@@ -117,8 +119,7 @@ func (s *Server) schemeOf(r *http.Request) string {
 	if r.TLS != nil {
 		return "https"
 	}
-	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if told := r.Header["X-Forwarded-Proto"]; err == nil && len(told) == 1 && strings.EqualFold(told[0], "https") && s.trusts(parseAddress(peer).WithZone("")) {
+	if told := r.Header["X-Forwarded-Proto"]; len(told) == 1 && strings.EqualFold(told[0], "https") && s.fromTrusted(r) {
 		return "https"
 	}
 	return "http"

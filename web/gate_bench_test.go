@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 
 	"husk/db"
 	"husk/web/gate"
+	"husk/web/logtest"
 )
 
 // BenchmarkGate measures an allowed decision with 200 rules, asked by forward-auth
@@ -106,3 +108,40 @@ func BenchmarkGateProxy(b *testing.B) {
 	}
 	compare(b, base, own)
 }
+
+// An allowed decision spends at most six allocations, and is no line of the log and
+// no write.
+func TestGateCostsLittle(t *testing.T) {
+	s, apiToken, pass := benchGate(t)
+	log := &logtest.Buffer{}
+	s.log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	for name, header := range map[string][2]string{"token": {"X-Api-Token", apiToken}, "cookie": {"Cookie", "theme=dark; husk_gate=" + pass}} {
+		r := &http.Request{Method: "GET", RequestURI: "/api/authz/forward-auth", RemoteAddr: "127.0.0.1:5", URL: &url.URL{Path: "/api/authz/forward-auth"}, Header: http.Header{
+			"X-Forwarded-Method": {"GET"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"app199.example.com"}, "X-Forwarded-Uri": {"/d/7?x"}, "X-Forwarded-For": {"192.0.2.1"}, header[0]: {header[1]},
+		}}
+		w := &discarded{header: http.Header{}}
+		ask := func() { s.ServeHTTP(w, r) }
+		ask()
+		engine := s.Store.Engine().(db.Measurer)
+		before := engine.Stats().Commits
+		if n := testing.AllocsPerRun(500, ask); w.status != http.StatusOK || n > 6 {
+			t.Errorf("%s: %d, %v allocations", name, w.status, n)
+		}
+		if after := engine.Stats().Commits; after != before {
+			t.Errorf("%s: %d commits", name, after-before)
+		}
+	}
+	if text := log.String(); text != "" {
+		t.Errorf("the log has %s", text)
+	}
+}
+
+// discarded is an answer of which the status is kept.
+type discarded struct {
+	header http.Header
+	status int
+}
+
+func (d *discarded) Header() http.Header         { return d.header }
+func (d *discarded) WriteHeader(status int)      { d.status = status }
+func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }

@@ -52,7 +52,7 @@ func (s *Server) identifyAtGate(q *question) error {
 	}
 	if n > 1 {
 		q.who = nil
-		return errManyCredentials
+		return q.byClient(errManyCredentials)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (s *Server) identifyByPass(q *question) error {
 			return err
 		case err != nil || who.scope != scope && who.scope != q.asked.Host:
 		case found != nil && found.user.ID != who.user.ID:
-			return errManyUsers
+			return q.byClient(errManyUsers)
 		default:
 			found = who
 		}

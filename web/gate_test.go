@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"html"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/web"
 	"husk/web/api"
@@ -461,4 +464,43 @@ func TestReturnsThatArrive(t *testing.T) {
 		}
 	}
 	t.Error("a circle without an end")
+}
+
+// Each decision counts under its rule and its outcome, and what is allowed has a line
+// of the log with AccessLog alone.
+func TestGateIsCounted(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	metrics, err := web.NewMetrics(registry)
+	must(t, err)
+	s := newGate(t, gateRules(), func(c *web.Config) { c.Metrics, c.AccessLog = metrics, true })
+	secret := s.mint(s.single().session(), api.NewToken{}).AccessToken
+	s.ask("https://app.example.com/open").want(200)
+	s.ask("https://app.example.com/open/x").want(200)
+	s.ask("https://app.example.com/", navigates).want(302)
+	s.ask("https://app.example.com/", apiToken(mistyped(secret))).want(401)
+	s.ask("https://evil.example/").want(403)
+	got := map[string]float64{}
+	families, err := registry.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() != "husk_gate_decisions_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if n := m.GetCounter().GetValue(); n > 0 {
+				got[labels["rule"]+" "+labels["outcome"]] = n
+			}
+		}
+	}
+	want := map[string]float64{"app.example.com/open allowed": 2, "app.example.com sign_in": 1, "app.example.com refused": 1, "none refused": 1}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if n := strings.Count(s.log.String(), "asked at the gate"); n != 5 {
+		t.Errorf("the access log has %d lines", n)
+	}
 }

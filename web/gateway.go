@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -139,11 +138,13 @@ func (s *Server) serveQuestion(w http.ResponseWriter, r *http.Request, rules *ga
 	q := s.question(r, rules, e)
 	w.Header()["Cache-Control"] = valueNoStore
 	defer s.endQuestion(w, q)
-	err := s.trustProxy(r)
-	if err == nil && !e.hosted && s.misdirected(r) {
+	var err error
+	switch {
+	case !s.fromTrusted(r):
+		err = errUntrustedProxy
+	case !e.hosted && s.misdirected(r):
 		err = errAskedElsewhere
-	}
-	if err == nil {
+	default:
 		err = s.decide(w, q)
 	}
 	if s.allowed(w, q, err) {
@@ -179,22 +180,14 @@ func (s *Server) endQuestion(w http.ResponseWriter, q *question) {
 	}
 }
 
+// errUntrustedProxy: whoever may ask could ask about anybody's address, and try
+// credentials as if from there.
 var errUntrustedProxy = &failure{status: http.StatusBadRequest, code: "untrusted_proxy",
 	reason: "only a proxy that husk trusts may ask here: start husk with --trusted-proxy and its address"}
 
 // errAskedElsewhere: a page whose own name leads to this machine may ask from it, as a
 // proxy does; see misdirected. A proxy is told what it tells of a host without a rule.
 var errAskedElsewhere = &failure{status: http.StatusForbidden, code: errMisdirected.code, reason: errMisdirected.reason}
-
-// trustProxy: whoever may ask could ask about anybody's address, and try
-// credentials as if from there.
-func (s *Server) trustProxy(r *http.Request) error {
-	peer, _, err := net.SplitHostPort(r.RemoteAddr)
-	if _, isLocal := localOf(r.Context()); err != nil || isLocal || !s.trusts(parseAddress(peer).WithZone("")) {
-		return errUntrustedProxy
-	}
-	return nil
-}
 
 // errAnswered says that the answer is given already.
 var errAnswered = errors.New("answered")
@@ -261,11 +254,21 @@ func (q *question) refusal() error {
 
 // malformed is the refusal of a question that can't be read.
 func (q *question) malformed(m *gate.Malformed) error {
-	status := http.StatusBadRequest
-	if m.ByClient && q.endpoint.subrequest {
-		status = http.StatusForbidden
+	f := &failure{status: http.StatusBadRequest, code: m.Code, reason: m.Reason}
+	if m.ByClient {
+		return q.byClient(f)
 	}
-	return &failure{status: status, code: m.Code, reason: m.Reason}
+	return f
+}
+
+// byClient is a refusal of what a client can send: a proxy that knows no 400 would
+// make a fault of its own of that.
+func (q *question) byClient(err error) error {
+	f := *explain(err)
+	if q.endpoint.subrequest {
+		f.status = http.StatusForbidden
+	}
+	return &f
 }
 
 // refuseQuestion answers with a failure, in which nobody is anybody.
@@ -274,10 +277,7 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 	id := s.name(q)
 	h[headerRequestID], h["X-Content-Type-Options"] = []string{id}, valueNosniff
 	setNobody(h)
-	if q.endpoint.subrequest && f.status == http.StatusBadRequest && f.code == errManyCredentials.(*failure).code {
-		f = &failure{status: http.StatusForbidden, code: f.code, reason: f.reason}
-	}
-	s.logQuestion(q, f, id)
+	s.logQuestion(q, f)
 	if !q.personWaits() || q.endpoint.subrequest {
 		writeFailure(w, f)
 		return
@@ -306,12 +306,11 @@ func (s *Server) name(q *question) string {
 }
 
 // logQuestion tells of a refusal. That nobody is signed in yet is none.
-func (s *Server) logQuestion(q *question, f *failure, id string) {
+func (s *Server) logQuestion(q *question, f *failure) {
 	if f == errNoCredential {
 		return
 	}
 	actor := &q.actor
-	actor.RequestID = id
 	attrs := append(origin(actor), "host", q.asked.Host, "method", q.asked.Method, "rule", q.rule(), "status", f.status, "code", f.code)
 	if f.cause != nil {
 		attrs = append(attrs, "cause", f.cause.code)

@@ -28,6 +28,14 @@ func (s *Server) clientAddress(r *http.Request) string {
 	return s.lastUntrusted(r.Header["X-Forwarded-For"], address).String()
 }
 
+// fromTrusted tells whether r came from a proxy that is trusted. Who comes by a local
+// connection is none.
+func (s *Server) fromTrusted(r *http.Request) bool {
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	_, isLocal := localOf(r.Context())
+	return err == nil && !isLocal && s.trusts(parseAddress(peer).WithZone(""))
+}
+
 func (s *Server) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(s.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -90,7 +90,7 @@ type Server struct {
 
 	gate      gateway
 	relay     *relay.Relay
-	ownPaths  []string // patterns of the table of routes
+	ownPaths  map[string][]string // patterns of the table of routes, by their first segment
 	console   *console.Console
 	pageCalls *http.Server // of calls of the API by pages; it serves while one is under way
 
@@ -182,12 +182,13 @@ func (s *Server) buildRouter() error {
 	// every peer in a private network.
 	s.echo.IPExtractor, s.echo.SchemeExtractor = echo.ExtractIPDirect(), echo.ExtractSchemeDirect()
 	s.allowOrigins(s.CORSOrigins)
-	s.lists = map[string]bool{}
+	s.lists, s.ownPaths = map[string]bool{}, map[string][]string{}
 	for _, r := range s.routes() {
 		if err := s.add(r); err != nil {
 			return err
 		}
-		s.ownPaths = append(s.ownPaths, r.path)
+		first := firstSegment(r.path)
+		s.ownPaths[first] = append(s.ownPaths[first], r.path)
 		if r.method == http.MethodGet && strings.HasSuffix(r.path, "/_search") {
 			s.lists[r.path] = true
 		}

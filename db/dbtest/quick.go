@@ -5,6 +5,15 @@ import (
 	"testing"
 )
 
+// TakesVeryLong leaves a test to those who have the time, which HUSK_LONG says: go
+// test has three minutes. Where CI=true, it leaves out nothing.
+func TakesVeryLong(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("HUSK_LONG") == "" && os.Getenv("CI") != "true" {
+		t.Skip("left out without HUSK_LONG: " + what)
+	}
+}
+
 // TakesLong leaves a test out of the quick ones (go test -short), and says what is
 // not tried then. Where CI=true says that everything has to run, it leaves out
 // nothing.

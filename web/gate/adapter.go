@@ -107,16 +107,6 @@ func Direct(scheme string) Adapter {
 	}
 }
 
-// Ask is what a client would ask with a method at a URL, which is scheme://host/path.
-func Ask(method, url string) (Request, *Malformed) {
-	a, ok := split(url)
-	if !ok {
-		return Request{}, errNotRead
-	}
-	a.method = method
-	return a.read(http.Header{})
-}
-
 // one returns the value of a header; "" where it is not there. Those that are there
 // twice are refused by refuseHeaders.
 func one(r *http.Request, name string) string {

@@ -40,11 +40,12 @@ func (c *Config) check() (faults []Fault) {
 
 // checkLogin finds rules of which nobody would be led to a sign-in.
 func (c *Config) checkLogin() (faults []Fault) {
+	own := c.loginHost()
 	for _, rule := range c.Rules {
 		if c.LoginURL == "" && rule.Host != AnyHost && !rule.public() {
 			return append(faults, Fault{rule.Line, "login_url", "a rule that asks for a sign-in needs login_url, or public-url: where Husk's own pages are"})
 		}
-		if host, err := FoldHost(rule.Host); err == nil && rule.UpstreamURL != "" && host == c.loginHost() {
+		if host, err := FoldHost(rule.Host); err == nil && rule.UpstreamURL != "" && host == own {
 			faults = append(faults, Fault{rule.Line, "upstream", "the host of Husk's own pages can't be an application's too: give one of them another name"})
 		}
 	}

@@ -174,16 +174,13 @@ func (rule *Rule) objection(q *Request, who *Who) Why {
 		return Public
 	case who.Held:
 		return MustChange
-	case !rule.admits(who):
+	case rule.Met(who) == "":
 		return Lacks
 	case rule.SecondFactor && !who.Token && !who.SecondFactor:
 		return NeedsFactor
 	}
 	return HasWhatNeeds
 }
-
-// admits tells whether who has one of what the rule requires.
-func (rule *Rule) admits(who *Who) bool { return rule.Met(who) != "" }
 
 // Met is the first of what the rule requires that who has; "": none. A token that is
 // for some permissions alone is not its owner: it stands for no role and no user.
