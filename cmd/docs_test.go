@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,12 +160,10 @@ var localPort = regexp.MustCompile(`\b(localhost|127\.0\.0\.1):(\d{4})\b`)
 // portsOf are the ports that stand for those that a page names.
 func portsOf(t *testing.T, steps []step) map[string]string {
 	t.Helper()
-	ports, taken := map[string]string{}, map[string]bool{}
+	ports := map[string]string{}
 	add := func(told string) {
-		for ports[told] == "" {
-			if port := freePort(t); !taken[port] {
-				ports[told], taken[port] = port, true
-			}
+		if ports[told] == "" {
+			ports[told] = freePort(t)
 		}
 	}
 	add("9000")
@@ -243,20 +240,6 @@ func normal(s string) string {
 		s = v.pattern.ReplaceAllString(s, v.stands)
 	}
 	return strings.Trim(s, "\n")
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // asListed makes the go of a shell list what it would compile, with the

@@ -142,9 +142,13 @@ func cookieIn(t testing.TB, a answer, name string) string {
 
 // Commands and pages ask Husk, whatever host is an application's.
 func TestApplicationIsNotAskedByCommands(t *testing.T) {
+	named := newGate(t, gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{{Host: "local", Require: []string{"any"}, UpstreamURL: newApp(t).URL}}})
+	named.do("GET", "/account/profile", "", onHost("local")).want(401) // of the gate
 	s := newAlone(t)
-	if _, err := s.local.Profile(t.Context()); err != nil {
-		t.Error(err)
+	for _, s := range []*server{s, named} {
+		if _, err := s.local.Profile(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 	if a := s.page("/login", onHost("localhost")); a.status != http.StatusOK {
 		t.Errorf("%d %s", a.status, a.body)
