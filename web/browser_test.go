@@ -15,6 +15,7 @@ import (
 )
 
 func TestBrowserSingleUser(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	p := chromiumtest.Start(t).Open(h.base)
 
@@ -67,6 +68,7 @@ func TestBrowserSingleUser(t *testing.T) {
 // The wait of a throttled page is counted down to its end: in the browser's own
 // time, which is set ahead.
 func TestBrowserCountsDown(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1, Address: 100, Delay: 75 * time.Second} })
 	h.user("", testPassword, false)
 	p := chromiumtest.Start(t).Open(h.base)
@@ -93,6 +95,7 @@ func TestBrowserCountsDown(t *testing.T) {
 // On plain http to another name than the machine's own a browser sends no
 // Sec-Fetch-Site: then the forms hang on the Origin that it sends.
 func TestBrowserPlainHTTP(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://husk.test" })
 	h.user("", testPassword, false)
 	h.user("ann@example.com", "generated-for-ann", true)
@@ -136,6 +139,7 @@ func TestBrowserPlainHTTP(t *testing.T) {
 }
 
 func TestBrowserDesktop(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	p := chromiumtest.Start(t).Open(h.base)
@@ -206,6 +210,7 @@ func (h *testHouse) besideForeign(t *testing.T, hosts [2]string) (p *chromiumtes
 // A page of a sibling is of the same site: the browser sends our cookie with
 // what it makes people click, and only the origin tells it from our own.
 func TestBrowserSiblingSite(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
 	h.user("eve@example.com", "a phrase of her own", false)
@@ -245,6 +250,7 @@ func TestBrowserSiblingSite(t *testing.T) {
 // A link signs nobody out, also where the browser does not tell from which site
 // it was led, and where the page keeps its own address back.
 func TestBrowserForeignLogoutLink(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
 	for name, hosts := range map[string][2]string{
@@ -282,6 +288,7 @@ func TestBrowserForeignLogoutLink(t *testing.T) {
 
 // A name of somebody else's that leads to this machine opens nothing here.
 func TestBrowserRebinding(t *testing.T) {
+	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
 	p := chromiumtest.Start(t).Open(strings.Replace(h.base, "127.0.0.1", "evil.husk.test", 1))

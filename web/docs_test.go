@@ -124,6 +124,7 @@ func TestDocsPage(t *testing.T) {
 // In a browser the page shows every operation, its policy refuses nothing, and
 // nothing is said on the console.
 func TestDocsInBrowser(t *testing.T) {
+	t.Parallel()
 	browser := chromiumtest.Find(t)
 	s, _, _ := benchServer(t)
 	server := httptest.NewServer(s)
