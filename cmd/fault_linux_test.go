@@ -92,6 +92,7 @@ func copied(t *testing.T, store []byte, cut bool) program {
 // TestFailedCallsOfServer makes calls on the store fail below a running server.
 // strace counts them by thread, so in one run several may.
 func TestFailedCallsOfServer(t *testing.T) {
+	dbtest.TakesVeryLong(t, "a server whose calls fail, each in turn")
 	t.Parallel()
 	syscalls.Need(t)
 	store, token := faultTemplate(t)

@@ -219,7 +219,7 @@ func TestRestoreKilled(t *testing.T) {
 // TestCompactKilled is the same of compactions: what is in the store never
 // changes.
 func TestCompactKilled(t *testing.T) {
-	dbtest.TakesLong(t, "a compact that is killed at many moments")
+	dbtest.TakesVeryLong(t, "a compact that is killed at many moments")
 	t.Parallel()
 	const tokens = 600
 	p := program{data: large.Copy(t, tokens)}

@@ -303,7 +303,7 @@ func TestDamagedBudget(t *testing.T) {
 // A head that was kept is found whatever it was of, and what is pruned is told
 // from what was never there.
 func TestKeptHeads(t *testing.T) {
-	dbtest.TakesLong(t, "heads that were kept, through every prune")
+	dbtest.TakesVeryLong(t, "heads that were kept, through every prune")
 	f := newTimedStore(t)
 	f.unlocks(2)
 	type kept struct {
@@ -378,7 +378,7 @@ func TestKeptHeads(t *testing.T) {
 // Of the newest that went all hashes are kept, of older ones some: then the
 // number tells that it was retention, and nothing more.
 func TestForgottenHeads(t *testing.T) {
-	dbtest.TakesLong(t, "heads that were kept, of checkpoints that are gone")
+	dbtest.TakesVeryLong(t, "heads that were kept, of checkpoints that are gone")
 	defer db.FewCheckpoints(2)()
 	f := newTimedStore(t)
 	var heads []string
