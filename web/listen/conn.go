@@ -24,6 +24,7 @@ type Conn struct {
 	read    int64     // bytes, since then
 	streams int64     // weight of HTTP/2's
 	weight  int64     // as the pool counts it
+	ending  int64     // the same when it was closed in a header
 	passes  bool      // see PassOn
 	held    bool
 	gone    bool
@@ -68,6 +69,10 @@ func (c *Conn) NetConn() net.Conn { return c.Conn }
 func (c *Conn) Close() error {
 	c.pool.mu.Lock()
 	c.pool.remove(c)
+	if ended := c.ended(); ended > 0 {
+		c.pool.ending.Add(-ended)
+		c.pool.let.Broadcast()
+	}
 	c.pool.mu.Unlock()
 	return c.Conn.Close()
 }
@@ -84,22 +89,28 @@ func (c *Conn) CloseWrite() error {
 // ReadFrom implements io.ReaderFrom: files go out by the kernel where it can.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
-// Read implements net.Conn.
+// Read implements net.Conn. Nothing is read of a connection that is closed for
+// what it has read: it would be taken apart, and held, for nobody.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.count(int64(n))
+	if n > 0 && !c.count(int64(n)) {
+		return 0, net.ErrClosed
 	}
 	return n, err
 }
 
-func (c *Conn) count(n int64) {
+// count tells whether c is still open.
+func (c *Conn) count(n int64) bool {
 	c.change(func() {
 		if c.phase == http.StateIdle && c.read == 0 {
 			c.since = c.pool.Now() // the next request begins
 		}
 		c.read += n
 	})
+	c.pool.letGo(c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.gone
 }
 
 // Note takes what an http.Server's ConnState tells. For HTTP/1 that is
@@ -195,11 +206,24 @@ func (c *Conn) change(f func()) {
 	}
 }
 
-// leave ends the counting and returns what c weighed.
-func (c *Conn) leave() int64 {
+// leave ends the counting and returns what c weighed, and how much of that is a
+// header's, which its server holds until it has found out.
+func (c *Conn) leave() (weight, ending int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	weight := c.weight
+	weight = c.weight
+	if c.phase != http.StateActive {
+		c.ending = weight
+	}
 	c.weight, c.gone = 0, true
-	return weight
+	return weight, c.ending
+}
+
+// ended returns, once, what leave did.
+func (c *Conn) ended() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ending := c.ending
+	c.ending = 0
+	return ending
 }

@@ -57,6 +57,8 @@ type Pool struct {
 	untold   counts
 
 	weight atomic.Int64 // of all connections, see Conn.weigh
+	ending atomic.Int64 // of those that were closed in a header, until their server let go of them
+	let    *sync.Cond   // on mu: ending has fallen, or a connection was closed
 	closed [reasons]atomic.Int64
 }
 
@@ -65,7 +67,9 @@ func NewPool(limits Limits) *Pool {
 	if limits.Now == nil {
 		limits.Now = time.Now
 	}
-	return &Pool{Limits: limits, open: map[*Conn]struct{}{}, networks: map[netip.Addr]int{}}
+	p := &Pool{Limits: limits, open: map[*Conn]struct{}{}, networks: map[netip.Addr]int{}}
+	p.let = sync.NewCond(&p.mu)
+	return p
 }
 
 // Listener returns l with the limits of p. Its connections are of the type
@@ -131,7 +135,8 @@ func (p *Pool) tooHeavy() *Conn {
 	return victim
 }
 
-// remove forgets a connection, if it is known, with p.mu held.
+// remove forgets a connection, if it is known, with p.mu held. What it held is
+// held until its server lets go of it.
 func (p *Pool) remove(c *Conn) {
 	if _, known := p.open[c]; !known {
 		return
@@ -140,7 +145,25 @@ func (p *Pool) remove(c *Conn) {
 	if p.networks[c.network]--; p.networks[c.network] == 0 {
 		delete(p.networks, c.network)
 	}
-	p.weight.Add(-c.leave())
+	weight, ending := c.leave()
+	p.ending.Add(ending)
+	p.weight.Add(-weight)
+	p.let.Broadcast()
+}
+
+// letGo has what was read of c wait until those that were closed hold no more
+// than the others may: else thousands of headers are taken apart at once, of
+// connections that have long been closed, and everybody else waits for that.
+// Whose header it is ends as soon as it has the processor, so it is no long wait.
+func (p *Pool) letGo(c *Conn) {
+	if p.Memory <= 0 || p.ending.Load() <= p.Memory {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, open := p.open[c]; open && p.ending.Load() > p.Memory; _, open = p.open[c] {
+		p.let.Wait()
+	}
 }
 
 // end counts a connection that was removed, and closes it: whoever sees its end

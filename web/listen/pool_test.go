@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -221,6 +222,54 @@ func TestHalfReadHeadersAreBounded(t *testing.T) {
 	if s := c.Stats(); s.Closed["memory"] != 1 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// What was closed for its header is held until its server has let go of it.
+// Where that is too much others wait with what they have read, unless they are
+// closed too; and nothing is read of what is closed.
+func TestHeadersOfClosedConnectionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const beyond = 4 << 10
+		c := newCrowd(t, Limits{Memory: headerWeight * beyond})
+		reads := func(g *guest, n int) <-chan error {
+			go g.client.Write(make([]byte, n))
+			read := make(chan error, 1)
+			go func() {
+				_, err := io.ReadFull(g.Conn, make([]byte, n))
+				read <- err
+			}()
+			synctest.Wait()
+			return read
+		}
+		heavy := c.comes("192.0.2.1")
+		if err := <-reads(heavy, freeBytes+beyond+1); err != net.ErrClosed {
+			t.Fatalf("what is too heavy is read: %v", err)
+		}
+		waits, leaves := c.comes("192.0.2.2"), c.comes("192.0.2.3")
+		read, closed := reads(waits, 1), reads(leaves, 1)
+		if len(read) != 0 || len(closed) != 0 {
+			t.Fatal("nobody waits")
+		}
+		leaves.Close()
+		if err := <-closed; err != net.ErrClosed {
+			t.Errorf("what is closed is read: %v", err)
+		}
+		heavy.Close()
+		heavy.Close()
+		if err := <-read; err != nil {
+			t.Errorf("who waited reads %v", err)
+		}
+		if n := c.ending.Load(); n != 0 {
+			t.Errorf("%d bytes are thought to be held", n)
+		}
+
+		busy := c.comes("192.0.2.4")
+		busy.Note(http.StateActive) // its handler may take its time
+		_ = <-reads(busy, 1<<20)
+		if n := c.ending.Load(); n != 0 || c.Stats().Closed["memory"] != 2 {
+			t.Errorf("%d bytes of a handler's are waited for, %+v", n, c.Stats())
+		}
+	})
 }
 
 // Bodies weigh less than headers, and one that is streamed no more than what
