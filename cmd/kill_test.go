@@ -149,7 +149,7 @@ func (p program) took(t testing.TB, args ...string) time.Duration {
 // them aimed at the swap. The store is the old or the new one each time, whole;
 // the one before is whole too; and the next restore removes what was left.
 func TestRestoreKilled(t *testing.T) {
-	dbtest.TakesLong(t, "a restore that is killed at many moments")
+	dbtest.TakesVeryLong(t, "a restore that is killed at many moments")
 	t.Parallel()
 	work := t.TempDir()
 	p := program{data: filepath.Join(work, "data")}

@@ -40,7 +40,7 @@ func (p program) traced(t *testing.T, args ...string) (calls []string) {
 		if !strings.Contains(line, ") = 0") && !strings.Contains(line, "unfinished") {
 			continue
 		}
-		line = strings.NewReplacer(p.data+"/", "", p.data, "DIR", "AT_FDCWD", "").Replace(line)
+		line = strings.NewReplacer(" <unfinished ...>", ")", p.data+"/", "", p.data, "DIR", "AT_FDCWD", "").Replace(line)
 		line = regexp.MustCompile(`^\d+ +|\.husk-\w+-\w+|\(\d+<|> *\).*|, 0\).*|"|<[^>]*>`).ReplaceAllStringFunc(line, func(s string) string {
 			switch {
 			case strings.HasPrefix(s, ".husk-"):

@@ -157,6 +157,7 @@ func TestApplicationIsNotAskedByCommands(t *testing.T) {
 
 // An open WebSocket ends with the session that it was opened with.
 func TestWebSocketEndsWithItsSession(t *testing.T) {
+	t.Parallel()
 	app := apps.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {

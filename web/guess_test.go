@@ -120,6 +120,7 @@ func TestForwardedTriesCount(t *testing.T) {
 
 // A client that hangs up pays with its address, and the account does not.
 func TestHangingUpIsPaidFor(t *testing.T) {
+	t.Parallel()
 	dbtest.TakesLong(t, "five servers that clients hang up on")
 	for range 5 {
 		s := newServer(t, limited, func(c *web.Config) {

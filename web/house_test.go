@@ -28,6 +28,8 @@ type testHouse struct {
 	*Server
 	base string
 	log  *logtest.Buffer
+	// visitors keep connections, which a server that ends waits for.
+	visitors http.Transport
 
 	mu  sync.Mutex
 	now time.Time
@@ -106,6 +108,7 @@ func (h *testHouse) serve() {
 	s := h.Server // a test may put another one in its place
 	go func() { done <- s.Serve(ctx, l) }()
 	h.Cleanup(func() {
+		h.visitors.CloseIdleConnections()
 		stop()
 		if err := <-done; err != nil {
 			h.Error(err)
@@ -160,7 +163,7 @@ func (h *testHouse) visitor() *visitor {
 	if err != nil {
 		h.Fatal(err)
 	}
-	return &visitor{h, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &visitor{h, &http.Client{Transport: &h.visitors, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // answer is a response with its body.

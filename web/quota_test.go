@@ -254,6 +254,7 @@ func TestHealthWarnsOfExcess(t *testing.T) {
 // The newest thousand are all that an older client is shown: the rest is read
 // by the list that has pages.
 func TestCatIsBounded(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	ann := s.newUser("ann@example.com")
 	for i := range 1005 {

@@ -30,6 +30,7 @@ func trailers(n int) (list string) {
 // What is just short enough is taken, with HTTP/1 and with HTTP/2, which has
 // limits of its own.
 func TestLongHeadersAreTaken(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, func(c *web.Config) { c.TLS = true })
 	for _, version := range []int{1, 2} {
 		t.Run(fmt.Sprintf("HTTP/%d", version), func(t *testing.T) {
@@ -80,6 +81,7 @@ func TestLongHeadersAreTaken(t *testing.T) {
 // What net/http refuses before any handler sees it is an error like all
 // others: in JSON and in Husk's words.
 func TestEarlyRefusals(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -106,6 +106,7 @@ func (a answer) throttled(wait time.Duration) answer {
 // Sign-ins at once that are all right do not throttle each other, and of wrong
 // ones no more are looked at than in a row.
 func TestSignInsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, func(c *web.Config) {
 		c.LoginLimits = web.LoginLimits{Now: c.LoginLimits.Now}
 		// Slow enough for all to be there before the first is decided.
@@ -693,6 +694,7 @@ func await(t testing.TB, holds func() bool) {
 // P11: a client that leaves does not free the place of the hash that it
 // started, and what finds no room is 503 with Retry-After.
 func TestClientThatLeavesKeepsItsPlace(t *testing.T) {
+	t.Parallel()
 	for range 5 {
 		s, ann, bob, busy := flooded(t)
 		answers := map[string]answer{
@@ -723,6 +725,7 @@ func TestClientThatLeavesKeepsItsPlace(t *testing.T) {
 
 // 503 gives the try back: the server was busy, and nothing was learned.
 func TestBusyGivesTheTryBack(t *testing.T) {
+	t.Parallel()
 	dbtest.TakesLong(t, "five servers whose queue of hashes is full")
 	for range 5 {
 		s, ann, _, busy := flooded(t, limited)

@@ -400,6 +400,7 @@ func TestLastAdministratorAtOnce(t *testing.T) {
 
 // Lines that are all but empty would take gigabytes.
 func TestImportIsBoundedInUsers(t *testing.T) {
+	t.Parallel()
 	dbtest.TakesLong(t, "an import of 500,001 lines")
 	s := newServer(t)
 	body := strings.Repeat("{}\n", 500_001)

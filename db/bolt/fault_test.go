@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/db/dbtest/syscalls"
 )
 
@@ -32,13 +33,13 @@ type fault struct {
 var faults = []fault{
 	{kind: "pwrite64/EIO", rules: []string{"pwrite64:error=EIO:when=%d"}, every: 23, cuts: 7},
 	{kind: "pwrite64/ENOSPC", rules: []string{"pwrite64:error=ENOSPC:when=%d"}, every: 31, cuts: 7},
-	{kind: "fdatasync/EIO", rules: []string{"fdatasync:error=EIO:when=%d"}, every: 5, cuts: 1},
-	{kind: "fdatasync/ENOSPC", rules: []string{"fdatasync:error=ENOSPC:when=%d"}, every: 7, cuts: 1},
-	{kind: "fsync/EIO", rules: []string{"fsync:error=EIO:when=%d"}, every: 1, cuts: 1},
-	{kind: "ftruncate/EIO", rules: []string{"ftruncate:error=EIO:when=%d"}, every: 1, cuts: 1},
-	{kind: "ftruncate/ENOSPC", rules: []string{"ftruncate:error=ENOSPC:when=%d"}, every: 1, cuts: 1},
+	{kind: "fdatasync/EIO", rules: []string{"fdatasync:error=EIO:when=%d"}, every: 11, cuts: 1},
+	{kind: "fdatasync/ENOSPC", rules: []string{"fdatasync:error=ENOSPC:when=%d"}, every: 17, cuts: 1},
+	{kind: "fsync/EIO", rules: []string{"fsync:error=EIO:when=%d"}, every: 3, cuts: 1},
+	{kind: "ftruncate/EIO", rules: []string{"ftruncate:error=EIO:when=%d"}, every: 2, cuts: 1},
+	{kind: "ftruncate/ENOSPC", rules: []string{"ftruncate:error=ENOSPC:when=%d"}, every: 3, cuts: 1},
 	// The sync fails by which the engine would come back, too, and once more.
-	{kind: "all-syncs/EIO", rules: []string{"fdatasync:error=EIO:when=%d", "fsync:error=EIO:when=6..7"}, every: 5, cuts: 1},
+	{kind: "all-syncs/EIO", rules: []string{"fdatasync:error=EIO:when=%d", "fsync:error=EIO:when=6..7"}, every: 13, cuts: 1},
 	{kind: "all-writes/EIO", rules: []string{"pwrite64:error=EIO:when=%d+"}, every: 21, cuts: 4, dead: true},
 	{kind: "all-calls/EIO", rules: []string{"fdatasync:error=EIO:when=%d+", "fsync:error=EIO:when=6+"}, every: 9, cuts: 2, dead: true},
 }
@@ -104,12 +105,15 @@ func TestFailedCalls(t *testing.T) {
 // write at once.
 func TestFailedCallsAtOnce(t *testing.T) {
 	syscalls.Need(t)
-	for _, f := range []fault{
+	for i, f := range []fault{
 		{kind: "at-once/fdatasync/EIO", rules: []string{"fdatasync:error=EIO:when=%d+7"}, cuts: 1, dead: true, many: true},
 		{kind: "at-once/fdatasync/ENOSPC", rules: []string{"fdatasync:error=ENOSPC:when=%d+7"}, cuts: 1, dead: true, many: true},
 		{kind: "at-once/pwrite64/EIO", rules: []string{"pwrite64:error=EIO:when=%d+41"}, cuts: 1, dead: true, many: true},
 	} {
 		t.Run(strings.ReplaceAll(f.kind, "/", "-"), func(t *testing.T) {
+			if i > 0 {
+				dbtest.TakesVeryLong(t, "each way in which a disk fails below many")
+			}
 			r := newReplay(t, 2, 1)
 			runs := 1
 			if long() {
