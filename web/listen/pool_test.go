@@ -265,7 +265,7 @@ func TestHeadersOfClosedConnectionsAreBounded(t *testing.T) {
 
 		busy := c.comes("192.0.2.4")
 		busy.Note(http.StateActive) // its handler may take its time
-		_ = <-reads(busy, 1<<20)
+		<-reads(busy, 1<<20)
 		if n := c.ending.Load(); n != 0 || c.Stats().Closed["memory"] != 2 {
 			t.Errorf("%d bytes of a handler's are waited for, %+v", n, c.Stats())
 		}
