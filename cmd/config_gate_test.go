@@ -202,6 +202,7 @@ func TestGateIsReloaded(t *testing.T) {
 	writeFile(t, dir, "husk.yaml", goodRule+"    - host: open.example.com\n      require: public\n    - host: x.example.com\n      require: nobody#has/this\n")
 	d.signal(syscall.SIGHUP)
 	d.says(`"msg":"reloaded","applied":"gate"`)
+	d.saysTimes("gate.login_url is https and public-url is not set", 2)
 	d.says(`rule 3 (line 8) of the gate requires nobody#has/this, which no role grants`)
 	if got := asked("open.example.com"); got != http.StatusOK {
 		t.Errorf("after a right one: %d", got)

@@ -61,8 +61,7 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	add("metrics-addr", a.checkAddrs())
 	var wrong []fault
 	j.gate, wrong = a.gateRules()
-	j.warnings = append(j.warnings, a.settings.gateWarnings(j.gate)...)
-	j.warnings = append(j.warnings, uncertified(j.gate, j.tls)...)
+	j.warnings = append(j.warnings, a.settings.gateWarnings(j.gate, j.tls)...)
 	return j, append(faults, wrong...)
 }
 

@@ -83,7 +83,7 @@ func (s *service) reloadGate(then *app) (applied, restart []string) {
 	}
 	s.gate = c
 	s.server.SetGate(rules)
-	for _, text := range uncertified(rules, s.tls) {
+	for _, text := range s.settings.gateWarnings(rules, s.tls) {
 		s.log.Warn(text)
 	}
 	s.warnOfGate(context.Background())

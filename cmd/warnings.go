@@ -23,18 +23,19 @@ func (s *settings) warnings() (all []string) {
 	return all
 }
 
-// gateWarnings are what in the gate works and is rarely meant.
-func (s *settings) gateWarnings(rules *gate.Rules) (all []string) {
+// gateWarnings are what in the gate works and is rarely meant, beside these
+// certificates.
+func (s *settings) gateWarnings(rules *gate.Rules, pairs keyPairs) (all []string) {
 	if rules == nil {
 		return nil
 	}
 	if s.PublicURL == "" && len(s.TLSCerts) == 0 && strings.HasPrefix(rules.LoginURL(), "https:") {
 		all = append(all, "gate.login_url is https and public-url is not set: the cookie of a sign-in is not kept to https then, and husk does not know its own address; set public-url to the same, and leave login_url out")
 	}
-	if len(rules.List()) > 0 && !rules.ServesAny() && len(s.TrustedProxies) == 0 {
-		all = append(all, "the rules of gate are of no use yet: trusted-proxy is empty, so no proxy may ask, and no rule has an upstream; name the proxy's address as trusted-proxy")
+	if rules.NeedProxy() && len(s.TrustedProxies) == 0 {
+		all = append(all, "rules of gate have no upstream, so a proxy asks about them, and all that it asks is refused: name its address as trusted-proxy, such as 127.0.0.1")
 	}
-	return all
+	return append(all, uncertified(rules, pairs)...)
 }
 
 // The private networks of IPv6 (RFC 4193, RFC 4291) are wide, and yet one's own.

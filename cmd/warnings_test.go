@@ -26,7 +26,7 @@ func TestSettingsWarnings(t *testing.T) {
 	f := newPairFiles(t, goodPair(t, "first"))
 	tls := "tls-cert: " + f.cert + "\ntls-key: " + f.key + "\n"
 	const wide, noTLS = "trusted-proxy 0.0.0.0/0 is believed", "neither tls-cert nor trusted-proxy"
-	const insecure, unasked = "gate.login_url is https and public-url is not set", "the rules of gate are of no use yet"
+	const insecure, unasked = "gate.login_url is https and public-url is not set", "rules of gate have no upstream"
 	for name, c := range map[string]struct{ file, want string }{
 		"all the world":               {"trusted-proxy: [10.0.0.0/8, 0.0.0.0/0]\n", wide},
 		"https and nothing for it":    {"public-url: https://id.example.com\n", noTLS},
@@ -35,6 +35,8 @@ func TestSettingsWarnings(t *testing.T) {
 		"http":                        {"public-url: http://id.example.com\n", ""},
 		"rules and nobody to ask":     {"public-url: http://id.example.com\ngate: {rules: [{host: a.example, require: any}]}\n", unasked},
 		"rules of husk's own proxy":   {"public-url: http://id.example.com\ngate: {rules: [{host: a.example, require: any, upstream: 'http://127.0.0.1:1'}]}\n", ""},
+		"one of both":                 {"public-url: http://id.example.com\ngate: {rules: [{host: a.example, require: any, upstream: 'http://127.0.0.1:1'}, {host: b.example, require: any}]}\n", unasked},
+		"two rules, one upstream":     {"public-url: http://id.example.com\ngate: {rules: [{host: a.example, path: /open, require: public}, {host: a.example, require: any, upstream: 'http://127.0.0.1:1'}]}\n", ""},
 		"rules and a proxy":           {"trusted-proxy: 127.0.0.1\n" + goodRule, insecure},
 		"all that a proxy needs":      {"public-url: https://auth.example.com\ntrusted-proxy: 127.0.0.1\n" + goodRule, ""},
 		"no rules yet":                {"gate: {cookie_domain: example.com}\n", ""},

@@ -206,7 +206,7 @@ func setRetryAfter(h http.Header, f *failure) {
 }
 
 // waitSeconds is how long there is to wait before the next try, rounded up.
-func waitSeconds(f *failure) int { return int((f.retryAfter + time.Second - 1) / time.Second) }
+func waitSeconds(f *failure) int { return f.wire().WaitSeconds() }
 
 func writeFailure(w http.ResponseWriter, f *failure) {
 	h := w.Header()

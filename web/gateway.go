@@ -278,7 +278,7 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 	h[headerRequestID], h["X-Content-Type-Options"] = []string{id}, valueNosniff
 	setNobody(h)
 	s.logQuestion(q, f)
-	if !q.personWaits() || q.endpoint.subrequest {
+	if !personWaits(q.r) || q.endpoint.subrequest {
 		writeFailure(w, f)
 		return
 	}
@@ -293,7 +293,7 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 	case f.code == codeMustChange:
 		on = relay.Link{Text: "Change the password", URL: q.rules.LoginURL() + "/password"}
 	}
-	relay.RefuseWith(w, q.r, e, on)
+	relay.Refuse(w, e, true, on)
 }
 
 // name gives a question its id, by which its answer, the log and the audit log are
@@ -334,16 +334,16 @@ func (q *question) rule() int {
 // form that a browser tells of is none: it would be lost without a word.
 func (q *question) wantsPage() bool {
 	isGet := q.asked.Method == http.MethodGet || q.asked.Method == http.MethodHead
-	return q.personWaits() && (isGet || len(q.r.Header["Sec-Fetch-Mode"]) == 0)
+	return personWaits(q.r) && (isGet || len(q.r.Header["Sec-Fetch-Mode"]) == 0)
 }
 
 // personWaits tells whether a person sees the answer: a browser that shows it says
 // so, and one that does not tell names text/html.
-func (q *question) personWaits() bool {
-	if mode := q.r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
+func personWaits(r *http.Request) bool {
+	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
 		return mode[0] == "navigate"
 	}
-	return console.Accepts(q.r.Header["Accept"], "text/html")
+	return console.Accepts(r.Header["Accept"], "text/html")
 }
 
 // The four headers by which an application learns who asks. They are always all

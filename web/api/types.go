@@ -4,7 +4,10 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Error is the body of every answer that is no success, and the error that
@@ -28,6 +31,15 @@ func (e *Error) Error() string {
 	}
 	return e.Detail.Reason
 }
+
+// Sentence is the reason as one, for pages: an upper-case letter, a full stop.
+func (e *Error) Sentence() string {
+	first, n := utf8.DecodeRuneInString(e.Detail.Reason)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(e.Detail.Reason[n:], ".") + "."
+}
+
+// WaitSeconds is RetryAfter in whole seconds, as the header has it (RFC 9110, 10.2.3).
+func (e *Error) WaitSeconds() int { return int((e.RetryAfter + time.Second - 1) / time.Second) }
 
 // Login is the body of POST /account/login. Without an email it is the single
 // user who signs in.

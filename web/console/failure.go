@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"husk/web/api"
 )
@@ -59,7 +56,7 @@ func (c *Console) Fail(w http.ResponseWriter, r *http.Request, e *api.Error) boo
 		seeOther(w, next)
 		return true
 	}
-	page := Failure{Title: cmp.Or(failureTitles[e.Status], "Something went wrong"), Text: sentence(e.Detail.Reason), Wait: waitOf(e)}
+	page := Failure{Title: cmp.Or(failureTitles[e.Status], "Something went wrong"), Text: e.Sentence(), Wait: e.WaitSeconds()}
 	return c.WantsPage(r) && refuse(w, e, page) == nil
 }
 
@@ -82,14 +79,4 @@ func (c *Console) wayOn(r *http.Request, e *api.Error) string {
 }
 
 // problemOf is what a page tells of e: why, and how many seconds there are to wait.
-func problemOf(e *api.Error) (problem string, wait int) { return sentence(e.Detail.Reason), waitOf(e) }
-
-// sentence makes a reason one: an upper-case letter, a full stop.
-func sentence(reason string) string {
-	first, n := utf8.DecodeRuneInString(reason)
-	reason = string(unicode.ToUpper(first)) + reason[n:]
-	if !strings.HasSuffix(reason, ".") {
-		reason += "."
-	}
-	return reason
-}
+func problemOf(e *api.Error) (problem string, wait int) { return e.Sentence(), e.WaitSeconds() }

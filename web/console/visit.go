@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"husk/web/api"
 )
@@ -71,7 +70,7 @@ func (v *Visit) show(p Page) error { return show(v.w, http.StatusOK, p) }
 
 // refuse answers with a page that tells of e.
 func refuse(w http.ResponseWriter, e *api.Error, p Page) error {
-	if wait := waitOf(e); wait > 0 {
+	if wait := e.WaitSeconds(); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
 	return show(w, e.Status, p)
@@ -97,6 +96,3 @@ func seeOther(w http.ResponseWriter, path string) {
 	w.Header().Set("Location", path)
 	w.WriteHeader(http.StatusSeeOther)
 }
-
-// waitOf is how many seconds there are to wait before the next try.
-func waitOf(e *api.Error) int { return int((e.RetryAfter + time.Second - 1) / time.Second) }

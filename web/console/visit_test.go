@@ -77,7 +77,7 @@ func TestRefusalOfTheAPIIsShown(t *testing.T) {
 			if err != nil || w.Code != c.status || leads != c.leads {
 				t.Errorf("%s, %s: %d %q %v", path, c.name, w.Code, leads, err)
 			}
-			if c.leads == "" && (!strings.Contains(w.Body.String(), sentence(escaped(c.answer.Detail.Reason))) || w.Header().Get("Retry-After") != "7") {
+			if c.leads == "" && (!strings.Contains(w.Body.String(), escaped(c.answer.Sentence())) || w.Header().Get("Retry-After") != "7") {
 				t.Errorf("%s, %s: %v %s", path, c.name, w.Header(), w.Body)
 			}
 		}

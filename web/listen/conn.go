@@ -71,7 +71,7 @@ func (c *Conn) Close() error {
 	c.pool.remove(c)
 	if ended := c.ended(); ended > 0 {
 		c.pool.ending.Add(-ended)
-		c.pool.let.Broadcast()
+		c.pool.freed.Broadcast()
 	}
 	c.pool.mu.Unlock()
 	return c.Conn.Close()
@@ -107,7 +107,7 @@ func (c *Conn) count(n int64) bool {
 		}
 		c.read += n
 	})
-	c.pool.letGo(c)
+	c.pool.awaitRoom(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.gone

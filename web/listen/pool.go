@@ -58,7 +58,7 @@ type Pool struct {
 
 	weight atomic.Int64 // of all connections, see Conn.weigh
 	ending atomic.Int64 // of those that were closed in a header, until their server let go of them
-	let    *sync.Cond   // on mu: ending has fallen, or a connection was closed
+	freed  *sync.Cond   // on mu: ending has fallen, or a connection was closed
 	closed [reasons]atomic.Int64
 }
 
@@ -68,7 +68,7 @@ func NewPool(limits Limits) *Pool {
 		limits.Now = time.Now
 	}
 	p := &Pool{Limits: limits, open: map[*Conn]struct{}{}, networks: map[netip.Addr]int{}}
-	p.let = sync.NewCond(&p.mu)
+	p.freed = sync.NewCond(&p.mu)
 	return p
 }
 
@@ -148,21 +148,21 @@ func (p *Pool) remove(c *Conn) {
 	weight, ending := c.leave()
 	p.ending.Add(ending)
 	p.weight.Add(-weight)
-	p.let.Broadcast()
+	p.freed.Broadcast()
 }
 
-// letGo has what was read of c wait until those that were closed hold no more
+// awaitRoom has what was read of c wait until those that were closed hold no more
 // than the others may: else thousands of headers are taken apart at once, of
 // connections that have long been closed, and everybody else waits for that.
 // Whose header it is ends as soon as it has the processor, so it is no long wait.
-func (p *Pool) letGo(c *Conn) {
+func (p *Pool) awaitRoom(c *Conn) {
 	if p.Memory <= 0 || p.ending.Load() <= p.Memory {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, open := p.open[c]; open && p.ending.Load() > p.Memory; _, open = p.open[c] {
-		p.let.Wait()
+		p.freed.Wait()
 	}
 }
 

@@ -15,9 +15,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"husk/web/api"
 	"husk/web/fold"
@@ -96,7 +93,11 @@ func (x *exchange) fail(err error) {
 	}
 }
 
-func (x *exchange) refuse(e *api.Error) { Refuse(x.answer.ResponseWriter, x.in, e) }
+func (x *exchange) refuse(e *api.Error) { x.relay.refuse(x.answer.ResponseWriter, x.in, e) }
+
+func (p *Relay) refuse(w http.ResponseWriter, r *http.Request, e *api.Error) {
+	Refuse(w, e, p.WantsPage != nil && p.WantsPage(r), Link{})
+}
 
 // maxCause is how much of a cause is logged: an upstream may have a part in it.
 const maxCause = 300
@@ -110,27 +111,24 @@ func (x *exchange) log(what string, err error) {
 		"host", x.in.Host, "address", x.pass.Client, "request_id", x.pass.RequestID)
 }
 
-// Refuse answers in the place of an application: people with a page, programs with
-// JSON. Challenges and what else is a header of its own the caller has set.
-func Refuse(w http.ResponseWriter, r *http.Request, e *api.Error) { RefuseWith(w, r, e, Link{}) }
-
 // Link leads on from a page. The zero value is none.
 type Link struct{ Text, URL string }
 
-// RefuseWith is Refuse with a link on the page.
-func RefuseWith(w http.ResponseWriter, r *http.Request, e *api.Error, on Link) {
+// Refuse answers in the place of an application: with a page, or with JSON for
+// programs. Challenges and what else is a header of its own the caller has set.
+func Refuse(w http.ResponseWriter, e *api.Error, asPage bool, on Link) {
 	h := w.Header()
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+		h.Set("Retry-After", strconv.Itoa(e.WaitSeconds()))
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	var body bytes.Buffer
-	if wantsPage(r) {
+	if asPage {
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Content-Security-Policy", policy)
 		h.Set("Referrer-Policy", "no-referrer")
-		_ = page.Execute(&body, pageData{cmp.Or(titles[e.Status], "Something went wrong"), sentence(e.Detail.Reason), on}) // a buffer takes all
+		_ = page.Execute(&body, pageData{cmp.Or(titles[e.Status], "Something went wrong"), e.Sentence(), on}) // a buffer takes all
 	} else {
 		h.Set("Content-Type", "application/json")
 		_ = json.NewEncoder(&body).Encode(e)
@@ -138,16 +136,6 @@ func RefuseWith(w http.ResponseWriter, r *http.Request, e *api.Error, on Link) {
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(body.Bytes()) // who has left needs no answer
-}
-
-// wantsPage tells whether Accept names text/html (RFC 9110, 12.5.1).
-func wantsPage(r *http.Request) bool {
-	for one := range strings.SplitSeq(strings.Join(r.Header["Accept"], ","), ",") {
-		if name, _, _ := strings.Cut(one, ";"); strings.EqualFold(strings.TrimSpace(name), "text/html") {
-			return true
-		}
-	}
-	return false
 }
 
 var titles = map[int]string{
@@ -160,12 +148,6 @@ var titles = map[int]string{
 	http.StatusServiceUnavailable: "Not just now",
 	http.StatusGatewayTimeout:     "The application does not answer",
 	http.StatusLoopDetected:       "That leads in a circle",
-}
-
-// sentence makes a reason one: an upper-case letter, a full stop.
-func sentence(reason string) string {
-	first, n := utf8.DecodeRuneInString(reason)
-	return string(unicode.ToUpper(first)) + strings.TrimSuffix(reason[n:], ".") + "."
 }
 
 type pageData struct {

@@ -111,9 +111,7 @@ func TestFailuresAreFolded(t *testing.T) {
 func TestRefusePages(t *testing.T) {
 	for _, status := range []int{400, 403, 408, 501, 502, 503, 504, 508, 500} {
 		w := httptest.NewRecorder()
-		r := httptest.NewRequest("GET", "/", nil)
-		r.Header["Accept"] = []string{"application/xhtml+xml", "text/HTML;q=0.9, */*"}
-		Refuse(w, r, &api.Error{Status: status, Detail: api.ErrorDetail{Reason: `no <b>"such"</b> thing`}, RetryAfter: 1500 * time.Millisecond})
+		Refuse(w, &api.Error{Status: status, Detail: api.ErrorDetail{Reason: `no <b>"such"</b> thing`}, RetryAfter: 1500 * time.Millisecond}, true, Link{})
 		h, body := w.Header(), w.Body.String()
 		want(t, "the head", fmt.Sprint(w.Code, h["Content-Type"], h["X-Content-Type-Options"], h["Cache-Control"], h["Retry-After"]),
 			fmt.Sprint(status, []string{"text/html; charset=utf-8"}, []string{"nosniff"}, []string{"no-store"}, []string{"2"}))
@@ -130,7 +128,7 @@ func TestRefusePages(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	Refuse(w, httptest.NewRequest("GET", "/", nil), refusedUpstream)
+	Refuse(w, refusedUpstream, false, Link{})
 	want(t, "to a program", w.Header().Get("Content-Type")+w.Header().Get("X-Content-Type-Options"), "application/jsonnosniff")
 }
 

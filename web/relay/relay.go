@@ -42,6 +42,9 @@ type Config struct {
 
 	Log *fold.Log
 
+	// WantsPage tells whether a person sees the answer. nil: programs alone ask.
+	WantsPage func(*http.Request) bool
+
 	// Roots are who may vouch for upstreams over TLS. nil: those of the system.
 	Roots *x509.CertPool
 
@@ -147,7 +150,7 @@ func New(c Config) *Relay {
 // http.ErrAbortHandler, so that no client takes a part for the whole.
 func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, pass Pass) {
 	if e := p.refusal(r); e != nil {
-		Refuse(w, r, e)
+		p.refuse(w, r, e)
 		return
 	}
 	x := p.begin(w, r, pass)
