@@ -94,22 +94,19 @@ func TestUpgradeFromSchema2(t *testing.T) {
 	f.NoteRefusal(&db.Actor{ID: "ann", Address: "10.0.0.1"}, "user.password", db.Literal("ann"))
 	must(t, f.FlushLastUsed(f.ctx))
 	f.asSchema2()
-	var copies kept
-	s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: copies.keep})
-	must(t, err)
-	f.Store = s // which the end of the test checks
-	_, head, err := s.AuditHead(f.ctx)
+	f.upgrade(2)
+	_, head, err := f.AuditHead(f.ctx)
 	must(t, err)
 	f.user("after@example.com")
-	n, err := s.PruneAudit(f.ctx, db.Retention{Refusals: 50})
+	n, err := f.PruneAudit(f.ctx, db.Retention{Refusals: 50})
 	if err != nil || n != 200 {
 		t.Errorf("%d are pruned, %v", n, err)
 	}
-	v, err := s.VerifyAudit(f.ctx, head)
+	v, err := f.VerifyAudit(f.ctx, head)
 	if err != nil || !v.OK || v.Pruned != 200 || v.Kept != db.KeptPresent {
 		t.Errorf("%+v, %v", v, err)
 	}
-	if page, err := s.Audit(f.ctx, db.AuditQuery{Size: 1000}); err != nil || page.Total != int64(len(page.Items)) {
+	if page, err := f.Audit(f.ctx, db.AuditQuery{Size: 1000}); err != nil || page.Total != int64(len(page.Items)) {
 		t.Errorf("%d entries are counted, %d are listed, %v", page.Total, len(page.Items), err)
 	}
 }

@@ -70,13 +70,7 @@ func TestUpgradeFromSchema1(t *testing.T) {
 	if slices.Equal(index(), before) {
 		t.Fatal("schema 1 is as schema 2")
 	}
-	var copies kept
-	s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: copies.keep})
-	must(t, err)
-	f.Store = s
-	if !slices.Equal(copies.of, []int{1}) {
-		t.Errorf("copies were kept of %v", copies.of)
-	}
+	f.upgrade(1)
 	after := index()
 	for _, key := range before {
 		if !slices.Contains(after, key) {
@@ -89,7 +83,7 @@ func TestUpgradeFromSchema1(t *testing.T) {
 	if seqs, _ := f.ofRequest("r-7"); len(seqs) != 1 {
 		t.Errorf("request r-7 is found at %v", seqs)
 	}
-	page, err := s.Tokens(f.ctx, db.ListQuery{Query: "night", Size: 10})
+	page, err := f.Tokens(f.ctx, db.ListQuery{Query: "night", Size: 10})
 	if err != nil || page.Total != 25 || len(page.Items) != 10 {
 		t.Errorf("%d of %d tokens are found by a word, %v", len(page.Items), page.Total, err)
 	}

@@ -35,13 +35,8 @@ func TestUpgradeToSchema3BesideDamage(t *testing.T) {
 				const schema = `{"schema":2,"created":"2026-11-26T00:00:00Z"}`
 				return tx.Put("meta", []byte("schema"), db.Seal("meta", []byte("schema"), []byte(schema)))
 			})
-			var copies kept
-			s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: copies.keep})
-			if err != nil {
-				t.Fatalf("the store can't be upgraded: %v", err)
-			}
-			f.Store = s
-			page, err := s.Sessions(f.ctx, db.ListQuery{Size: 10})
+			f.upgrade(2)
+			page, err := f.Sessions(f.ctx, db.ListQuery{Size: 10})
 			if err != nil || page.Total != 0 || len(page.Items) != 0 {
 				t.Errorf("%d sessions are left, %v", page.Total, err)
 			}

@@ -3,7 +3,6 @@ package db_test
 import (
 	"errors"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,14 +18,8 @@ func TestUpgradeToSchema4ChangesTheNumberAlone(t *testing.T) {
 		return tx.Put("meta", []byte("schema"), db.Seal("meta", []byte("schema"), []byte(schema)))
 	})
 	before := f.contents()
-	var copies kept
-	s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: copies.keep})
-	must(t, err)
-	f.Store = s
-	if !slices.Equal(copies.of, []int{3}) {
-		t.Errorf("copies were kept of %v", copies.of)
-	}
-	if schema, err := s.Schema(f.ctx); err != nil || schema.Version != 4 || schema.Needs != "0.2.0" || schema.From != 0 || schema.Created.Year() != 2026 {
+	f.upgrade(3)
+	if schema, err := f.Schema(f.ctx); err != nil || schema.Version != 4 || schema.Needs != "0.2.0" || schema.From != 0 || schema.Created.Year() != 2026 {
 		t.Errorf("%+v, %v", schema, err)
 	}
 	after := f.contents()
@@ -38,7 +31,7 @@ func TestUpgradeToSchema4ChangesTheNumberAlone(t *testing.T) {
 	if len(after) != len(before) || len(before) < 20 {
 		t.Errorf("of %d keys %d are there", len(before), len(after))
 	}
-	if err := errors.Join(second1(s.Token(f.ctx, k.ID)), second1(s.Session(f.ctx, actor.Session.ID))); err != nil {
+	if err := errors.Join(second1(f.Token(f.ctx, k.ID)), second1(f.Session(f.ctx, actor.Session.ID))); err != nil {
 		t.Error(err)
 	}
 }

@@ -29,6 +29,21 @@ func (k *kept) keep(_ context.Context, schema db.Schema) error {
 	return k.err
 }
 
+// upgrade opens the store of f anew, which is of that schema: a copy of it is kept
+// first.
+func (f *fixture) upgrade(from int) {
+	f.t.Helper()
+	var copies kept
+	s, err := db.Open(f.ctx, f.engine, db.Options{Now: f.now, Keep: copies.keep})
+	if err != nil {
+		f.t.Fatalf("the store can't be upgraded: %v", err)
+	}
+	f.Store = s // which the end of the test checks
+	if !slices.Equal(copies.of, []int{from}) {
+		f.t.Errorf("copies were kept of %v", copies.of)
+	}
+}
+
 func migrated(f *fixture, key string) (value string) {
 	f.raw(func(tx db.Tx) error {
 		sealed, err := tx.Get("migrated", []byte(key))
