@@ -152,6 +152,9 @@ func (a *app) adviseOnProxy(kind string, file proxyFile) {
 		}
 		a.warn("trusted-proxy is empty: Husk answers the questions of no proxy then (400), and %s refuses everybody; add to Husk's configuration file the line '%s'%s", kind, line, from)
 	}
+	if file.At == file.Husk.Port && (file.Bind == "" || file.Bind == file.Husk.Host) {
+		a.warn("%s would listen at %s, where Husk does: give one of them another port, with --listen or addr", kind, file.Listen)
+	}
 	if kind == "haproxy" {
 		a.say("It looks for %s beside itself: husk proxy config haproxy --lua >%s", luaOfHAProxy, luaOfHAProxy)
 	}

@@ -238,7 +238,7 @@ func (a *app) tellRepaired(r repaired) error {
 			fmt.Fprintf(a.stdout, "%s: %s\n", list.title, printable(line))
 		}
 	}
-	err := a.pairs("records", fmt.Sprint(r.Records), "set aside", fmt.Sprint(r.Aside), "entries mended", fmt.Sprint(r.Derived), "sound", yesNo(r.OK))
+	err := a.pairs("taken over", fmt.Sprint(r.Records), "set aside", fmt.Sprint(r.Aside), "entries mended", fmt.Sprint(r.Derived), "sound", yesNo(r.OK))
 	switch {
 	case !r.Repaired:
 		a.say("The store is sound; there is nothing to repair.")

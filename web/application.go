@@ -84,7 +84,7 @@ func (s *Server) serveApplication(w http.ResponseWriter, r *http.Request, rules 
 		Upstream: q.rules.UpstreamOf(q.decision.Rule, q.asked.Host),
 		Identity: identity,
 		Scheme:   q.asked.Scheme, Host: r.Host, Client: q.actor.Address,
-		Remove: s.ownHeaders(r.Header),
+		Remove: s.ownHeaders(r.Header), RequestID: s.name(q),
 	}
 	if q.who != nil {
 		pass.Alive = func() bool { return s.stillAllowed(q) }

@@ -25,6 +25,34 @@ func newApp(t testing.TB) *apps.Server {
 	return app
 }
 
+// Who is refused in the place of an application is told what to do about it, and by
+// which id the log has it.
+func TestRefusalsOfOwnProxy(t *testing.T) {
+	c := gateRules()
+	c.Rules = append([]gate.Rule{
+		{Host: "own.example.com", Path: "/admin", Require: []string{"role:admin"}},
+		{Host: "own.example.com", Require: []string{"any"}, UpstreamURL: "http://127.0.0.1:1"},
+	}, c.Rules...)
+	s := newGate(t, c)
+	ann := s.newUser("ann@example.com")
+	own := onHost("own.example.com")
+	a := s.do("GET", "/admin", "", own, bearer(ann.jwt), navigates)
+	if a.status != 403 || !strings.Contains(a.body, "signed in as ann@example.com, and may not") || !strings.Contains(a.body, `href="https://auth.example.com/account/logout"`) {
+		t.Errorf("a page that leads nowhere: %s", a.body)
+	}
+	token := s.mintFor(ann, api.NewToken{}).AccessToken
+	if a := s.do("GET", "/admin", "", own, apiToken(token), navigates); a.status != 403 || strings.Contains(a.body, "href=") {
+		t.Errorf("a token is to sign out: %s", a.body)
+	}
+	a = s.do("GET", "/", "", own, bearer(ann.jwt), navigates)
+	if id := a.header.Get("X-Request-Id"); a.status != 502 || id == "" || !strings.HasPrefix(a.body, "<!DOCTYPE html>") || strings.Count(s.log.String(), `"request_id":"`+id+`"`) != 1 {
+		t.Errorf("the answer has the id %q, and the page is %s", id, a.body)
+	}
+	if a := s.do("GET", "/", "", own, bearer(ann.jwt), header("Accept", "text/html;q=0, */*")).want(502); !strings.HasPrefix(a.body, "{") {
+		t.Errorf("who takes no pages gets %s", a.body)
+	}
+}
+
 // A host with an upstream is wholly the application's.
 func TestApplicationHasItsHost(t *testing.T) {
 	app := newApp(t)

@@ -67,7 +67,7 @@ var (
 	errNoCredential = &failure{status: http.StatusUnauthorized, code: "not_signed_in",
 		reason: "sign in first, or send an API token as X-API-TOKEN", challenge: `Bearer realm="husk"`}
 	errBadCredential = &failure{status: http.StatusUnauthorized, code: "invalid_token",
-		reason:    "the credential is not valid: it is mistyped, expired, revoked, or its owner may not sign in",
+		reason:    "the credential is not valid: it is mistyped, expired, revoked or not for here, or its owner may not sign in",
 		challenge: `Bearer realm="husk", error="invalid_token"`}
 )
 

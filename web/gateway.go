@@ -290,6 +290,9 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 	case f == errNoCredential:
 		e.Detail.Reason = "you were signed out, and what you sent did not arrive: sign in, and send it again"
 		on = relay.Link{Text: "Sign in", URL: s.signInFor(q)}
+	case f.code == codeNotPermitted && q.who != nil && q.who.session != nil:
+		e.Detail.Reason = "you are signed in as " + q.who.user.Username() + ", and may not open this"
+		on = relay.Link{Text: "Sign in as somebody else", URL: q.rules.LoginURL() + "/account/logout"}
 	case f.code == codeMustChange:
 		on = relay.Link{Text: "Change the password", URL: q.rules.LoginURL() + "/password"}
 	}

@@ -251,7 +251,7 @@ func (s *Server) whyRefused(ctx context.Context, actor *db.Actor, id string, ref
 // whyAtGate says what fits, or what is missing.
 func (s *Server) whyAtGate(ctx context.Context, rules *gate.Rules, asked *gate.Request, d gate.Decision, who *identity) (string, error) {
 	if d.Rule == nil {
-		return whyNoRule(rules, asked), nil
+		return s.whyNoRule(rules, asked), nil
 	}
 	place, needs := placeOf(d.Rule), strings.Join(d.Rule.Require, " or ")
 	switch d.Why {
@@ -282,12 +282,18 @@ func (s *Server) whyAtGate(ctx context.Context, rules *gate.Rules, asked *gate.R
 	return why, nil
 }
 
-func whyNoRule(rules *gate.Rules, asked *gate.Request) string {
+func (s *Server) whyNoRule(rules *gate.Rules, asked *gate.Request) string {
 	switch {
 	case len(rules.List()) == 0:
 		return "husk has no rules: they stand under gate in the configuration file"
 	case !rules.Knows(asked.Host):
-		return "no rule is about this host"
+		why := "no rule is about this host"
+		if strings.EqualFold(asked.Host, s.publicHost) || rules.SignsIn(asked.Host) {
+			why += ": Husk's own pages are there"
+		} else if rules.ServesAny() {
+			why += "; where no proxy asks first, Husk answers there with its own pages"
+		}
+		return why
 	case !asked.Client.IsValid() && slices.ContainsFunc(rules.List(), func(rule gate.Rule) bool { return len(rule.From) > 0 }):
 		return "no rule about this host is about this path and method; one with from fits only where the address of a client was given"
 	}

@@ -104,6 +104,7 @@ func TestRulesAreTried(t *testing.T) {
 		"out of it, by method":   {api.RuleTest{URL: "https://a.apps.example.com/api", Method: "PUT", AccessToken: reading.AccessToken}, 403, 5, "not for this host, path or method"},
 		"a bad one in public":    {api.RuleTest{URL: wiki + "/status", AccessToken: "nonsense"}, 401, 1, "none of husk's"},
 		"a bad one nowhere":      {api.RuleTest{URL: "https://other.example.com/", AccessToken: "nonsense"}, 403, 0, "no rule is about this host"},
+		"husk's own host":        {api.RuleTest{URL: "https://auth.example.com/login"}, 403, 0, "no rule is about this host: Husk's own pages are there"},
 		"a pattern":              {api.RuleTest{URL: "http://a.apps.example.com:8080", User: annEmail}, 200, 5, "user:ann@example.com is met"},
 		"two labels":             {api.RuleTest{URL: "http://a.b.apps.example.com", User: annEmail}, 403, 0, "no rule is about this host"},
 		"a role that is not":     {api.RuleTest{URL: "http://a.apps.example.com/", User: "bob@example.com"}, 403, 5, "role:nobody-has-this: there is no such role"},

@@ -122,7 +122,7 @@ func ExampleClient_Logout() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// the credential is not valid: it is mistyped, expired, revoked, or its owner may not sign in
+	// the credential is not valid: it is mistyped, expired, revoked or not for here, or its owner may not sign in
 }
 
 func ExampleClient_Profile() {

@@ -93,9 +93,12 @@ func (x *exchange) fail(err error) {
 	}
 }
 
-func (x *exchange) refuse(e *api.Error) { x.relay.refuse(x.answer.ResponseWriter, x.in, e) }
+func (x *exchange) refuse(e *api.Error) {
+	x.relay.refuse(x.answer.ResponseWriter, x.in, x.pass.RequestID, e)
+}
 
-func (p *Relay) refuse(w http.ResponseWriter, r *http.Request, e *api.Error) {
+func (p *Relay) refuse(w http.ResponseWriter, r *http.Request, id string, e *api.Error) {
+	w.Header().Set("X-Request-Id", id) // by which the log has the cause
 	Refuse(w, e, p.WantsPage != nil && p.WantsPage(r), Link{})
 }
 

@@ -74,6 +74,7 @@ func TestUpstreamsThatFail(t *testing.T) {
 			var e api.Error
 			must(t, json.Unmarshal([]byte(body), &e))
 			want(t, "the answer", fmt.Sprint(res.StatusCode, e.Status, e.Detail.Code, res.Header["Content-Type"], res.Header["Cache-Control"]), "502 502upstream_failed[application/json] [no-store]")
+			want(t, "its id", res.Header.Get("X-Request-Id"), "id-1")
 			if inner.MatchString(body) {
 				t.Errorf("the answer tells %s", body)
 			}

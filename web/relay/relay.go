@@ -83,7 +83,7 @@ type Pass struct {
 	// nobody.
 	Alive func() bool
 
-	// RequestID is for the log.
+	// RequestID is for the log, and for who is refused.
 	RequestID string
 }
 
@@ -150,7 +150,7 @@ func New(c Config) *Relay {
 // http.ErrAbortHandler, so that no client takes a part for the whole.
 func (p *Relay) Serve(w http.ResponseWriter, r *http.Request, pass Pass) {
 	if e := p.refusal(r); e != nil {
-		p.refuse(w, r, e)
+		p.refuse(w, r, pass.RequestID, e)
 		return
 	}
 	x := p.begin(w, r, pass)
