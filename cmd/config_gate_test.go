@@ -162,8 +162,8 @@ func TestGatesThatAreRight(t *testing.T) {
 	}
 }
 
-// TestGateIsReloaded: a file with a mistake leaves the rules that there are; a right
-// one takes their place in the running server.
+// TestGateIsReloaded: a file with a mistake leaves the rules that there are, and is
+// told with its line; a right one takes their place in the running server.
 func TestGateIsReloaded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -194,6 +194,7 @@ func TestGateIsReloaded(t *testing.T) {
 			writeFile(t, dir, "husk.yaml", c.text)
 			d.signal(syscall.SIGHUP)
 			d.saysTimes("the configuration was not reloaded", i/5+1)
+			d.says(config + c.want)
 		}
 	}
 	if got := asked("app.example.com"); got != http.StatusUnauthorized {

@@ -2,12 +2,16 @@ package web_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	apps "net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"husk/web"
 	"husk/web/api"
@@ -96,9 +100,9 @@ func TestApplicationSees(t *testing.T) {
 	s := newGate(t, gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{{Host: "own.example.com", Require: []string{"any"}, UpstreamURL: app.URL}}})
 	single := s.single()
 	secret := s.mint(single.session(), api.NewToken{}).AccessToken
-	a := s.do("GET", "/", "", onHost("own.example.com"), apiToken(secret), header("Remote-User", "admin"), header("X-Forwarded-Host", "evil.example"),
+	a := s.do("GET", "/", "", onHost("own.example.com"), apiToken(secret), header("Remote-User", "admin"), header("X-Forwarded-Host", "evil.example"), header("X-Forwarded-Proto", "https"),
 		header("X-Forwarded-For", "10.9.8.7"), header("Connection", "Remote-User"), header("Authorization", "Bearer glsa_own"),
-		header("Cookie", "theme=dark; husk_session="+single.jwt+"; husk_gate=x; husk_device=y")).want(200)
+		header("Cookie", "theme=dark; husk_session="+single.jwt+"; husk_gate=x; __Host-husk_session="+single.jwt+"; husk_device=y")).want(200)
 	for _, want := range []string{"Remote-User: coco-default-user\r\n", "Remote-Groups: admin\r\n", "X-Forwarded-Host: own.example.com\r\n", "X-Forwarded-For: " + stranger + "\r\n", "X-Forwarded-Proto: http\r\n", "Authorization: Bearer glsa_own\r\n", "Cookie: theme=dark\r\n"} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("it lacks %q in\n%s", want, a.body)
@@ -108,6 +112,10 @@ func TestApplicationSees(t *testing.T) {
 		if strings.Contains(a.body, no) {
 			t.Errorf("it sees %s", no)
 		}
+	}
+	behind := []edit{from(proxyAddress), onHost("own.example.com"), apiToken(secret), header("X-Forwarded-Proto", "https"), header("X-Forwarded-For", "10.9.8.7")}
+	if a := s.do("GET", "/", "", behind...).want(200); !strings.Contains(a.body, "X-Forwarded-Proto: https\r\n") || !strings.Contains(a.body, "X-Forwarded-For: 10.9.8.7\r\n") {
+		t.Errorf("behind a proxy that is trusted it sees\n%s", a.body)
 	}
 	for name, e := range map[string]edit{"Bearer": bearer(secret), "Basic": basicAuth("x", secret), "JWT": bearer(single.jwt)} {
 		if a := s.do("GET", "/", "", onHost("own.example.com"), e).want(200); strings.Contains(a.body, "Authorization") {
@@ -154,6 +162,9 @@ func TestApplicationAtAnyHost(t *testing.T) {
 	if a.header.Get("Location") != "/x?y" {
 		t.Errorf("it leads on to %s", a.header.Get("Location"))
 	}
+	if a.cookie("husk_gate").Secure {
+		t.Error("by http no browser keeps the cookie")
+	}
 	pass := gateCookie(cookieIn(t, a, "husk_gate"))
 	s.do("GET", "/x?y", "", at, pass).want(200)
 	s.do("GET", "/x?y", "", onHost("evil.example"), pass).want(401)
@@ -183,9 +194,10 @@ func TestApplicationIsNotAskedByCommands(t *testing.T) {
 	}
 }
 
-// An open WebSocket ends with the session that it was opened with.
-func TestWebSocketEndsWithItsSession(t *testing.T) {
-	t.Parallel()
+// newEchoing is an application that answers all that comes by a WebSocket with the
+// same.
+func newEchoing(t testing.TB) *apps.Server {
+	t.Helper()
 	app := apps.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		c, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -196,28 +208,73 @@ func TestWebSocketEndsWithItsSession(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
 		_, _ = io.Copy(c, rw)
 	}))
-	defer app.Close()
-	s := newGate(t, gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{{Host: "own.example.com", Require: []string{"any"}, UpstreamURL: app.URL}}})
-	single := s.single()
-	c, err := s.far.dial(t.Context(), stranger+":80")
-	must(t, err)
-	defer c.Close()
-	_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: own.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer "+single.jwt+"\r\n\r\n")
-	must(t, err)
-	in := bufio.NewReader(c)
-	opened, err := http.ReadResponse(in, nil)
-	must(t, err)
-	if opened.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("%s", opened.Status)
+	t.Cleanup(app.Close)
+	return app
+}
+
+// socket is an open WebSocket.
+type socket struct {
+	testing.TB
+	net.Conn
+	in *bufio.Reader
+}
+
+// openSocket opens a WebSocket of an application by the credential that is in a line
+// of the header.
+func (s *server) openSocket(path, credential string) *socket {
+	s.t.Helper()
+	c, err := s.far.dial(s.t.Context(), stranger+":80")
+	must(s.t, err)
+	s.t.Cleanup(func() { c.Close() })
+	must(s.t, c.SetDeadline(time.Now().Add(30*time.Second))) // a loaded machine is slow
+	_, err = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: own.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+credential+"\r\n\r\n")
+	must(s.t, err)
+	opened := &socket{s.t, c, bufio.NewReader(c)}
+	a, err := http.ReadResponse(opened.in, nil)
+	must(s.t, err)
+	if a.StatusCode != http.StatusSwitchingProtocols {
+		s.t.Fatalf("%s", a.Status)
 	}
-	_, err = io.WriteString(c, "ping")
-	must(t, err)
+	opened.goesOn()
+	return opened
+}
+
+func (c *socket) goesOn() {
+	c.Helper()
+	_, err := io.WriteString(c, "ping")
+	must(c, err)
 	echoed := make([]byte, 4)
-	if _, err := io.ReadFull(in, echoed); err != nil || string(echoed) != "ping" {
-		t.Fatalf("%q, %v", echoed, err)
+	if _, err := io.ReadFull(c.in, echoed); err != nil || string(echoed) != "ping" {
+		c.Fatalf("%q, %v", echoed, err)
 	}
-	s.do("POST", "/account/logout", "", single.session()).want(200)
-	if rest, err := io.ReadAll(in); len(rest) > 0 {
-		t.Errorf("it goes on: %q, %v", rest, err)
+}
+
+// An open WebSocket ends with what it was opened with, and with the rule that let it
+// through. None other does; that it is open is no use of its session.
+func TestWebSocketsEnd(t *testing.T) {
+	t.Parallel()
+	c := gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{{Host: "own.example.com", Require: []string{"any"}, UpstreamURL: newEchoing(t).URL}}}
+	s := newGate(t, c, endsIdle)
+	ann, leaves := s.newUser("ann@example.com"), s.single()
+	made := s.mintFor(ann, api.NewToken{})
+	stays := s.openSocket("/", "Authorization: Bearer "+ann.jwt)
+	ends := map[string]*socket{ // after it they are looked at
+		"its session has ended": s.openSocket("/", "Authorization: Bearer "+leaves.jwt),
+		"its token has ended":   s.openSocket("/", "X-API-TOKEN: "+made.AccessToken),
+		"no rule lets it in":    s.openSocket("/admin", "Authorization: Bearer "+ann.jwt),
 	}
+	s.clock.advance(idle - time.Second)
+	s.do("POST", "/account/logout", "", leaves.session()).want(200)
+	s.revoke(made.AccessToken, apiToken(made.AccessToken)).want(200)
+	c.Rules = append([]gate.Rule{{Host: "own.example.com", Path: "/admin", Require: []string{"role:admin"}}}, c.Rules...)
+	rules, _ := gate.Parse(c)
+	s.SetGate(rules)
+	for why, c := range ends {
+		if rest, err := io.ReadAll(c.in); len(rest) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s, and it goes on: %q, %v", why, rest, err)
+		}
+	}
+	stays.goesOn()
+	s.clock.advance(time.Second)
+	s.do("GET", "/account/profile", "", ann.session()).want(401)
 }

@@ -1,12 +1,14 @@
 package web_test
 
 import (
+	"encoding/base64"
 	"html"
 	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,9 +132,11 @@ func TestGateAnswers(t *testing.T) {
 		{"nobody", "https://app.example.com/", nil, 401, "|||", false},
 		{"nobody, for a page", "https://app.example.com/x?y", []edit{navigates}, 302, "|||", true},
 		{"nobody, from an older browser", "https://app.example.com/x?y", []edit{acceptPage}, 302, "|||", true},
+		{"the head of a page", "https://app.example.com/", []edit{navigates, header("X-Forwarded-Method", "HEAD")}, 302, "|||", true},
 		{"a script", "https://app.example.com/", []edit{acceptPage, header("Sec-Fetch-Mode", "cors")}, 401, "|||", false},
 		{"a form", "https://app.example.com/", []edit{acceptPage, header("X-Forwarded-Method", "POST")}, 303, "|||", true},
 		{"public", "https://app.example.com/open/x", nil, 200, "|||", false},
+		{"somebody where it is public", "https://app.example.com/open", []edit{apiToken(secret)}, 200, singleIdentity, false},
 		{"a token", "https://app.example.com/", []edit{apiToken(secret)}, 200, singleIdentity, false},
 		{"a token as Bearer", "https://app.example.com/", []edit{bearer(secret)}, 200, singleIdentity, false},
 		{"a token as Basic", "https://app.example.com/admin", []edit{basicAuth("x", secret)}, 200, singleIdentity, false},
@@ -149,6 +153,7 @@ func TestGateAnswers(t *testing.T) {
 		{"no rule", "https://evil.example/", []edit{apiToken(secret), navigates}, 403, "|||", false},
 		{"no rule and a bad token", "https://evil.example/", []edit{apiToken("x")}, 403, "|||", false},
 		{"a trick", "https://app.example.com/open/%2e%2e/admin", []edit{apiToken(secret), navigates}, 400, "|||", false},
+		{"a token as basic", "https://app.example.com/", []edit{header("Authorization", "bASIC "+base64.StdEncoding.EncodeToString([]byte(":"+secret)))}, 200, singleIdentity, false},
 		{"a made-up identity", "https://app.example.com/open", []edit{header("Remote-User", "admin")}, 200, "|||", false},
 		{"a look-alike", "https://app.example.com/open", []edit{header("Remote_User", "admin")}, 400, "|||", false},
 		{"another proxy", "https://app.example.com/open", []edit{from("203.0.113.8")}, 400, "|||", false},
@@ -162,6 +167,13 @@ func TestGateAnswers(t *testing.T) {
 			t.Errorf("%s: %v %s", c.name, a.header, a.body)
 		}
 	}
+}
+
+// By default nobody is trusted, whatever is asked.
+func TestNobodyIsTrusted(t *testing.T) {
+	s := newGate(t, gateRules(), func(c *web.Config) { c.TrustedProxies = nil })
+	s.ask("https://app.example.com/open").want(400, "untrusted_proxy")
+	s.asSubrequest("https://app.example.com/open").want(400, "untrusted_proxy")
 }
 
 // A token for some hosts, paths or methods is good there alone, and at no route of
@@ -180,7 +192,8 @@ func TestTokenOfTheGate(t *testing.T) {
 		secret := s.mint(s.single().session(), c.n).AccessToken
 		s.ask("https://app.example.com/in?x", apiToken(secret)).want(200)
 		s.ask(c.path, apiToken(secret), c.edit).want(403, "token_reach")
-		s.ask("https://app.example.com/open", apiToken(secret), header("X-Forwarded-Method", "DELETE"))
+		s.ask(strings.Replace(c.path, "app.example.com/inside", "app.example.com/open", 1), apiToken(secret), c.edit).want(403, "token_reach")
+		s.ask("https://app.example.com/open", apiToken(secret), header("X-Forwarded-Method", "DELETE")).want(map[string]int{"host": 200, "path": 403, "method": 403}[name]) // though it is public
 		if a := s.do("GET", "/account/profile", "", apiToken(secret)); a.status != 401 {
 			t.Errorf("%s: the API answers %d", name, a.status)
 		}
@@ -268,6 +281,7 @@ func TestReturnsInACircle(t *testing.T) {
 
 func TestGateForSubrequests(t *testing.T) {
 	s := newGate(t, gateRules())
+	ann, secret := s.newUser("ann@example.com").jwt, s.mint(s.single().session(), api.NewToken{}).AccessToken
 	for _, c := range []struct {
 		name, target string
 		edits        []edit
@@ -280,11 +294,122 @@ func TestGateForSubrequests(t *testing.T) {
 		{"no rule", "https://evil.example/", []edit{navigates}, 403, false},
 		{"the proxy's mistake", "app.example.com/", nil, 400, false},
 		{"another proxy", "https://app.example.com/", []edit{from("203.0.113.8")}, 400, false},
+		{"a header twice", "https://app.example.com/open", []edit{another("X-Original-Method", "GET")}, 403, false},
+		{"a look-alike", "https://app.example.com/open", []edit{header("Remote_User", "admin")}, 403, false},
+		{"a host that is none", "https://a@app.example.com/open", nil, 403, false},
+		{"a method that is none", "https://app.example.com/open", []edit{header("X-Original-Method", "get")}, 403, false},
+		{"nothing of use", "https://app.example.com/open", []edit{header("X-Original-Method", "")}, 400, false},
+		{"who may not", "https://app.example.com/admin", []edit{bearer(ann), navigates}, 403, false},
+		{"two credentials", "https://app.example.com/open", []edit{bearer(ann), apiToken(secret)}, 403, false},
 		{"public", "https://app.example.com/open", nil, 200, false},
 	} {
 		a := s.asSubrequest(c.target, c.edits...)
 		if a.status != c.status || (a.header.Get("Location") != "") != c.location {
 			t.Errorf("%s: %d %q %s", c.name, a.status, a.header.Get("Location"), a.body)
+		}
+		if (a.status == 401) != (a.header.Get("WWW-Authenticate") != "") {
+			t.Errorf("%s: %v", c.name, a.header)
+		}
+	}
+	// The alias refuses as the endpoint does.
+	s.do("GET", "/api/auth/nginx", "", from(proxyAddress), header("X-Original-Method", "GET"), header("X-Original-URL", "https://app.example.com/open"), header("X-Forwarded-Uri", "/admin")).want(403, "contradictory_headers")
+}
+
+// The proxies that ask so lead the browser on by a 401 that has a Location.
+func TestWayInBySubrequests(t *testing.T) {
+	s := newGate(t, gateRules())
+	a := s.asSubrequest(s.codeFor(s.single(), appAddress), navigates).want(401)
+	if a.header.Get("Location") != appAddress || a.header.Get("WWW-Authenticate") == "" {
+		t.Errorf("%v", a.header)
+	}
+	s.asSubrequest(appAddress, gateCookie(cookieIn(t, a, "husk_gate"))).want(200)
+}
+
+// What Husk can tell of somebody is told: the login's name, the shown one, the email
+// and the roles.
+func TestIdentityOfAUser(t *testing.T) {
+	s := newGate(t, gateRules())
+	s.role("reader", "app#api/read")
+	ann := s.newUser("ann@example.com", "reader", "user")
+	name := "Änn Example"
+	_, err := s.local.UpdateUser(t.Context(), ann.id, api.UserUpdate{Name: &name})
+	must(t, err)
+	if a := s.ask(appAddress, bearer(ann.jwt)).want(200); identityOf(a) != "ann@example.com|Änn Example|ann@example.com|reader,user" {
+		t.Errorf("it is %s", identityOf(a))
+	}
+}
+
+// What is Husk's in a header decides, whatever the cookie; what is the application's
+// leaves that to the cookie.
+func TestHeadersBesideTheCookie(t *testing.T) {
+	s := newGate(t, gateRules())
+	single, ann := s.single(), s.newUser("ann@example.com")
+	pass, secret := s.passFor(ann, appAddress), s.mint(single.session(), api.NewToken{}).AccessToken
+	const annIdentity = "ann@example.com|ann|ann@example.com|user"
+	signed := single.jwt[:strings.LastIndexByte(single.jwt, '.')+1]
+	for name, c := range map[string]struct {
+		with     edit
+		status   int
+		identity string
+	}{
+		"none":                     {nobody, 200, annIdentity},
+		"a token":                  {apiToken(secret), 200, singleIdentity},
+		"a JWT":                    {bearer(single.jwt), 200, singleIdentity},
+		"a bad token":              {apiToken(mistyped(secret)), 401, "|||"},
+		"a bad token as Bearer":    {bearer(mistyped(secret)), 401, "|||"},
+		"a bad token as Basic":     {basicAuth("x", mistyped(secret)), 401, "|||"},
+		"a bad JWT":                {bearer(signed + strings.Repeat("A", 86)), 401, "|||"},
+		"an empty token":           {apiToken(""), 200, annIdentity},
+		"the application's Bearer": {bearer("glsa_abc"), 200, annIdentity},
+		"the application's Basic":  {basicAuth("ann", "x"), 200, annIdentity},
+		"a password":               {basicAuth("coco-default-user", singlePassword), 200, annIdentity},
+		"another scheme":           {header("Authorization", "Digest x"), 200, annIdentity},
+		"another issuer's JWT":     {bearer("eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUifQ.c2ln"), 200, annIdentity},
+	} {
+		if a := s.ask(appAddress, gateCookie(pass), c.with); a.status != c.status || identityOf(a) != c.identity {
+			t.Errorf("%s: %d %s", name, a.status, identityOf(a))
+		}
+	}
+}
+
+// One cookie is good for all hosts under the domain and for none beside it; others
+// have their own.
+func TestCookieOfADomain(t *testing.T) {
+	c := gateRules()
+	for _, host := range []string{"wiki.example.com", "badexample.com"} {
+		c.Rules = append(c.Rules, gate.Rule{Host: host, Require: []string{"any"}})
+	}
+	s := newGate(t, c)
+	single := s.single()
+	before := s.passFor(single, appAddress)
+	c.CookieDomain = "example.com"
+	rules, _ := gate.Parse(c)
+	s.SetGate(rules)
+	const elsewhere = "https://other.example.net/"
+	in := func(target, domain string) string {
+		t.Helper()
+		set := s.ask(s.codeFor(single, target), navigates).want(302).cookie("husk_gate")
+		if set == nil || set.Domain != domain {
+			t.Fatalf("at %s the cookie is %v", target, set)
+		}
+		s.secret(set.Value)
+		return set.Value
+	}
+	all, other := in(appAddress, "example.com"), in(elsewhere, "")
+	for name, c := range map[string]struct {
+		pass string
+		good []string
+	}{
+		"of the domain": {all, []string{appAddress, "https://wiki.example.com/"}}, "of another host": {other, []string{elsewhere}}, "of before": {before, []string{appAddress}},
+	} {
+		for _, target := range []string{appAddress, "https://wiki.example.com/", "https://badexample.com/", elsewhere} {
+			want := 401
+			if slices.Contains(c.good, target) {
+				want = 200
+			}
+			if a := s.ask(target, gateCookie(c.pass)); a.status != want {
+				t.Errorf("the cookie %s at %s: %d", name, target, a.status)
+			}
 		}
 	}
 }
@@ -359,7 +484,7 @@ func (s *server) comeBack(path, target string, session edit) string {
 		s.t.Fatalf("it leads on to %s", a.header.Get("Location"))
 	}
 	c := a.cookie("husk_gate")
-	if c == nil || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+	if c == nil || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge <= 0 || c.MaxAge > 24*60*60 {
 		s.t.Fatalf("the cookie is %v", c)
 	}
 	if again := s.ask(back, navigates); again.cookie("husk_gate") != nil {
@@ -406,7 +531,10 @@ func TestSecondHost(t *testing.T) {
 }
 
 func TestReturnAddresses(t *testing.T) {
-	s := newGate(t, gateRules())
+	const ttl = 20 * time.Minute
+	c := gateRules()
+	c.ReturnTTL = ttl
+	s := newGate(t, c)
 	session := cookieNamed("__Host-husk_session", s.single().jwt)
 	login, err := url.Parse(s.ask("https://app.example.com/", navigates).want(302).header.Get("Location"))
 	must(t, err)
@@ -423,7 +551,9 @@ func TestReturnAddresses(t *testing.T) {
 	}
 	rules, _ := gate.Parse(gateRules())
 	s.SetGate(rules)
-	s.clock.advance(gate.DefaultReturnTTL)
+	s.clock.advance(ttl - time.Second)
+	s.page("/continue?to="+sealed, session).want(303)
+	s.clock.advance(time.Second)
 	if a := s.page("/continue?to="+sealed, session); a.status != 400 || !strings.Contains(a.body, "too long") {
 		t.Errorf("%d %s", a.status, a.body)
 	}

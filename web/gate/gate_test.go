@@ -200,6 +200,77 @@ func TestAdapters(t *testing.T) {
 	}
 }
 
+// Whatever tells who asks, or for what, is there once and spelled with hyphens.
+func TestGuardedHeaders(t *testing.T) {
+	for _, name := range []string{
+		"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-For",
+		"X-Original-Method", "X-Original-Url", "X-Api-Token", "Authorization",
+	} {
+		for what, c := range map[string]struct{ name, want string }{
+			"doubled": {name, "doubled_header"}, "underscore": {strings.ReplaceAll(name, "-", "_"), "look_alike_header"}, "dot": {strings.ReplaceAll(name, "-", "."), "look_alike_header"},
+		} {
+			values := []string{"x"}
+			switch {
+			case what == "doubled":
+				values = []string{"x", "x"}
+			case c.name == name:
+				continue
+			}
+			if name == "X-Forwarded-For" && what == "doubled" { // a list
+				c.want = ""
+			}
+			got := ""
+			if m := refuseHeaders(http.Header{c.name: values}, nil); m != nil {
+				got = m.Code
+			}
+			if got != c.want {
+				t.Errorf("%s, %s: %q", name, what, got)
+			}
+		}
+	}
+}
+
+// Only what a browser asks before another page's request is a preflight.
+func TestPreflights(t *testing.T) {
+	for _, c := range []struct {
+		method, origin, asks, want string
+	}{
+		{"OPTIONS", "https://b.example.com", "PUT", "PUT"},
+		{"OPTIONS", "", "PUT", ""},
+		{"OPTIONS", "https://b.example.com", "", ""},
+		{"OPTIONS", "https://b.example.com", "put it", ""},
+		{"GET", "https://b.example.com", "PUT", ""},
+	} {
+		r := httptest.NewRequest(c.method, "http://a.example.com/x", nil)
+		r.RequestURI = "/x"
+		for name, value := range map[string]string{"Origin": c.origin, "Access-Control-Request-Method": c.asks} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		if q, m := Direct("https")(r); m != nil || q.Preflight != c.want {
+			t.Errorf("%+v: %q, %v", c, q.Preflight, m)
+		}
+	}
+}
+
+// A rule leads to its own application, one without to the first of its host.
+func TestUpstreams(t *testing.T) {
+	rules := mustParse(t, Config{LoginURL: "https://auth.example.com", Rules: []Rule{
+		{Host: "a.example.com", Path: "/open", Require: []string{"public"}},
+		{Host: "a.example.com", Path: "/api", Require: []string{"any"}, UpstreamURL: "http://127.0.0.1:1"},
+		{Host: "a.example.com", Require: []string{"any"}, UpstreamURL: "http://127.0.0.1:2"},
+		{Host: "*.example.com", Require: []string{"any"}, UpstreamURL: "http://127.0.0.1:3"},
+	}})
+	for target, want := range map[string]string{"a.example.com/open": "http://127.0.0.1:1", "a.example.com/api/x": "http://127.0.0.1:1", "a.example.com/x": "http://127.0.0.1:2", "b.example.com/x": "http://127.0.0.1:3"} {
+		host, path, _ := strings.Cut(target, "/")
+		d := rules.Decide(&Request{Method: "GET", Host: host, Path: "/" + path}, nil)
+		if got := rules.UpstreamOf(d.Rule, host); got == nil || got.String() != want {
+			t.Errorf("%s leads to %v", target, got)
+		}
+	}
+}
+
 // A method that a client may have chosen opens nothing that GET does not.
 func TestUnsureMethod(t *testing.T) {
 	rules := mustParse(t, Config{LoginURL: "https://auth.example.com", Rules: []Rule{
