@@ -39,16 +39,16 @@ func TestRefusalsOfOwnProxy(t *testing.T) {
 	}, c.Rules...)
 	s := newGate(t, c)
 	ann := s.newUser("ann@example.com")
-	own := onHost("own.example.com")
-	a := s.do("GET", "/admin", "", own, bearer(ann.jwt), navigates)
+	own, takesPages := onHost("own.example.com"), header("Accept", "text/html,*/*;q=0.8")
+	a := s.do("GET", "/admin", "", own, bearer(ann.jwt), navigates, takesPages)
 	if a.status != 403 || !strings.Contains(a.body, "signed in as ann@example.com, and may not") || !strings.Contains(a.body, `href="https://auth.example.com/account/logout"`) {
 		t.Errorf("a page that leads nowhere: %s", a.body)
 	}
 	token := s.mintFor(ann, api.NewToken{}).AccessToken
-	if a := s.do("GET", "/admin", "", own, apiToken(token), navigates); a.status != 403 || strings.Contains(a.body, "href=") {
+	if a := s.do("GET", "/admin", "", own, apiToken(token), navigates, takesPages); a.status != 403 || strings.Contains(a.body, "href=") {
 		t.Errorf("a token is to sign out: %s", a.body)
 	}
-	a = s.do("GET", "/", "", own, bearer(ann.jwt), navigates)
+	a = s.do("GET", "/", "", own, bearer(ann.jwt), navigates, takesPages)
 	if id := a.header.Get("X-Request-Id"); a.status != 502 || id == "" || !strings.HasPrefix(a.body, "<!DOCTYPE html>") || strings.Count(s.log.String(), `"request_id":"`+id+`"`) != 1 {
 		t.Errorf("the answer has the id %q, and the page is %s", id, a.body)
 	}

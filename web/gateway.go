@@ -296,7 +296,7 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 	case f.code == codeMustChange:
 		on = relay.Link{Text: "Change the password", URL: q.rules.LoginURL() + "/password"}
 	}
-	relay.Refuse(w, e, true, on)
+	relay.Refuse(w, e, takesPages(q.r), on)
 }
 
 // name gives a question its id, by which its answer, the log and the audit log are
@@ -346,8 +346,11 @@ func personWaits(r *http.Request) bool {
 	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 {
 		return mode[0] == "navigate"
 	}
-	return console.Accepts(r.Header["Accept"], "text/html")
+	return takesPages(r)
 }
+
+// takesPages tells whether an answer may be a page.
+func takesPages(r *http.Request) bool { return console.Accepts(r.Header["Accept"], "text/html") }
 
 // The four headers by which an application learns who asks. They are always all
 // there: a proxy that copies those that it finds would otherwise let the client's

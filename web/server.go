@@ -129,7 +129,7 @@ func New(c Config) (*Server, error) {
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)
-	s.relay = relay.New(relay.Config{Cookies: ownCookies, Log: s.folds, WantsPage: personWaits})
+	s.relay = relay.New(relay.Config{Cookies: ownCookies, Log: s.folds, WantsPage: takesPages})
 	s.gate.returns = ratelimit.NewBudget(maxReturns, c.Store.Now)
 	s.SetGate(c.Gate)
 	if err := errors.Join(s.takePublicURL(), s.takeSecrets(), s.buildRouter()); err != nil {
