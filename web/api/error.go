@@ -1,0 +1,40 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Error is the body of every answer that is no success, and the error that
+// Client answers with.
+type Error struct {
+	Status int         `json:"status"` // the HTTP status
+	Detail ErrorDetail `json:"error"`
+
+	RetryAfter time.Duration `json:"-"` // of 429 and 503, from the header
+}
+
+// ErrorDetail tells people and programs what went wrong.
+type ErrorDetail struct {
+	Reason string `json:"reason"` // what went wrong and what to do
+	Code   string `json:"code"`   // a stable word
+}
+
+func (e *Error) Error() string {
+	if e.Detail.Reason == "" {
+		return fmt.Sprintf("the server answered with status %d", e.Status)
+	}
+	return e.Detail.Reason
+}
+
+// Sentence is the reason as one, for pages: an upper-case letter, a full stop.
+func (e *Error) Sentence() string {
+	first, n := utf8.DecodeRuneInString(e.Detail.Reason)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(e.Detail.Reason[n:], ".") + "."
+}
+
+// WaitSeconds is RetryAfter in whole seconds, as the header has it (RFC 9110, 10.2.3).
+func (e *Error) WaitSeconds() int { return int((e.RetryAfter + time.Second - 1) / time.Second) }
