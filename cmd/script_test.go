@@ -623,6 +623,8 @@ var incomparable = []struct {
 	{regexp.MustCompile(`(?m)^actor: .*\ntransport: .*\nfrom: .*`), "<who>"},
 	{regexp.MustCompile(`(?m)^\d+ (\S+ (?:ok|refused) \S+(?: \(<id>\))? \d+)$`), "<number> $1"},
 	{regexp.MustCompile(`(?m)^\d+ (<time> \S+ (?:ok|refused)) (?:uid \d+|\S+) (\S+(?: \(<id>\))?) \S+ (\d+)$`), "<number> $1 <who> $2 <where> $3"},
+	// Refusals of one kind are folded for a minute, whose end may come between them.
+	{regexp.MustCompile(`(?m)^(<number> <time> session\.login refused .*) \d+(?:\n<number> <time> session\.login refused .*)?$`), "$1 <times>"},
 	// Where a backup goes is believed of the command line on the machine alone.
 	{regexp.MustCompile(`(?m)^(<number> <time> system\.backup ok <who>) \S+ <where>`), "$1 <place> <where>"},
 }
