@@ -99,6 +99,11 @@ func (s *session) explainAnswer(ctx context.Context, err error) error {
 // because its user makes too many in a minute.
 const changesPatience = 2 * time.Minute
 
+// answerWait is how long an interrupted command waits for an answer that alone
+// holds a secret, so that it can take back what was made. A second signal ends it
+// at once.
+const answerWait = 3 * time.Second
+
 // tellWait tells a person, once, why a command takes so long.
 func (a *app) tellWait() func(time.Duration, *api.Error) {
 	var once sync.Once
@@ -173,7 +178,7 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 		offline: d.offline != nil,
 		name:    name,
 		data:    a.settings.Data,
-		Client:  &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: retryUndelivered{t}}},
+		Client:  &api.Client{Base: "http://husk", HTTP: &http.Client{Transport: retryUndelivered{t}}, AnswerWait: answerWait},
 		end:     func() error { return d.close(ctx) },
 		why:     d.why,
 	}, nil

@@ -29,7 +29,7 @@ func (a *app) connectRemote() (*session, error) {
 	}
 	return &session{
 		Client: &api.Client{Base: a.settings.Server, Token: token, HTTP: &http.Client{Transport: t, CheckRedirect: noRedirect},
-			Patience: changesPatience, Waiting: a.tellWait()},
+			Patience: changesPatience, Waiting: a.tellWait(), AnswerWait: answerWait},
 		remote:      true,
 		name:        a.settings.Server,
 		authorities: printable(a.settings.ServerCA),

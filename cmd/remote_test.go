@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"log"
@@ -9,8 +11,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"husk/web/token"
 )
 
 // TestServerAuthority goes to a server of an authority that the machine does
@@ -109,5 +114,38 @@ func TestProxyIsBlamed(t *testing.T) {
 	r := c.want(t, exitBusy, "health", "--server", "https://id.example.com")
 	if !strings.Contains(r.stderr, "the proxy "+proxy.Host+" does not answer") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A command that is interrupted between a change and its answer learns of the
+// answer all the same, and takes back what it made.
+func TestRemoteInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	revoked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			revoked <- r.URL.Path
+			_, _ = io.WriteString(w, `{"_id":"made","result":"deleted"}`)
+			return
+		}
+		interrupt(&interruption{syscall.SIGINT})
+		_, _ = io.WriteString(w, `{"_id":"made","name":"x","access_token":"secret","expire_in":-1,"status":"ok"}`)
+	}))
+	defer server.Close()
+	secret, _ := token.New()
+	var stdout, stderr bytes.Buffer
+	a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: func(string) string { return "" }}
+	code := a.run(ctx, []string{"token", "create", "--server", server.URL, "--token-file", writeFile(t, t.TempDir(), "token", secret+"\n")})
+	if want := "the command was interrupted; it is revoked again"; code != 130 || stdout.Len() > 0 || !strings.Contains(stderr.String(), want) {
+		t.Errorf("it ends with %d, prints %q, and says %s", code, &stdout, &stderr)
+	}
+	select {
+	case path := <-revoked:
+		if path != "/auth/access_token/made" {
+			t.Errorf("revoked: %s", path)
+		}
+	default:
+		t.Error("nothing was revoked")
 	}
 }

@@ -30,6 +30,11 @@ type Client struct {
 	// set, is told before each wait.
 	Patience time.Duration
 	Waiting  func(wait time.Duration, why *Error)
+
+	// AnswerWait is how long a request is waited for after its context has ended
+	// where it was sent and its answer alone holds a secret: the methods that make
+	// or rotate a token, and make a user. 0: not at all.
+	AnswerWait time.Duration
 }
 
 // maxAnswer bounds an answer that is held in memory, in bytes.
@@ -76,6 +81,15 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 // sendBody is send with a body of any kind. One that can't be sent twice is
 // sent once, however patient the client is.
 func (c *Client) sendBody(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+	r, err := c.request(ctx, method, path, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	return c.try(r, c.once)
+}
+
+// request makes one that shows the client's credential.
+func (c *Client) request(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Base, "/")+path, body)
 	if err != nil {
 		return nil, err
@@ -89,7 +103,7 @@ func (c *Client) sendBody(ctx context.Context, method, path, contentType string,
 	if c.JWT != "" {
 		r.Header.Set("Authorization", "Bearer "+c.JWT)
 	}
-	return c.try(r)
+	return r, nil
 }
 
 // once sends a request and returns the answer where it succeeded.
@@ -107,30 +121,6 @@ func (c *Client) once(r *http.Request) (*http.Response, error) {
 		return nil, readError(answer)
 	}
 	return answer, nil
-}
-
-// withoutURL takes the address out of net/http's error: the caller names it
-// better, or it is made up, as on a socket.
-func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
-}
-
-func readError(answer *http.Response) error {
-	e := &Error{}
-	body, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	// A proxy's page in between is no JSON: then the status has to do.
-	if json.Unmarshal(body, e) != nil {
-		e = &Error{}
-	}
-	e.Status = answer.StatusCode
-	if s, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
-		e.RetryAfter = time.Duration(s) * time.Second
-	}
-	return e
 }
 
 // Health asks how the server is; it needs no credential.
@@ -182,7 +172,7 @@ func (c *Client) ChangePassword(ctx context.Context, in PasswordChange) (out Res
 
 // CreateToken makes an API token.
 func (c *Client) CreateToken(ctx context.Context, in NewToken) (out TokenCreated, err error) {
-	err = c.do(ctx, "POST", "/auth/access_token", in, &out)
+	err = c.doOutlasting(ctx, "POST", "/auth/access_token", in, &out)
 	return out, err
 }
 
@@ -213,7 +203,7 @@ func (c *Client) DeleteToken(ctx context.Context, id string) (out Result, err er
 
 // RotateToken replaces the secret of an API token.
 func (c *Client) RotateToken(ctx context.Context, id string, in Rotate) (out TokenCreated, err error) {
-	err = c.do(ctx, "POST", "/auth/access_token/"+url.PathEscape(id)+"/_rotate", in, &out)
+	err = c.doOutlasting(ctx, "POST", "/auth/access_token/"+url.PathEscape(id)+"/_rotate", in, &out)
 	return out, err
 }
 
@@ -295,7 +285,7 @@ func (c *Client) SearchUsers(ctx context.Context, o ListOptions) (out Search[Use
 
 // CreateUser makes a user.
 func (c *Client) CreateUser(ctx context.Context, in NewUser) (out UserCreated, err error) {
-	err = c.do(ctx, "POST", "/security/user", in, &out)
+	err = c.doOutlasting(ctx, "POST", "/security/user", in, &out)
 	return out, err
 }
 

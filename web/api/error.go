@@ -1,7 +1,11 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -38,3 +42,17 @@ func (e *Error) Sentence() string {
 
 // WaitSeconds is RetryAfter in whole seconds, as the header has it (RFC 9110, 10.2.3).
 func (e *Error) WaitSeconds() int { return int((e.RetryAfter + time.Second - 1) / time.Second) }
+
+func readError(answer *http.Response) error {
+	e := &Error{}
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	// A proxy's page in between is no JSON: then the status has to do.
+	if json.Unmarshal(body, e) != nil {
+		e = &Error{}
+	}
+	e.Status = answer.StatusCode
+	if s, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil {
+		e.RetryAfter = time.Duration(s) * time.Second
+	}
+	return e
+}

@@ -11,11 +11,11 @@ import (
 // much of stays.
 const CodeTooManyChanges = "too_many_changes"
 
-// try sends a request, and again where its user was too fast, for as long as
-// the client's patience lasts.
-func (c *Client) try(r *http.Request) (*http.Response, error) {
+// try sends a request by once, and again where its user was too fast, for as long
+// as the client's patience lasts.
+func (c *Client) try(r *http.Request, once func(*http.Request) (*http.Response, error)) (*http.Response, error) {
 	for patience := c.Patience; ; {
-		answer, err := c.once(r)
+		answer, err := once(r)
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Detail.Code != CodeTooManyChanges || refused.RetryAfter <= 0 || refused.RetryAfter > patience {
 			return answer, err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -107,4 +108,14 @@ func notNow(c *x509.Certificate, now time.Time) string {
 		return "its certificate is valid from " + c.NotBefore.UTC().Format(time.RFC3339) + " on, and the clock here says " + now.UTC().Format(time.RFC3339)
 	}
 	return "its certificate ended at " + c.NotAfter.UTC().Format(time.RFC3339)
+}
+
+// withoutURL takes the address out of net/http's error: the caller names it
+// better, or it is made up, as on a socket.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
 }
