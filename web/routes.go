@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,7 +76,12 @@ type route struct {
 }
 
 // routes is all that there is, with what each part of it needs.
-func (s *Server) routes() []route { return append(s.apiRoutes(), s.pageRoutes()...) }
+func (s *Server) routes() []route {
+	return slices.Concat(
+		s.apiRoutes(),
+		s.pageRoutes(),
+	)
+}
 
 // apiRoutes is the whole API.
 func (s *Server) apiRoutes() []route {
