@@ -38,7 +38,7 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	case "application/json":
 		err = bind(c, &in, false)
 	case formType:
-		form, failed := bindForm(c, console.SignIn.Fields...)
+		form, failed := bindForm(c, console.SignIn.Reads(), nil)
 		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
 	default:
 		if c.Request().ContentLength == 0 {
@@ -301,11 +301,11 @@ func (s *Server) profile(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
-		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}})
+		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}, Administrator: actor.Administrator()})
 }
 
 // consoleProfile is the profile for a browser, which shows a cookie: without the
-// permission by which a console offers settings, since Husk has none for it. What
+// permission by which Coco's console offers settings, since Husk has none for it. What
 // the session may do is the same.
 func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 	roles, err := s.Store.Roles(c.Request().Context())
@@ -313,7 +313,10 @@ func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	all := actor.Permissions.Expand(roles.Known())
-	return write(c, profileOf(actor.User, slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })))
+	if !isPageCall(c.Request().Context()) { // our own pages have what that permission is for
+		all = slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })
+	}
+	return write(c, profileOf(actor.User, all, actor.Administrator()))
 }
 
 type ownPassword struct {

@@ -41,6 +41,9 @@ type Profile struct {
 	Permissions []string       `json:"permissions"` // what this credential may do now, expanded
 	Preferences map[string]any `json:"preferences"`
 	MustChange  bool           `json:"must_change,omitempty"` // the password was generated, and is good for its change only
+
+	Administrator bool       `json:"administrator,omitempty"` // this credential may do everything
+	ProvedUntil   *time.Time `json:"proved_until,omitempty"`
 }
 
 // PasswordChange is the body of PUT /account/password.
