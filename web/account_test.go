@@ -559,6 +559,7 @@ func TestProfile(t *testing.T) {
 	s.role("clerk", db.PermUserRead, "app#wiki/edit")
 	single := s.single()
 	ann := s.newUser(annEmail, "clerk", db.RoleUser)
+	s.clock.advance(db.ProofLife) // while it is fresh there is one member more
 	all := jsonOf(knownPermissions("app#wiki/edit"))
 	s.do("GET", "/account/profile", "", single.session()).want(200).like(
 		`{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"permissions":` + all + `,"preferences":{},"administrator":true}`)

@@ -31,10 +31,10 @@ var worth = map[string]string{
 	"POST /query/_search": "reads", "POST /datasource/_search": "reads", "POST /mcp_server/_search": "reads", "POST /assistant/_search": "reads", "GET /connector/_search": "reads",
 	"POST /account/login": "public", "POST /setup/_initialize": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 
-	"PUT /account/password": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",
+	"PUT /account/password": "session", "POST /account/proof": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",
 	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session", "GET /continue": "session",
 
-	"GET /account/profile": "reads", "GET /_info": "reads", "GET /settings": "reads",
+	"GET /account/profile": "reads", "GET /account/applications": "reads", "GET /_info": "reads", "GET /settings": "reads",
 	"GET /auth/access_token/_search": "reads", "GET /auth/access_token/_cat": "reads", "GET /auth/access_token/:id": "reads", "POST /auth/access_token/_check": "reads",
 	"GET /security/session/_search": "reads", "GET /security/session/:id": "reads", "GET /security/key/_search": "reads",
 	"GET /security/user/_search": "reads", "GET /security/user/:id": "reads", "GET /security/principal/_search": "reads",

@@ -16,6 +16,7 @@ var contract = map[string]string{
 	"GET /health": "public", "GET /livez": "public", "GET /readyz": "public", "GET /openapi.json": "public", "GET /docs": "public", "GET /docs/:name": "public",
 	"POST /account/login": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 	"GET /account/profile": "signed-in", "PUT /account/password": "session",
+	"POST /account/proof": "session", "GET /account/applications": "signed-in",
 	"GET /account/sessions": "session", "DELETE /account/sessions/:id": "session", "DELETE /account/sessions": "session",
 
 	"POST /auth/access_token":             "generic#security:auth:api-token/create",

@@ -79,6 +79,8 @@ type route struct {
 func (s *Server) routes() []route {
 	return slices.Concat(
 		s.apiRoutes(),
+		s.proofRoutes(),
+		s.ownApplicationRoutes(),
 		s.pageRoutes(),
 	)
 }
