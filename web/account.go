@@ -35,7 +35,7 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	case "application/json":
 		err = bind(c, &in, false)
 	case formType:
-		form, failed := bindForm(c, console.SignIn.Fields...)
+		form, failed := bindForm(c, console.SignIn.Reads(), nil)
 		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
 	default:
 		if c.Request().ContentLength == 0 {
@@ -298,19 +298,22 @@ func (s *Server) profile(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
-		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}})
+		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}, Administrator: actor.Administrator()})
 }
 
 // consoleProfile is the profile for a browser, which shows a cookie: without the
-// permission by which a console offers settings, since Husk has none for it. What
-// the session may do is the same.
+// permission by which Coco's console offers settings, since Husk has none for it; its
+// own pages have what that permission is for. What the session may do is the same.
 func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 	roles, err := s.Store.Roles(c.Request().Context())
 	if err != nil {
 		return err
 	}
 	all := actor.Permissions.Expand(roles.Known())
-	out := profileOf(actor.User, slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead }))
+	if !isPageCall(c.Request().Context()) {
+		all = slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })
+	}
+	out := profileOf(actor.User, all, actor.Administrator())
 	out.ProvedUntil = s.provedUntil(actor.Session)
 	return write(c, out)
 }

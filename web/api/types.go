@@ -42,6 +42,8 @@ type Profile struct {
 	Preferences map[string]any `json:"preferences"`
 	ProvedUntil *time.Time     `json:"proved_until,omitempty"` // of a session whose password was shown lately: when that is fresh no more
 	MustChange  bool           `json:"must_change,omitempty"`  // the password was generated, and is good for its change only
+
+	Administrator bool `json:"administrator,omitempty"` // this credential may do everything
 }
 
 // PasswordChange is the body of PUT /account/password.
