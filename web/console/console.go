@@ -40,6 +40,7 @@ import (
 // does not tell.
 type Console struct {
 	Version   string                   // of the program
+	Secure    bool                     // browsers come by https
 	TokenTTL  time.Duration            // how long a token lasts for which no end was asked
 	MAC       func(text []byte) []byte // HMAC-SHA-256 by which the server knows where a sign-in leads back to
 	Now       func() time.Time         // the clock
