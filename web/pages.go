@@ -28,7 +28,7 @@ func (s *Server) takeConsole(returnKey []byte) {
 		ttl = min(ttl, s.MaxTokenTTL)
 	}
 	s.console = &console.Console{
-		Version: s.Version, TokenTTL: ttl, Now: s.Store.Now, IsProgram: decides,
+		Version: s.Version, Secure: s.secure, TokenTTL: ttl, Now: s.Store.Now, IsProgram: decides,
 		MAC:         func(text []byte) []byte { return mac(returnKey, text) },
 		Cookie:      s.newCookie,
 		Application: s.applicationAt,

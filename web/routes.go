@@ -82,6 +82,7 @@ func (s *Server) routes() []route {
 		s.proofRoutes(),
 		s.ownApplicationRoutes(),
 		s.pageRoutes(),
+		s.houseRoutes(),
 	)
 }
 
@@ -183,7 +184,6 @@ func (s *Server) apiRoutes() []route {
 func (s *Server) pageRoutes() []route {
 	return []route{
 		{method: "GET", path: "/", need: isOwnSession, do: s.page(console.HomePage), page: true},
-		{method: "GET", path: "/me", need: isOwnSession, do: s.page(console.MePage), page: true},
 		{method: "GET", path: "/setup", need: isPublic, do: s.page(console.SetupPage), page: true},
 		{method: "GET", path: "/login", need: isPublic, do: s.page(console.LoginPage), page: true},
 		{method: "GET", path: "/password", need: isOwnSession, do: s.page(console.PasswordPage), early: true, page: true},
@@ -194,6 +194,19 @@ func (s *Server) pageRoutes() []route {
 		{method: "GET", path: console.AssetPath + ":name", need: isPublic, do: raw(s.asset)},
 		{method: "GET", path: "/favicon.ico", need: isPublic, do: raw(s.favicon)},
 	}
+}
+
+// houseRoutes are the pages of the console's house. Each is for who has a session, and
+// asks the API, which asks for the permission.
+func (s *Server) houseRoutes() (all []route) {
+	for _, p := range console.Places() {
+		r := route{method: p.Method, path: p.Path, need: isOwnSession, do: s.page(p.Handler), page: true}
+		if p.Method != http.MethodGet {
+			r.effect = callsAPI
+		}
+		all = append(all, r)
+	}
+	return all
 }
 
 // add puts a route into the router, for each of its methods, behind the check

@@ -40,6 +40,7 @@ import (
 // does not tell.
 type Console struct {
 	Version   string                   // of the program
+	Secure    bool                     // browsers come by https
 	TokenTTL  time.Duration            // how long a token lasts for which no end was asked
 	MAC       func(text []byte) []byte // HMAC-SHA-256 by which the server knows where a sign-in leads back to
 	Now       func() time.Time         // the clock
@@ -90,7 +91,13 @@ func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form 
 		return nil
 	}
 	err := v.serveOnce(h)
-	if refused := refusedBy(err); refused != nil && c.Fail(v.w, r, refused) {
+	refused := refusedBy(err)
+	switch {
+	case refused == nil:
+		return err
+	case refused.Status == http.StatusUnauthorized && h.Keeps() && !IsSafeMethod(r) && c.WantsPage(r):
+		return signInFirst(v)
+	case c.Fail(v.w, r, refused):
 		return nil
 	}
 	return err

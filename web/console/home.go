@@ -25,5 +25,7 @@ func mePage(v *Visit) error {
 
 func meOf(who api.Profile) Me { return Me{Name: nameOf(who), Email: who.Email, Roles: who.Roles} }
 
+var mePlaces = []Place{get(roomMe, MePage)}
+
 // HomePage is where a sign-in leads.
 var HomePage = MePage

@@ -147,3 +147,12 @@ func seeOther(w http.ResponseWriter, path string) {
 	w.Header().Set("Location", path)
 	w.WriteHeader(http.StatusSeeOther)
 }
+
+// origin is scheme and host as the browser knows them, for what people copy.
+func (v *Visit) origin() string {
+	scheme := "http"
+	if v.console.Secure {
+		scheme = "https"
+	}
+	return scheme + "://" + v.r.Host
+}
