@@ -115,11 +115,8 @@ func renderAll(t *testing.T) (all []Page) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &renderer{t: t, file: file, names: names, page: Page{Name: names[file], Group: g.name}}
+			r := &renderer{t: t, file: file, names: names, page: Page{Name: names[file], Title: titleOf(t, file), Group: g.name}}
 			r.page.HTML = template.HTML(r.children(markdown.New(markdown.WithExtensions(extensions)).Parse(text)))
-			if title := titles[file]; title != "" {
-				r.page.Title = title
-			}
 			for _, h := range r.page.Headings {
 				anchors[r.page.Name] = append(anchors[r.page.Name], h.ID)
 			}
@@ -132,6 +129,24 @@ func renderAll(t *testing.T) (all []Page) {
 		}
 	}
 	return all
+}
+
+// titleOf is the first line of a page, or what stands for it in a list.
+func titleOf(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	title, ok := strings.CutPrefix(line, "# ")
+	if !ok || strings.ContainsAny(title, "`*[<&\\") {
+		t.Errorf("the first line of %s is no title in plain text", file)
+	}
+	if other := titles[file]; other != "" {
+		return other
+	}
+	return title
 }
 
 // nameOf is "gate" of docs/gate.md, "tasks-leaver" of docs/tasks/leaver.md and "tour" of README.md.
@@ -239,10 +254,9 @@ func (r *renderer) heading(n *markdown.Node) string {
 	markup := r.children(n)
 	title := plain(markup)
 	if n.Level == 1 {
-		if r.page.Title != "" || len(r.page.Headings) > 0 {
+		if n.Prev != nil {
 			r.t.Errorf("%s has a second title: %s", r.file, title)
 		}
-		r.page.Title = title
 		return ""
 	}
 	if n.Level > 4 {
@@ -303,6 +317,9 @@ func (r *renderer) pageLink(to, text string) string {
 			return "<code>" + text + "</code>"
 		}
 		return text + " (<code>" + html.EscapeString(file) + "</code>)"
+	}
+	if name := plain(text); strings.HasSuffix(name, ".md") || name == "README" {
+		text = html.EscapeString(titleOf(r.t, file)) // who reads this sees no files
 	}
 	href := Path + name
 	if anchor != "" {
