@@ -39,7 +39,7 @@ func TestEveryRouteSaysWhatItChanges(t *testing.T) {
 		"ends": {"DELETE /account/sessions", "DELETE /account/sessions/:id", "DELETE /auth/access_token/:id",
 			"GET /account/logout", "POST /account/logout", "POST /oauth/revoke"},
 		"calls the API": {"POST /connect"},
-		"proves":        {"POST /account/login", "POST /password", "POST /setup/_initialize", "PUT /account/password"},
+		"proves":        {"POST /account/login", "POST /account/proof", "POST /password", "POST /setup/_initialize", "PUT /account/password"},
 	} {
 		slices.Sort(ways[effect])
 		if !slices.Equal(ways[effect], want) {

@@ -79,6 +79,8 @@ type route struct {
 func (s *Server) routes() []route {
 	return slices.Concat(
 		s.apiRoutes(),
+		s.proofRoutes(),
+		s.ownApplicationRoutes(),
 		s.pageRoutes(),
 	)
 }
@@ -181,6 +183,7 @@ func (s *Server) apiRoutes() []route {
 func (s *Server) pageRoutes() []route {
 	return []route{
 		{method: "GET", path: "/", need: isOwnSession, do: s.page(console.HomePage), page: true},
+		{method: "GET", path: "/me", need: isOwnSession, do: s.page(console.MePage), page: true},
 		{method: "GET", path: "/setup", need: isPublic, do: s.page(console.SetupPage), page: true},
 		{method: "GET", path: "/login", need: isPublic, do: s.page(console.LoginPage), page: true},
 		{method: "GET", path: "/password", need: isOwnSession, do: s.page(console.PasswordPage), early: true, page: true},
@@ -246,7 +249,7 @@ func (s *Server) dispatch(c echo.Context, r route) error {
 	if err != nil {
 		f := explain(err)
 		s.auditDenied(actor, r, f)
-		whole = r.page && s.failPage(c, actor, f) || s.fail(c, actor, f)
+		whole = r.page && s.failPage(c, r, actor, f) || s.fail(c, actor, f)
 	}
 	if s.AccessLog && !isPageCall(c.Request().Context()) {
 		s.logAccess(c, r, actor, time.Since(began))
