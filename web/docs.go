@@ -71,20 +71,25 @@ func (s *Server) openAPI(c echo.Context, _ *db.Actor) error {
 	return serveEmbedded(c, "openapi.json.gz", "application/json")
 }
 
-// docsPage is the page itself, with the names of the assets that it has in common
-// with the pages of the console.
-var docsPage = sync.OnceValue(func() console.Asset {
+// docsPages is the page itself in each theme, with the names of the assets that it
+// has in common with the pages of the console.
+var docsPages = sync.OnceValue(func() map[string]console.Asset {
 	page := template.Must(template.New("docs.html").Funcs(template.FuncMap{"asset": console.AssetURL}).ParseFS(openAPIFiles, "openapi/page/docs.html"))
-	var body bytes.Buffer
-	if err := page.Execute(&body, nil); err != nil {
-		panic(err) // what is embedded can be filled in
+	all := map[string]console.Asset{}
+	for _, theme := range []string{"", "light", "dark"} {
+		var body bytes.Buffer
+		if err := page.Execute(&body, theme); err != nil {
+			panic(err) // what is embedded can be filled in
+		}
+		all[theme] = console.Asset{Type: "text/html; charset=utf-8", Body: body.Bytes(), Cache: "public, no-cache", Tag: entityTag(body.Bytes())}
 	}
-	return console.Asset{Type: "text/html; charset=utf-8", Body: body.Bytes(), Cache: "public, no-cache", Tag: entityTag(body.Bytes())}
+	return all
 })
 
 func (s *Server) docs(c echo.Context, _ *db.Actor) error {
-	c.Response().Header()["Content-Security-Policy"] = valueDocsCSP
-	docsPage().ServeHTTP(c.Response(), c.Request())
+	h := c.Response().Header()
+	h["Content-Security-Policy"], h["Vary"] = valueDocsCSP, []string{"Cookie"}
+	docsPages()[console.ThemeOf(c.Request())].ServeHTTP(c.Response(), c.Request())
 	return nil
 }
 
