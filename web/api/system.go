@@ -32,14 +32,14 @@ type ConfigSetting struct {
 
 // Backups answers GET /system/backup/_list: what this server keeps of itself.
 type Backups struct {
-	Kept     bool         `json:"kept"`     // it keeps some; false: no server runs, or it has no backup-dir
-	Every    int64        `json:"every"`    // seconds: how old the newest that is made by schedule may become
-	Keep     int          `json:"keep"`     // how many are kept of those made by schedule
-	KeepAsk  int          `json:"keep_ask"` // and of those that were asked for
-	Encrypts bool         `json:"encrypts"` // the next one is encrypted
-	Making   bool         `json:"making"`   // one is being made
-	Total    int          `json:"total"`    // how many there are
-	Files    []BackupFile `json:"files"`    // the newest first, a thousand at most
+	Kept      bool         `json:"kept"`       // it keeps some; false: no server runs, or it has no backup-dir
+	Every     int64        `json:"every"`      // seconds: how old the newest that is made by schedule may become
+	Keep      int          `json:"keep"`       // how many are kept of those made by schedule
+	KeepAsked int          `json:"keep_asked"` // and of those that were asked for
+	Encrypts  bool         `json:"encrypts"`   // the next one is encrypted
+	Making    bool         `json:"making"`     // one is being made
+	Total     int          `json:"total"`      // how many there are
+	Files     []BackupFile `json:"files"`      // the newest first, a thousand at most
 }
 
 // BackupFile is a backup that the server made and keeps.
@@ -49,7 +49,7 @@ type BackupFile struct {
 	Bytes     int64     `json:"bytes"`
 	Asked     bool      `json:"asked"`     // somebody asked for it; else it was made by schedule
 	Encrypted bool      `json:"encrypted"` // it is handed out so, and opened with the secret key alone
-	Manifest  string    `json:"manifest"`  // "ok"; "sealed", where it is encrypted and can't be read here; "bad": the file is cut, or none of husk's
+	Manifest  string    `json:"manifest"`  // "ok"; "sealed", where it is encrypted and can't be read here; "bad": the file is cut, or none of husk's; "unreadable"
 	Version   string    `json:"version"`   // of the husk that made it; empty where the manifest does not tell
 	Schema    int       `json:"schema"`    // of the store in it; 0 where the manifest does not tell
 	Users     int64     `json:"users"`
