@@ -48,7 +48,7 @@ type described struct {
 	calls int         // of it
 
 	backups  string // the folder of those that the server keeps
-	refusing bool // what is sent is meant to be wrong
+	refusing bool   // what is sent is meant to be wrong
 }
 
 const describedPassword = "four unrelated words here"
