@@ -126,6 +126,9 @@ func (u *Upkeep) BackUpNow(ctx context.Context, actor *db.Actor) (told api.Backu
 		return told, ErrMaking
 	}
 	defer u.making.Unlock()
+	if err := u.life.Err(); err != nil {
+		return told, err
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(u.life, cancel)()
