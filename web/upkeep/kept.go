@@ -131,7 +131,7 @@ func (u *Upkeep) BackUpNow(ctx context.Context, actor *db.Actor) (told api.Backu
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(u.life, cancel)()
+	defer context.AfterFunc(u.life, func() { u.guard(cancel) })()
 	now := u.Store.Now()
 	all, err := u.Backups.files()
 	if err != nil {
