@@ -14,7 +14,7 @@ import (
 // MostLooked for a page; the cursor goes on from there.
 
 // MostLooked is how many records one page of a filtered list looks at.
-const MostLooked = 2000
+const MostLooked = 1000
 
 // What a TokenFilter can ask for.
 const (

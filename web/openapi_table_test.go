@@ -144,7 +144,7 @@ var operations = map[string]operation{
 		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses, no wider reach and no later expiry than itself. With `allowed_hosts`, `allowed_paths` or `allowed_methods` it is good behind the gate alone, and the API refuses it. 429 with the code `too_many_tokens` where the owner has as many as one may.",
 		example: api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, also: []int{404}},
 	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens",
-		about: "With `filter` or `address` no more than 2,000 tokens are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`. " +
+		about: "With `filter` or `address` no more than 1,000 tokens are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`. " +
 			"`from` is not for it. `expiring` and `no_expiry` are found by the index by expiry, and sorted by `expire_in`; `unused` is sorted by `created`.",
 		query: []parameter{
 			{name: "owner", about: ownerAbout},
@@ -222,7 +222,7 @@ var operations = map[string]operation{
 		example: api.RuleTest{URL: "https://wiki.example.com/edit", Method: "POST", User: "ann@example.com", From: "192.0.2.7"}, also: []int{404}},
 
 	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions",
-		about: "With `address` no more than 2,000 sessions are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`.",
+		about: "With `address` no more than 1,000 sessions are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`.",
 		query: []parameter{
 			{name: "user", about: "Whose, by id or email."},
 			{name: "address", about: "An address or a CIDR prefix: was begun or last used from there."},
