@@ -57,6 +57,7 @@ func TestEveryActionTellsTheName(t *testing.T) {
 		"user.delete":        {"annie@example.com"},
 		"session.login":      {"root@example.com", "root@example.com", "annie@example.com"},
 		"session.evict":      {"root@example.com"},
+		"session.prove":      {"annie@example.com"},
 		"session.renew":      {"annie@example.com"},
 		"session.revoke":     {"root@example.com", "annie@example.com"},
 		"session.logout":     {"root@example.com"},
@@ -144,6 +145,7 @@ func (f *fixture) actionsOnUsers(actor *db.Actor) {
 	u, err = f.User(f.ctx, u.ID)
 	must(f.t, err)
 	annie := f.as(u)
+	f.NoteRefusal(annie, "session.prove", u.Target())
 	_, _, err = f.ChangePassword(f.ctx, annie, db.PasswordChange{Verified: u.Password, Password: "a third hash", Renew: true})
 	must(f.t, err)
 	_, _, err = f.EndUserSessions(f.ctx, actor, u.ID)

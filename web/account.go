@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,10 +28,7 @@ var errLogin = forbidden("login_failed", "the email or the password is wrong, or
 
 const codeSetupRequired = "setup_required"
 
-var (
-	errPasswordMissing = malformed("password_missing", "a password is needed")
-	errWrongPassword   = forbidden("wrong_password", "the old password is wrong")
-)
+var errPasswordMissing = malformed("password_missing", "a password is needed")
 
 // readLogin reads a sign-in from JSON or from a form.
 func readLogin(c echo.Context) (in api.Login, err error) {
@@ -38,7 +36,7 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	case "application/json":
 		err = bind(c, &in, false)
 	case formType:
-		form, failed := bindForm(c, console.SignIn.Fields...)
+		form, failed := bindForm(c, console.SignIn.Reads(), nil)
 		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
 	default:
 		if c.Request().ContentLength == 0 {
@@ -47,18 +45,18 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 		err = errMediaType(c, nil, "application/json or application/x-www-form-urlencoded")
 	}
 	if err == nil {
-		err = checkLogin(in)
+		err = checkGiven(in.Password)
 	}
 	return in, err
 }
 
-// checkLogin runs before any look-up, so that the answer can't depend on the
+// checkGiven runs before any look-up, so that the answer can't depend on the
 // account.
-func checkLogin(in api.Login) error {
-	if in.Password == "" {
+func checkGiven(pass string) error {
+	if pass == "" {
 		return errPasswordMissing
 	}
-	return password.Length(in.Password)
+	return password.Length(pass)
 }
 
 // login reads by itself what is JSON or a form.
@@ -288,32 +286,38 @@ func (s *Server) asksFirst(r *http.Request) bool {
 }
 
 // profile tells who asks. For a credential the answer was made when it was
-// first seen.
+// first seen; it does not know how late it is, which a fresh proof is about.
 func (s *Server) profile(c echo.Context, actor *db.Actor) error {
-	if actor.Session != nil && !decides(c.Request().Header) {
-		return s.consoleProfile(c, actor)
+	fromBrowser := actor.Session != nil && !decides(c.Request().Header)
+	var proved *time.Time
+	if actor.Session != nil {
+		proved = s.provedUntil(actor.Session)
 	}
-	if actor.Profile != nil {
+	if actor.Profile != nil && !fromBrowser && proved == nil {
 		return c.JSONBlob(http.StatusOK, actor.Profile)
 	}
 	roles, err := s.Store.Roles(c.Request().Context())
 	if err != nil {
 		return err
 	}
-	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
-		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}})
+	all := actor.Permissions.Expand(roles.Known())
+	if actor.User == nil {
+		return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin}, Permissions: all, Preferences: map[string]any{},
+			Administrator: actor.Administrator()})
+	}
+	if fromBrowser && !isPageCall(c.Request().Context()) { // our own pages have what that permission is for
+		all = forBrowsers(all)
+	}
+	out := profileOf(actor.User, all, actor.Administrator())
+	out.ProvedUntil = proved
+	return write(c, out)
 }
 
-// consoleProfile is the profile for a browser, which shows a cookie: without the
-// permission by which a console offers settings, since Husk has none for it. What
-// the session may do is the same.
-func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
-	roles, err := s.Store.Roles(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	all := actor.Permissions.Expand(roles.Known())
-	return write(c, profileOf(actor.User, slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })))
+// forBrowsers are permissions as a browser is told them, which shows a cookie: without
+// that by which Coco's console offers settings, since Husk has none for it. What the
+// session may do is the same.
+func forBrowsers(all []string) []string {
+	return slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })
 }
 
 type ownPassword struct {
@@ -336,7 +340,7 @@ func (s *Server) changePassword(ctx context.Context, actor *db.Actor, in *ownPas
 	if err := password.Check(change.NewPassword, actor.User.Email, actor.User.Name); err != nil {
 		return out, err
 	}
-	if err := s.provePassword(in.Request, actor, change.OldPassword); err != nil {
+	if err := s.provePassword(in.Request, actor, toChange, change.OldPassword); err != nil {
 		return out, err
 	}
 	hash, err := s.Passwords.Hash(ctx, callerOf(actor), change.NewPassword)
@@ -360,10 +364,10 @@ func (s *Server) changePassword(ctx context.Context, actor *db.Actor, in *ownPas
 }
 
 // provePassword checks the password of who is signed in, and counts it.
-func (s *Server) provePassword(r *http.Request, actor *db.Actor, pass string) error {
+func (s *Server) provePassword(r *http.Request, actor *db.Actor, use passwordUse, pass string) error {
 	try, err := s.attempt(r, actor, account(actor.User.Email))
 	if err != nil {
-		s.Store.NoteRefusal(actor, "user.password", actor.User.Target())
+		s.Store.NoteRefusal(actor, use.action, actor.User.Target())
 		return err
 	}
 	defer try.End()
@@ -372,8 +376,8 @@ func (s *Server) provePassword(r *http.Request, actor *db.Actor, pass string) er
 		return err
 	}
 	if !ok {
-		s.Store.NoteRefusal(actor, "user.password", actor.User.Target())
-		return errWrongPassword
+		s.Store.NoteRefusal(actor, use.action, actor.User.Target())
+		return use.wrong
 	}
 	try.Success()
 	return s.spendProof(r.Context(), actor.User)

@@ -372,6 +372,11 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 		_, jwt := d.session()
 		return only(d.as(jwt).ChangePassword(ctx, api.PasswordChange{OldPassword: describedPassword, NewPassword: "and four quite different ones"}))
 	},
+	"Prove": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		return only(d.as(jwt).Prove(ctx, api.Proof{Password: describedPassword}))
+	},
+	"Applications":     func(ctx context.Context, d *described) error { return only(d.c.Applications(ctx)) },
 	"OwnSessions":      func(ctx context.Context, d *described) error { return only(d.c.OwnSessions(ctx, api.ListOptions{})) },
 	"EndOtherSessions": func(ctx context.Context, d *described) error { return only(d.c.EndOtherSessions(ctx)) },
 	"EndOwnSession": func(ctx context.Context, d *described) error {

@@ -72,7 +72,7 @@ func (s *Server) resolve(ctx context.Context, cred credential, sum [32]byte) (*i
 		return nil, err
 	}
 	who.takeGate()
-	profile, err := json.Marshal(profileOf(who.user, who.expanded()))
+	profile, err := json.Marshal(profileOf(who.user, who.expanded(), who.permissions.All()))
 	who.profile = append(profile, '\n') // as every answer ends
 	return who, err
 }
@@ -178,9 +178,10 @@ func (s *Server) sessionEnded(r *db.Session, used int64, now time.Time) error {
 	return nil
 }
 
-func profileOf(u *db.User, permissions []string) api.Profile {
+func profileOf(u *db.User, permissions []string, everything bool) api.Profile {
 	return api.Profile{
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email,
 		Roles: append([]string{}, u.Roles...), Permissions: permissions, Preferences: map[string]any{}, MustChange: u.MustChange,
+		Administrator: everything,
 	}
 }

@@ -80,7 +80,10 @@ func (s *Server) routes() []route {
 	return slices.Concat(
 		s.apiRoutes(),
 		s.tokenEndRoutes(),
+		s.proofRoutes(),
+		s.ownApplicationRoutes(),
 		s.pageRoutes(),
+		s.houseRoutes(),
 	)
 }
 
@@ -194,6 +197,19 @@ func (s *Server) pageRoutes() []route {
 	}
 }
 
+// houseRoutes are the pages of the console's house. Each is for who has a session, and
+// asks the API, which asks for the permission.
+func (s *Server) houseRoutes() (all []route) {
+	for _, p := range console.Places() {
+		r := route{method: p.Method, path: p.Path, need: isOwnSession, do: s.page(p.Handler), page: true}
+		if p.Method != http.MethodGet {
+			r.effect = callsAPI
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
 // add puts a route into the router, for each of its methods, behind the check
 // of what it needs.
 func (s *Server) add(r route) error {
@@ -247,7 +263,7 @@ func (s *Server) dispatch(c echo.Context, r route) error {
 	if err != nil {
 		f := explain(err)
 		s.auditDenied(actor, r, f)
-		whole = r.page && s.failPage(c, actor, f) || s.fail(c, actor, f)
+		whole = r.page && s.failPage(c, r, actor, f) || s.fail(c, actor, f)
 	}
 	if s.AccessLog && !isPageCall(c.Request().Context()) {
 		s.logAccess(c, r, actor, time.Since(began))

@@ -150,6 +150,32 @@ func ExampleClient_ChangePassword() {
 	// the old password is wrong
 }
 
+func ExampleClient_Prove() {
+	c, ctx, end := inMemory()
+	defer end()
+	session := signIn(ctx, c)
+
+	proved, err := session.Prove(ctx, api.Proof{Password: examplePassword})
+	p, _ := session.Profile(ctx)
+	fmt.Println(proved.Status, p.ProvedUntil.Equal(proved.ProvedUntil), err)
+
+	_, err = session.Prove(ctx, api.Proof{Password: "something else entirely"})
+	fmt.Println(err)
+	// Output:
+	// ok true <nil>
+	// the password is wrong
+}
+
+func ExampleClient_Applications() {
+	c, ctx, end := inMemory()
+	defer end()
+	session := signIn(ctx, c)
+
+	mine, err := session.Applications(ctx) // of the rules of the gate
+	fmt.Println(len(mine), err)
+	// Output: 0 <nil>
+}
+
 func ExampleClient_OwnSessions() {
 	c, ctx, end := inMemory()
 	defer end()
