@@ -264,7 +264,7 @@ const asListed = `go() {
 // wait for it twice.
 func TestTheReadmeCompilesOnce(t *testing.T) {
 	dbtest.NoRace(t, "builds of the program, which has no detector")
-	dbtest.TakesLong(t, "the builds of the README")
+	dbtest.TakesVeryLong(t, "the builds of the README")
 	t.Parallel()
 	text, err := os.ReadFile("../README.md")
 	if err != nil {

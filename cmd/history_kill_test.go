@@ -35,6 +35,7 @@ const (
 // of that moment are in the commit is up to the machine.
 func TestKill(t *testing.T) {
 	dbtest.TakesLong(t, "a server that is used and killed, again and again")
+	t.Parallel()
 	tries := kills
 	if os.Getenv("HUSK_LONG") != "" {
 		tries = map[bool]int{false: killsLong, true: killsRace}[dbtest.Race]

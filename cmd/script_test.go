@@ -39,7 +39,7 @@ const (
 var transports = []string{overOffline, overSocket, overRemote}
 
 // TestScripts runs every script of testdata/script three times, over each
-// transport, and then compares what the commands wrote; under the race detector it
+// transport (remote with HUSK_LONG), and then compares what the commands wrote; under the race detector it
 // runs them once, beside a server. A script says with
 // [offline], [socket] and [remote] where a line is for some only; such a line
 // is compared where its like ran.
@@ -76,7 +76,10 @@ func TestScripts(t *testing.T) {
 				if transport != overSocket {
 					dbtest.NoRace(t, "the same commands, over "+transport)
 				}
-				if transport != overOffline {
+				switch transport {
+				case overRemote: // the same API as over the socket
+					dbtest.TakesVeryLong(t, "the scripts over "+transport)
+				case overSocket:
 					dbtest.TakesLong(t, "the scripts over "+transport)
 				}
 				t.Parallel()
