@@ -39,9 +39,9 @@ const (
 var transports = []string{overOffline, overSocket, overRemote}
 
 // TestScripts runs every script of testdata/script three times, over each
-// transport (remote with HUSK_LONG), and then compares what the commands wrote; under the race detector it
-// runs them once, beside a server. A script says with
-// [offline], [socket] and [remote] where a line is for some only; such a line
+// transport, remote with HUSK_LONG alone, and then compares what the commands
+// wrote. Under the race detector it runs them once, beside a server. A script says
+// with [offline], [socket] and [remote] where a line is for some only; such a line
 // is compared where its like ran.
 //
 // Commands besides those of testscript:
