@@ -21,6 +21,7 @@ func filled(t *testing.T) (f *fixture, u *db.User, k *db.Token, actor *db.Actor)
 	f.NoteTokenUse(k.ID, "192.0.2.1", false)
 	f.NoteSessionUse(actor.Session.ID, "192.0.2.1")
 	must(t, f.FlushLastUsed(f.ctx))
+	must(t, f.DeleteToken(f.ctx, local, f.mint(actor, db.NewToken{Name: "gone"}).ID))
 	return f, u, k, actor
 }
 
