@@ -630,6 +630,7 @@ var incomparable = sync.OnceValue(func() []replaced {
 		{regexp.MustCompile(`\d+ s ago`), "<ago>"},
 		{regexp.MustCompile(`<ago> by (?:uid \d+|coco-default-user)`), "<ago> by <who>"},
 		{regexp.MustCompile(` +`), " "},
+		{regexp.MustCompile(`(?m) revoked (?:uid \d+|coco-default-user)$`), " revoked <who>"},
 		{regexp.MustCompile(`(?m)^actor: .*\ntransport: .*\nfrom: .*`), "<who>"},
 		{regexp.MustCompile(`(?m)^\d+ (\S+ (?:ok|refused) \S+(?: \(<id>\))? \d+)$`), "<number> $1"},
 		{regexp.MustCompile(`(?m)^\d+ (<time> \S+ (?:ok|refused)) (?:uid \d+|\S+) (\S+(?: \(<id>\))?) \S+ (\d+)$`), "<number> $1 <who> $2 <where> $3"},
