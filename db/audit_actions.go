@@ -15,7 +15,7 @@ var actions = []string{
 	"gate.enter",
 	"key.rotate",
 	"role.create", "role.delete", "role.update",
-	"session.evict", "session.login", "session.logout", "session.renew", "session.revoke",
+	"session.evict", "session.login", "session.logout", "session.prove", "session.renew", "session.revoke",
 	"setup.initialize",
 	"store.create", "store.repair", "store.upgrade",
 	"system.backup", "system.backup_broken",

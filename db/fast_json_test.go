@@ -29,6 +29,7 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Token{Hash: []byte{1}, Permissions: []string{}, Reach: db.Reach{AllowedPaths: []string{"/"}}},
 		&db.Token{Hash: []byte{}, Permissions: []string{}, Expires: 1<<63 - 1, Created: at.In(time.FixedZone("", 3600))},
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},
+		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), Created: at, Expires: at, Proved: at},
 		&db.LastUsed{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
 		&db.LastUsed{Time: at},
 		&db.LastUsed{Time: at, Day: "2026-01-02", Requests: []uint64{1, 0, 1<<64 - 1}},
@@ -43,6 +44,7 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Token{Next: &db.NextSecret{Hash: []byte{1}, Expires: 5}, Permissions: []string{}},
 		&db.Token{AllowedIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Hash: []byte{1}, Permissions: []string{}},
 		&db.Token{Hash: []byte{1}, Permissions: []string{}, Reach: db.Reach{AllowedPaths: []string{"/a&b"}}},
+		&db.Session{Hash: []byte{1}, Proved: at, Passes: []db.Pass{{Hash: []byte{1}, Scope: "a.example.com"}}},
 		&db.LastUsed{Seen: []string{"\u2028"}},
 	)
 	return records, plainly

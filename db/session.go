@@ -24,6 +24,7 @@ type Session struct {
 	Expires   time.Time `json:"expires"`
 	IP        string    `json:"ip"`
 	UserAgent string    `json:"user_agent"`
+	Proved    time.Time `json:"proved,omitzero"`  // when the password was last shown; see Store.ProvedUntil
 	Passes    []Pass    `json:"passes,omitempty"` // to applications behind the gate
 }
 
@@ -35,6 +36,7 @@ func (s *Session) readFast(j *fastJSON) {
 	j.time("expires", &s.Expires)
 	j.text("ip", &s.IP)
 	j.text("user_agent", &s.UserAgent)
+	j.time("proved", &s.Proved)
 	j.none("passes")
 }
 
@@ -133,7 +135,7 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 func (s *Store) signIn(t *txn, old *User, secret string, in SignIn) (*Session, error) {
 	// RFC 7519 dates are whole seconds; so is the end, for both to agree.
 	now := t.now.Truncate(time.Second)
-	r := &Session{User: old.ID, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
+	r := &Session{User: old.ID, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP, Proved: t.now,
 		UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
 	r.setSecret(secret)
 	if err := sessionRecords.put(t, nil, r); err != nil {
@@ -161,10 +163,11 @@ func (s *Session) setSecret(secret string) {
 }
 
 // renewSession puts another session in the place of one: the same sign-in,
-// with the same end, under a new secret.
+// with the same end, under a new secret. Its password was shown for that.
 func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
 	r := *old
 	r.Passes = nil // of who had the secret before
+	r.Proved = t.now
 	r.setSecret(secret)
 	if err := sessionRecords.remove(t, old); err != nil {
 		return nil, err

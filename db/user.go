@@ -359,7 +359,7 @@ func (s *Store) DeleteUser(ctx context.Context, actor *Actor, idOrEmail string) 
 		if err := t.guarded(func() error { return userRecords.put(t, u, nil) }); err != nil {
 			return err
 		}
-		if err := t.leaveTombstone(u.ID); err != nil {
+		if err := t.leaveTombstone(u); err != nil {
 			return err
 		}
 		return t.audit("user.delete", u.Target())
@@ -387,8 +387,8 @@ type PasswordChange struct {
 // ChangePassword sets the actor's own password. Had the stored hash changed
 // since the old password was checked against it, the check would prove nothing:
 // that is ErrConflict. All other sessions of the user end; device cookies stay,
-// which are the owner's own. Where the session that was shown is renewed, it is
-// returned with its new secret.
+// which are the owner's own. That which was shown has its password proved by it, and
+// where it is renewed it is returned with its new secret.
 func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChange) (renewed *Session, secret string, err error) {
 	if c.Renew {
 		secret = newSessionSecret()
@@ -410,9 +410,12 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChan
 			return err
 		}
 		if c.Renew {
-			if renewed, err = t.renewSession(t.actor.Session, secret); err != nil {
-				return err
-			}
+			renewed, err = t.renewSession(t.actor.Session, secret)
+		} else {
+			_, err = t.prove(actor.Session)
+		}
+		if err != nil {
+			return err
 		}
 		return t.audit("user.password", u.Target())
 	})

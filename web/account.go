@@ -27,10 +27,7 @@ var errLogin = forbidden("login_failed", "the email or the password is wrong, or
 
 const codeSetupRequired = "setup_required"
 
-var (
-	errPasswordMissing = malformed("password_missing", "a password is needed")
-	errWrongPassword   = forbidden("wrong_password", "the old password is wrong")
-)
+var errPasswordMissing = malformed("password_missing", "a password is needed")
 
 // readLogin reads a sign-in from JSON or from a form.
 func readLogin(c echo.Context) (in api.Login, err error) {
@@ -38,7 +35,7 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 	case "application/json":
 		err = bind(c, &in, false)
 	case formType:
-		form, failed := bindForm(c, console.SignIn.Fields...)
+		form, failed := bindForm(c, console.SignIn.Reads(), nil)
 		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
 	default:
 		if c.Request().ContentLength == 0 {
@@ -47,18 +44,18 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 		err = errMediaType(c, nil, "application/json or application/x-www-form-urlencoded")
 	}
 	if err == nil {
-		err = checkLogin(in)
+		err = checkGiven(in.Password)
 	}
 	return in, err
 }
 
-// checkLogin runs before any look-up, so that the answer can't depend on the
+// checkGiven runs before any look-up, so that the answer can't depend on the
 // account.
-func checkLogin(in api.Login) error {
-	if in.Password == "" {
+func checkGiven(pass string) error {
+	if pass == "" {
 		return errPasswordMissing
 	}
-	return password.Length(in.Password)
+	return password.Length(pass)
 }
 
 // login reads by itself what is JSON or a form.
@@ -301,19 +298,24 @@ func (s *Server) profile(c echo.Context, actor *db.Actor) error {
 		return err
 	}
 	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
-		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}})
+		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}, Administrator: actor.Administrator()})
 }
 
 // consoleProfile is the profile for a browser, which shows a cookie: without the
-// permission by which a console offers settings, since Husk has none for it. What
-// the session may do is the same.
+// permission by which Coco's console offers settings, since Husk has none for it; its
+// own pages have what that permission is for. What the session may do is the same.
 func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 	roles, err := s.Store.Roles(c.Request().Context())
 	if err != nil {
 		return err
 	}
 	all := actor.Permissions.Expand(roles.Known())
-	return write(c, profileOf(actor.User, slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })))
+	if !isPageCall(c.Request().Context()) {
+		all = slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })
+	}
+	out := profileOf(actor.User, all, actor.Administrator())
+	out.ProvedUntil = s.provedUntil(actor.Session)
+	return write(c, out)
 }
 
 type ownPassword struct {
@@ -336,7 +338,7 @@ func (s *Server) changePassword(ctx context.Context, actor *db.Actor, in *ownPas
 	if err := password.Check(change.NewPassword, actor.User.Email, actor.User.Name); err != nil {
 		return out, err
 	}
-	if err := s.provePassword(in.Request, actor, change.OldPassword); err != nil {
+	if err := s.provePassword(in.Request, actor, toChange, change.OldPassword); err != nil {
 		return out, err
 	}
 	hash, err := s.Passwords.Hash(ctx, callerOf(actor), change.NewPassword)
@@ -360,10 +362,10 @@ func (s *Server) changePassword(ctx context.Context, actor *db.Actor, in *ownPas
 }
 
 // provePassword checks the password of who is signed in, and counts it.
-func (s *Server) provePassword(r *http.Request, actor *db.Actor, pass string) error {
+func (s *Server) provePassword(r *http.Request, actor *db.Actor, use passwordUse, pass string) error {
 	try, err := s.attempt(r, actor, account(actor.User.Email))
 	if err != nil {
-		s.Store.NoteRefusal(actor, "user.password", actor.User.Target())
+		s.Store.NoteRefusal(actor, use.action, actor.User.Target())
 		return err
 	}
 	defer try.End()
@@ -372,8 +374,8 @@ func (s *Server) provePassword(r *http.Request, actor *db.Actor, pass string) er
 		return err
 	}
 	if !ok {
-		s.Store.NoteRefusal(actor, "user.password", actor.User.Target())
-		return errWrongPassword
+		s.Store.NoteRefusal(actor, use.action, actor.User.Target())
+		return use.wrong
 	}
 	try.Success()
 	return s.spendProof(r.Context(), actor.User)

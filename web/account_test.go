@@ -559,11 +559,12 @@ func TestProfile(t *testing.T) {
 	s.role("clerk", db.PermUserRead, "app#wiki/edit")
 	single := s.single()
 	ann := s.newUser(annEmail, "clerk", db.RoleUser)
+	s.clock.advance(db.ProofLife) // while it is fresh there is one member more
 	all := jsonOf(knownPermissions("app#wiki/edit"))
 	s.do("GET", "/account/profile", "", single.session()).want(200).like(
-		`{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"permissions":` + all + `,"preferences":{}}`)
+		`{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"permissions":` + all + `,"preferences":{},"administrator":true}`)
 	s.do("GET", "/account/profile", "", local).want(200).like(
-		`{"id":"local","name":"<text>","email":"","roles":["admin"],"permissions":` + all + `,"preferences":{}}`)
+		`{"id":"local","name":"<text>","email":"","roles":["admin"],"permissions":` + all + `,"preferences":{},"administrator":true}`)
 	s.do("GET", "/account/profile", "", ann.session()).want(200).like(
 		`{"id":"` + ann.id + `","name":"ann","email":"ann@example.com","roles":["clerk","user"],"permissions":` +
 			jsonOf([]string{"app#wiki/edit", db.PermTokenCreate, db.PermTokenDelete, db.PermTokenSearch, db.PermTokenUpdate, db.PermPermissionRead, db.PermUserRead}) + `,"preferences":{}}`)
@@ -571,7 +572,7 @@ func TestProfile(t *testing.T) {
 	// as they were.
 	some := jsonOf(slices.DeleteFunc(knownPermissions("app#wiki/edit"), func(key string) bool { return key == db.PermSystemRead }))
 	s.do("GET", "/account/profile", "", cookie(single.jwt)).want(200).like(
-		`{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"permissions":` + some + `,"preferences":{}}`)
+		`{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"permissions":` + some + `,"preferences":{},"administrator":true}`)
 	s.do("GET", "/settings", "", cookie(single.jwt)).want(200)
 	narrow := s.mint(ann.session(), api.NewToken{Permissions: []string{db.PermTokenSearch}})
 	s.do("GET", "/account/profile", "", apiToken(narrow.AccessToken)).want(200).like(

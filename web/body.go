@@ -101,8 +101,8 @@ func decode(body []byte, v any) error {
 }
 
 // bindForm reads an application/x-www-form-urlencoded body with fields of these
-// names.
-func bindForm(c echo.Context, names ...string) (url.Values, error) {
+// names, of which many may be there several times.
+func bindForm(c echo.Context, names, many []string) (url.Values, error) {
 	body, err := readBody(c)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func bindForm(c echo.Context, names ...string) (url.Values, error) {
 	if err != nil {
 		return nil, malformed("bad_form", "the form is not well-formed")
 	}
-	return values, checkNames(values, names...)
+	return values, checkFields(values, names, many)
 }
 
 // boolean reads a query parameter that is true or false; absent and empty it is

@@ -38,6 +38,10 @@ import (
 type action struct {
 	serve   rawAction
 	in, out reflect.Type // of a typed function; else nil
+
+	// signInFirst answers who sent a form of a page and is not signed in any more;
+	// nil where nothing was typed that is worth keeping.
+	signInFirst func(c echo.Context) error
 }
 
 type rawAction func(c echo.Context, actor *db.Actor) error

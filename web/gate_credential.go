@@ -182,6 +182,17 @@ func (s *Server) identifyUser(ctx context.Context, id string) (*identity, error)
 	return who, nil
 }
 
+// gateWho is who the actor of a route would be at the gate. The owner of the data file
+// is nobody there.
+func gateWho(actor *db.Actor) *gate.Who {
+	if actor.User == nil {
+		return nil
+	}
+	who := &identity{token: actor.Token, session: actor.Session, user: actor.User, permissions: actor.Permissions}
+	who.takeGate()
+	return who.atGate()
+}
+
 // atGate is who asks, as rules know them; nil: nobody.
 func (who *identity) atGate() *gate.Who {
 	if who == nil {

@@ -140,10 +140,13 @@ func (m *members) refuseNear(name, within string, value []byte) error {
 }
 
 // checkNames is checkMembers for forms and query parameters.
-func checkNames(values url.Values, known ...string) error {
+func checkNames(values url.Values, known ...string) error { return checkFields(values, known, nil) }
+
+// checkFields is checkNames where some names may be there several times.
+func checkFields(values url.Values, known, many []string) error {
 	for name, all := range values {
 		if slices.Contains(known, name) {
-			if len(all) > 1 {
+			if len(all) > 1 && !slices.Contains(many, name) {
 				return errTwice(name)
 			}
 		} else if meant := nearest(name, known); meant != "" {

@@ -34,7 +34,7 @@ var (
 // formToken reads the token of a form. That of an empty value is absent (RFC 6749,
 // 3.1). What else OAuth's programs send along is not looked at.
 func formToken(c echo.Context) (string, error) {
-	form, err := bindForm(c, "token", "token_type_hint")
+	form, err := bindForm(c, []string{"token", "token_type_hint"}, nil)
 	if f, ok := err.(*failure); ok && f.status == errNoForm.status {
 		return "", errNoForm
 	}

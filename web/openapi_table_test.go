@@ -1,6 +1,9 @@
 package web
 
-import "husk/web/api"
+import (
+	"husk/db"
+	"husk/web/api"
+)
 
 // This file is what openapi.json says beyond what the code says by itself:
 // needs come from the table of routes, schemas and their descriptions from the
@@ -62,6 +65,8 @@ const (
 	userID  = "The user's id or email."
 	roleID  = "The role's name."
 
+	ownerAbout = "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own."
+
 	bearerToo = "An API token of who asks may come as `Authorization: Bearer`, too."
 
 	notLimited = "Not with a token that has an end, permissions or addresses of its own (`limited_credential`): what is made would outlive it."
@@ -117,6 +122,16 @@ var operations = map[string]operation{
 		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there. The audit log has an entry of it before the first byte leaves.",
 		query:    []parameter{{"to", "Where it goes, for the audit log. The command line on the machine itself is believed about it, and nobody else.", isText}},
 		streamed: "application/x-tar", also: []int{507}},
+	"GET /system/settings": {id: "Configuration", tag: tagSystem, summary: "The settings of the server, and where each comes from",
+		about: "As they run: one that was changed in the file and needs a restart is told as before, and `waiting`. No secret is among them: files that hold some are named."},
+	"GET /system/backup/_list": {id: "Backups", tag: tagSystem, summary: "The backups that the server keeps of itself",
+		about: "Those in `backup-dir`, by schedule or asked for. Of each the manifest alone is read: a whole check is a restore."},
+	"GET /system/backup/_file/:id": {id: "KeptBackup", tag: tagSystem, summary: "One of the backups that the server keeps, as it is", named: "The backup's name, as the list has it.",
+		about:    "One that is encrypted stays so. The audit log has an entry of it before the first byte leaves.",
+		streamed: "application/x-tar", also: []int{503, 507}},
+	"POST /system/backup": {id: "MakeBackup", tag: tagSystem, summary: "Have the server make a backup of itself now, and keep it",
+		about: "It is answered when that is whole and was read back, and is made to its end where who asked leaves. The newest three that were asked for are kept, beside those that are made by schedule. " +
+			"One at a time (503), one a minute (`backup_just_made`); 409 `no_backup_dir` where the server has no folder for them.", also: []int{409, 429, 503}},
 
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
 		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
@@ -134,6 +149,11 @@ var operations = map[string]operation{
 		about:   "All other sessions of the user end; API tokens stay. A wrong old password counts like a failed sign-in.",
 		example: api.PasswordChange{OldPassword: "four unrelated words here", NewPassword: "and four quite different ones"},
 		also:    []int{409, 429, 503}},
+	"POST /account/proof": {id: "Prove", tag: tagAccount, summary: "Show one's password once more",
+		about:   "For the session that asks. A proof is fresh for 10 minutes; a sign-in with the password is one, and so is a change of it. The API asks it for nothing: it is for consoles, before what is grave. A wrong password counts like a failed sign-in.",
+		example: api.Proof{Password: "four unrelated words here"}, also: []int{409, 429, 503}},
+	"GET /account/applications": {id: "Applications", tag: tagAccount, summary: "What one may open behind the gate",
+		about: "The hosts that the rules name in full, sorted, of which the gate would let one open the front page now, from where one asks; as a bare array. Scheme and port are those of Husk's own pages. Where a pattern leads is not known."},
 	"GET /account/sessions":        {id: "OwnSessions", tag: tagAccount, summary: "One's own sessions"},
 	"DELETE /account/sessions":     {id: "EndOtherSessions", tag: tagAccount, summary: "End all of one's own sessions but this one"},
 	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id."},
@@ -142,7 +162,17 @@ var operations = map[string]operation{
 		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses, no wider reach and no later expiry than itself. With `allowed_hosts`, `allowed_paths` or `allowed_methods` it is good behind the gate alone, and the API refuses it. 429 with the code `too_many_tokens` where the owner has as many as one may.",
 		example: api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, also: []int{404}},
 	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens",
-		query: []parameter{{name: "owner", about: "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own."}}, also: []int{404}},
+		about: "With `filter` or `address` no more than 1,000 tokens are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`. " +
+			"`from` is not for it. `expiring` and `no_expiry` are found by the index by expiry, and sorted by `expire_in`; `unused` is sorted by `created`.",
+		query: []parameter{
+			{name: "owner", about: ownerAbout},
+			{name: "filter", about: "`expiring`: ends within 30 days, the next one first. `unused`: was not used for 90 days; one that never was counts from when it was made. `never`: was never used. `no_expiry`: never ends.",
+				schema: map[string]any{"type": "string", "enum": []string{db.TokensExpiring, db.TokensUnused, db.TokensNever, db.TokensNoExpiry}}},
+			{name: "address", about: "An address or a CIDR prefix: was used from there, of the last 16 addresses of a token, or is limited to exactly that. Of the addresses of one IPv6 /64 the last one alone is remembered: ask for the /64."},
+		}, also: []int{404}},
+	"GET /auth/access_token/_ended": {id: "EndedTokens", tag: tagTokens, summary: "List API tokens that are gone, the last one first",
+		about: "What was revoked, had expired and made room for another one, or went with its owner, for 90 days, the last thousand of each owner. Who did it is told that one, and those who may read the audit log. Sorted by `ended`; `query` is not looked at.",
+		query: []parameter{{name: "owner", about: ownerAbout}}, also: []int{404}},
 	"GET /auth/access_token/:id": {id: "GetToken", tag: tagTokens, summary: "Show an API token", named: tokenID},
 	"PUT /auth/access_token/:id": {id: "UpdateToken", tag: tagTokens, summary: "Change an API token", named: tokenID,
 		about:   "Expiry, owner and secret can't be changed. Of the lists of what it is limited to, one that is absent stays, and an empty one limits nothing.",
@@ -212,7 +242,11 @@ var operations = map[string]operation{
 		example: api.RuleTest{URL: "https://wiki.example.com/edit", Method: "POST", User: "ann@example.com", From: "192.0.2.7"}, also: []int{404}},
 
 	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions",
-		query: []parameter{{name: "user", about: "Whose, by id or email."}}, also: []int{404}},
+		about: "With `address` no more than 1,000 sessions are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`.",
+		query: []parameter{
+			{name: "user", about: "Whose, by id or email."},
+			{name: "address", about: "An address or a CIDR prefix: was begun or last used from there."},
+		}, also: []int{404}},
 	"GET /security/session/:id":    {id: "GetSession", tag: tagSessions, summary: "Show anybody's session, and what it may do", named: "The session's id."},
 	"DELETE /security/session/:id": {id: "EndSession", tag: tagSessions, summary: "End anybody's session", named: "The session's id."},
 	"DELETE /security/session": {id: "EndSessions", tag: tagSessions, summary: "End all sessions of a user",
@@ -292,11 +326,17 @@ var values = map[string][]string{
 	"Status.Status":       {"ok"},
 	"Ready.Status":        {"ok"},
 	"LoggedIn.Status":     {"ok"},
+	"Proved.Status":       {"ok"},
 	"TokenCreated.Status": {"ok"},
 	"Result.Result":       {"created", "updated", "deleted"},
 	"Ended.Result":        {"deleted"},
 	"Total.Relation":      {"eq", "gte"},
 	"Token.Type":          {"general"},
+	"EndedToken.Reason":   {db.EndedRevoked, db.EndedExpired, db.EndedOwnerDeleted},
+
+	"ConfigSetting.Source": {"flag", "env", "file", "default"},
+	"ConfigSetting.Group":  {"command", "server", "gate"},
+	"BackupFile.Manifest":  {"ok", "sealed", "bad", "unreadable"},
 
 	"OAuthIntrospection.TokenType": {"Bearer"},
 
@@ -311,7 +351,7 @@ var listParameters = []parameter{
 	{"from", "How many to leave out at the beginning. `from` and `size` together are at most 10000; go on with `after`.", map[string]any{"type": "integer", "minimum": 0, "default": 0}},
 	{"size", "How many at most.", map[string]any{"type": "integer", "minimum": 0, "maximum": 1000, "default": 10}},
 	{"query", "Beginnings of words in name and email; case makes no difference.", isText},
-	{"sort", "`created`, `name` or `expire_in`, with `:asc` or `:desc`.", map[string]any{"type": "string", "default": "created:desc"}},
+	{"sort", "`created`, `name`, `expire_in` or `ended` where the list has it, with `:asc` or `:desc`.", map[string]any{"type": "string", "default": "created:desc"}},
 	{"after", "The cursor of the page before this one.", isText},
 }
 

@@ -28,8 +28,9 @@ func (s *Server) takeConsole(returnKey []byte) {
 		ttl = min(ttl, s.MaxTokenTTL)
 	}
 	s.console = &console.Console{
-		Version: s.Version, TokenTTL: ttl, Now: s.Store.Now, IsProgram: decides,
+		Version: s.Version, Secure: s.secure, TokenTTL: ttl, Now: s.Store.Now, IsProgram: decides,
 		MAC:         func(text []byte) []byte { return mac(returnKey, text) },
+		Cookie:      s.newCookie,
 		Application: s.applicationAt,
 	}
 	s.pageCalls = s.newPageCalls()
@@ -38,11 +39,16 @@ func (s *Server) takeConsole(returnKey []byte) {
 // page is the action of a page. What its route needs is checked before, as of any
 // route, and again by the API where the page calls it.
 func (s *Server) page(h console.Handler) *action {
-	return raw(func(c echo.Context, _ *db.Actor) error { return s.servePage(c, h) })
+	a := raw(func(c echo.Context, _ *db.Actor) error { return s.servePage(c, h) })
+	if h.Keeps() {
+		first := h.SignInFirst()
+		a.signInFirst = func(c echo.Context) error { return s.servePage(c, first) }
+	}
+	return a
 }
 
 func (s *Server) servePage(c echo.Context, h console.Handler) error {
-	form, length, err := readPageForm(c, h.Fields)
+	form, length, err := readPageForm(c, h)
 	if err != nil {
 		return err
 	}
@@ -50,6 +56,9 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	// A call of the API takes memory as a request of HTTP/2 does, and has a copy of
 	// the form at each of its ends.
 	defer listen.From(r.Context()).Stream(length > longForm)()
+	for _, name := range c.ParamNames() {
+		r.SetPathValue(name, c.Param(name))
+	}
 	if console.IsSafeMethod(r) { // else each browser that leaves would count as a failure of the server
 		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
@@ -95,11 +104,11 @@ const longForm = 8 << 10
 // readPageForm reads a form of these fields, or none, and tells how long it is.
 // What is no UTF-8 would not come through JSON as it was sent, and many passwords
 // be one.
-func readPageForm(c echo.Context, fields []string) (form url.Values, length int, err error) {
-	if len(fields) == 0 {
+func readPageForm(c echo.Context, h console.Handler) (form url.Values, length int, err error) {
+	if len(h.Fields) == 0 || console.IsSafeMethod(c.Request()) {
 		return nil, 0, nil
 	}
-	form, err = bindForm(c, fields...)
+	form, err = bindForm(c, h.Reads(), h.Many)
 	for _, values := range form {
 		for _, value := range values {
 			if !utf8.ValidString(value) {
@@ -113,7 +122,10 @@ func readPageForm(c echo.Context, fields []string) (form url.Values, length int,
 
 // failPage has a browser see f as a page, or be led to where it is made good. It
 // tells false where it did not answer: then f is for a program.
-func (s *Server) failPage(c echo.Context, actor *db.Actor, f *failure) bool {
+func (s *Server) failPage(c echo.Context, r route, actor *db.Actor, f *failure) bool {
+	if f.status == http.StatusUnauthorized && r.do.signInFirst != nil && s.wantsPage(c.Request()) {
+		return r.do.signInFirst(c) == nil
+	}
 	if !s.console.Fail(c.Response(), c.Request(), f.wire()) {
 		return false
 	}

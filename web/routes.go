@@ -79,8 +79,13 @@ type route struct {
 func (s *Server) routes() []route {
 	return slices.Concat(
 		s.apiRoutes(),
+		s.systemRoutes(),
+		s.tokenEndRoutes(),
+		s.proofRoutes(),
+		s.ownApplicationRoutes(),
 		s.statisticsRoutes(),
 		s.pageRoutes(),
+		s.houseRoutes(),
 	)
 }
 
@@ -105,7 +110,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, do: endpoint(s.endOwnSession)},
 
 		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, do: endpoint(s.createToken)},
-		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), turn: ifLarge, do: endpoint(s.searchTokens)},
+		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), turn: ifLargeOrSifted, do: endpoint(s.searchTokens)},
 		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), do: endpoint(s.readToken)},
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.updateToken)},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, do: endpoint(s.deleteToken)},
@@ -119,7 +124,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), turn: always, do: endpoint(s.catTokens)},
 		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.renameToken)},
 
-		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), turn: ifLarge, do: endpoint(s.searchSessions)},
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), turn: ifLargeOrSifted, do: endpoint(s.searchSessions)},
 		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), do: endpoint(s.readSession)},
 		{method: "DELETE", path: "/security/session", need: permission(db.PermSessionDelete), effect: changes, do: endpoint(s.endUserSessions)},
 		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, do: endpoint(s.endSession)},
@@ -194,6 +199,19 @@ func (s *Server) pageRoutes() []route {
 	}
 }
 
+// houseRoutes are the pages of the console's house. Each is for who has a session, and
+// asks the API, which asks for the permission.
+func (s *Server) houseRoutes() (all []route) {
+	for _, p := range console.Places() {
+		r := route{method: p.Method, path: p.Path, need: isOwnSession, do: s.page(p.Handler), page: true}
+		if p.Method != http.MethodGet {
+			r.effect = callsAPI
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
 // add puts a route into the router, for each of its methods, behind the check
 // of what it needs.
 func (s *Server) add(r route) error {
@@ -247,7 +265,7 @@ func (s *Server) dispatch(c echo.Context, r route) error {
 	if err != nil {
 		f := explain(err)
 		s.auditDenied(actor, r, f)
-		whole = r.page && s.failPage(c, actor, f) || s.fail(c, actor, f)
+		whole = r.page && s.failPage(c, r, actor, f) || s.fail(c, actor, f)
 	}
 	if s.AccessLog && !isPageCall(c.Request().Context()) {
 		s.logAccess(c, r, actor, time.Since(began))

@@ -82,10 +82,11 @@ func TestSetupForm(t *testing.T) {
 	v.do("POST", "/setup/_initialize", formType, "code=wrong", "Accept", "*/*").fails(t, http.StatusForbidden, "setup_code")
 	v.do("POST", "/setup/_initialize", formType, "code=x", "Sec-Fetch-Site", "cross-site").isPage(t, http.StatusForbidden, "another origin")
 
-	v.post("/setup/_initialize", "code", h.SetupCode(), "password", testPassword, "again", testPassword, "email", "", "name", "").leadsTo(t, "/login")
+	v.post("/setup/_initialize", "code", h.SetupCode(), "password", testPassword, "again", testPassword, "email", "", "name", "").leadsTo(t, "/")
 	v.post("/setup/_initialize", "code", h.SetupCode(), "password", testPassword).isPage(t, http.StatusConflict, "set up")
+	v.get("/").isPage(t, http.StatusOK, "coco-default-user") // setting up signs in
 	v.get("/setup").leadsTo(t, "/login")
-	v.get("/login").isPage(t, http.StatusOK, "Password")
+	h.visitor().get("/login").isPage(t, http.StatusOK, "Password")
 }
 
 func TestSetupCodeIsNewAtEachStart(t *testing.T) {

@@ -65,6 +65,9 @@ var doors = []door{
 	{"change of password", 403, 200, "wrong_password", func(s *server, p *person, pass string, edits ...edit) answer {
 		return s.do("PUT", "/account/password", jsonOf(api.PasswordChange{OldPassword: pass, NewPassword: fresh}), append(edits, p.session())...)
 	}},
+	{"proof of the password", 403, 200, "wrong_password", func(s *server, p *person, pass string, edits ...edit) answer {
+		return s.do("POST", "/account/proof", jsonOf(api.Proof{Password: pass}), append(edits, p.session())...)
+	}},
 	{"password page", 403, 303, "", func(s *server, p *person, pass string, edits ...edit) answer {
 		return s.do("POST", "/password", form("old_password", pass, "new_password", fresh, "again", fresh), append(edits, contentType(formType), acceptPage, cookie(p.jwt))...)
 	}},

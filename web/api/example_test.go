@@ -160,6 +160,32 @@ func ExampleClient_ChangePassword() {
 	// the old password is wrong
 }
 
+func ExampleClient_Prove() {
+	c, ctx, end := inMemory()
+	defer end()
+	session := signIn(ctx, c)
+
+	proved, err := session.Prove(ctx, api.Proof{Password: examplePassword})
+	p, _ := session.Profile(ctx)
+	fmt.Println(proved.Status, p.ProvedUntil.Equal(proved.ProvedUntil), err)
+
+	_, err = session.Prove(ctx, api.Proof{Password: "something else entirely"})
+	fmt.Println(err)
+	// Output:
+	// ok true <nil>
+	// the password is wrong
+}
+
+func ExampleClient_Applications() {
+	c, ctx, end := inMemory()
+	defer end()
+	session := signIn(ctx, c)
+
+	mine, err := session.Applications(ctx) // of the rules of the gate
+	fmt.Println(len(mine), err)
+	// Output: 0 <nil>
+}
+
 func ExampleClient_OwnSessions() {
 	c, ctx, end := inMemory()
 	defer end()
@@ -223,6 +249,20 @@ func token(ctx context.Context, c *api.Client, name string) string {
 	t, err := c.CreateToken(ctx, api.NewToken{Name: name, Owner: "ann@example.com"})
 	check(err)
 	return t.ID
+}
+
+func ExampleClient_EndedTokens() {
+	c, ctx, end := inMemory()
+	defer end()
+	_, err := c.DeleteToken(ctx, token(ctx, c, "backup"))
+	check(err)
+
+	page, err := c.EndedTokens(ctx, api.ListOptions{Filter: map[string]string{"owner": "ann@example.com"}})
+	check(err)
+	for _, hit := range page.Hits.Hits {
+		fmt.Println(hit.Source.Name, hit.Source.Reason, hit.Source.OwnerName)
+	}
+	// Output: backup revoked ann@example.com
 }
 
 func ExampleClient_SearchTokens() {
@@ -708,4 +748,47 @@ func ExampleClient_Backup() {
 	// <nil>
 	// manifest.json
 	// husk.db
+}
+
+func ExampleClient_Configuration() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	// This server was made by hand; one that 'husk serve' runs tells its settings.
+	settings, err := c.Configuration(ctx)
+	fmt.Println(settings.File, len(settings.Settings), err)
+	// Output: 0 <nil>
+}
+
+func ExampleClient_Backups() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	kept, err := c.Backups(ctx)
+	fmt.Println(kept.Kept, kept.Files, err)
+	// Output: false [] <nil>
+}
+
+func ExampleClient_MakeBackup() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	_, err := c.MakeBackup(ctx)
+	var refused *api.Error
+	if errors.As(err, &refused) { // this server has no folder for them
+		fmt.Println(refused.Status, refused.Detail.Code)
+	}
+	// Output: 409 no_backup_dir
+}
+
+func ExampleClient_KeptBackup() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	err := c.KeptBackup(ctx, "husk-20260101T031500Z.tar", io.Discard)
+	var refused *api.Error
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Status, refused.Detail.Code)
+	}
+	// Output: 404 not_found
 }

@@ -40,7 +40,10 @@ type Profile struct {
 	Roles       []string       `json:"roles"`
 	Permissions []string       `json:"permissions"` // what this credential may do now, expanded
 	Preferences map[string]any `json:"preferences"`
-	MustChange  bool           `json:"must_change,omitempty"` // the password was generated, and is good for its change only
+	ProvedUntil *time.Time     `json:"proved_until,omitempty"` // of a session whose password was shown lately: when that is fresh no more
+	MustChange  bool           `json:"must_change,omitempty"`  // the password was generated, and is good for its change only
+
+	Administrator bool `json:"administrator,omitempty"` // this credential may do everything
 }
 
 // PasswordChange is the body of PUT /account/password.
@@ -98,7 +101,7 @@ type ListOptions struct {
 	From   int
 	Size   int    // 0: the server's default, 10
 	Query  string // beginnings of words
-	Sort   string // created, name or expire_in, with :asc or :desc
+	Sort   string // created, name, expire_in or ended, with :asc or :desc
 	After  string // the cursor of the page before
 	Filter map[string]string
 }

@@ -60,6 +60,7 @@ func (a Asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // assetTypes is the table of what is served, by name in static/.
 var assetTypes = map[string]string{
+	"console.js":   "text/javascript; charset=utf-8",
 	"countdown.js": "text/javascript; charset=utf-8",
 	"husk.css":     "text/css; charset=utf-8",
 	"husk.svg":     "image/svg+xml",
@@ -81,10 +82,18 @@ var assets = sync.OnceValue(func() assetTable {
 		sum := sha256.Sum256(body)
 		stem, ext, _ := strings.Cut(file, ".")
 		name := stem + "." + hex.EncodeToString(sum[:6]) + "." + ext
-		t.byName[name], t.urls[file] = Asset{Type: kind, Body: body, Cache: "public, max-age=31536000, immutable"}, AssetPath+name
+		t.byName[name], t.urls[file] = Asset{Type: kind, Body: compressed(body), Gzip: true, Cache: "public, max-age=31536000, immutable"}, AssetPath+name
 	}
 	return t
 })
+
+func compressed(body []byte) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is one that there is
+	_, _ = z.Write(body)                                  // into memory
+	_ = z.Close()
+	return b.Bytes()
+}
 
 // FindAsset returns the static file of exactly that name. It looks into a
 // table, never into a folder: no spelling of a path leads elsewhere.

@@ -44,12 +44,16 @@ func Accepts(lines []string, offered string) bool {
 }
 
 // refused tells whether the parameters of what is accepted say q=0.
-func refused(parameters string) bool {
+func refused(parameters string) bool { return weightOf(parameters) == 0 }
+
+// weightOf is the weight that the parameters of what is accepted give it, 1 where
+// they give none.
+func weightOf(parameters string) float64 {
 	for one := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(one), "=")
-		if q, err := strconv.ParseFloat(value, 64); strings.EqualFold(name, "q") && err == nil && q == 0 {
-			return true
+		if q, err := strconv.ParseFloat(value, 64); strings.EqualFold(name, "q") && err == nil {
+			return q
 		}
 	}
-	return false
+	return 1
 }

@@ -19,10 +19,10 @@ type Connect struct {
 	RequestID string
 	User      string // who is signed in
 	TokenName string
-	Ends      string // the day on which the token ends
+	Ends      time.Time // of the token
 }
 
-func (Connect) view() (file, title string) { return "connect.html", "Connect a program" }
+func (Connect) view() (file string, title Text) { return "connect.html", say("connect.title") }
 
 // Connected opens the desktop program.
 type Connected struct {
@@ -31,7 +31,7 @@ type Connected struct {
 	Link      template.URL // from DesktopLink
 }
 
-func (Connected) view() (file, title string) { return "connected.html", "Connected" }
+func (Connected) view() (file string, title Text) { return "connected.html", say("connected.title") }
 
 // DesktopLink is the link that hands a token to the desktop program. Its
 // scheme is fixed here, and every value is escaped.
@@ -92,7 +92,7 @@ func connectPage(v *Visit) error {
 	now := v.console.Now()
 	return v.show(Connect{
 		Program: desktopPrograms[d.product], Product: d.product, Provider: d.provider, RequestID: d.requestID,
-		User: username(who), TokenName: d.tokenName(now), Ends: now.Add(v.console.TokenTTL).Format(time.DateOnly),
+		User: username(who), TokenName: d.tokenName(now), Ends: now.Add(v.console.TokenTTL),
 	})
 }
 

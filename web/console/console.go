@@ -13,23 +13,26 @@
 // A new page is a file here with its struct and its Handler, a template, and a
 // line in the server's table of routes.
 //
+// A page stands in the shell, with the rooms of the house at its side, where it says
+// in which it is (room); else it is a card of its own. What it says are messages
+// (language.go), in the language of who reads it. What has a form embeds Form
+// (form.go), by which a form sent twice is done once, an act that is sensitive
+// asks for the password, and a form outlives the session it was begun in.
+//
 // A page is sent with PolicyOf as its Content-Security-Policy. It names its static
 // files by URLs that hold a hash of their content; FindAsset answers those and
-// nothing else. No page needs a script, and none names another server. The one
-// script there is counts seconds down, on pages that say how long to wait. All
-// values are escaped by html/template; the one URL that it would not let pass,
-// that of the desktop program, is made by DesktopLink.
+// nothing else. No page needs a script, and none names another server: what scripts
+// there are refine what stands there. All values are escaped by html/template; the
+// one URL that it would not let pass, that of the desktop program, is made by
+// DesktopLink.
 package console
 
 import (
 	"bytes"
 	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
-	"path"
-	"sync"
 	"time"
 )
 
@@ -37,30 +40,64 @@ import (
 // does not tell.
 type Console struct {
 	Version   string                   // of the program
+	Secure    bool                     // browsers come by https
 	TokenTTL  time.Duration            // how long a token lasts for which no end was asked
 	MAC       func(text []byte) []byte // HMAC-SHA-256 by which the server knows where a sign-in leads back to
 	Now       func() time.Time         // the clock
 	IsProgram func(http.Header) bool   // tells a header with a credential, which only programs add
 
+	// Cookie makes a cookie with the flags that all of the server's have; maxAge is
+	// in seconds.
+	Cookie func(name, value string, maxAge int) *http.Cookie
+
 	// Application is the host of the application behind the gate to which a way back
 	// leads; ok tells whether it was signed here for one.
 	Application func(r *http.Request, sealed string) (host string, ok bool)
+
+	sent sent // forms that were sent, so that each is done once
 }
 
 // Handler answers the requests for one page, or with one form.
 type Handler struct {
 	Fields []string // names of the form's; none: no form is read
+	Many   []string // of them, those that may be there several times
+
 	answer func(v *Visit) error
+
+	// form shows the page of the form with what was sent, and does nothing: for who
+	// signed in again meanwhile, or has to show the password first. nil: it is not
+	// kept.
+	form func(v *Visit) error
+
+	// sensitive tells an act that wants a password shown lately. It needs form.
+	sensitive func(v *Visit) bool
 }
 
-// Serve answers a request by h. form has h's fields, in UTF-8; dial connects to the
+// Reads are all names that a form may have; none: no form is read.
+func (h Handler) Reads() []string {
+	if len(h.Fields) == 0 {
+		return nil
+	}
+	return append(h.Fields[:len(h.Fields):len(h.Fields)], ownFields...)
+}
+
+// Serve answers a request by h. form has what h.Reads, in UTF-8; dial connects to the
 // API for who asks. An error is one that no page tells of: where it is an
 // *api.Error, it is for the program that asked.
 func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form url.Values, dial Dialer) error {
 	v, end := c.visit(w, r, form, dial)
 	defer end()
-	err := h.answer(v)
-	if refused := refusedBy(err); refused != nil && c.Fail(w, r, refused) {
+	if v.changeLook() {
+		return nil
+	}
+	err := v.serveOnce(h)
+	refused := refusedBy(err)
+	switch {
+	case refused == nil:
+		return err
+	case refused.Status == http.StatusUnauthorized && h.Keeps() && !IsSafeMethod(r) && c.WantsPage(r):
+		return signInFirst(v)
+	case c.Fail(v.w, r, refused):
 		return nil
 	}
 	return err
@@ -70,7 +107,7 @@ func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form 
 // lead to pages of this server.
 const Policy = noScript + policy + ownForms
 
-// What 'self' has besides the countdown is JSON and images, which nosniff keeps from
+// What 'self' has besides the scripts is JSON and images, which nosniff keeps from
 // being scripts.
 //
 // Browsers ask form-action about each redirect after a form, too. A sign-in leads on
@@ -80,16 +117,21 @@ const (
 	noScript  = "default-src 'none'; script-src 'none'; "
 	ownScript = "default-src 'none'; script-src 'self'; "
 	policy    = "object-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+	asksSelf  = "connect-src 'self'; "
 	ownForms  = "form-action 'self'"
 	formsOut  = "form-action 'self' http: https:"
 )
 
-// PolicyOf is the Content-Security-Policy of a page: of one that counts down, the
-// script for it is let in, and of one that leads out, where its form leads.
+// PolicyOf is the Content-Security-Policy of a page: of one in the shell or one that
+// counts down, our scripts are let in; a page of the shell may ask for itself again;
+// and of one that leads out, its form may lead there.
 func PolicyOf(p Page) string {
 	scripts, forms := noScript, ownForms
 	if w, ok := p.(interface{ waits() int }); ok && w.waits() > 0 {
 		scripts = ownScript
+	}
+	if roomOf(p) != "" {
+		scripts = ownScript + asksSelf
 	}
 	if l, ok := p.(interface{ leadsOut() bool }); ok && l.leadsOut() {
 		forms = formsOut
@@ -103,31 +145,33 @@ var templateFiles embed.FS
 // Page is what a page shows.
 type Page interface {
 	// view returns the name of the page's template and its title.
-	view() (file, title string)
+	view() (file string, title Text)
 }
 
-// templates are parsed when the first page is made: a command that serves its
-// request in its own process never shows one.
-var templates = sync.OnceValue(func() map[string]*template.Template {
-	layout := template.Must(template.New("layout.html").Funcs(template.FuncMap{"asset": AssetURL}).
-		ParseFS(templateFiles, "templates/layout.html"))
-	all := map[string]*template.Template{}
-	files, _ := templateFiles.ReadDir("templates") // what is embedded can be read
-	for _, f := range files {
-		all[f.Name()] = template.Must(template.Must(layout.Clone()).ParseFS(templateFiles, path.Join("templates", f.Name())))
+// roomOf is the path of the room in which p stands; "" for a card of its own.
+func roomOf(p Page) string {
+	if r, ok := p.(interface{ room() string }); ok {
+		return r.room()
 	}
-	return all
-})
+	return ""
+}
 
-// Render returns the whole page, so that none is sent by half.
-func Render(p Page) ([]byte, error) {
-	file, title := p.view()
+// frame is what the layout shows around a page.
+type frame struct {
+	Title Text
+	Page  Page
+	Lang  string
+	Theme string
+	Shell *shell // nil around a card
+	Looks []lookLink
+}
+
+// render returns the whole page, so that none is sent by half.
+func render(l look, f frame) ([]byte, error) {
+	file, title := f.Page.view()
+	f.Title, f.Lang, f.Theme = title, l.language.Tag, l.theme
 	var b bytes.Buffer
-	err := templates()[file].Execute(&b, struct {
-		Title string
-		Page  Page
-	}{title, p})
-	if err != nil {
+	if err := l.language.templates()[file].Execute(&b, f); err != nil {
 		return nil, fmt.Errorf("render %s: %w", file, err)
 	}
 	return b.Bytes(), nil

@@ -1,8 +1,12 @@
 package console
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,39 +14,60 @@ import (
 	"testing"
 
 	"golang.org/x/net/html"
+
+	"husk/web/api"
+	"husk/web/manual"
 )
 
 const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "`" + `{{.}}`
 
 // samples are the pages with a value in every field, and as they first show.
 func samples(text string) map[string]Page {
+	said := literal(text)
 	return map[string]Page{
-		"setup":          Setup{Problem: text, Code: text, Name: text, Email: text},
+		"setup":          Setup{Problem: said, Code: text, Name: text, Email: text},
 		"setup new":      Setup{},
-		"setup wait":     Setup{Problem: text, Wait: 1, Code: text, Name: text, Email: text},
-		"login wait":     Login{Problem: text, Wait: 15},
-		"password wait":  Password{Problem: text, Wait: 3600, Username: text},
-		"failure wait":   Failure{Title: text, Text: text, Wait: 60},
+		"setup wait":     Setup{Problem: said, Wait: 1, Code: text, Name: text, Email: text},
+		"login wait":     Login{Problem: said, Wait: 15},
+		"password wait":  Password{Problem: said, Wait: 3600, Username: text},
+		"failure wait":   Failure{Title: said, Text: said, Wait: 60},
 		"login single":   Login{},
 		"login out":      Login{Host: text, Return: text, Out: true},
-		"login out wait": Login{Problem: text, Wait: 15, Host: text, Return: text, Out: true},
+		"login out wait": Login{Problem: said, Wait: 15, Host: text, Return: text, Out: true},
 		"password out":   Password{Must: true, Return: text, Out: true},
-		"login multi":    Login{Problem: text, Multi: true, Email: text, Program: text, Return: text},
-		"home":           Home{Name: text, Email: text, Roles: []string{text, "b"}, Version: text},
-		"home single":    Home{Name: "coco-default-user"},
-		"password":       Password{Problem: text, Username: text, Return: text},
+		"login multi":    Login{Problem: said, Multi: true, Email: text, Program: text, Return: text, Kept: text},
+		"resume":         Resume{Path: "/me/tokens", Fields: []Hidden{{"name", text}, {"kept", "yes"}}},
+		"manual":         Manual{Query: text, Found: []manual.Hit{{Page: "gate", Title: text, Heading: text, ID: "a", Excerpt: text}}},
+		"manual list":    Manual{Groups: []ManualGroup{{text, []manual.Page{{Name: "gate", Title: text}}}}},
+		"me":             Me{Name: text, Email: text, Roles: []string{text, "b"}},
+		"me single":      Me{Name: "coco-default-user"},
+		"password":       Password{Problem: said, Username: text, Return: text},
 		"password must":  Password{Must: true},
-		"connect":        Connect{Program: text, Product: text, Provider: text, RequestID: text, User: text, TokenName: text, Ends: text},
+		"connect":        Connect{Program: text, Product: text, Provider: text, RequestID: text, User: text, TokenName: text},
 		"connected":      Connected{Program: text, TokenName: text, Link: DesktopLink(text, text, text)},
-		"failure":        Failure{Title: text, Text: text},
-		"failure plain":  Failure{Title: "Not permitted", Text: "That needs a permission."},
+		"failure":        Failure{Title: said, Text: said, Next: said},
+		"failure plain":  Failure{Title: say("failure.forbidden"), Text: literal("That needs a permission."), Back: "/me/tokens"},
 		"password plain": Password{Username: "ann@example.com"},
 	}
 }
 
+// anybody is who sees the pages of the tests: an administrator, of a long name.
+var anybody = api.Profile{ID: "u1", Name: "Ann", Email: "ann@example.com", Administrator: true}
+
+// inFrame is the page as a browser gets it, in a language.
+func inFrame(p Page, tag string) ([]byte, error) {
+	r := httptest.NewRequest("GET", "/x", nil)
+	r.Header.Set("Accept-Language", tag)
+	f := frame{Page: p, Looks: lookLinks(r)}
+	if path := roomOf(p); path != "" {
+		f.Shell = (&Console{Version: "1.2.3"}).shell(anybody, path)
+	}
+	return render(lookOf(r), f)
+}
+
 func parse(t *testing.T, p Page) (*html.Node, string) {
 	t.Helper()
-	body, err := Render(p)
+	body, err := inFrame(p, "en")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +109,14 @@ func textOf(n *html.Node) string {
 // Elements and attributes that a page may have: a script, a style or a frame
 // is none of them, whether we wrote it or a value brought it.
 var (
-	allowedElements = strings.Fields("html head body meta title link main p img h1 div label input span code button form a dl dt dd strong details summary")
-	allowedAttrs    = strings.Fields("lang charset name content rel href type class src alt width height method action for id value required autocomplete autocapitalize spellcheck aria-describedby aria-hidden autofocus maxlength minlength role hidden readonly tabindex http-equiv")
+	allowedElements = strings.Fields(`html head body meta title link main p img h1 h2 h3 h4 section div blockquote em hr label input span code kbd pre button form a
+		dl dt dd strong details summary header nav ul li ol dialog bdi time table thead tbody tr th td caption fieldset legend select option textarea
+		svg g rect line text path figure figcaption`)
+	allowedAttrs = strings.Fields(`lang charset name content rel href type class src alt width height method action for id value required
+		autocomplete autocapitalize spellcheck aria-describedby aria-hidden aria-label aria-labelledby aria-current aria-invalid autofocus maxlength
+		minlength role hidden readonly tabindex http-equiv popover popovertarget datetime data-day data-over data-copy data-done data-filter data-row
+		data-at-once data-unsaved data-live data-label checked selected rows min max step scope colspan open enctype accept multiple
+		viewbox x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode`)
 )
 
 func TestPagesHoldNoForeignMarkup(t *testing.T) {
@@ -93,11 +124,11 @@ func TestPagesHoldNoForeignMarkup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			doc, body := parse(t, p)
 			for _, e := range elements(doc) {
-				if !slices.Contains(allowedElements, e.Data) && !isCountdown(e, p) {
+				if !slices.Contains(allowedElements, e.Data) && !isOurScript(e, p) {
 					t.Errorf("element %s in\n%s", e.Data, body)
 				}
 				for _, a := range e.Attr {
-					if a.Key == "defer" && isCountdown(e, p) {
+					if a.Key == "defer" && isOurScript(e, p) {
 						continue
 					}
 					if !slices.Contains(allowedAttrs, a.Key) {
@@ -112,11 +143,12 @@ func TestPagesHoldNoForeignMarkup(t *testing.T) {
 	}
 }
 
-// isCountdown tells whether e is the one script there is, on a page that is let
-// have it.
-func isCountdown(e *html.Node, p Page) bool {
+// isOurScript tells whether e is one of the two scripts there are, on a page that is
+// let have it.
+func isOurScript(e *html.Node, p Page) bool {
 	src, _ := attribute(e, "src")
-	return e.Data == "script" && src == AssetURL("countdown.js") && textOf(e) == "" && strings.Contains(PolicyOf(p), "script-src 'self';")
+	mine := src == AssetURL("countdown.js") || roomOf(p) != "" && src == AssetURL("console.js")
+	return e.Data == "script" && mine && textOf(e) == "" && strings.Contains(PolicyOf(p), "script-src 'self';")
 }
 
 // The form of a page may lead to pages of this server alone, but for those that lead
@@ -145,6 +177,12 @@ func TestWaitIsCountedDown(t *testing.T) {
 		doc, body := parse(t, p)
 		scripts := elements(doc, "script")
 		w, ok := p.(interface{ waits() int })
+		if roomOf(p) != "" {
+			if len(scripts) != 1 || !isOurScript(scripts[0], p) {
+				t.Errorf("%s: %d scripts", name, len(scripts))
+			}
+			continue
+		}
 		if !ok || w.waits() == 0 {
 			if len(scripts) > 0 || !strings.HasPrefix(PolicyOf(p), noScript) || !strings.Contains(Policy, "script-src 'none';") {
 				t.Errorf("%s: %d scripts, %s", name, len(scripts), PolicyOf(p))
@@ -158,7 +196,7 @@ func TestWaitIsCountedDown(t *testing.T) {
 				seconds = textOf(e)
 			}
 		}
-		if len(scripts) != 1 || !isCountdown(scripts[0], p) || seconds != strconv.Itoa(w.waits()) {
+		if len(scripts) != 1 || !isOurScript(scripts[0], p) || seconds != strconv.Itoa(w.waits()) {
 			t.Errorf("%s: %d scripts, %q seconds in\n%s", name, len(scripts), seconds, body)
 		}
 	}
@@ -189,7 +227,7 @@ func TestPagesNameNoOtherServer(t *testing.T) {
 		for _, e := range elements(doc) {
 			for _, key := range []string{"href", "src", "action", "content"} {
 				value, _ := attribute(e, key)
-				local := strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//")
+				local := strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//") || strings.HasPrefix(value, "?") || strings.HasPrefix(value, "#")
 				desktop := strings.HasPrefix(strings.TrimPrefix(value, "0; url="), "coco://oauth_callback?")
 				if key == "content" && !strings.Contains(value, "/") || value == "" {
 					continue
@@ -224,12 +262,23 @@ func TestPagesAreAccessible(t *testing.T) {
 				}
 			}
 			for _, form := range elements(doc, "form") {
-				if method, _ := attribute(form, "method"); method != "post" {
+				// What a search asks for is no secret; a dialog sends nothing.
+				if method, _ := attribute(form, "method"); method != "post" && len(elements(form, "input", "textarea")) > len(searches(form)) {
 					t.Errorf("a form with the method %q: its values would be in the URL", method)
 				}
 			}
 		})
 	}
+}
+
+// searches are the fields of a form by which a list is searched.
+func searches(form *html.Node) (found []*html.Node) {
+	for _, in := range elements(form, "input") {
+		if kind, _ := attribute(in, "type"); kind == "search" {
+			found = append(found, in)
+		}
+	}
+	return found
 }
 
 func checkLabels(t *testing.T, doc *html.Node) {
@@ -313,7 +362,9 @@ func TestConnectedOpensTheLink(t *testing.T) {
 		}
 	}
 	for _, e := range elements(doc, "a") {
-		href, _ = attribute(e, "href")
+		if class, _ := attribute(e, "class"); class == "button" {
+			href, _ = attribute(e, "href")
+		}
 	}
 	for _, e := range elements(doc, "input") {
 		value, _ = attribute(e, "value")
@@ -343,8 +394,9 @@ func TestAssets(t *testing.T) {
 func TestStaticFilesNameNoOtherServer(t *testing.T) {
 	for file := range assetTypes {
 		a, _ := FindAsset(strings.TrimPrefix(AssetURL(file), AssetPath))
-		body := strings.ReplaceAll(string(a.Body), `xmlns="http://www.w3.org/2000/svg"`, "")
-		for _, bad := range []string{"//", "url(", "@import", "<script", "expression("} {
+		body := strings.ReplaceAll(plainBody(t, a), `xmlns="http://www.w3.org/2000/svg"`, "")
+		body = regexp.MustCompile(`(?m)^\s*//.*$`).ReplaceAllString(body, "")
+		for _, bad := range []string{"//", "url(", "@import", "<script", "expression(", "eval(", "innerHTML"} {
 			if strings.Contains(body, bad) {
 				t.Errorf("%s has %q", file, bad)
 			}
@@ -356,23 +408,43 @@ func TestStaticFilesNameNoOtherServer(t *testing.T) {
 // WCAG 2.2, 1.4.3 (4.5:1), and the edges of fields that of 1.4.11 (3:1).
 func TestContrast(t *testing.T) {
 	a, _ := FindAsset(strings.TrimPrefix(AssetURL("husk.css"), AssetPath))
-	light, dark, found := strings.Cut(string(a.Body), "prefers-color-scheme: dark")
-	if !found {
-		t.Fatal("no dark mode")
+	blocks := regexp.MustCompile(`(?s)--ground: .*?--shade: [^;]*;`).FindAllString(plainBody(t, a), -1)
+	if len(blocks) != 3 {
+		t.Fatalf("%d sets of colours", len(blocks))
 	}
-	for scheme, css := range map[string]string{"light": light, "dark": dark[:strings.Index(dark, "*,")]} {
+	for i, scheme := range []string{"light", "dark", "dark, chosen by hand"} {
+		css := blocks[i]
 		for _, pair := range []struct {
 			front, back string
 			least       float64
 		}{
 			{"text", "card", 4.5}, {"soft", "card", 4.5}, {"accent", "card", 4.5}, {"accent-strong", "card", 4.5},
-			{"on-accent", "accent", 4.5}, {"on-accent", "accent-strong", 4.5}, {"bad", "bad-ground", 4.5}, {"edge", "card", 3},
+			{"text", "ground", 4.5}, {"soft", "ground", 4.5}, {"accent", "ground", 4.5}, {"accent-strong", "accent-ground", 4.5}, {"text", "accent-ground", 4.5}, {"soft", "accent-ground", 4.5},
+			{"on-accent", "accent", 4.5}, {"on-accent", "accent-strong", 4.5}, {"bad", "bad-ground", 4.5}, {"bad", "card", 4.5}, {"bad", "ground", 4.5},
+			{"card", "bad", 4.5}, {"warn", "warn-ground", 4.5}, {"warn", "card", 4.5}, {"edge", "card", 3}, {"edge", "ground", 3},
 		} {
 			if got := contrast(t, css, pair.front, pair.back); got < pair.least {
 				t.Errorf("%s: %s on %s is %.2f:1", scheme, pair.front, pair.back, got)
 			}
 		}
 	}
+	if blank := regexp.MustCompile(`\s+`); blank.ReplaceAllString(blocks[1], "") != blank.ReplaceAllString(blocks[2], "") {
+		t.Error("the dark colours differ, as the system has it and as one chooses")
+	}
+}
+
+// plainBody is what a browser makes of a compressed file.
+func plainBody(t *testing.T, a Asset) string {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(a.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func contrast(t *testing.T, css, front, back string) float64 {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 
@@ -10,26 +9,54 @@ import (
 
 // Failure tells what can't be done, and the way back.
 type Failure struct {
-	Title string
-	Text  string
-	Wait  int // seconds until the next try may be made
+	Title Text
+	Text  Text
+	Next  Text   // what to do; may say nothing
+	Wait  int    // seconds until the next try may be made
+	Back  string // path to go on to; "" is the start page
 }
 
-func (f Failure) view() (file, title string) { return "failure.html", f.Title }
-func (f Failure) waits() int                 { return f.Wait }
+func (f Failure) view() (file string, title Text) { return "failure.html", f.Title }
+func (f Failure) waits() int                      { return f.Wait }
 
-var failureTitles = map[int]string{
-	http.StatusBadRequest:       "That can't be used",
-	http.StatusForbidden:        "Not permitted",
-	http.StatusNotFound:         "Nothing here",
-	http.StatusMethodNotAllowed: "That can't be opened",
-	http.StatusConflict:         "That is not possible any more",
-	http.StatusTooManyRequests:  "Too much",
+// titleOf is the title of a page that answers with a status.
+func titleOf(status int) Text {
+	switch status {
+	case http.StatusBadRequest:
+		return say("failure.unusable")
+	case http.StatusForbidden:
+		return say("failure.forbidden")
+	case http.StatusNotFound:
+		return say("failure.absent")
+	case http.StatusMethodNotAllowed:
+		return say("failure.method")
+	case http.StatusConflict:
+		return say("failure.conflict")
+	case http.StatusTooManyRequests:
+		return say("failure.much")
+	}
+	return say("failure.other")
+}
+
+// nextOf is what who sees the page may do about it.
+func nextOf(e *api.Error) Text {
+	switch e.Detail.Code {
+	case "not_permitted", "administrator_required", "no_rule", "user_above", "role_above", "grants_more":
+		return say("failure.ask_administrator")
+	}
+	switch {
+	case e.Status == http.StatusNotFound:
+		return say("failure.look_again")
+	case e.Status >= http.StatusInternalServerError:
+		return say("failure.try_later")
+	}
+	return Text{}
 }
 
 // Codes of the API that pages know.
 const (
 	codeMustChange      = "password_change_required"
+	codeNotFound        = "not_found"
 	codePasswordMissing = "password_missing"
 	codeSetupCode       = "setup_code"
 	codeSetupDone       = "setup_done"
@@ -56,8 +83,9 @@ func (c *Console) Fail(w http.ResponseWriter, r *http.Request, e *api.Error) boo
 		seeOther(w, next)
 		return true
 	}
-	page := Failure{Title: cmp.Or(failureTitles[e.Status], "Something went wrong"), Text: e.Sentence(), Wait: e.WaitSeconds()}
-	return c.WantsPage(r) && refuse(w, e, page) == nil
+	page := Failure{Title: titleOf(e.Status), Next: nextOf(e)}
+	page.Text, page.Wait = problemOf(e)
+	return c.WantsPage(r) && refuse(w, r, e, page) == nil
 }
 
 // wayOn is the page that makes good what e says is missing; "" where there is none.
@@ -79,4 +107,7 @@ func (c *Console) wayOn(r *http.Request, e *api.Error) string {
 }
 
 // problemOf is what a page tells of e: why, and how many seconds there are to wait.
-func problemOf(e *api.Error) (problem string, wait int) { return e.Sentence(), e.WaitSeconds() }
+// The reasons of the API are English; other languages have a message for each code.
+func problemOf(e *api.Error) (problem Text, wait int) {
+	return Text{key: "code." + e.Detail.Code, args: []any{"reason", e.Sentence()}, plain: e.Sentence()}, e.WaitSeconds()
+}

@@ -1,22 +1,31 @@
 package console
 
-// Home tells who is signed in.
-type Home struct {
-	Name    string
-	Email   string // empty for the single user
-	Roles   []string
-	Version string
+import "husk/web/api"
+
+// Me is the start page of everybody.
+type Me struct {
+	Name  string
+	Email string // empty for the single user
+	Roles []string
 }
 
-func (Home) view() (file, title string) { return "home.html", "Signed in" }
+func (Me) view() (file string, title Text) { return "me.html", say("me.title") }
+func (Me) room() string                    { return roomMe }
 
-// HomePage shows who is signed in.
-var HomePage = Handler{answer: homePage}
+// MePage shows the start page of everybody.
+var MePage = Handler{answer: mePage}
 
-func homePage(v *Visit) error {
-	who, err := v.API.Profile(v.r.Context())
+func mePage(v *Visit) error {
+	who, err := v.me()
 	if err != nil {
 		return err
 	}
-	return v.show(Home{Name: who.Name, Email: who.Email, Roles: who.Roles, Version: v.console.Version})
+	return v.show(meOf(who))
 }
+
+func meOf(who api.Profile) Me { return Me{Name: nameOf(who), Email: who.Email, Roles: who.Roles} }
+
+var mePlaces = []Place{get(roomMe, MePage)}
+
+// HomePage is where a sign-in leads.
+var HomePage = MePage

@@ -10,7 +10,7 @@ import (
 
 // Login signs in.
 type Login struct {
-	Problem string // why the last try was refused; may be empty
+	Problem Text   // why the last try was refused; may be empty
 	Wait    int    // seconds until the next one may be made
 	Multi   bool   // ask for the email too
 	Email   string // as it was typed in the last try
@@ -18,11 +18,12 @@ type Login struct {
 	Host    string // of the application that the sign-in is for; may be empty
 	Return  string // where to go after the sign-in, signed; may be empty
 	Out     bool   // to an application
+	Kept    string // a form that was sent by a session that had ended, signed; may be empty
 }
 
-func (Login) view() (file, title string) { return "login.html", "Sign in" }
-func (p Login) waits() int               { return p.Wait }
-func (p Login) leadsOut() bool           { return p.Out }
+func (Login) view() (file string, title Text) { return "login.html", say("login.title") }
+func (p Login) waits() int                    { return p.Wait }
+func (p Login) leadsOut() bool                { return p.Out }
 
 // LoginPage shows the form of a sign-in.
 var LoginPage = Handler{answer: loginPage}
@@ -81,7 +82,7 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 	}
 	if sealed, found := strings.CutPrefix(target, ContinuePath+"?to="); found {
 		if sealed, found = strings.CutSuffix(sealed, afterSignIn); found {
-			p.Problem = "The sign-in succeeded, but the browser did not keep its cookie: have it keep cookies of this host, and sign in again."
+			p.Problem = say("login.no_cookie")
 		}
 		p.Host, p.Out = v.console.Application(v.r, sealed)
 	}
@@ -93,7 +94,7 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 const afterSignIn = "&signed=in"
 
 // SignIn takes the form of LoginPage.
-var SignIn = Handler{Fields: []string{"email", "login", "password", "return"}, answer: signIn}
+var SignIn = Handler{Fields: []string{"email", "login", "password", "return", "kept_form"}, answer: signIn}
 
 func signIn(v *Visit) error {
 	target := v.console.openReturn(v.form.Get("return"))
@@ -111,7 +112,10 @@ func signIn(v *Visit) error {
 		target = strings.TrimSuffix(target, afterSignIn) + afterSignIn
 	}
 	if who.MustChange {
-		target = v.console.withReturn("/password", target)
+		return v.seeOther(v.console.withReturn("/password", target))
+	}
+	if page, ok := v.console.openKept(v.form.Get("kept_form")); ok {
+		return v.show(page)
 	}
 	return v.seeOther(target)
 }
@@ -130,9 +134,9 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 		return err
 	}
 	page := v.loginForm(settings, target)
-	page.Email = email
+	page.Email, page.Kept = email, v.form.Get("kept_form")
 	page.Problem, page.Wait = problemOf(refused)
-	return refuse(v.w, refused, page)
+	return v.refuse(refused, page)
 }
 
 // SignOut ends the session of the browser.

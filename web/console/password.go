@@ -9,17 +9,17 @@ import (
 
 // Password changes one's own password.
 type Password struct {
-	Problem  string // why the last try was refused; may be empty
-	Wait     int    // seconds until the next one may be made
-	Must     bool   // the old one was generated and is good for this only
+	Problem  Text // why the last try was refused; may be empty
+	Wait     int  // seconds until the next one may be made
+	Must     bool // the old one was generated and is good for this only
 	Username string
 	Return   string // where to go afterwards, signed; may be empty
 	Out      bool   // to an application
 }
 
-func (Password) view() (file, title string) { return "password.html", "Change password" }
-func (p Password) waits() int               { return p.Wait }
-func (p Password) leadsOut() bool           { return p.Out }
+func (Password) view() (file string, title Text) { return "password.html", say("password.title") }
+func (p Password) waits() int                    { return p.Wait }
+func (p Password) leadsOut() bool                { return p.Out }
 
 var errDifferent = malformed("password_mismatch", "the two new passwords are not the same")
 
@@ -64,5 +64,5 @@ func changePassword(v *Visit) error {
 		return err
 	}
 	page.Problem, page.Wait = problemOf(refused)
-	return refuse(v.w, refused, page)
+	return v.refuse(refused, page)
 }

@@ -17,6 +17,18 @@ import (
 // returnPages are the pages that ask for a sign-in.
 var returnPages = map[string]bool{"/": true, "/password": true, "/connect": true, ContinuePath: true}
 
+// isPage tells whether a sign-in may lead back to a path: pages that only show, which
+// is what those of the rooms do that are asked for by GET.
+func isPage(path string) bool {
+	return returnPages[path] || InHouse(path)
+}
+
+// InHouse tells whether a path, or one of a route, is that of a page of the shell.
+func InHouse(path string) bool {
+	in := func(room string) bool { return path == room || strings.HasPrefix(path, room+"/") }
+	return in(roomMe) || in(roomOverview)
+}
+
 // ContinuePath leads back to an application behind the gate.
 const ContinuePath = "/continue"
 
@@ -76,7 +88,7 @@ func returnable(target string) bool {
 		return false
 	}
 	u, err := url.Parse(target)
-	return err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && u.Fragment == "" && returnPages[u.EscapedPath()]
+	return err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && u.Fragment == "" && isPage(u.EscapedPath())
 }
 
 // withReturn is the path of a page that leads on to target afterwards.

@@ -4,15 +4,15 @@ import "husk/web/api"
 
 // Setup makes the first administrator.
 type Setup struct {
-	Problem string // why the last try was refused; may be empty
+	Problem Text   // why the last try was refused; may be empty
 	Wait    int    // seconds until the next one may be made
 	Code    string // as they were typed in the last try
 	Name    string
 	Email   string
 }
 
-func (Setup) view() (file, title string) { return "setup.html", "Set up" }
-func (p Setup) waits() int               { return p.Wait }
+func (Setup) view() (file string, title Text) { return "setup.html", say("setup.title") }
+func (p Setup) waits() int                    { return p.Wait }
 
 // SetupPage shows the form of the set-up, while that is required.
 var SetupPage = Handler{answer: setupPage}
@@ -39,12 +39,20 @@ func setUp(v *Visit) error {
 	}
 	_, err := v.API.Initialize(v.r.Context(), in)
 	if err == nil {
-		return v.seeOther("/login")
+		return v.signInNew(in)
 	}
 	if refused := refusedBy(err); different && refused != nil && refused.Detail.Code == codePasswordMissing {
 		err = errDifferent
 	}
 	return v.setupAgain(err, in)
+}
+
+// signInNew signs in who just set up. Where that fails the sign-in tells why.
+func (v *Visit) signInNew(in api.Setup) error {
+	if _, err := v.API.Login(v.r.Context(), api.Login{Email: in.Email, Password: in.Password}); err != nil {
+		return v.seeOther("/login")
+	}
+	return v.seeOther("/")
 }
 
 // setupAgain answers a set-up that failed with the same page and what was wrong. A
@@ -59,5 +67,5 @@ func (v *Visit) setupAgain(err error, in api.Setup) error {
 		page.Code = in.Code
 	}
 	page.Problem, page.Wait = problemOf(refused)
-	return refuse(v.w, refused, page)
+	return v.refuse(refused, page)
 }

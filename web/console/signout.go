@@ -3,7 +3,7 @@ package console
 // SigningOut asks who was led here by another site whether to sign out.
 type SigningOut struct{}
 
-func (SigningOut) view() (file, title string) { return "signout.html", "Sign out" }
+func (SigningOut) view() (file string, title Text) { return "signout.html", say("signout.title") }
 
 // SignOutPage asks before the session of the browser ends: a link of an application
 // leads here, and so may one of any other site.

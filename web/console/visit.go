@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"husk/web/api"
@@ -20,7 +21,34 @@ type Visit struct {
 	r       *http.Request
 	form    url.Values
 	w       http.ResponseWriter
+	profile *api.Profile // of who asks, once it was asked for
+
+	wantsProof   bool // the password has to be shown before this is done
+	proofProblem Text // why the one that was shown is not good
 }
+
+// me is who asks.
+func (v *Visit) me() (api.Profile, error) {
+	if v.profile != nil {
+		return *v.profile, nil
+	}
+	who, err := v.API.Profile(v.r.Context())
+	if err == nil {
+		v.profile = &who
+	}
+	return who, err
+}
+
+// may tells whether who asks has a permission. Who asks has to be known already.
+func (v *Visit) may(permission string) bool {
+	return v.profile != nil && (v.profile.Administrator || slices.Contains(v.profile.Permissions, permission))
+}
+
+// param is a part of the path that the route names, such as id.
+func (v *Visit) param(name string) string { return v.r.PathValue(name) }
+
+// query is a parameter of the page's address.
+func (v *Visit) query(name string) string { return v.r.URL.Query().Get(name) }
 
 // visit begins one; end closes its connection to the API.
 func (c *Console) visit(w http.ResponseWriter, r *http.Request, form url.Values, dial Dialer) (v *Visit, end func()) {
@@ -66,24 +94,47 @@ func (b asBrowser) RoundTrip(r *http.Request) (*http.Response, error) {
 var valueSameOrigin = []string{"same-origin"}
 
 // show answers with a page.
-func (v *Visit) show(p Page) error { return show(v.w, http.StatusOK, p) }
+func (v *Visit) show(p Page) error { return v.showAs(http.StatusOK, p) }
 
 // refuse answers with a page that tells of e.
-func refuse(w http.ResponseWriter, e *api.Error, p Page) error {
+func (v *Visit) refuse(e *api.Error, p Page) error {
+	retryAfter(v.w, e)
+	return v.showAs(e.Status, p)
+}
+
+func (v *Visit) showAs(status int, p Page) error {
+	f := frame{Page: p, Looks: lookLinks(v.r)}
+	if path := roomOf(p); path != "" {
+		who, err := v.me()
+		if err != nil {
+			return err
+		}
+		f.Shell = v.console.shell(who, path)
+	}
+	return send(v.w, status, lookOf(v.r), f)
+}
+
+// refuse answers a request of which nothing more is known.
+func refuse(w http.ResponseWriter, r *http.Request, e *api.Error, p Page) error {
+	retryAfter(w, e)
+	return send(w, e.Status, lookOf(r), frame{Page: p, Looks: lookLinks(r)})
+}
+
+func retryAfter(w http.ResponseWriter, e *api.Error) {
 	if wait := e.WaitSeconds(); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
-	return show(w, e.Status, p)
 }
 
-func show(w http.ResponseWriter, status int, p Page) error {
-	body, err := Render(p)
+func send(w http.ResponseWriter, status int, l look, f frame) error {
+	body, err := render(l, f)
 	if err != nil {
 		return err
 	}
 	h := w.Header()
-	h["Content-Security-Policy"], h["Referrer-Policy"] = []string{PolicyOf(p)}, valueSameOrigin
+	h["Content-Security-Policy"], h["Referrer-Policy"] = []string{PolicyOf(f.Page)}, valueSameOrigin
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // who asked may have left
 	return nil
@@ -95,4 +146,13 @@ func (v *Visit) seeOther(path string) error { seeOther(v.w, path); return nil }
 func seeOther(w http.ResponseWriter, path string) {
 	w.Header().Set("Location", path)
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// origin is scheme and host as the browser knows them, for what people copy.
+func (v *Visit) origin() string {
+	scheme := "http"
+	if v.console.Secure {
+		scheme = "https"
+	}
+	return scheme + "://" + v.r.Host
 }

@@ -28,7 +28,10 @@ func ask(t *testing.T, h Handler, r *http.Request, form url.Values, status int, 
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, network, server.Listener.Addr().String())
 	}
-	c := &Console{Now: time.Now, MAC: macOf("a key"), IsProgram: func(h http.Header) bool { return h["X-Api-Token"] != nil }}
+	c := &Console{Now: time.Now, MAC: macOf("a key"), IsProgram: func(h http.Header) bool { return h["X-Api-Token"] != nil },
+		Cookie: func(name, value string, maxAge int) *http.Cookie {
+			return &http.Cookie{Name: name, Value: value, MaxAge: maxAge}
+		}}
 	w := httptest.NewRecorder()
 	err := c.Serve(h, w, r, form, dial)
 	return w, err

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -78,6 +79,7 @@ type Rules struct {
 	byHost    map[string][]*Rule // of exact hosts: all rules that may fit one, in order
 	others    []*Rule            // those of patterns and of any host, in order
 	all       []*Rule
+	hosts     []string // that byHost has, sorted
 }
 
 // Parse makes the rules of a configuration. Where it has faults, there are none.
@@ -118,6 +120,7 @@ func (r *Rules) sort() {
 			}
 		}
 	}
+	r.hosts = slices.Sorted(maps.Keys(r.byHost))
 }
 
 func (rule *Rule) coversHost(host string) bool {
@@ -126,6 +129,10 @@ func (rule *Rule) coversHost(host string) bool {
 
 // List returns all rules, in order; read only.
 func (r *Rules) List() []Rule { return r.config.Rules }
+
+// Hosts returns the folded hosts that rules name in full, without those of patterns,
+// sorted; read only.
+func (r *Rules) Hosts() []string { return r.hosts }
 
 // LoginURL is the origin of Husk's own pages, without a slash at the end; "": those
 // of the host that is asked.

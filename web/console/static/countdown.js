@@ -10,7 +10,7 @@
       seconds.textContent = String(left);
       setTimeout(tick, 250);
     } else {
-      seconds.parentElement.textContent = "You can try again now.";
+      seconds.parentElement.textContent = seconds.parentElement.dataset.over;
     }
   };
   tick();

@@ -1,0 +1,177 @@
+package console
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"husk/web/api"
+)
+
+// ownFields are the names that all forms may have besides their own.
+var ownFields = []string{fieldOnce, fieldProof, fieldSeen, fieldKept}
+
+const (
+	fieldOnce  = "once"  // names this showing of the form: it is done once
+	fieldProof = "proof" // the password, before an act that is sensitive
+	fieldSeen  = "seen"  // when what is changed was last changed, as the page knew it
+	fieldKept  = "kept"  // the form comes from a sign-in in between, and is to be shown
+)
+
+// secretFields are never sent back to a browser.
+var secretFields = []string{"password", "old_password", "new_password", "again", fieldProof, "code"}
+
+// Form is what every form of the shell has; pages embed it. Its templates are form
+// and field of parts.html.
+type Form struct {
+	Once    string // a new value for each showing
+	Seen    string
+	Proof   bool // ask for the password as well
+	Problem Text // what is wrong with the whole
+	Wait    int  // seconds until the next try may be made
+
+	values   url.Values      // as they were sent; nil where the form is new
+	problems map[string]Text // by the name of the field
+}
+
+// newForm is an empty form.
+func newForm() Form { return Form{Once: rand.Text()} }
+
+// again is the form with what was sent, without secrets.
+func (v *Visit) again() Form {
+	f := newForm()
+	f.values = url.Values{}
+	for name, values := range v.form {
+		if !slices.Contains(secretFields, name) {
+			f.values[name] = values
+		}
+	}
+	f.Seen = v.form.Get(fieldSeen)
+	f.Proof = v.wantsProof
+	switch {
+	case v.proofProblem.Said():
+		f.problems = map[string]Text{fieldProof: v.proofProblem}
+	case v.wantsProof:
+		f.Problem = say("form.proof_wanted")
+	case v.form.Get(fieldKept) != "":
+		f.Problem = say("form.kept")
+	}
+	return f
+}
+
+// refused is the form with what was sent, and what the API said against it: at the
+// field that it is about, where that is known.
+func (v *Visit) refused(e *api.Error) Form {
+	f := v.again()
+	f.Problem, f.Wait = problemOf(e)
+	if field := fieldOfCode[e.Detail.Code]; field != "" && f.Wait == 0 {
+		f.problems, f.Problem = map[string]Text{field: f.Problem}, Text{}
+	}
+	return f
+}
+
+// fieldOfCode is which field of a form a refusal of the API is about.
+var fieldOfCode = map[string]string{
+	"bad_email": "email", "email_required": "email", "email_taken": "email",
+	"bad_expiry": "ends", "ttl_too_long": "ends", "outlives_token": "ends",
+	"bad_grace": "grace",
+	"bad_host":  "hosts", "bad_path": "paths", "bad_method": "methods", "reach_too_long": "hosts",
+	"bad_prefix": "addresses", "too_many_addresses": "addresses",
+	"bad_permission": "permissions", "unknown_permission": "permissions", "too_many_permissions": "permissions", "owner_lacks": "permissions",
+	"bad_role": "roles", "unknown_role": "roles", "too_many_roles": "roles",
+	"bad_role_name": "name", "role_exists": "name", "name_required": "name", "text_not_plain": "name", "text_too_long": "name",
+	"password_common": "password", "password_missing": "password", "password_personal": "password",
+	"password_too_long": "password", "password_too_short": "password",
+	"password_unchanged": "new_password", "wrong_password": "old_password", "password_mismatch": "again",
+	"bad_url": "url", "user_missing": "user", "unknown_actor": "actor", "unknown_target": "target",
+	"bad_token": "token", "bad_from": "from", "bad_head": "head", "bad_time": "since", "bad_interval": "since",
+}
+
+// Field is a field of a form, as the template of that name shows it.
+type Field struct {
+	Name         string
+	Label        Text
+	Hint         Text
+	Type         string // text, email, password, number, date, area, check, select; "" is text
+	Value        string
+	Options      []Option // of a select, or a group of checks
+	Required     bool
+	Max          int    // characters; 0: no limit here
+	Autocomplete string // "": off
+	Focus        bool
+
+	Problem Text // set by field
+}
+
+// Option is one of what a field offers.
+type Option struct {
+	Value  string
+	Label  Text
+	Hint   Text
+	Chosen bool
+}
+
+// field completes a field with what was sent, and what is wrong with it.
+func (f Form) field(in Field) Field {
+	if f.values != nil && in.Type != "password" {
+		sent := f.values[in.Name]
+		in.Value = f.values.Get(in.Name)
+		for i, o := range in.Options {
+			in.Options[i].Chosen = slices.Contains(sent, o.Value)
+		}
+	}
+	in.Problem = f.problems[in.Name]
+	in.Focus = in.Focus && len(f.problems) == 0 || in.Problem.Said()
+	return in
+}
+
+// ProofField is the password that a sensitive act asks for.
+func (f Form) ProofField() Field {
+	in := f.field(Field{Name: fieldProof, Type: "password", Label: say("form.proof"), Hint: say("form.proof.hint"), Required: true, Autocomplete: "current-password"})
+	in.Focus = true
+	return in
+}
+
+// proven tells whether who asks may do what is sensitive: they showed the password
+// lately, or with this form. A wrong one counts as a sign-in that failed.
+func (v *Visit) proven() (bool, error) {
+	if password := v.form.Get(fieldProof); password != "" {
+		_, err := v.API.Prove(v.r.Context(), api.Proof{Password: password})
+		if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
+			v.proofProblem, _ = problemOf(refused)
+			return false, nil
+		}
+		v.profile = nil
+		return err == nil, err
+	}
+	return v.freshProof()
+}
+
+func (v *Visit) freshProof() (bool, error) {
+	who, err := v.me()
+	return err == nil && who.ProvedUntil != nil && who.ProvedUntil.After(v.console.Now()), err
+}
+
+// askProof has a new form ask for the password at once, where it will be wanted.
+func (v *Visit) askProof(f *Form) error {
+	fresh, err := v.freshProof()
+	f.Proof = f.Proof || !fresh
+	return err
+}
+
+// seenAt is what fieldSeen has of something that was changed at.
+func seenAt(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
+
+// changedMeanwhile has the form say that what it changes is another since, and was
+// last changed at.
+func (f *Form) changedMeanwhile(at time.Time) {
+	f.Problem, f.Seen = say("form.stale"), seenAt(at)
+}
+
+// stale tells whether what the form changes was changed since the page was shown.
+func (v *Visit) stale(updated time.Time) bool {
+	seen := v.form.Get(fieldSeen)
+	return seen != "" && seen != seenAt(updated)
+}

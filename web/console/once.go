@@ -1,0 +1,165 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A form that is sent twice, by a second click or by going back, is done once: each
+// showing of a form has a name of its own. Who sends it again while it is being done
+// gets the same answer, which may have a secret: a browser shows the answer to its
+// last click alone. Later it is told that it was done; the answer is not kept.
+
+const (
+	sentTTL  = 15 * time.Minute // how long a form that was done is known
+	sentMost = 4096             // forms that are known; the oldest go first
+	doTime   = 2 * time.Minute  // that an act has, whose browser may have left
+)
+
+type sentKey [sha256.Size]byte
+
+// sent is what is known of forms that were sent. Its zero value is ready.
+type sent struct {
+	mu    sync.Mutex
+	known map[sentKey]*sending
+	order []sentKey // the oldest first
+}
+
+// sending is a form that is being done, or was done.
+type sending struct {
+	ended  time.Time     // zero while it is being done
+	done   chan struct{} // closed at its end
+	answer *recorded     // for who waits; the last one to wait has it
+}
+
+// begin returns the sending of a key, and whether it is new. After the end of a new one
+// the caller calls finish.
+func (s *sent) begin(key sentKey, now time.Time) (one *sending, begun bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[sentKey]*sending{}
+	}
+	if one = s.known[key]; one != nil && (one.ended.IsZero() || now.Sub(one.ended) < sentTTL) {
+		return one, false
+	}
+	one = &sending{done: make(chan struct{})}
+	if s.known[key] == nil {
+		s.order = append(s.order, key)
+	}
+	s.known[key] = one
+	for len(s.order) > sentMost {
+		delete(s.known, s.order[0])
+		s.order = s.order[1:]
+	}
+	return one, true
+}
+
+// finish hands the answer to who waits. What was refused may be sent again.
+func (s *sent) finish(key sentKey, one *sending, answer *recorded, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one.answer, one.ended = answer, now
+	close(one.done)
+	switch {
+	case s.known[key] != one:
+	case answer.refused():
+		delete(s.known, key)
+	default:
+		s.known[key] = &sending{ended: now, done: one.done}
+	}
+}
+
+// recorded is an answer that is kept until it is sent.
+type recorded struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+	err    error
+}
+
+func (r *recorded) Header() http.Header         { return r.header }
+func (r *recorded) WriteHeader(status int)      { r.status = status }
+func (r *recorded) Write(b []byte) (int, error) { return r.body.Write(b) }
+
+func (r *recorded) refused() bool { return r.err != nil || r.status >= http.StatusBadRequest }
+
+func (r *recorded) sendTo(w http.ResponseWriter) {
+	for name, values := range r.header {
+		w.Header()[name] = values
+	}
+	if r.status == 0 {
+		return
+	}
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body.Bytes()) // who asked may have left
+}
+
+// serveOnce answers by h; a form that has a name of its own, once.
+func (v *Visit) serveOnce(h Handler) error {
+	name := v.form.Get(fieldOnce)
+	if name == "" || IsSafeMethod(v.r) || v.form.Get(fieldKept) != "" {
+		return v.guarded(h)
+	}
+	key := sentKey(sha256.Sum256([]byte(strings.Join(v.r.Header["Cookie"], ";") + "\n" + v.r.URL.Path + "\n" + name)))
+	one, begun := v.console.sent.begin(key, v.console.Now())
+	if !begun {
+		return v.sentBefore(one)
+	}
+	w, answer := v.w, &recorded{header: http.Header{}}
+	// The browser may leave for its own second click: the act goes on, and tells.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), doTime)
+	defer cancel()
+	v.w, v.r = answer, v.r.WithContext(ctx)
+	answer.status = http.StatusInternalServerError // of a panic, which goes on
+	defer func() { v.console.sent.finish(key, one, answer, v.console.Now()) }()
+	answer.err = v.guarded(h)
+	v.w = w
+	if answer.err == nil {
+		answer.sendTo(w)
+	}
+	return answer.err
+}
+
+// sentBefore answers who sent a form again.
+func (v *Visit) sentBefore(one *sending) error {
+	select {
+	case <-one.done:
+	case <-v.r.Context().Done():
+		return v.r.Context().Err()
+	}
+	if one.answer == nil {
+		return v.showAs(http.StatusConflict, Failure{Title: say("once.title"), Text: say("once.text"), Back: v.r.URL.Path})
+	}
+	if one.answer.err == nil {
+		one.answer.sendTo(v.w)
+	}
+	return one.answer.err
+}
+
+// guarded answers by h where nothing has to be shown first.
+func (v *Visit) guarded(h Handler) error {
+	if h.form == nil || IsSafeMethod(v.r) {
+		return h.answer(v)
+	}
+	if v.form.Get(fieldKept) != "" {
+		return h.form(v)
+	}
+	if h.sensitive == nil || !h.sensitive(v) {
+		return h.answer(v)
+	}
+	ok, err := v.proven()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		v.wantsProof = true
+		return h.form(v)
+	}
+	return h.answer(v)
+}

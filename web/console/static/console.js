@@ -1,0 +1,90 @@
+/* What refines the pages of the shell. All of them work without it. */
+"use strict";
+{
+  const all = (selector, act, under = document) => under.querySelectorAll(selector).forEach(act);
+
+  // Times in the reader's own zone, with UTC beside them.
+  const localTimes = (under) => all("time[datetime]", (time) => {
+    const at = new Date(time.dateTime);
+    if (time.title || Number.isNaN(at.getTime())) return;
+    time.title = time.textContent;
+    const shown = { year: "numeric", month: "2-digit", day: "2-digit" };
+    if (!("day" in time.dataset)) Object.assign(shown, { hour: "2-digit", minute: "2-digit" });
+    time.textContent = at.toLocaleString(document.documentElement.lang, shown);
+  }, under);
+  localTimes(document);
+
+  // Copies the value of a field, or the text of an element.
+  all("button[data-copy]", (button) => {
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const from = document.getElementById(button.dataset.copy);
+      await navigator.clipboard.writeText(from.value ?? from.textContent);
+      button.textContent = button.dataset.done || "✓";
+    });
+  });
+
+  // Filters what is listed on the page as one types: input[data-filter=ID] and, under
+  // that id, elements with data-row.
+  all("input[data-filter]", (input) => {
+    input.hidden = false;
+    const rows = document.getElementById(input.dataset.filter).querySelectorAll("[data-row]");
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/);
+      rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
+    });
+  });
+
+  // A choice in a list's filter shows at once.
+  all("form[data-at-once]", (form) => form.addEventListener("change", () => form.requestSubmit()));
+
+  // A second click is not sent.
+  all("form[method=post]", (form) => form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    form.setAttribute("aria-busy", "true");
+  }));
+
+  // A secret that is shown once is not left by accident: [data-unsaved] holds a
+  // check box, and what leads on, which waits for it.
+  all("[data-unsaved]", (part) => {
+    const box = part.querySelector("input[type=checkbox]");
+    window.addEventListener("beforeunload", (event) => { if (!box.checked) event.preventDefault(); });
+  });
+
+  // A page that is looked at for long: [data-live=SECONDS] with an id is asked for
+  // again, while somebody looks.
+  all("[data-live]", (part) => setInterval(async () => {
+    if (document.hidden || part.contains(document.activeElement)) return;
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+    if (!answer || !answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById(part.id);
+    if (!fresh) return;
+    part.replaceChildren(...fresh.childNodes);
+    localTimes(part);
+  }, 1000 * Number(part.dataset.live)));
+
+  // A page that the browser kept from before is asked for again: who looks may have
+  // signed out since.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+    all("form[data-sent]", (form) => { delete form.dataset.sent; form.removeAttribute("aria-busy"); });
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select, [contenteditable]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") {
+      const search = document.querySelector("main input[type=search]");
+      if (search) search.focus();
+      else location.href = "/console/manual";
+    } else if (event.key === "?") {
+      document.getElementById("help").showModal();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+}
