@@ -134,5 +134,5 @@ func newRoomsVisitor(h *testHouse) string {
 	h.wait(time.Second)
 	v.post("/me/tokens", "name", "wiki robot", "description", "Writes the changelog into the wiki.", "ends", "90", "rights", "these", "permissions", db.PermTokenSearch,
 		"addresses", "10.0.0.0/8 2001:db8::/32", "hosts", "wiki.example.com", "paths", "/api/ /changelog", "methods", "GET POST")
-	return h.tokens()[0].ID
+	return h.allTokens()[0].ID
 }

@@ -35,8 +35,8 @@ func (v *visitor) send(path string, form url.Values) answer {
 	return v.do("POST", path, formType, form.Encode())
 }
 
-// tokens are all that there are, the newest first.
-func (h *testHouse) tokens() []*db.Token {
+// allTokens are all that there are, the newest first.
+func (h *testHouse) allTokens() []*db.Token {
 	h.Helper()
 	page, err := h.Store.Tokens(h.Context(), db.ListQuery{Size: 100})
 	if err != nil {
@@ -77,7 +77,7 @@ func (v *visitor) makeToken(name string) (id, secret string) {
 	v.wait(time.Second)
 	a := v.post("/me/tokens", "name", name, "ends", "90", "rights", "all")
 	a.isPage(v.T, http.StatusOK, "Token made", name)
-	return v.tokens()[0].ID, a.secret(v.T)
+	return v.allTokens()[0].ID, a.secret(v.T)
 }
 
 func TestMyTokens(t *testing.T) {
@@ -94,7 +94,7 @@ func TestMyTokens(t *testing.T) {
 	made := v.send("/me/tokens", form)
 	made.isPage(t, http.StatusOK, "Token made", "-X POST &#39;http://wiki.example.com/api/&#39;")
 	v.send("/me/tokens", form).isPage(t, http.StatusConflict, "Done already")
-	all := h.tokens()
+	all := h.allTokens()
 	if len(all) != 1 {
 		t.Fatalf("%d tokens of one form", len(all))
 	}
@@ -115,7 +115,7 @@ func TestMyTokens(t *testing.T) {
 	h.wait(time.Second)
 	v.send(path+"/edit", change).leadsTo(t, path+"?done=changed")
 	v.get(path+"?done=changed").isPage(t, http.StatusOK, "The token is changed.", "daily", "From anywhere")
-	if k := h.tokens()[0]; k.Name != "daily" || k.Description != "" || len(k.Permissions) != 1 || len(k.AllowedIPs)+len(k.AllowedHosts)+len(k.AllowedPaths)+len(k.AllowedMethods) != 0 {
+	if k := h.allTokens()[0]; k.Name != "daily" || k.Description != "" || len(k.Permissions) != 1 || len(k.AllowedIPs)+len(k.AllowedHosts)+len(k.AllowedPaths)+len(k.AllowedMethods) != 0 {
 		t.Errorf("%+v", k)
 	}
 	change.Set("name", "weekly")
@@ -167,7 +167,7 @@ func TestTokenFormRefuses(t *testing.T) {
 			}
 		}
 	}
-	if n := len(h.tokens()); n != 0 {
+	if n := len(h.allTokens()); n != 0 {
 		t.Errorf("%d tokens", n)
 	}
 }
@@ -229,7 +229,7 @@ func TestSensitiveTokens(t *testing.T) {
 		a = v.post("/me/tokens", append(form, "proof", "wrong and wrong")...)
 		a.isPage(t, http.StatusOK, `id="proof-problem"`)
 		a.lacks(t, "wrong and wrong", "Token made")
-		if n := len(h.tokens()); n != 1 {
+		if n := len(h.allTokens()); n != 1 {
 			t.Fatalf("%s: %d tokens", name, n)
 		}
 	}
@@ -255,7 +255,7 @@ func TestTokenFormOutlivesTheSession(t *testing.T) {
 		a = v.post(path, append(form, "kept", "yes")...)
 		a.isPage(t, http.StatusOK, "nothing has been done yet", `value="kept &lt;i&gt;"`, `value="`+db.PermTokenSearch+`" checked`)
 	}
-	if k := h.tokens(); len(k) != 1 || k[0].Name != "nightly" {
+	if k := h.allTokens(); len(k) != 1 || k[0].Name != "nightly" {
 		t.Errorf("%d tokens, %+v", len(k), k[0])
 	}
 }
@@ -295,7 +295,7 @@ func TestEverybodysTokens(t *testing.T) {
 	admin.post(path+"/edit", "name", "renamed", "rights", "all").leadsTo(t, path+"?done=changed")
 	h.wait(time.Second)
 	admin.post("/console/tokens", "name", "for ann", "owner", annEmailHere, "ends", "30", "rights", "all").isPage(t, http.StatusOK, "Token made")
-	if k := h.tokens()[0]; k.Name != "for ann" || k.Owner == db.SingleUser {
+	if k := h.allTokens()[0]; k.Name != "for ann" || k.Owner == db.SingleUser {
 		t.Errorf("%+v", k)
 	}
 	admin.get(path+"/revoke").isPage(t, http.StatusOK, "Revoke renamed?", "It belongs to "+annEmailHere)

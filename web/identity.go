@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"husk/db"
 	"husk/web/gate"
@@ -23,11 +24,13 @@ type identity struct {
 	roles       *db.RoleSet
 	permissions db.Permissions
 	profile     []byte                 // the answer of GET /account/profile
+	proved      *time.Time             // until when the profile says that a session is proved; nil: it does not
 	scope       string                 // of a pass: where it is good; "": the credential is none
 	gate        gate.Who               // as rules know who asks
 	told        [4]string              // username, name, email and roles, as applications learn them
 	introspect  atomic.Pointer[[]byte] // that of POST /oauth/introspect, once it was asked
 	noted       atomic.Int64           // the second of the last use that was noted
+	requests    atomic.Uint32          // how many were made with it and are in no tally yet; see settle
 	address     atomic.Pointer[string] // and the address that it came from
 }
 
@@ -60,13 +63,24 @@ func (m *identities) get(sum [32]byte) *identity {
 }
 
 // put keeps who. When there is no room all of it is forgotten, which costs
-// each credential one reading from the store's own memory.
-func (m *identities) put(sum [32]byte, who *identity) {
+// each credential one reading from the store's own memory. last has those that are
+// not kept any more.
+func (m *identities) put(sum [32]byte, who *identity, last func(*identity)) {
 	if m.count.Add(1) > maxIdentities {
+		m.each(last)
 		m.entries.Clear()
 		m.count.Store(1)
 	}
-	m.entries.Store(sum, who)
+	if old, replaced := m.entries.Swap(sum, who); replaced {
+		last(old.(*identity))
+	}
+}
+
+func (m *identities) each(f func(*identity)) {
+	m.entries.Range(func(_, who any) bool {
+		f(who.(*identity))
+		return true
+	})
 }
 
 // identify returns the identity of a credential as of now.
@@ -87,7 +101,7 @@ func (s *Server) identify(ctx context.Context, cred credential) (*identity, erro
 	if err != nil {
 		return nil, err
 	}
-	s.identities.put(sum, who)
+	s.identities.put(sum, who, s.settle)
 	return who, nil
 }
 
@@ -127,6 +141,9 @@ func (s *Server) current(ctx context.Context, who *identity, sum [32]byte) (bool
 	case err != nil:
 		return false, err
 	}
+	if who.proved != nil && !now.Before(*who.proved) {
+		return false, nil
+	}
 	keys, err := s.Store.Keys(ctx)
 	if err != nil {
 		return false, err
@@ -152,4 +169,5 @@ func (s *Server) noteUse(who *identity, address string) {
 	} else {
 		s.Store.NoteSessionUse(who.session.ID, address)
 	}
+	s.settle(who)
 }
