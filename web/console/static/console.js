@@ -30,6 +30,7 @@
   all("input[data-filter]", (input) => {
     input.hidden = false;
     const rows = document.getElementById(input.dataset.filter).querySelectorAll("[data-row]");
+    input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
     input.addEventListener("input", () => {
       const words = input.value.toLowerCase().split(/\s+/);
       rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
