@@ -182,7 +182,10 @@ var operations = map[string]operation{
 	"POST /auth/access_token/:id/_rename": {id: "renameToken", tag: tagTokens, summary: "Rename an API token, as older clients ask", named: tokenID,
 		about: "Like the PUT, of the name alone.", example: api.TokenUpdate{Name: "nightly backup"}},
 
-	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users"},
+	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users",
+		about: "With `role` no more than 1,000 users are counted for a page, and with `query` too, no more than 1,000 of those who have the role are looked at: the page may have fewer than `size`, or none, and there are more as long as there is `after`. " +
+			"`from` is not for it, and `sort` is by `created`.",
+		query: []parameter{{name: "role", about: "The name of a role: those who have it."}}, also: []int{404}},
 	"POST /security/user": {id: "CreateUser", tag: tagUsers, summary: "Make a user",
 		about:   "Without a password one is generated, shown once, and has to be changed at the first sign-in. With `no_password` the user can't sign in, but may own tokens. " + notLimited,
 		example: api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"user"}}, also: []int{409, 503}},

@@ -29,13 +29,28 @@ func (s *Server) throttledUntil(account string) (latest time.Time) {
 	return latest
 }
 
-func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.User], error) {
+type userSearch struct {
+	listed
+	Role string `query:"role"`
+}
+
+func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in *userSearch) (*api.Search[api.User], error) {
 	began := time.Now()
-	page, err := s.Store.Users(ctx, in.query())
+	page, err := s.users(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	return listOf(began, page, func(u *db.User) api.Hit[api.User] { return api.Hit[api.User]{ID: u.ID, Source: s.showUser(u)} }), nil
+}
+
+func (s *Server) users(ctx context.Context, in *userSearch) (page db.Page[db.User], err error) {
+	if in.Role == "" {
+		return s.Store.Users(ctx, in.query())
+	}
+	if _, err := s.Store.Role(ctx, in.Role); err != nil {
+		return page, err
+	}
+	return s.Store.UsersWith(ctx, in.query(), in.Role)
 }
 
 type newUser struct {

@@ -278,7 +278,8 @@ func (c *Client) RotateKey(ctx context.Context, in RotateKey) (out Result, err e
 	return out, err
 }
 
-// SearchUsers returns a page of users.
+// SearchUsers returns a page of users. The filter "role" takes a role's name: those
+// who have it.
 func (c *Client) SearchUsers(ctx context.Context, o ListOptions) (out Search[User], err error) {
 	err = c.do(ctx, "GET", "/security/user/_search"+o.query(), nil, &out)
 	return out, err
