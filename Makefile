@@ -21,9 +21,10 @@ test: ## all tests that a laptop can run; under 3 minutes
 ci: ## everything, as it has to hold on a fresh machine; under 45 minutes
 	CI=true bash .ci/run
 
-generate: ## what is made of the source: openapi.json, docs/commands.md, tables of docs/configuration.md
+generate: ## what is made of the source: openapi.json, docs/commands.md, tables of docs/configuration.md; of the pages the manual
 	$(GO) generate ./web
 	$(GO) test ./cmd -run Page -update
+	$(GO) generate ./web/manual
 
 release: ## the programs of a release, with their checksums, in dist/out
 	bash dist/release

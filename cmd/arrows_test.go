@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"husk/web/ratelimit":      nil,
 	"husk/web/gate":           nil,
 	"husk/web/probe":          nil,
+	"husk/web/manual":         nil,
 	"husk/web/listen":         {"husk/web/api", "husk/web/fold"},
 	"husk/web/relay":          {"husk/web/api", "husk/web/fold", "husk/web/listen"},
 	"husk/web/console":        {"husk/web/api"},

@@ -9,10 +9,14 @@ import (
 const ProofLife = 10 * time.Minute
 
 // ProvedUntil is until when the last proof of a session is fresh; zero where it is
-// not. One from times to come, which a clock left that was ahead, never is.
-func (s *Session) ProvedUntil(now time.Time) time.Time {
-	until := s.proofEnds()
-	if !now.Before(until) || until.Sub(now) > ProofLife+backTolerance {
+// not. What was seen ended stays so, whatever the clock shows after a restart.
+func (s *Store) ProvedUntil(r *Session) time.Time {
+	now, until := s.Now(), r.proofEnds()
+	switch {
+	case r.Proved.IsZero() || until.Sub(now) > ProofLife+backTolerance: // never, or by a clock that was ahead
+		return time.Time{}
+	case !now.Before(until):
+		s.KeepTime(until)
 		return time.Time{}
 	}
 	return until
@@ -36,7 +40,7 @@ func (s *Store) Prove(ctx context.Context, actor *Actor, verified string) (until
 		}
 		r, err := t.prove(actor.Session)
 		if err == nil {
-			until = r.ProvedUntil(t.now)
+			until = r.proofEnds()
 		}
 		return err
 	})

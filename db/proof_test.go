@@ -9,7 +9,8 @@ import (
 )
 
 func TestProvedUntil(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	f := newStore(t)
+	at := f.Now()
 	for name, c := range map[string]struct {
 		proved, ends time.Time
 		want         time.Time // zero: not fresh
@@ -24,11 +25,29 @@ func TestProvedUntil(t *testing.T) {
 		"by a clock ahead":    {at.Add(time.Hour), at.Add(24 * time.Hour), time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &db.Session{Proved: c.proved, Expires: c.ends}
-			if got := r.ProvedUntil(at); !got.Equal(c.want) {
+			if got := f.ProvedUntil(&db.Session{Proved: c.proved, Expires: c.ends}); !got.Equal(c.want) {
 				t.Errorf("fresh until %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// A proof that was seen ended stays so after a restart with the clock set back.
+func TestSeenUnprovedIsKept(t *testing.T) {
+	f := newTimedStore(t)
+	f.write()
+	r := f.session(f.user("ann@example.com"), time.Hour)
+	f.clock.pass(db.ProofLife - time.Second)
+	f.write() // the mark is of just before its end
+	f.clock.pass(2 * time.Second)
+	if !f.ProvedUntil(r).IsZero() {
+		t.Error("it is fresh for longer")
+	}
+	must(t, f.FlushLastUsed(t.Context()))
+	f.clock.step(-5 * time.Minute)
+	f.reopen()
+	if until := f.ProvedUntil(r); !until.IsZero() {
+		t.Errorf("it is fresh again, until %s", until)
 	}
 }
 
@@ -50,10 +69,10 @@ func TestProve(t *testing.T) {
 	s := f.reopened()
 	r, err := s.Session(f.ctx, ann.Session.ID)
 	must(t, err)
-	if !r.ProvedUntil(f.now()).Equal(until) || string(r.Hash) != string(ann.Session.Hash) {
+	if !s.ProvedUntil(r).Equal(until) || string(r.Hash) != string(ann.Session.Hash) {
 		t.Errorf("the record is %+v", r)
 	}
-	if r, err = s.Session(f.ctx, other.ID); err != nil || !r.ProvedUntil(f.now()).IsZero() {
+	if r, err = s.Session(f.ctx, other.ID); err != nil || !s.ProvedUntil(r).IsZero() {
 		t.Errorf("another session has it too: %+v, %v", r, err)
 	}
 	if !f.isGood(pass) {
@@ -98,7 +117,7 @@ func TestNewPasswordIsAProof(t *testing.T) {
 			}
 			r, err := f.Session(f.ctx, id)
 			must(t, err)
-			if !r.ProvedUntil(f.now()).Equal(f.Now().Add(db.ProofLife)) {
+			if !f.ProvedUntil(r).Equal(f.Now().Add(db.ProofLife)) {
 				t.Errorf("proved at %s, and it is %s", r.Proved, f.now())
 			}
 		})

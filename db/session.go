@@ -24,7 +24,7 @@ type Session struct {
 	Expires   time.Time `json:"expires"`
 	IP        string    `json:"ip"`
 	UserAgent string    `json:"user_agent"`
-	Proved    time.Time `json:"proved,omitzero"`  // when the password was last shown; see ProvedUntil
+	Proved    time.Time `json:"proved,omitzero"`  // when the password was last shown; see Store.ProvedUntil
 	Passes    []Pass    `json:"passes,omitempty"` // to applications behind the gate
 }
 

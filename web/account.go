@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -286,38 +285,37 @@ func (s *Server) asksFirst(r *http.Request) bool {
 }
 
 // profile tells who asks. For a credential the answer was made when it was
-// first seen; it does not know how late it is, which a fresh proof is about.
+// first seen.
 func (s *Server) profile(c echo.Context, actor *db.Actor) error {
-	fromBrowser := actor.Session != nil && !decides(c.Request().Header)
-	var proved *time.Time
-	if actor.Session != nil {
-		proved = s.provedUntil(actor.Session)
+	if actor.Session != nil && !decides(c.Request().Header) {
+		return s.consoleProfile(c, actor)
 	}
-	if actor.Profile != nil && !fromBrowser && proved == nil {
+	if actor.Profile != nil {
 		return c.JSONBlob(http.StatusOK, actor.Profile)
 	}
 	roles, err := s.Store.Roles(c.Request().Context())
 	if err != nil {
 		return err
 	}
-	all := actor.Permissions.Expand(roles.Known())
-	if actor.User == nil {
-		return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin}, Permissions: all, Preferences: map[string]any{},
-			Administrator: actor.Administrator()})
-	}
-	if fromBrowser && !isPageCall(c.Request().Context()) { // our own pages have what that permission is for
-		all = forBrowsers(all)
-	}
-	out := profileOf(actor.User, all, actor.Administrator())
-	out.ProvedUntil = proved
-	return write(c, out)
+	return write(c, api.Profile{ID: actor.ID, Name: actor.Name, Roles: []string{db.RoleAdmin},
+		Permissions: actor.Permissions.Expand(roles.Known()), Preferences: map[string]any{}, Administrator: actor.Administrator()})
 }
 
-// forBrowsers are permissions as a browser is told them, which shows a cookie: without
-// that by which Coco's console offers settings, since Husk has none for it. What the
-// session may do is the same.
-func forBrowsers(all []string) []string {
-	return slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })
+// consoleProfile is the profile for a browser, which shows a cookie: without the
+// permission by which Coco's console offers settings, since Husk has none for it; its
+// own pages have what that permission is for. What the session may do is the same.
+func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
+	roles, err := s.Store.Roles(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	all := actor.Permissions.Expand(roles.Known())
+	if !isPageCall(c.Request().Context()) {
+		all = slices.DeleteFunc(all, func(key string) bool { return key == db.PermSystemRead })
+	}
+	out := profileOf(actor.User, all, actor.Administrator())
+	out.ProvedUntil = s.provedUntil(actor.Session)
+	return write(c, out)
 }
 
 type ownPassword struct {

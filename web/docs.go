@@ -1,9 +1,11 @@
 package web
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"html/template"
 	"io/fs"
 	"strings"
 	"sync"
@@ -53,20 +55,42 @@ var openAPITags = sync.OnceValue(func() map[string]string {
 			return err
 		}
 		body, err := openAPIFiles.ReadFile(path)
-		sum := sha256.Sum256(body)
-		tags[path] = `W/"` + hex.EncodeToString(sum[:12]) + `"` // weak: one for both encodings
+		tags[path] = entityTag(body)
 		return err
 	})
 	return tags
 })
 
+// entityTag is weak: one for both encodings.
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
+}
+
 func (s *Server) openAPI(c echo.Context, _ *db.Actor) error {
 	return serveEmbedded(c, "openapi.json.gz", "application/json")
 }
 
+// docsPages is the page itself in each theme, with the names of the assets that it
+// has in common with the pages of the console.
+var docsPages = sync.OnceValue(func() map[string]console.Asset {
+	page := template.Must(template.New("docs.html").Funcs(template.FuncMap{"asset": console.AssetURL}).ParseFS(openAPIFiles, "openapi/page/docs.html"))
+	all := map[string]console.Asset{}
+	for _, theme := range []string{"", "light", "dark"} {
+		var body bytes.Buffer
+		if err := page.Execute(&body, theme); err != nil {
+			panic(err) // what is embedded can be filled in
+		}
+		all[theme] = console.Asset{Type: "text/html; charset=utf-8", Body: body.Bytes(), Cache: "public, no-cache", Tag: entityTag(body.Bytes())}
+	}
+	return all
+})
+
 func (s *Server) docs(c echo.Context, _ *db.Actor) error {
-	c.Response().Header()["Content-Security-Policy"] = valueDocsCSP
-	return serveEmbedded(c, "page/docs.html", "text/html; charset=utf-8")
+	h := c.Response().Header()
+	h["Content-Security-Policy"], h["Vary"] = valueDocsCSP, []string{"Cookie"}
+	docsPages()[console.ThemeOf(c.Request())].ServeHTTP(c.Response(), c.Request())
+	return nil
 }
 
 func (s *Server) docsFile(c echo.Context, _ *db.Actor) error {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"husk/web/chromiumtest"
+	"husk/web/console"
 )
 
 // getDocs asks s as a browser does.
@@ -111,10 +113,17 @@ func TestDocsPage(t *testing.T) {
 		t.Errorf("status %d, policy %q", w.Code, policy)
 	}
 	page := w.Body.String()
-	for _, used := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
-		if used[1] != "data:," && getDocs(s, used[1], http.Header{}).Code != 200 {
-			t.Errorf("the page uses %s, which is not there", used[1])
+	style := getDocs(s, "/docs/docs.css", http.Header{}).Body.String()
+	for _, used := range regexp.MustCompile(`(?:src=|href=|url\()"([^"]*)"`).FindAllStringSubmatch(page+style, -1) {
+		if code := getDocs(s, used[1], http.Header{}).Code; code >= 400 {
+			t.Errorf("the page uses %s, which is answered with %d", used[1], code)
 		}
+	}
+	if !strings.Contains(page, console.AssetURL("husk.svg")) || !strings.Contains(page, `href="/"`) || !strings.Contains(style, `"/docs/swagger-ui.css"`) {
+		t.Error("the page has no leaf, no way to the start page, or not the viewer's style")
+	}
+	if again := getDocs(s, "/docs", http.Header{"If-None-Match": {w.Header().Get("ETag")}}); again.Code != http.StatusNotModified {
+		t.Errorf("status %d for the tag it gave", again.Code)
 	}
 	if strings.Contains(page, "style=") || regexp.MustCompile(`<script>|<style|\son\w+=`).MatchString(page) {
 		t.Error("the page has what its policy refuses")
@@ -147,4 +156,96 @@ func TestDocsInBrowser(t *testing.T) {
 	if n := strings.Count(page.String(), `class="opblock-summary-path"`); n != len(operations) {
 		t.Errorf("the page shows %d operations, not %d: %.2000s", n, len(operations), page.String())
 	}
+}
+
+// The colours of the page are those of the others, by day and by night.
+func TestDocsColours(t *testing.T) {
+	ours, err := openAPIFiles.ReadFile("openapi/page/docs.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.ReadFile("console/static/husk.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	colours, _, found := strings.Cut(string(theirs), "\n\n*, *::before")
+	if !found || strings.Count(colours, "--ground: ") != 3 {
+		t.Fatal("husk.css does not begin with its colours")
+	}
+	if !strings.Contains(string(ours), "\n"+colours+"\n") {
+		t.Error("docs.css has other colours than husk.css: copy what that begins with")
+	}
+}
+
+// Who chose a theme for the pages has it here, too, whatever was kept of another.
+func TestDocsTheme(t *testing.T) {
+	s, _, _ := benchServer(t)
+	kept := ""
+	for _, c := range []struct{ look, want string }{
+		{"", `<html lang="en">`}, {"en.light", `<html lang="en" data-theme="light">`}, {"zh.dark", `<html lang="en" data-theme="dark">`}, {`en."><script>`, `<html lang="en">`},
+	} {
+		w := getDocs(s, "/docs", http.Header{"Cookie": {"husk_look=" + c.look}, "If-None-Match": {kept}})
+		if !strings.Contains(w.Body.String(), c.want) || w.Header().Get("Vary") != "Cookie" {
+			t.Errorf("husk_look=%s: %d, %v, %.100s", c.look, w.Code, w.Header(), w.Body)
+		}
+		kept = w.Header().Get("ETag")
+	}
+}
+
+// paleText lists what is shown in a colour that is too like what is behind it: WCAG 2.2, 1.4.3.
+// What is inactive need not be seen.
+const paleText = `(() => {
+  const light = c => { const v = c.slice(0, 3).map(x => (x /= 255) <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4); return .2126 * v[0] + .7152 * v[1] + .0722 * v[2] };
+  const parse = s => { const c = s.match(/[\d.]+/g).map(Number); if (c.length < 4) c.push(1); return c };
+  const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c[3] === 1) return c } return [255, 255, 255, 1] };
+  const found = new Set();
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const e = texts.currentNode.parentElement;
+    if (!texts.currentNode.textContent.trim() || !e.checkVisibility() || e.closest("noscript,script,option,[disabled]")) continue;
+    const a = light(parse(getComputedStyle(e).color)), b = light(behind(e)), ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) found.add(e.tagName + "." + e.className + " " + ratio.toFixed(1) + ": " + texts.currentNode.textContent.slice(0, 30));
+  }
+  return [...found].slice(0, 20).join("\n");
+})()`
+
+// On a desk and a telephone, by day and by night, the page fits and can be read:
+// closed, with an operation open and tried, and where a credential is asked for.
+func TestBrowserDocs(t *testing.T) {
+	t.Parallel()
+	s, _, _ := benchServer(t)
+	server := httptest.NewServer(s)
+	defer server.Close()
+	p := chromiumtest.Start(t).Open(server.URL)
+	await := func(selector string) {
+		t.Helper()
+		p.Eval(fmt.Sprintf(`new Promise(there => { const look = () => document.querySelector(%q) ? there("") : requestAnimationFrame(look); look() })`, selector))
+	}
+	look := func(name string) {
+		t.Helper()
+		p.Shoot(name)
+		for _, dark := range []bool{false, true} {
+			p.Screen(1280, 800, dark)
+			if pale := p.Eval(paleText); pale != "" {
+				t.Errorf("%s can't be read, by night %t:\n%s", name, dark, pale)
+			}
+		}
+	}
+	p.Visit("/docs")
+	await(".opblock")
+	look("docs")
+	operation := `[id^=operations][id$=CreateToken]`
+	for _, press := range []struct{ button, shows string }{
+		{".opblock-summary-control", ".responses-wrapper"}, {".try-out__btn", ".btn.execute"}, {".btn.execute", ".live-responses-table"},
+	} {
+		p.Eval(fmt.Sprintf("document.querySelector(%q).click()", operation+" "+press.button))
+		await(operation + " " + press.shows)
+	}
+	p.Eval(fmt.Sprintf("document.querySelectorAll(%q).forEach(b => b.click())", operation+" [data-name=model]"))
+	await(operation + " .json-schema-2020-12")
+	p.Eval(fmt.Sprintf("document.querySelector(%q).scrollIntoView()", operation))
+	look("docs-operation")
+	p.Eval(`document.querySelector(".btn.authorize").click()`)
+	await(".dialog-ux")
+	look("docs-authorize")
 }

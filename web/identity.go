@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"husk/db"
 	"husk/web/gate"
@@ -23,6 +24,7 @@ type identity struct {
 	roles       *db.RoleSet
 	permissions db.Permissions
 	profile     []byte                 // the answer of GET /account/profile
+	proved      *time.Time             // until when the profile says that a session is proved; nil: it does not
 	scope       string                 // of a pass: where it is good; "": the credential is none
 	gate        gate.Who               // as rules know who asks
 	told        [4]string              // username, name, email and roles, as applications learn them
@@ -126,6 +128,9 @@ func (s *Server) current(ctx context.Context, who *identity, sum [32]byte) (bool
 		return false, nil
 	case err != nil:
 		return false, err
+	}
+	if who.proved != nil && !now.Before(*who.proved) {
+		return false, nil
 	}
 	keys, err := s.Store.Keys(ctx)
 	if err != nil {

@@ -56,7 +56,7 @@ func (s *Server) prove(ctx context.Context, actor *db.Actor, in *ownProof) (*api
 
 // provedUntil is until when a session's last proof is fresh; nil where it is not.
 func (s *Server) provedUntil(r *db.Session) *time.Time {
-	until := r.ProvedUntil(s.Store.Now())
+	until := s.Store.ProvedUntil(r)
 	if until.IsZero() {
 		return nil
 	}

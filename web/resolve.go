@@ -72,9 +72,19 @@ func (s *Server) resolve(ctx context.Context, cred credential, sum [32]byte) (*i
 		return nil, err
 	}
 	who.takeGate()
-	profile, err := json.Marshal(profileOf(who.user, who.expanded(), who.permissions.All()))
+	return who, s.takeProfile(who)
+}
+
+// takeProfile makes the answer of GET /account/profile.
+func (s *Server) takeProfile(who *identity) error {
+	out := profileOf(who.user, who.expanded(), who.permissions.All())
+	if who.session != nil {
+		who.proved = s.provedUntil(who.session)
+		out.ProvedUntil = who.proved
+	}
+	profile, err := json.Marshal(out)
 	who.profile = append(profile, '\n') // as every answer ends
-	return who, err
+	return err
 }
 
 // resolveOwner finds out whose the credential is, and what it may do.

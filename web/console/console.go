@@ -91,7 +91,13 @@ func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form 
 		return nil
 	}
 	err := v.serveOnce(h)
-	if refused := refusedBy(err); refused != nil && c.Fail(v.w, r, refused) {
+	refused := refusedBy(err)
+	switch {
+	case refused == nil:
+		return err
+	case refused.Status == http.StatusUnauthorized && h.Keeps() && !IsSafeMethod(r) && c.WantsPage(r):
+		return signInFirst(v)
+	case c.Fail(v.w, r, refused):
 		return nil
 	}
 	return err

@@ -256,6 +256,10 @@ func lookOf(r *http.Request) (l look) {
 	return l
 }
 
+// ThemeOf is the theme that r asks for: "light", "dark", or "", which is as the system
+// has it.
+func ThemeOf(r *http.Request) string { return lookOf(r).theme }
+
 func languageOf(tag string) *language {
 	for _, l := range languages() {
 		if l.Tag == tag {

@@ -16,9 +16,5 @@ SwaggerUIBundle({
   showExtensions: true,
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: false,
+  syntaxHighlight: false,
 });
-
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
-dark.addEventListener("change", follow);
-follow();

@@ -1,0 +1,181 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// acting is a form whose act counts, and may be held.
+type acting struct {
+	console Console
+	done    int
+	enter   chan struct{}
+	leave   chan struct{}
+	err     error
+}
+
+func (a *acting) handler() Handler {
+	return Handler{Fields: []string{"name"}, answer: func(v *Visit) error {
+		a.done++
+		if a.enter != nil {
+			a.enter <- struct{}{}
+			<-a.leave
+		}
+		if err := v.r.Context().Err(); err != nil {
+			return err
+		}
+		if a.err != nil {
+			return a.err
+		}
+		return v.show(Failure{Title: literal("Made"), Text: literal("secret " + strconv.Itoa(a.done))})
+	}}
+}
+
+// send sends the form once, from a browser with that cookie.
+func (a *acting) send(r *http.Request, once, cookie string) (*httptest.ResponseRecorder, error) {
+	r.Header.Set("Cookie", cookie)
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	a.console.IsProgram = func(http.Header) bool { return false }
+	if a.console.Now == nil {
+		a.console.Now = time.Now
+	}
+	err := a.console.Serve(a.handler(), w, r, url.Values{"name": {"x"}, fieldOnce: {once}}, nil)
+	return w, err
+}
+
+func post1() *http.Request { return httptest.NewRequest("POST", "/me/tokens", nil) }
+
+func TestFormIsDoneOnce(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	a := &acting{console: Console{Now: func() time.Time { return now }}}
+	if w, err := a.send(post1(), "one", "s=1"); err != nil || !strings.Contains(w.Body.String(), "secret 1") {
+		t.Fatal(err, w.Body)
+	}
+	w, err := a.send(post1(), "one", "s=1")
+	if err != nil || w.Code != http.StatusConflict || strings.Contains(w.Body.String(), "secret") && !strings.Contains(w.Body.String(), "not shown again") || a.done != 1 {
+		t.Errorf("sent again: %d %v, done %d times\n%s", w.Code, err, a.done, w.Body)
+	}
+	for name, send := range map[string]func(){
+		"another showing": func() { _, _ = a.send(post1(), "two", "s=1") },
+		"another session": func() { _, _ = a.send(post1(), "one", "s=2") },
+		"another form":    func() { _, _ = a.send(httptest.NewRequest("POST", "/me/else", nil), "one", "s=1") },
+		"without a name":  func() { _, _ = a.send(post1(), "", "s=1") },
+	} {
+		before := a.done
+		if send(); a.done != before+1 {
+			t.Errorf("%s: not done", name)
+		}
+	}
+	now = now.Add(sentTTL)
+	if _, _ = a.send(post1(), "one", "s=1"); a.done != 6 {
+		t.Error("a name is known for ever")
+	}
+}
+
+// A second click comes while the first is being done, and the browser shows the answer
+// to the second alone: it is the same, with the secret.
+func TestSecondClickGetsTheAnswer(t *testing.T) {
+	a := &acting{enter: make(chan struct{}), leave: make(chan struct{})}
+	var all sync.WaitGroup
+	answers := make([]*httptest.ResponseRecorder, 3)
+	first, left := post1(), make(chan struct{})
+	all.Go(func() { answers[0], _ = a.send(first, "one", "s=1") })
+	<-a.enter
+	for i := range 2 {
+		all.Go(func() {
+			if i == 0 {
+				close(left)
+			}
+			answers[1+i], _ = a.send(post1(), "one", "s=1")
+		})
+	}
+	<-left
+	close(a.leave)
+	all.Wait()
+	if a.done != 1 || !strings.Contains(answers[0].Body.String(), "secret 1") {
+		t.Errorf("done %d times: %s", a.done, answers[0].Body)
+	}
+	for _, w := range answers[1:] {
+		// Who came after the end is told so instead.
+		if body := w.Body.String(); !strings.Contains(body, "secret 1") && w.Code != http.StatusConflict {
+			t.Errorf("%d %s", w.Code, body)
+		}
+	}
+}
+
+// What was refused was not done, and may be sent again.
+func TestRefusedFormMayBeSentAgain(t *testing.T) {
+	for name, err := range map[string]error{"refused": refusal(400, "bad_name", "no"), "failed": errors.New("no")} {
+		a := &acting{err: err}
+		_, _ = a.send(post1(), "one", "s=1")
+		a.err = nil
+		if w, err := a.send(post1(), "one", "s=1"); err != nil || w.Code != 200 || a.done != 2 {
+			t.Errorf("%s: %v %d, done %d times", name, err, w.Code, a.done)
+		}
+	}
+}
+
+func TestFormsThatWereSentAreBounded(t *testing.T) {
+	s, now := sent{}, time.Now()
+	for i := range 3 * sentMost {
+		key := sentKey{byte(i), byte(i >> 8), byte(i >> 16)}
+		one, begun := s.begin(key, now)
+		if !begun {
+			t.Fatal("known already")
+		}
+		s.finish(key, one, &recorded{status: 200}, now)
+	}
+	if len(s.known) > sentMost || len(s.order) > sentMost {
+		t.Errorf("%d forms are known, %d in order", len(s.known), len(s.order))
+	}
+}
+
+// Where the session ended while a form was typed, what was typed comes back, without its
+// secrets, and only from here.
+func TestKeptForm(t *testing.T) {
+	now := time.Now()
+	c := &Console{MAC: macOf("a key"), Now: func() time.Time { return now }}
+	form := url.Values{"name": {"ci <x>"}, "permissions": {"a", "b"}, "password": {"secret"}, "proof": {"secret"}, fieldOnce: {"one"}}
+	v := &Visit{console: c, r: post1(), form: form}
+	sealed := v.keep()
+	page, ok := c.openKept(sealed)
+	want := []Hidden{{"name", "ci <x>"}, {"permissions", "a"}, {"permissions", "b"}, {fieldKept, "yes"}}
+	if !ok || page.Path != "/me/tokens" || len(page.Fields) != len(want) {
+		t.Fatalf("%v %+v", ok, page)
+	}
+	for i, f := range page.Fields {
+		if f != want[i] {
+			t.Errorf("%v, want %v", f, want[i])
+		}
+	}
+	other := &Console{MAC: macOf("another key"), Now: c.Now}
+	returns := c.sealReturn("/me/tokens")
+	for name, bad := range map[string]string{"nothing": "", "text": "name=x", "cut": sealed[:len(sealed)-2], "a way back": returns} {
+		if _, ok := c.openKept(bad); ok {
+			t.Errorf("%s is a form", name)
+		}
+	}
+	if _, ok := other.openKept(sealed); ok {
+		t.Error("a form that was kept elsewhere is opened")
+	}
+	if c.openReturn(sealed) != "/" {
+		t.Error("a form is a way back")
+	}
+	now = now.Add(returnTTL)
+	if _, ok := c.openKept(sealed); ok {
+		t.Error("a form is kept for ever")
+	}
+	v.form = url.Values{"name": {strings.Repeat("x", maxKept)}}
+	if v.keep() != "" {
+		t.Error("a form of any length is kept")
+	}
+}
