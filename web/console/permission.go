@@ -1,170 +1,147 @@
 package console
 
 import (
+	"maps"
 	"slices"
 	"strings"
-
-	"husk/web/api"
 )
 
-// permAll is what grants everything, also what comes later.
-const permAll = "*"
-
-// permission says what one of Husk's own permissions allows.
-type permission struct {
-	key  string
-	text Text
+// permissionWords say what each of Husk's own permissions lets one do. Those of
+// applications mean something to them alone, and are shown as they are.
+var permissionWords = map[string]string{
+	"coco#system/read":                       "perm.system_read",
+	"generic#security:audit/search":          "perm.audit_search",
+	"generic#security:auth:api-token/create": "perm.token_create",
+	"generic#security:auth:api-token/delete": "perm.token_delete",
+	"generic#security:auth:api-token/search": "perm.token_search",
+	"generic#security:auth:api-token/update": "perm.token_update",
+	"generic#security:permission/read":       "perm.permission_read",
+	"generic#security:principal/search":      "perm.principal_search",
+	"generic#security:role/create":           "perm.role_create",
+	"generic#security:role/delete":           "perm.role_delete",
+	"generic#security:role/read":             "perm.role_read",
+	"generic#security:role/search":           "perm.role_search",
+	"generic#security:role/update":           "perm.role_update",
+	"generic#security:session/delete":        "perm.session_delete",
+	"generic#security:session/search":        "perm.session_search",
+	"generic#security:token/introspect":      "perm.token_introspect",
+	"generic#security:user/create":           "perm.user_create",
+	"generic#security:user/delete":           "perm.user_delete",
+	"generic#security:user/read":             "perm.user_read",
+	"generic#security:user/search":           "perm.user_search",
+	"generic#security:user/update":           "perm.user_update",
+	"generic#system/backup":                  "perm.backup",
+	"generic#system/keys":                    "perm.keys",
+	"*":                                      "perm.all",
 }
 
-// option is the check box of p: one without words of its own is called by its key.
-func (p permission) option(chosen bool) Option {
-	o := Option{Value: p.key, Label: p.text, Hint: literal(p.key), Chosen: chosen}
-	if !p.text.Said() {
-		o.Label, o.Hint = o.Hint, Text{}
-	}
-	return o
-}
-
-// permissionArea is what belongs together of Husk's own permissions.
-type permissionArea struct {
+// permissionGroups are the groups of Husk's own permissions, by the beginning of
+// their keys, in the order in which they are shown.
+var permissionGroups = []struct {
 	title Text
-	of    []permission
+	begin []string
+}{
+	{say("perm.group.tokens"), []string{"generic#security:auth:api-token/", "generic#security:token/"}},
+	{say("perm.group.users"), []string{"generic#security:user/", "generic#security:principal/"}},
+	{say("perm.group.roles"), []string{"generic#security:role/", "generic#security:permission/"}},
+	{say("perm.group.sessions"), []string{"generic#security:session/"}},
+	{say("perm.group.server"), []string{"coco#system/read", "generic#security:audit/", "generic#system/", "*"}},
 }
 
-// permissionAreas are all of Husk's own permissions. A test holds them to those of the
-// server.
-var permissionAreas = []permissionArea{
-	{say("picker.group_tokens"), []permission{
-		{permTokenSearch, say("perm.token_search")},
-		{permTokenCreate, say("perm.token_create")},
-		{permTokenUpdate, say("perm.token_update")},
-		{permTokenDelete, say("perm.token_delete")},
-		{permTokenCheck, say("perm.token_introspect")},
-	}},
-	{say("picker.group_users"), []permission{
-		{permUserSearch, say("perm.user_search")},
-		{permUserRead, say("perm.user_read")},
-		{permUserCreate, say("perm.user_create")},
-		{permUserUpdate, say("perm.user_update")},
-		{permUserDelete, say("perm.user_delete")},
-		{permPrincipals, say("perm.principal_search")},
-	}},
-	{say("picker.group_roles"), []permission{
-		{permRoleSearch, say("perm.role_search")},
-		{permRoleRead, say("perm.role_read")},
-		{permRoleCreate, say("perm.role_create")},
-		{permRoleUpdate, say("perm.role_update")},
-		{permRoleDelete, say("perm.role_delete")},
-		{permPermissions, say("perm.permission_read")},
-	}},
-	{say("picker.group_sessions"), []permission{
-		{permSessionSearch, say("perm.session_search")},
-		{permSessionDelete, say("perm.session_delete")},
-	}},
-	{say("picker.group_system"), []permission{
-		{permSystemRead, say("perm.system_read")},
-		{permAuditSearch, say("perm.audit_search")},
-		{permBackup, say("perm.backup")},
-		{permKeys, say("perm.keys")},
-	}},
-}
-
-// OwnPermissions are the keys that pages have words for, in the order in which they
-// show them.
-func OwnPermissions() (keys []string) {
-	for _, area := range permissionAreas {
-		for _, p := range area.of {
-			keys = append(keys, p.key)
-		}
-	}
-	return keys
-}
-
-// PermissionGroup is some permissions under a title.
+// PermissionGroup is permissions that are about the same thing.
 type PermissionGroup struct {
 	Title   Text
 	Options []Option
 }
 
-// groupPermissions has keys in words, by their area. Those that Husk has no words for
-// are of applications, and stand as they are.
+// permissionText is a permission in words; the key, where only an application knows
+// what it means.
+func permissionText(key string) Text {
+	if word, own := permissionWords[key]; own {
+		return say(word)
+	}
+	return literal(key)
+}
+
+// groupPermissions puts permissions into groups, Husk's own first, then those of each
+// application. The chosen ones are checked.
 func groupPermissions(keys, chosen []string) (groups []PermissionGroup) {
-	left := slices.Clone(keys)
-	add := func(title Text, of []permission) {
-		g := PermissionGroup{Title: title}
-		for _, p := range of {
-			if at := slices.Index(left, p.key); at >= 0 {
-				left = slices.Delete(left, at, at+1)
-				g.Options = append(g.Options, p.option(slices.Contains(chosen, p.key)))
+	at := map[string]int{}
+	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
+	for _, own := range permissionGroups {
+		g := PermissionGroup{Title: own.title}
+		for _, key := range keys {
+			if _, known := permissionWords[key]; known && slices.ContainsFunc(own.begin, func(b string) bool { return strings.HasPrefix(key, b) }) {
+				g.Options = append(g.Options, permissionOption(key, chosen))
 			}
 		}
 		if len(g.Options) > 0 {
 			groups = append(groups, g)
 		}
 	}
-	add(say("picker.all"), []permission{{permAll, say("perm.all")}})
-	for _, area := range permissionAreas {
-		add(area.title, area.of)
+	for _, key := range keys {
+		if _, known := permissionWords[key]; known {
+			continue
+		}
+		application, _, _ := strings.Cut(key, "#")
+		i, there := at[application]
+		if !there {
+			i = len(groups)
+			at[application] = i
+			groups = append(groups, PermissionGroup{Title: literal(application)})
+		}
+		groups[i].Options = append(groups[i].Options, permissionOption(key, chosen))
 	}
-	var others []permission
-	for _, key := range left {
-		others = append(others, permission{key: key})
-	}
-	add(say("picker.applications"), others)
 	return groups
 }
 
-// The fields of a PermissionPicker: of a form that has one, both are Fields, and the
-// first is one of Many.
-const (
-	fieldPermissions = "permissions" // check boxes
-	fieldKeys        = "keys"        // what was typed, a key on each line
-)
+func permissionOption(key string, chosen []string) Option {
+	o := Option{Value: key, Label: permissionText(key), Chosen: slices.Contains(chosen, key)}
+	if _, own := permissionWords[key]; own {
+		o.Hint = literal(key)
+	}
+	return o
+}
 
-// PermissionPicker is the choice of permissions in a form. Its template is picker.
+// PermissionPicker has one choose permissions, in groups, with a box that filters them.
 type PermissionPicker struct {
+	Name    string
 	Label   Text
-	Hint    Text
 	Groups  []PermissionGroup
-	Typed   Field // for others; shown where it has a name
+	Typed   Field // for keys that are not offered; shown where it has a name
 	Problem Text
 }
 
-// picker offers keys, of which those of chosen are checked, or in a form that was
-// sent, those that were. Where keys may be typed, what is chosen and not offered
-// stands there.
-func (f Form) picker(in PermissionPicker, offered, chosen []string, typed bool) PermissionPicker {
+// permissionPicker offers permissions. What was sent is chosen, where the form was.
+func (f Form) permissionPicker(name string, label Text, offered, chosen []string) PermissionPicker {
 	if f.values != nil {
-		chosen = f.values[fieldPermissions]
+		chosen = f.values[name]
 	}
-	in.Groups, in.Problem = groupPermissions(offered, chosen), f.problems[fieldPermissions]
-	if typed {
-		others := slices.DeleteFunc(slices.Clone(chosen), func(key string) bool { return slices.Contains(offered, key) })
-		in.Typed = f.field(Field{Name: fieldKeys, Type: "area", Label: say("picker.keys"), Hint: say("picker.keys.hint"), Value: strings.Join(others, "\n")})
-		in.Typed.Focus = in.Problem.Said()
-	}
-	return in
+	return PermissionPicker{Name: name, Label: label, Groups: groupPermissions(offered, chosen), Problem: f.problems[name]}
 }
 
-// picked are the permissions that a form with a picker was sent with.
-func (v *Visit) picked() []string {
-	keys := slices.Concat(v.form[fieldPermissions], lines(v.form.Get(fieldKeys)))
-	slices.Sort(keys)
-	return slices.Compact(keys)
+// fieldKeys is what was typed beside a picker: a permission on each line.
+const fieldKeys = "keys"
+
+// typing has keys that are not offered be typed, with those that are chosen so far.
+func (p PermissionPicker) typing(f Form, offered, chosen []string) PermissionPicker {
+	others := slices.DeleteFunc(slices.Clone(chosen), func(key string) bool { return slices.Contains(offered, key) })
+	p.Typed = f.field(Field{Name: fieldKeys, Type: "area", Label: say("perm.typed"), Hint: say("perm.typed.hint"), Value: strings.Join(others, "\n")})
+	p.Typed.Focus = p.Problem.Said()
+	return p
 }
 
-// knownPermissions are all keys that there are, as far as who asks may know.
-func (v *Visit) knownPermissions() ([]string, error) {
+// OwnPermissions are the keys that pages have words for.
+func OwnPermissions() []string { return slices.Sorted(maps.Keys(permissionWords)) }
+
+// knownPermissions are all permissions that there are, as far as who asks may know.
+func (v *Visit) knownPermissions() (keys []string, err error) {
 	if !v.may(permPermissions) {
 		return OwnPermissions(), nil
 	}
 	all, err := v.API.Permissions(v.r.Context())
-	keys := make([]string, 0, len(all))
 	for _, p := range all {
 		keys = append(keys, p.ID)
 	}
 	return keys, err
 }
-
-// ofRole are the permissions that a role grants, in words.
-func ofRole(r api.Role) []PermissionGroup { return groupPermissions(r.Grants.Permissions, nil) }

@@ -19,5 +19,8 @@ func Places() []Place {
 	return slices.Concat(
 		mePlaces,
 		tokenPlaces,
+		sessionPlaces,
+		applicationPlaces,
+		accountPlaces,
 	)
 }
