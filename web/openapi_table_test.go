@@ -191,7 +191,7 @@ var operations = map[string]operation{
 		example: api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"user"}}, also: []int{409, 503}},
 	"GET /security/user/:id": {id: "GetUser", tag: tagUsers, summary: "Show a user", named: userID},
 	"PUT /security/user/:id": {id: "UpdateUser", tag: tagUsers, summary: "Change a user", named: userID,
-		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions and device cookies; no API token sets one. " +
+		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions and device cookies; no API token sets one. One that is generated is shown once, and has to be changed at the next sign-in. " +
 			"A token with an end, permissions or addresses of its own may rename and disable users and take roles from them, and nothing more (`limited_credential`).",
 		example: api.UserUpdate{Name: pointer("Ann B."), Disabled: pointer(false)}, also: []int{409, 503}},
 	"DELETE /security/user/:id": {id: "DeleteUser", tag: tagUsers, summary: "Remove a user", named: userID,
