@@ -22,5 +22,6 @@ func Places() []Place {
 		sessionPlaces,
 		applicationPlaces,
 		accountPlaces,
+		userPlaces,
 	)
 }
