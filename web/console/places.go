@@ -23,5 +23,6 @@ func Places() []Place {
 		applicationPlaces,
 		accountPlaces,
 		userPlaces,
+		importPlaces,
 	)
 }
