@@ -23,5 +23,7 @@ func Places() []Place {
 		applicationPlaces,
 		accountPlaces,
 		manualPlaces,
+		userPlaces,
+		importPlaces,
 	)
 }
