@@ -41,6 +41,8 @@ var worth = map[string]string{
 	"GET /security/role/_search": "reads", "GET /security/role/:id": "reads", "GET /security/permission": "reads", "GET /security/rule": "reads", "POST /security/rule/_test": "reads",
 	"GET /security/audit/_search": "reads", "GET /security/audit/_export": "reads", "GET /security/audit/_verify": "reads", "GET /security/audit/_head": "reads",
 	"GET /system/health": "reads", "GET /system/check": "reads", "GET /system/backup": "reads",
+	"GET /system/settings": "reads", "GET /system/backup/_list": "reads", "GET /system/backup/_file/:id": "reads",
+	"POST /system/backup": "reads", // what it makes stays on the machine, and lets nobody do more
 
 	"POST /oauth/introspect": "reads", "GET /.well-known/oauth-authorization-server": "public",
 	"POST /oauth/revoke": "takes away", // what is shown in full

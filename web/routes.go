@@ -82,6 +82,7 @@ func (s *Server) routes() []route {
 		s.proofRoutes(),
 		s.ownApplicationRoutes(),
 		s.tokenEndRoutes(),
+		s.systemRoutes(),
 		s.pageRoutes(),
 		s.houseRoutes(),
 	)
