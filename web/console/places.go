@@ -19,5 +19,6 @@ func Places() []Place {
 	return slices.Concat(
 		mePlaces,
 		tokenPlaces,
+		manualPlaces,
 	)
 }

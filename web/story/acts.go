@@ -65,6 +65,7 @@ var denied = map[string]act{
 		next: []Step{{"ask an administrator whether you should be", ""}, {"see what the rules make of it", "husk rule test --url https://{id}/ --user {who}"}}},
 	"session.login": {did: "a sign-in[ as {what}] was refused", why: "the password was wrong, nobody who may sign in is called so, or too many tries had failed before: which of them a sign-in does not tell",
 		next: []Step{{"see whether they are disabled or have to wait", "husk user show {name}"}, {"give them a new password", "husk passwd {name}"}}},
+	"session.prove": {did: "{who} could not prove who they are", why: "the password was wrong, or too many tries had failed before"},
 	"setup.initialize": {did: "somebody tried to make the first administrator", why: "the set-up code was wrong, or too many tries had failed before",
 		next: []Step{{"the server prints the code when it starts; it is a new one each time", ""}}},
 	"token.use": {did: "the API token[ {what}] was refused", why: "it was shown where it is not good: it is limited to addresses, or to what is behind the gate",
