@@ -81,6 +81,7 @@ func (s *Server) routes() []route {
 		s.apiRoutes(),
 		s.proofRoutes(),
 		s.ownApplicationRoutes(),
+		s.statisticsRoutes(),
 		s.pageRoutes(),
 		s.houseRoutes(),
 	)
@@ -284,6 +285,9 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 		return s.nobody(req, id), nil
 	}
 	actor, err := s.authenticate(req, id, r.bearerTokens)
+	if !actor.SignedIn() && !isPageCall(req.Context()) {
+		s.tally.countNobody(err)
+	}
 	if err != nil {
 		return actor, err
 	}
