@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"husk/db/archive"
 	"husk/db/fsys"
 	"husk/web"
+	"husk/web/api"
 	"husk/web/control"
 	"husk/web/fold"
 	"husk/web/folder"
@@ -70,7 +72,8 @@ type service struct {
 	server  *web.Server // once it serves
 	gate    gate.Config // as it runs
 	manager manager
-	values  map[string]string // of the settings as they run
+	values  map[string]string                 // of the settings as they run
+	shown   atomic.Pointer[api.Configuration] // the same, for who asks
 }
 
 // serve wires the server by hand, in the order that keeps the data file's lock
@@ -159,6 +162,8 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
+	s.shown.Store(s.configuration())
+	config.Configuration = s.shown.Load
 	config.Connections, config.Folds = s.connections(), fold.New(s.log.Logger, store.Now)
 	config.Upkeep = s.upkeep(config)
 	s.server, err = newServer(config)

@@ -117,6 +117,16 @@ var operations = map[string]operation{
 		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there. The audit log has an entry of it before the first byte leaves.",
 		query:    []parameter{{"to", "Where it goes, for the audit log. The command line on the machine itself is believed about it, and nobody else.", isText}},
 		streamed: "application/x-tar", also: []int{507}},
+	"GET /system/settings": {id: "Configuration", tag: tagSystem, summary: "The settings of the server, and where each comes from",
+		about: "As they run: one that was changed in the file and needs a restart is told as before, and `waiting`. No secret is among them: files that hold some are named."},
+	"GET /system/backup/_list": {id: "Backups", tag: tagSystem, summary: "The backups that the server keeps of itself",
+		about: "Those in `backup-dir`, by schedule or asked for. Of each the manifest alone is read: a whole check is a restore."},
+	"GET /system/backup/_file/:id": {id: "KeptBackup", tag: tagSystem, summary: "One of the backups that the server keeps, as it is", named: "The backup's name, as the list has it.",
+		about:    "One that is encrypted stays so. The audit log has an entry of it before the first byte leaves.",
+		streamed: "application/x-tar", also: []int{503, 507}},
+	"POST /system/backup": {id: "MakeBackup", tag: tagSystem, summary: "Have the server make a backup of itself now, and keep it",
+		about: "It is answered when that is whole and was read back, and is made to its end where who asked leaves. The newest three that were asked for are kept, beside those that are made by schedule. " +
+			"One at a time (503), one a minute (`backup_just_made`); 409 `no_backup_dir` where the server has no folder for them.", also: []int{409, 429, 503}},
 
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
 		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
@@ -303,6 +313,10 @@ var values = map[string][]string{
 	"Ended.Result":        {"deleted"},
 	"Total.Relation":      {"eq", "gte"},
 	"Token.Type":          {"general"},
+
+	"ConfigSetting.Source": {"flag", "env", "file", "default"},
+	"ConfigSetting.Group":  {"command", "server", "gate"},
+	"BackupFile.Manifest":  {"ok", "sealed", "bad", "unreadable"},
 
 	"OAuthIntrospection.TokenType": {"Bearer"},
 

@@ -79,6 +79,7 @@ type route struct {
 func (s *Server) routes() []route {
 	return slices.Concat(
 		s.apiRoutes(),
+		s.systemRoutes(),
 		s.proofRoutes(),
 		s.ownApplicationRoutes(),
 		s.statisticsRoutes(),

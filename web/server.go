@@ -65,6 +65,10 @@ type Config struct {
 	CertStale   func() bool      // whether its files hold what can't be served; nil: never
 	Upkeep      *upkeep.Upkeep   // what goes on beside requests; nil: nothing does
 
+	// Configuration tells the settings of this process, as they are now: what is
+	// returned is read only. nil: they are not known.
+	Configuration func() *api.Configuration
+
 	// OpenCopy opens a copy of the store's file, to prove a backup.
 	OpenCopy func(path string) (db.Engine, error)
 }

@@ -735,3 +735,46 @@ func ExampleClient_Backup() {
 	// manifest.json
 	// husk.db
 }
+
+func ExampleClient_Configuration() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	// This server was made by hand; one that 'husk serve' runs tells its settings.
+	settings, err := c.Configuration(ctx)
+	fmt.Println(settings.File, len(settings.Settings), err)
+	// Output: 0 <nil>
+}
+
+func ExampleClient_Backups() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	kept, err := c.Backups(ctx)
+	fmt.Println(kept.Kept, kept.Files, err)
+	// Output: false [] <nil>
+}
+
+func ExampleClient_MakeBackup() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	_, err := c.MakeBackup(ctx)
+	var refused *api.Error
+	if errors.As(err, &refused) { // this server has no folder for them
+		fmt.Println(refused.Status, refused.Detail.Code)
+	}
+	// Output: 409 no_backup_dir
+}
+
+func ExampleClient_KeptBackup() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	err := c.KeptBackup(ctx, "husk-20260101T031500Z.tar", io.Discard)
+	var refused *api.Error
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Status, refused.Detail.Code)
+	}
+	// Output: 404 not_found
+}
