@@ -64,6 +64,7 @@ var valuesOfFlag = map[string]candidates{
 	"permission": permissions,
 	"method":     words("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
 	"proxy":      words(probe.Proxies...),
+	"filter":     words(tokenFilters...),
 	"log-level":  words("debug", "info", "warn", "error"),
 	"log-format": words("text", "json", "auto"),
 }

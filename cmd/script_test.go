@@ -609,7 +609,7 @@ var incomparable = []struct {
 	// credential is an entry, which comes when it comes.
 	{regexp.MustCompile(`(?m)^\{"seq":.*"action":"token.use".*\n`), ""},
 	{regexp.MustCompile(`("seq": ?|"entries": |"first": |"last": |"records": )\d+`), "$1<number>"},
-	{regexp.MustCompile(`("actor": ?|"actor_name": ?|"transport": ?|"address": ?|"request_id": ?)"[^"]*"`), "$1<who>"},
+	{regexp.MustCompile(`("actor": ?|"actor_name": ?|"by": ?|"by_name": ?|"transport": ?|"address": ?|"request_id": ?)"[^"]*"`), "$1<who>"},
 	{regexp.MustCompile(`\d+ \(1 to \d+\)|(records: +)\d+`), "$1<number>"},
 	{regexp.MustCompile(`\d+ bytes`), "<size>"},
 	{regexp.MustCompile(`("last_used": |"last_ip": )("[^"]*"|null)`), "$1<use>"}, // written down later by a server

@@ -20,25 +20,39 @@ func (a *app) sessionCommand() *cobra.Command {
 	return cmd
 }
 
+type sessionListOptions struct {
+	user    string
+	address string
+}
+
 func (a *app) sessionListCommand() *cobra.Command {
-	var user string
+	var o sessionListOptions
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List sign-ins, the newest first",
-		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.use(cmd.Context(), false, func(s *session) error {
-				header := []column{{name: "ID"}, {name: "USER", least: 12}, {name: "CREATED", least: dateWide, rank: 3}, {name: "EXPIRES", least: dateWide, rank: 4},
-					{name: "LAST SEEN", least: dateWide, rank: 1}, {name: "FROM", least: 9, rank: 2}, {name: "USER AGENT", least: 10, rank: 5}}
-				return absentUser(printAll(a, sessionsOf(cmd.Context(), s, user), header, func(r api.Session) []string {
-					return []string{r.ID, r.UserName, a.timeText(r.Created), a.timeText(r.Expires), a.timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
-				}), user)
-			})
-		},
+		Long: `List sign-ins, the newest first. With --address those that were begun or last
+used from that address or CIDR prefix.`,
+		Example: `  husk session list --user ann@example.com
+  husk session list --address 192.0.2.0/24`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.sessionList(cmd.Context(), o) },
 	}
-	cmd.Flags().StringVar(&user, "user", "", "only those of this user (email or id)")
+	f := cmd.Flags()
+	f.StringVar(&o.user, "user", "", "only those of this user (email or id)")
+	f.StringVar(&o.address, "address", "", "only those from this address or CIDR prefix")
 	return cmd
+}
+
+func (a *app) sessionList(ctx context.Context, o sessionListOptions) error {
+	list := api.ListOptions{Filter: map[string]string{"user": o.user, "address": o.address}}
+	return a.use(ctx, false, func(s *session) error {
+		header := []column{{name: "ID"}, {name: "USER", least: 12}, {name: "CREATED", least: dateWide, rank: 3}, {name: "EXPIRES", least: dateWide, rank: 4},
+			{name: "LAST SEEN", least: dateWide, rank: 1}, {name: "FROM", least: 9, rank: 2}, {name: "USER AGENT", least: 10, rank: 5}}
+		return absentUser(printAll(a, api.All(ctx, list, s.SearchSessions), header, func(r api.Session) []string {
+			return []string{r.ID, r.UserName, a.timeText(r.Created), a.timeText(r.Expires), a.timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
+		}), o.user)
+	})
 }
 
 func sessionsOf(ctx context.Context, s *session, user string) iter.Seq2[api.Hit[api.Session], error] {

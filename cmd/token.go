@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -129,103 +128,6 @@ func parseExpiry(text string, now time.Time) (int64, error) {
 	}
 	// Else rounded down: what asks for just the bound of the server keeps to it.
 	return now.Add(d).Unix(), nil
-}
-
-type tokenListOptions struct {
-	user     string
-	owner    string
-	expiring durationValue
-	unused   durationValue
-}
-
-func (a *app) tokenListCommand() *cobra.Command {
-	var o tokenListOptions
-	cmd := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List API tokens, the newest first",
-		Long: `List API tokens, the newest first. On the machine of the server these are all
-tokens; with --server, those of the token's owner.
-
---expiring 30d lists those that end within 30 days, the first to end first, and
-ends with 8 where it found some, for scripts that watch over them. --unused 90d
-lists those that were not used for 90 days; one that was never used counts from
-its creation. A column GATE tells of tokens that are good behind the gate alone for
-which methods, hosts and paths they are. While a rotation is in its time of grace,
-the last column tells whether the old secret is still used.`,
-		Example: `  husk token list --expiring 30d
-  husk token list --owner '*' --unused 90d`,
-		Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.tokenList(cmd.Context(), o) },
-	}
-	f := cmd.Flags()
-	f.StringVar(&o.user, "user", "", "only those of this user (email or id)")
-	f.StringVar(&o.owner, "owner", "", "like --user; * for everybody's (administrators)")
-	f.Var(&o.expiring, "expiring", "only those that end within this time; exit code 8 where there are some")
-	f.Var(&o.unused, "unused", "only those that were not used for this time")
-	cmd.MarkFlagsMutuallyExclusive("user", "owner")
-	return cmd
-}
-
-func (a *app) tokenList(ctx context.Context, o tokenListOptions) error {
-	found := 0
-	err := a.use(ctx, false, func(s *session) error {
-		header := []column{{name: "ID"}, {name: "NAME", least: 10}, {name: "OWNER", least: 12, rank: 1}, {name: "PERMISSIONS", least: 11, rank: 4}, {name: "EXPIRES", least: dateWide, rank: 2},
-			{name: "LAST USED", least: dateWide, rank: 3}, {name: "FROM", least: 9, rank: 6}, {name: "GATE", least: 11, rank: 7}, {name: "OLD SECRET", least: 11, rank: 5}}
-		hits := func(yield func(api.Hit[api.Token], error) bool) {
-			for hit, err := range o.hits(ctx, s) {
-				if err == nil {
-					found++
-				}
-				if !yield(hit, err) {
-					return
-				}
-			}
-		}
-		return absentUser(printColumns(a, hits, header, len(header)-2, func(t api.Token) []string {
-			return []string{t.ID, t.Name, ownerText(t), permissionsText(t.Permissions), a.expiryText(t.ExpireIn), a.optionalTimeText(t.LastUsed), orDash(t.LastIP), reachText(t), a.oldSecretText(t)}
-		}), o.user+o.owner)
-	})
-	if err == nil && o.expiring > 0 && found > 0 {
-		err = &failure{code: exitAttention, what: fmt.Sprintf("%d API token(s) end within %s", found, o.expiring.String()),
-			next: "replace one without an outage: husk token rotate ID --grace 24h"}
-	}
-	return err
-}
-
-// hits pages through the tokens that are wanted. Those that end are read in
-// the order of their end, and only as far as needed.
-func (o *tokenListOptions) hits(ctx context.Context, s *session) iter.Seq2[api.Hit[api.Token], error] {
-	list := api.ListOptions{Filter: map[string]string{"owner": o.user + o.owner}}
-	if o.expiring > 0 {
-		list.Sort = "expire_in:asc"
-	}
-	now := time.Now()
-	return func(yield func(api.Hit[api.Token], error) bool) {
-		for hit, err := range api.All(ctx, list, s.SearchTokens) {
-			t := hit.Source
-			if err == nil && o.expiring > 0 && (t.ExpireIn < 0 || t.ExpireIn > now.Add(time.Duration(o.expiring)).Unix()) {
-				return
-			}
-			if err == nil && !o.wants(t, now) {
-				continue
-			}
-			if !yield(hit, err) {
-				return
-			}
-		}
-	}
-}
-
-func (o *tokenListOptions) wants(t api.Token, now time.Time) bool {
-	if o.expiring > 0 && t.ExpireIn <= now.Unix() {
-		return false // it has ended already
-	}
-	used := t.Created
-	if t.LastUsed != nil {
-		used = *t.LastUsed
-	}
-	return o.unused == 0 || now.Sub(used) >= time.Duration(o.unused)
 }
 
 func permissionsText(keys []string) string {

@@ -25,7 +25,7 @@ func filled(t *testing.T) (f *fixture, u *db.User, k *db.Token, actor *db.Actor)
 	return f, u, k, actor
 }
 
-var buckets = []string{"meta", "user", "user.index", "token", "token.index", "token.use", "session", "session.index", "session.use", "role", "role.index", "key", "count", "audit", "audit.index", "statistics"}
+var buckets = []string{"meta", "user", "user.index", "token", "token.index", "token.use", "ended_token", "ended_token.index", "session", "session.index", "session.use", "role", "role.index", "key", "count", "audit", "audit.index", "statistics"}
 
 // A flipped byte, wherever it is, is refused as damage and reported; nothing is
 // half read.

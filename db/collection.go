@@ -44,6 +44,7 @@ func indexOf(bucket string) string { return bucket + ".index" }
 // Kinds of index keys, after the scope.
 const (
 	byCreated = "c"
+	byEnded   = "d"
 	byExpiry  = "e"
 	byName    = "n"
 	byWord    = "w"

@@ -131,6 +131,10 @@ func makeWhole(t *testing.T, path string) {
 			must(t, err)
 			s.NoteTokenUse(id, "192.0.2.7", false)
 		}
+		gone := uuid.NewString()
+		_, err = s.CreateToken(ctx, local, db.NewToken{ID: gone, Hash: make([]byte, 32), Owner: u.ID, Name: "gone", Expires: db.Never})
+		must(t, err)
+		must(t, s.DeleteToken(ctx, local, gone))
 	}
 	s.NoteCounts(counted())
 	must(t, errors.Join(s.FlushLastUsed(ctx), s.FlushCounts(ctx)))

@@ -49,14 +49,28 @@ const (
 	MaxUses        = maxUses
 )
 
-// PutUsers writes users as they are, a few hundred in a transaction: an
-// engine's page may split only at the commit, and then one large transaction
-// is slower by far.
+// PutUsers writes users as they are.
 func (s *Store) PutUsers(ctx context.Context, users []*User) error {
-	for some := range slices.Chunk(users, 500) {
+	return putAll(ctx, s, &userRecords, users)
+}
+
+// PutTokens writes tokens as they are.
+func (s *Store) PutTokens(ctx context.Context, tokens []*Token) error {
+	return putAll(ctx, s, &tokenRecords, tokens)
+}
+
+// PutEnded writes what is known of ended tokens as it is.
+func (s *Store) PutEnded(ctx context.Context, ended []*EndedToken) error {
+	return putAll(ctx, s, &endedRecords, ended)
+}
+
+// putAll writes a few hundred in a transaction: an engine's page may split only at
+// the commit, and then one large transaction is slower by far.
+func putAll[T any](ctx context.Context, s *Store, c *collection[T], records []*T) error {
+	for some := range slices.Chunk(records, 500) {
 		err := s.update(ctx, &Actor{}, func(t *txn) error {
-			for _, u := range some {
-				if err := userRecords.put(t, nil, u); err != nil {
+			for _, r := range some {
+				if err := c.put(t, nil, r); err != nil {
 					return err
 				}
 			}

@@ -16,6 +16,8 @@ type Filling struct {
 	Tokens   int
 	Token    func(i int) *Token
 	Used     func(i int) LastUsed // the last use of a token
+	Ended    int
+	EndedOf  func(i int) *EndedToken
 	Events   int
 	Event    func(i int) Event
 }
@@ -31,6 +33,7 @@ func Fill(tx Tx, f Filling) error {
 		func() error { return fillRecords(t, &sessionRecords, f.Sessions, f.Session) },
 		func() error { return fillRecords(t, &tokenRecords, f.Tokens, f.Token) },
 		func() error { return fillUses(t, f) },
+		func() error { return fillRecords(t, &endedRecords, f.Ended, f.EndedOf) },
 		func() error { return fillAudit(t, f) },
 	}
 	for _, step := range steps {

@@ -22,7 +22,7 @@ const (
 type ListQuery struct {
 	Owner string // the id of a user whose records are listed; "" for everybody's
 	Query string // beginnings of words, case folded; all must match
-	Sort  string // "created", "name" or "expire_in", with ":asc" or ":desc"; "" is created:desc
+	Sort  string // "created", "name", "expire_in" or "ended", with ":asc" or ":desc"; "" is created:desc
 	From  int    // how many to pass over
 	Size  int    // how many at most
 	After string // the cursor of the page before
@@ -45,10 +45,12 @@ type listing struct {
 	from    int
 	size    int
 	after   []byte // what follows the prefix in the last key of the page before
+	low     []byte // what follows it in the least key that is of the list; nil: any does
+	high    []byte // as low, in the least key that is too great; nil: none is
 	bound   uint32 // what a cursor belongs to
 }
 
-var sortKinds = map[string]string{"created": byCreated, "name": byName, "expire_in": byExpiry}
+var sortKinds = map[string]string{"created": byCreated, "name": byName, "expire_in": byExpiry, "ended": byEnded}
 
 // parseListing checks q; sorts are the kinds that the collection has.
 func parseListing(bucket string, q ListQuery, sorts ...string) (listing, error) {
@@ -66,7 +68,7 @@ func parseListing(bucket string, q ListQuery, sorts ...string) (listing, error) 
 	l.kind = sortKinds[field]
 	l.reverse = order == "desc"
 	if !slices.Contains(sorts, l.kind) || (order != "desc" && order != "asc" && order != "") {
-		return l, fail(ErrInvalid, "bad_sort", "sort by created, name or expire_in where the list has it, with :asc or :desc")
+		return l, fail(ErrInvalid, "bad_sort", "sort by created, name, expire_in or ended where the list has it, with :asc or :desc")
 	}
 	l.bound = crc32.ChecksumIEEE([]byte(strings.Join(append([]string{bucket, l.scope, l.kind, order}, l.words...), "\x00")))
 	if q.After != "" {
@@ -251,33 +253,66 @@ func (t *txn) listCommon(n noun, l listing) (page Page[match], whole bool, err e
 // part returns up to l.size records of a list, in its order, behind cursor and
 // from.
 func (t *txn) part(bucket string, l listing) (part []*match, err error) {
-	prefix := indexPrefix(l.scope, l.kind)
-	var from []byte
-	if l.after != nil {
-		from = slices.Concat(prefix, l.after)
+	if part, err = t.places(bucket, l); err == nil {
+		err = t.readMatches(bucket, part)
 	}
-	var ids []string
-	skip := l.from
+	return part, err
+}
+
+// places is part without what stands there: keys and ids alone.
+func (t *txn) places(bucket string, l listing) (part []*match, err error) {
+	prefix, skip, start := indexPrefix(l.scope, l.kind), l.from, l.start()
+	var from []byte
+	if start != nil {
+		from = slices.Concat(prefix, start)
+	}
 	err = t.scan(indexOf(bucket), prefix, from, l.reverse, func(key, id []byte) bool {
+		key = key[len(prefix):]
 		switch {
-		case len(part) == l.size:
-		case from != nil && bytes.Equal(key, from):
+		case len(part) == l.size || l.ends(key):
+			return false
+		case l.after != nil && bytes.Equal(key, l.after) || l.high != nil && bytes.Compare(key, l.high) >= 0:
 		case skip > 0:
 			skip--
 		default:
-			m := &match{key: key[len(prefix):], id: string(id)}
-			part, ids = append(part, m), append(ids, m.id)
+			part = append(part, &match{key: key, id: string(id)})
 		}
 		return len(part) < l.size
 	})
-	if err != nil {
-		return nil, err
+	return part, err
+}
+
+// start is from where the index is read; nil: from its beginning. A cursor leads
+// nowhere but behind the first key.
+func (l *listing) start() []byte {
+	first := l.low
+	if l.reverse {
+		first = l.high
+	}
+	if l.after == nil || first != nil && l.beyond(first) {
+		return first
+	}
+	return l.after
+}
+
+// ends tells whether neither key nor what follows it is of the list any more.
+func (l *listing) ends(key []byte) bool {
+	if l.reverse {
+		return l.low != nil && bytes.Compare(key, l.low) < 0
+	}
+	return l.high != nil && bytes.Compare(key, l.high) >= 0
+}
+
+func (t *txn) readMatches(bucket string, part []*match) error {
+	ids := make([]string, len(part))
+	for i, m := range part {
+		ids[i] = m.id
 	}
 	values, err := t.records(bucket, ids)
 	for i, value := range values {
 		part[i].value = value
 	}
-	return part, err
+	return err
 }
 
 // records is getMany of what is there, or else ErrNotFound.

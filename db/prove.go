@@ -72,7 +72,7 @@ func (s *Store) usualChange(t *txn) error {
 // rehearse runs f and puts back all that it wrote.
 func (t *txn) rehearse(f func(*txn) error) error {
 	r := &rehearsal{Tx: t.Tx}
-	play := &txn{Tx: r, actor: t.actor, now: t.now}
+	play := &txn{Tx: r, actor: t.actor, now: t.now, use: t.use}
 	if err := f(play); err != nil {
 		return err
 	}

@@ -50,12 +50,12 @@ func (s *Store) roomForToken(t *txn, k *Token, most int) error {
 // evictTokens removes tokens to make room, as many as the transaction has room
 // for, and tells of each.
 func (t *txn) evictTokens(ended []indexed) (evicted int, err error) {
-	for i := range ended {
-		target, err := t.tokenTarget(ended[i].id)
+	for _, e := range ended {
+		target, err := t.tokenTarget(e.id)
 		if err != nil {
 			return evicted, err
 		}
-		n, err := t.removeAll(&tokenRecords, ended[i:i+1])
+		n, err := t.endToken(e, EndedToken{Reason: EndedExpired})
 		if err != nil || n == 0 {
 			return evicted, err
 		}

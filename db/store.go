@@ -189,10 +189,11 @@ type txn struct {
 	dirty map[string][]string // bucket to ids
 	mark  int64               // the clock's mark, where the transaction keeps it
 	size  size
+	use   *useLog // what is not written yet of last uses
 }
 
 func (s *Store) begin(tx Tx, actor *Actor) *txn {
-	return &txn{Tx: tx, actor: actor, now: s.Now(), size: size{bound: s.bound}}
+	return &txn{Tx: tx, actor: actor, now: s.Now(), size: size{bound: s.bound}, use: s.use}
 }
 
 func (s *Store) view(ctx context.Context, f func(*txn) error) error {

@@ -21,12 +21,21 @@ const (
 	endedSessions   = "sessions"
 )
 
-func (t *txn) leaveTombstone(user string) error {
-	return t.put(tombstoneBucket, []byte(user), []byte(t.now.Format("2006-01-02T15:04:05Z07:00")))
+// tombstone is what is known of a deleted user. Before there were any a bare time
+// stood in the place of one.
+type tombstone struct {
+	Time   time.Time `json:"time"`
+	Name   string    `json:"name"`
+	By     string    `json:"by"` // who deleted the user: an id, and the name below
+	ByName string    `json:"by_name"`
+}
+
+func (t *txn) leaveTombstone(u *User) error {
+	return t.putJSON(tombstoneBucket, u.ID, tombstone{t.now, u.Username(), t.actor.ID, t.actor.Name})
 }
 
 // Sweep removes what has ended: expired sessions, keys that verify nothing any
-// more, what deleted users left. It goes in small steps until nothing is left,
+// more, what deleted users left, what is known too long of tokens that are gone. It goes in small steps until nothing is left,
 // and keeps the clock's mark. While the clock is in doubt it removes nothing
 // for having expired.
 func (s *Store) Sweep(ctx context.Context) (removed int, err error) {
@@ -56,6 +65,10 @@ func (s *Store) sweepOnce(t *txn) (removed int, err error) {
 			return removed, err
 		}
 		if err := t.sweepKeys(); err != nil {
+			return removed, err
+		}
+		n, err := t.sweepEndedTokens(sweepStep - removed)
+		if removed += n; err != nil {
 			return removed, err
 		}
 	}
@@ -154,6 +167,9 @@ func (t *txn) sweepTombstone(nouns []noun, user string, room int) (removed int, 
 	if user == endedSessions {
 		return t.sweepEndedSessions(room)
 	}
+	if removed, err = t.endTokensOf(user, room); err != nil {
+		return removed, err
+	}
 	for _, noun := range nouns {
 		n, err := t.removeOwned(noun, user, room-removed)
 		if removed += n; err != nil {
@@ -229,8 +245,9 @@ func (s *Store) SweepDue(ctx context.Context) (due bool, err error) {
 	err = s.view(ctx, func(t *txn) error {
 		left, err := t.entries(tombstoneBucket, nil, nil, nil, 1)
 		ended, err2 := t.sessionsBefore(byExpiry, t.now, nil, 1)
-		due = len(left)+len(ended) > 0
-		return errors.Join(err, err2)
+		old, err3 := t.oldEndedTokens(1)
+		due = len(left)+len(ended)+len(old) > 0
+		return errors.Join(err, err2, err3)
 	})
 	return due, err
 }

@@ -426,9 +426,6 @@ func (s *Store) DeleteToken(ctx context.Context, actor *Actor, id string) error 
 		if err != nil {
 			return err
 		}
-		if err := tokenRecords.remove(t, k); err != nil {
-			return err
-		}
-		return t.audit("token.delete", k.Target())
+		return t.revokeToken(k)
 	})
 }

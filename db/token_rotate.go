@@ -142,10 +142,7 @@ func (s *Store) EndSecret(ctx context.Context, actor *Actor, id string, hash []b
 			return errAbsentRecord
 		}
 		if whole = bytes.Equal(old.Hash, hash); whole {
-			if err := tokenRecords.remove(t, old); err != nil {
-				return err
-			}
-			return t.audit("token.delete", old.Target())
+			return t.revokeToken(old)
 		}
 		return t.endBeside(old, hash)
 	})

@@ -359,7 +359,7 @@ func (s *Store) DeleteUser(ctx context.Context, actor *Actor, idOrEmail string) 
 		if err := t.guarded(func() error { return userRecords.put(t, u, nil) }); err != nil {
 			return err
 		}
-		if err := t.leaveTombstone(u.ID); err != nil {
+		if err := t.leaveTombstone(u); err != nil {
 			return err
 		}
 		return t.audit("user.delete", u.Target())

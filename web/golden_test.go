@@ -160,6 +160,9 @@ func TestGolden(t *testing.T) {
 	s.do("GET", "/auth/access_token/_search?owner=*&size=1", "", with).golden("token_search_page")
 	s.do("PUT", "/auth/access_token/"+made.ID, `{"name":"deployment"}`, with).golden("token_update")
 	s.do("DELETE", "/auth/access_token/"+made.ID, "", with).golden("token_delete")
+	s.do("GET", "/auth/access_token/_ended?owner=*", "", with).golden("token_ended")
+	s.do("GET", "/auth/access_token/_search?owner=*&filter=never", "", with).golden("token_search_filter")
+	s.do("GET", "/auth/access_token/_search?filter=unusual", "", with).golden("error_filter")
 
 	var sessions api.Search[api.Session]
 	s.do("GET", "/security/session/_search?user=bob@example.com&size=1", "", with).json(&sessions)

@@ -35,7 +35,7 @@ var worth = map[string]string{
 	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session", "GET /continue": "session",
 
 	"GET /account/profile": "reads", "GET /account/applications": "reads", "GET /_info": "reads", "GET /settings": "reads",
-	"GET /auth/access_token/_search": "reads", "GET /auth/access_token/_cat": "reads", "GET /auth/access_token/:id": "reads", "GET /auth/access_token/:id/_usage": "reads", "POST /auth/access_token/_check": "reads",
+	"GET /auth/access_token/_search": "reads", "GET /auth/access_token/_ended": "reads", "GET /auth/access_token/_cat": "reads", "GET /auth/access_token/:id": "reads", "GET /auth/access_token/:id/_usage": "reads", "POST /auth/access_token/_check": "reads",
 	"GET /security/session/_search": "reads", "GET /security/session/:id": "reads", "GET /security/key/_search": "reads",
 	"GET /security/user/_search": "reads", "GET /security/user/:id": "reads", "GET /security/principal/_search": "reads",
 	"GET /security/role/_search": "reads", "GET /security/role/:id": "reads", "GET /security/permission": "reads", "GET /security/rule": "reads", "POST /security/rule/_test": "reads",

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -36,6 +37,23 @@ func (l *listed) query() db.ListQuery {
 		q.Size = int(*l.Size)
 	}
 	return q
+}
+
+// fromAddress narrows a list to what was used from somewhere.
+type fromAddress struct {
+	Address string `query:"address"`
+}
+
+// network is the zero prefix where none was asked for.
+func (f *fromAddress) network() (p netip.Prefix, err error) {
+	if f.Address == "" {
+		return p, nil
+	}
+	p, ok := parsePrefix(f.Address)
+	if !ok {
+		return p, malformed("bad_prefix", "address is an address or a CIDR prefix, such as 192.0.2.7 or 2001:db8::/64")
+	}
+	return p.Masked(), nil
 }
 
 // natural is a number from 0 on.

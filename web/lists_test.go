@@ -16,7 +16,7 @@ import (
 // lists are all that answer in the search envelope.
 var lists = []string{
 	"/account/sessions", "/auth/access_token/_search", "/security/user/_search", "/security/role/_search", "/security/principal/_search",
-	"/security/session/_search", "/security/key/_search", "/security/audit/_search",
+	"/security/session/_search", "/security/key/_search", "/security/audit/_search", "/auth/access_token/_ended",
 }
 
 // Every list of the router is among them.
@@ -40,6 +40,7 @@ func TestEveryList(t *testing.T) {
 		s.clock.advance(time.Second)
 		s.signIn(admin)
 		s.mint(admin.session(), api.NewToken{})
+		s.do("DELETE", "/auth/access_token/"+s.mint(admin.session(), api.NewToken{}).ID, "", admin.session()).want(200)
 		s.role(fmt.Sprintf("role%d", i), db.PermUserRead)
 		s.newUser(fmt.Sprintf("user%d@example.com", i))
 		_, err := s.local.RotateKey(t.Context(), api.RotateKey{})
@@ -108,6 +109,7 @@ func TestCursorOfAnotherList(t *testing.T) {
 	s := newServer(t)
 	admin := s.single()
 	s.mint(admin.session(), api.NewToken{})
+	s.do("DELETE", "/auth/access_token/"+s.mint(admin.session(), api.NewToken{}).ID, "", admin.session()).want(200)
 	cursors := map[string]string{}
 	for _, path := range lists {
 		var page listed

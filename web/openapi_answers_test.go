@@ -411,6 +411,12 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 		d.token()
 		return only(d.c.SearchTokens(ctx, api.ListOptions{Filter: map[string]string{"owner": "*"}}))
 	},
+	"EndedTokens": func(ctx context.Context, d *described) error {
+		if _, err := d.setup.DeleteToken(ctx, d.token().ID); err != nil {
+			return err
+		}
+		return only(d.c.EndedTokens(ctx, api.ListOptions{Filter: map[string]string{"owner": "*"}}))
+	},
 	"catTokens": func(ctx context.Context, d *described) error { d.token(); return d.plain("") },
 	"TokenUsage": func(ctx context.Context, d *described) error {
 		return only(d.c.TokenUsage(ctx, d.token().ID))

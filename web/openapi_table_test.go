@@ -1,6 +1,9 @@
 package web
 
-import "husk/web/api"
+import (
+	"husk/db"
+	"husk/web/api"
+)
 
 // This file is what openapi.json says beyond what the code says by itself:
 // needs come from the table of routes, schemas and their descriptions from the
@@ -61,6 +64,8 @@ const (
 	tokenID = "The token's id, a UUID."
 	userID  = "The user's id or email."
 	roleID  = "The role's name."
+
+	ownerAbout = "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own."
 
 	bearerToo = "An API token of who asks may come as `Authorization: Bearer`, too."
 
@@ -157,7 +162,17 @@ var operations = map[string]operation{
 		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses, no wider reach and no later expiry than itself. With `allowed_hosts`, `allowed_paths` or `allowed_methods` it is good behind the gate alone, and the API refuses it. 429 with the code `too_many_tokens` where the owner has as many as one may.",
 		example: api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, also: []int{404}},
 	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens",
-		query: []parameter{{name: "owner", about: "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own."}}, also: []int{404}},
+		about: "With `filter` or `address` no more than 1,000 tokens are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`. " +
+			"`from` is not for it. `expiring` and `no_expiry` are found by the index by expiry, and sorted by `expire_in`; `unused` is sorted by `created`.",
+		query: []parameter{
+			{name: "owner", about: ownerAbout},
+			{name: "filter", about: "`expiring`: ends within 30 days, the next one first. `unused`: was not used for 90 days; one that never was counts from when it was made. `never`: was never used. `no_expiry`: never ends.",
+				schema: map[string]any{"type": "string", "enum": []string{db.TokensExpiring, db.TokensUnused, db.TokensNever, db.TokensNoExpiry}}},
+			{name: "address", about: "An address or a CIDR prefix: was used from there, of the last 16 addresses of a token, or is limited to exactly that. Of the addresses of one IPv6 /64 the last one alone is remembered: ask for the /64."},
+		}, also: []int{404}},
+	"GET /auth/access_token/_ended": {id: "EndedTokens", tag: tagTokens, summary: "List API tokens that are gone, the last one first",
+		about: "What was revoked, had expired and made room for another one, or went with its owner, for 90 days, the last thousand of each owner. Who did it is told that one, and those who may read the audit log. Sorted by `ended`; `query` is not looked at.",
+		query: []parameter{{name: "owner", about: ownerAbout}}, also: []int{404}},
 	"GET /auth/access_token/:id": {id: "GetToken", tag: tagTokens, summary: "Show an API token", named: tokenID},
 	"PUT /auth/access_token/:id": {id: "UpdateToken", tag: tagTokens, summary: "Change an API token", named: tokenID,
 		about:   "Expiry, owner and secret can't be changed. Of the lists of what it is limited to, one that is absent stays, and an empty one limits nothing.",
@@ -227,7 +242,11 @@ var operations = map[string]operation{
 		example: api.RuleTest{URL: "https://wiki.example.com/edit", Method: "POST", User: "ann@example.com", From: "192.0.2.7"}, also: []int{404}},
 
 	"GET /security/session/_search": {id: "SearchSessions", tag: tagSessions, summary: "List everybody's sessions",
-		query: []parameter{{name: "user", about: "Whose, by id or email."}}, also: []int{404}},
+		about: "With `address` no more than 1,000 sessions are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`.",
+		query: []parameter{
+			{name: "user", about: "Whose, by id or email."},
+			{name: "address", about: "An address or a CIDR prefix: was begun or last used from there."},
+		}, also: []int{404}},
 	"GET /security/session/:id":    {id: "GetSession", tag: tagSessions, summary: "Show anybody's session, and what it may do", named: "The session's id."},
 	"DELETE /security/session/:id": {id: "EndSession", tag: tagSessions, summary: "End anybody's session", named: "The session's id."},
 	"DELETE /security/session": {id: "EndSessions", tag: tagSessions, summary: "End all sessions of a user",
@@ -313,6 +332,7 @@ var values = map[string][]string{
 	"Ended.Result":        {"deleted"},
 	"Total.Relation":      {"eq", "gte"},
 	"Token.Type":          {"general"},
+	"EndedToken.Reason":   {db.EndedRevoked, db.EndedExpired, db.EndedOwnerDeleted},
 
 	"ConfigSetting.Source": {"flag", "env", "file", "default"},
 	"ConfigSetting.Group":  {"command", "server", "gate"},
@@ -331,7 +351,7 @@ var listParameters = []parameter{
 	{"from", "How many to leave out at the beginning. `from` and `size` together are at most 10000; go on with `after`.", map[string]any{"type": "integer", "minimum": 0, "default": 0}},
 	{"size", "How many at most.", map[string]any{"type": "integer", "minimum": 0, "maximum": 1000, "default": 10}},
 	{"query", "Beginnings of words in name and email; case makes no difference.", isText},
-	{"sort", "`created`, `name` or `expire_in`, with `:asc` or `:desc`.", map[string]any{"type": "string", "default": "created:desc"}},
+	{"sort", "`created`, `name`, `expire_in` or `ended` where the list has it, with `:asc` or `:desc`.", map[string]any{"type": "string", "default": "created:desc"}},
 	{"after", "The cursor of the page before this one.", isText},
 }
 

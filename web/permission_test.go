@@ -21,6 +21,7 @@ var contract = map[string]string{
 
 	"POST /auth/access_token":             "generic#security:auth:api-token/create",
 	"GET /auth/access_token/_search":      "generic#security:auth:api-token/search",
+	"GET /auth/access_token/_ended":       "generic#security:auth:api-token/search",
 	"GET /auth/access_token/:id":          "generic#security:auth:api-token/search",
 	"GET /auth/access_token/:id/_usage":   "generic#security:auth:api-token/search",
 	"PUT /auth/access_token/:id":          "generic#security:auth:api-token/update",

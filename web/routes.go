@@ -83,6 +83,7 @@ func (s *Server) routes() []route {
 		s.proofRoutes(),
 		s.ownApplicationRoutes(),
 		s.statisticsRoutes(),
+		s.tokenEndRoutes(),
 		s.pageRoutes(),
 		s.houseRoutes(),
 	)
@@ -109,7 +110,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "DELETE", path: "/account/sessions/:id", need: isOwnSession, effect: ends, do: endpoint(s.endOwnSession)},
 
 		{method: "POST", path: "/auth/access_token", need: permission(db.PermTokenCreate), effect: changes, do: endpoint(s.createToken)},
-		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), turn: ifLarge, do: endpoint(s.searchTokens)},
+		{method: "GET", path: "/auth/access_token/_search", need: permission(db.PermTokenSearch), turn: ifLargeOrSifted, do: endpoint(s.searchTokens)},
 		{method: "GET", path: "/auth/access_token/:id", need: permission(db.PermTokenSearch), do: endpoint(s.readToken)},
 		{method: "PUT", path: "/auth/access_token/:id", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.updateToken)},
 		{method: "DELETE", path: "/auth/access_token/:id", need: permission(db.PermTokenDelete), effect: ends, do: endpoint(s.deleteToken)},
@@ -123,7 +124,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: "/auth/access_token/_cat", need: permission(db.PermTokenSearch), turn: always, do: endpoint(s.catTokens)},
 		{method: "POST", path: "/auth/access_token/:id/_rename", need: permission(db.PermTokenUpdate), effect: changes, do: endpoint(s.renameToken)},
 
-		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), turn: ifLarge, do: endpoint(s.searchSessions)},
+		{method: "GET", path: "/security/session/_search", need: permission(db.PermSessionSearch), turn: ifLargeOrSifted, do: endpoint(s.searchSessions)},
 		{method: "GET", path: "/security/session/:id", need: permission(db.PermSessionSearch), do: endpoint(s.readSession)},
 		{method: "DELETE", path: "/security/session", need: permission(db.PermSessionDelete), effect: changes, do: endpoint(s.endUserSessions)},
 		{method: "DELETE", path: "/security/session/:id", need: permission(db.PermSessionDelete), effect: changes, do: endpoint(s.endSession)},

@@ -86,7 +86,7 @@ func newScaleRig(b *testing.B, tokens int) *scaleRig {
 // read of the disk.
 func touch(b *testing.B, store *db.Store, users int) {
 	err := store.Engine().View(b.Context(), func(tx db.Tx) error {
-		for _, bucket := range []string{"token", "token.index", "token.use", "user", "user.index", "session", "session.index", "audit", "audit.index", "count"} {
+		for _, bucket := range []string{"token", "token.index", "token.use", "ended_token", "ended_token.index", "session.use", "user", "user.index", "session", "session.index", "audit", "audit.index", "count"} {
 			if err := tx.Scan(bucket, nil, nil, false, func(_, _ []byte) bool { return true }); err != nil {
 				return err
 			}
@@ -174,6 +174,19 @@ var scaleCases = []scaleCase{
 	})},
 	{"tokens/all/query", 40, get(func(i int) string { return fmt.Sprintf("/auth/access_token/_search?query=dep+%07d", i) })},
 	{"tokens/all/query-broad", 2, fixed("/auth/access_token/_search?query=dep")},
+	{"tokens/all/expiring", 40, fixed("/auth/access_token/_search?size=25&owner=*&filter=expiring")},
+	{"tokens/all/no_expiry", 40, fixed("/auth/access_token/_search?size=25&owner=*&filter=no_expiry")},
+	{"tokens/all/unused", 40, fixed("/auth/access_token/_search?size=25&owner=*&filter=unused")},
+	{"tokens/all/never", 10, fixed("/auth/access_token/_search?size=25&owner=*&filter=never")},
+	{"tokens/all/address", 10, fixed("/auth/access_token/_search?size=25&owner=*&address=203.0.113.7")},
+	{"tokens/own/never", 40, get(func(i int) string {
+		return "/auth/access_token/_search?size=25&filter=never&owner=" + large.UserID(i/large.TokensOfUser)
+	})},
+	{"tokens/all/ended", 40, fixed("/auth/access_token/_ended?size=25&owner=*")},
+	{"tokens/own/ended", 40, get(func(i int) string {
+		return "/auth/access_token/_ended?size=25&owner=" + large.UserID(i/large.TokensOfUser)
+	})},
+	{"sessions/address", 10, fixed("/security/session/_search?size=25&address=203.0.113.7")},
 	{"users/created", 40, fixed("/security/user/_search")},
 	{"users/name", 40, fixed("/security/user/_search?sort=name:asc")},
 	{"users/query", 40, get(func(i int) string { return fmt.Sprintf("/security/user/_search?query=user%06d", i/large.TokensOfUser) })},

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"husk/db"
@@ -11,7 +12,7 @@ import (
 func (s *Server) searchOwnSessions(ctx context.Context, actor *db.Actor, in *listed) (*api.Search[api.Session], error) {
 	q := in.query()
 	q.Owner = actor.ID
-	return s.listSessions(ctx, actor, q)
+	return s.listSessions(ctx, actor, q, netip.Prefix{})
 }
 
 type ofUser struct {
@@ -21,6 +22,7 @@ type ofUser struct {
 type sessionSearch struct {
 	listed
 	ofUser
+	fromAddress
 }
 
 func (s *Server) searchSessions(ctx context.Context, actor *db.Actor, in *sessionSearch) (*api.Search[api.Session], error) {
@@ -32,13 +34,23 @@ func (s *Server) searchSessions(ctx context.Context, actor *db.Actor, in *sessio
 		}
 		q.Owner = user.ID
 	}
-	return s.listSessions(ctx, actor, q)
+	from, err := in.network()
+	if err != nil {
+		return nil, err
+	}
+	return s.listSessions(ctx, actor, q, from)
 }
 
-// listSessions lists those of one user, or of everybody where q names no owner.
-func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQuery) (*api.Search[api.Session], error) {
-	began := time.Now()
-	page, err := s.Store.Sessions(ctx, q)
+// listSessions lists those of one user, or of everybody where q names no owner,
+// and with a network those that were used from there.
+func (s *Server) listSessions(ctx context.Context, actor *db.Actor, q db.ListQuery, from netip.Prefix) (*api.Search[api.Session], error) {
+	began, list := time.Now(), s.Store.Sessions
+	if from.IsValid() {
+		list = func(ctx context.Context, q db.ListQuery) (db.Page[db.Session], error) {
+			return s.Store.SessionsFrom(ctx, q, from)
+		}
+	}
+	page, err := list(ctx, q)
 	if err != nil {
 		return nil, err
 	}

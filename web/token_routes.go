@@ -46,11 +46,8 @@ func parsePrefixes(texts []string) ([]netip.Prefix, error) {
 	}
 	prefixes := make([]netip.Prefix, 0, len(texts))
 	for _, text := range texts {
-		p, err := netip.ParsePrefix(text)
-		if a, failed := netip.ParseAddr(text); failed == nil && a.Zone() == "" {
-			p, err = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
-		}
-		if err != nil || p.Addr().Is4In6() {
+		p, ok := parsePrefix(text)
+		if !ok {
 			return nil, malformed("bad_prefix", "allowed_ips are addresses or CIDR prefixes, such as 10.0.0.0/8 or 2001:db8::/32")
 		}
 		prefixes = append(prefixes, p)
@@ -58,9 +55,19 @@ func parsePrefixes(texts []string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
+func parsePrefix(text string) (p netip.Prefix, ok bool) {
+	p, err := netip.ParsePrefix(text)
+	if a, failed := netip.ParseAddr(text); failed == nil && a.Zone() == "" {
+		p, err = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+	}
+	return p, err == nil && !p.Addr().Is4In6()
+}
+
 type tokenSearch struct {
 	listed
-	Owner string `query:"owner"`
+	fromAddress
+	Owner  string `query:"owner"`
+	Filter string `query:"filter"`
 }
 
 // searchTokens lists one's own tokens; another's, or everybody's, for
@@ -72,7 +79,11 @@ func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in *tokenSea
 		return nil, err
 	}
 	q.Owner = owner
-	page, err := s.Store.Tokens(ctx, q)
+	filter := db.TokenFilter{Kind: in.Filter}
+	if filter.Address, err = in.network(); err != nil {
+		return nil, err
+	}
+	page, err := s.tokens(ctx, q, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +92,13 @@ func (s *Server) searchTokens(ctx context.Context, actor *db.Actor, in *tokenSea
 		return nil, err
 	}
 	return listOf(began, page, func(k *db.Token) api.Hit[api.Token] { return api.Hit[api.Token]{ID: k.ID, Source: shown[k.ID]} }), nil
+}
+
+func (s *Server) tokens(ctx context.Context, q db.ListQuery, filter db.TokenFilter) (db.Page[db.Token], error) {
+	if filter.None() {
+		return s.Store.Tokens(ctx, q)
+	}
+	return s.Store.FilteredTokens(ctx, q, filter)
 }
 
 // listedOwner decides whose things are listed; "" is everybody.

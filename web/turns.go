@@ -76,10 +76,11 @@ func (t *turns) leave(user string, one *turn) {
 type turnKind int
 
 const (
-	never          turnKind = iota
-	always                  // also where little is answered, for much is walked
-	ifLarge                 // those of a large page
-	ifLargeOrNamed          // also those that the audit log is walked for: it has no index of names
+	never           turnKind = iota
+	always                   // also where little is answered, for much is walked
+	ifLarge                  // those of a large page
+	ifLargeOrNamed           // also those that the audit log is walked for: it has no index of names
+	ifLargeOrSifted          // also those that a part of a list is looked through for
 )
 
 func (k turnKind) waits(c echo.Context) bool {
@@ -88,6 +89,10 @@ func (k turnKind) waits(c echo.Context) bool {
 		return true
 	case ifLargeOrNamed:
 		if c.QueryParam("actor") != "" || c.QueryParam("target") != "" {
+			return true
+		}
+	case ifLargeOrSifted:
+		if c.QueryParam("filter") != "" || c.QueryParam("address") != "" {
 			return true
 		}
 	case never:

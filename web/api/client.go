@@ -177,7 +177,8 @@ func (c *Client) CreateToken(ctx context.Context, in NewToken) (out TokenCreated
 }
 
 // SearchTokens returns a page of API tokens. The filter "owner" takes an id,
-// an email, or * for everybody's.
+// an email, or * for everybody's; "filter" expiring, unused, never or no_expiry;
+// "address" an address or a CIDR prefix.
 func (c *Client) SearchTokens(ctx context.Context, o ListOptions) (out Search[Token], err error) {
 	err = c.do(ctx, "GET", "/auth/access_token/_search"+o.query(), nil, &out)
 	return out, err
@@ -240,7 +241,7 @@ func (c *Client) EndOtherSessions(ctx context.Context) (out Ended, err error) {
 }
 
 // SearchSessions returns a page of everybody's sessions. The filter "user"
-// takes an id or an email.
+// takes an id or an email, "address" an address or a CIDR prefix.
 func (c *Client) SearchSessions(ctx context.Context, o ListOptions) (out Search[Session], err error) {
 	err = c.do(ctx, "GET", "/security/session/_search"+o.query(), nil, &out)
 	return out, err

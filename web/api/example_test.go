@@ -251,6 +251,20 @@ func token(ctx context.Context, c *api.Client, name string) string {
 	return t.ID
 }
 
+func ExampleClient_EndedTokens() {
+	c, ctx, end := inMemory()
+	defer end()
+	_, err := c.DeleteToken(ctx, token(ctx, c, "backup"))
+	check(err)
+
+	page, err := c.EndedTokens(ctx, api.ListOptions{Filter: map[string]string{"owner": "ann@example.com"}})
+	check(err)
+	for _, hit := range page.Hits.Hits {
+		fmt.Println(hit.Source.Name, hit.Source.Reason, hit.Source.OwnerName)
+	}
+	// Output: backup revoked ann@example.com
+}
+
 func ExampleClient_SearchTokens() {
 	c, ctx, end := inMemory()
 	defer end()

@@ -101,7 +101,7 @@ type ListOptions struct {
 	From   int
 	Size   int    // 0: the server's default, 10
 	Query  string // beginnings of words
-	Sort   string // created, name or expire_in, with :asc or :desc
+	Sort   string // created, name, expire_in or ended, with :asc or :desc
 	After  string // the cursor of the page before
 	Filter map[string]string
 }

@@ -20,5 +20,8 @@ func Places() []Place {
 		mePlaces,
 		tokenPlaces,
 		manualPlaces,
+		sessionPlaces,
+		applicationPlaces,
+		accountPlaces,
 	)
 }

@@ -1,6 +1,6 @@
 // Package large makes the large stores of tests and measurements: ten tokens
-// for each user, each of them once used, a session for each user, and an audit
-// entry for each token.
+// for each user, each of them once used, a session and an ended token for each
+// user, and an audit entry for each token.
 package large
 
 import (
@@ -58,7 +58,7 @@ func Secret(i int) string {
 }
 
 // filling is the number of what Filling makes: another with each change of it.
-const filling = 2
+const filling = 3
 
 // Filling is what a store with so many tokens holds.
 func Filling(tokens int) db.Filling {
@@ -82,6 +82,11 @@ func Filling(tokens int) db.Filling {
 		},
 		Used: func(i int) db.LastUsed {
 			return db.LastUsed{Time: at(i).Add(time.Hour), Address: "127.0.0.1", Seen: []string{"127.0.0.1"}}
+		},
+		Ended: users,
+		EndedOf: func(i int) *db.EndedToken {
+			return &db.EndedToken{ID: ID("ended", i), Owner: UserID(i), OwnerName: Email(i), Name: fmt.Sprintf("deploy %07d", i), Created: at(i), Expires: db.Never,
+				Used: at(i), Address: "127.0.0.1", Ended: at(i), By: UserID(i), ByName: Email(i), Reason: db.EndedRevoked}
 		},
 		Events: tokens,
 		Event: func(i int) db.Event {
