@@ -19,6 +19,11 @@ func Places() []Place {
 	return slices.Concat(
 		mePlaces,
 		tokenPlaces,
+		overviewPlaces,
+		systemPlaces,
+		backupPlaces,
+		keyPlaces,
+		settingPlaces,
 		manualPlaces,
 		sessionPlaces,
 		applicationPlaces,

@@ -58,11 +58,13 @@
   // A choice in a list's filter shows at once.
   all("form[data-at-once]", (form) => form.addEventListener("change", () => form.requestSubmit()));
 
-  // A second click is not sent.
-  all("form[method=post]", (form) => form.addEventListener("submit", (event) => {
+  // A second click is not sent. Of what lasts, words tell that it goes on: [data-busy].
+  // What is answered with a file leaves the page as it is.
+  all("form[method=post]:not([data-download])", (form) => form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");
+    all("[data-busy]", (words) => { words.hidden = false; }, form);
   }));
 
   // A secret that is shown once is not left by accident: [data-unsaved] holds a
@@ -93,6 +95,7 @@
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
     all("form[data-sent]", (form) => { delete form.dataset.sent; form.removeAttribute("aria-busy"); });
+    all("[data-busy]", (words) => { words.hidden = true; });
   });
 
   document.addEventListener("keydown", (event) => {
