@@ -9,7 +9,7 @@ import (
 
 var keyPlaces = []Place{
 	get(roomKeys, Handler{answer: keysPage}),
-	get(roomKeys+"/rotate", Handler{answer: func(v *Visit) error { return v.askRotation(newForm()) }}),
+	get(roomKeys+"/rotate", Handler{answer: rotatePage}),
 	post(roomKeys+"/rotate", Handler{
 		Fields: []string{fieldOnce, "now"}, answer: rotateKey,
 		form:      func(v *Visit) error { return v.askRotation(v.again()) },
@@ -67,18 +67,32 @@ func keysPage(v *Visit) error {
 // RotateKey asks before the signing key is replaced.
 type RotateKey struct {
 	Form
-	Now Field
+	Ending Text // how many sessions there are, for who may know
+	Now    Field
 }
 
 func (RotateKey) view() (file string, title Text) { return "key_rotate.html", say("key.rotate") }
 func (RotateKey) room() string                    { return roomSystem }
 
-// askRotation is for who may do it; another is told by the API when they send it.
+// rotatePage is for who may see the keys.
+func rotatePage(v *Visit) error {
+	if _, err := v.API.SearchKeys(v.r.Context(), api.ListOptions{Size: 1}); err != nil {
+		return err
+	}
+	return v.askRotation(newForm())
+}
+
 func (v *Visit) askRotation(f Form) error {
 	if err := v.askProof(&f); err != nil {
 		return err
 	}
-	return v.show(rotationForm(f))
+	page := rotationForm(f)
+	if v.may(permSystemRead) {
+		if h, err := v.API.HealthDetails(v.r.Context()); err == nil {
+			page.Ending = say("key.sessions_there", "n", h.Sessions)
+		}
+	}
+	return v.show(page)
 }
 
 func rotationForm(f Form) RotateKey {
@@ -90,7 +104,7 @@ func rotationForm(f Form) RotateKey {
 
 func rotateKey(v *Visit) error {
 	_, err := v.API.RotateKey(v.r.Context(), api.RotateKey{Now: v.form.Get("now") == "yes"})
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
+	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusForbidden {
 		return v.refuse(refused, rotationForm(v.refused(refused)))
 	}
 	if err != nil {

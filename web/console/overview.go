@@ -68,9 +68,9 @@ func overviewPage(v *Visit) error {
 // figures are the tiles. A number is shown to all who see the page; its list is linked
 // for who may see that.
 func (v *Visit) figures(h api.HealthDetails) []Figure {
-	backup := Figure{Title: say("overview.backup"), Value: say("overview.at", "when", h.LastBackup)}
-	if h.LastBackup == nil {
-		backup.Value, backup.State = Text{}, State{"warn", say("overview.no_backup")}
+	backup := Figure{Title: say("overview.backup"), State: State{"warn", say("overview.no_backup")}}
+	if h.LastBackup != nil {
+		backup.Value, backup.State = say("overview.at", "when", *h.LastBackup), State{}
 	}
 	all := []Figure{
 		{Path: roomSystem, Title: say("overview.health"), State: healthState(h.Status)},

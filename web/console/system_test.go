@@ -39,6 +39,7 @@ func roomsOfSystem(text string) map[string]Page {
 		"take kept":    TakeBackup{Form: Form{}, Path: roomBackups + "/x/download", Name: text},
 		"keys":         Keys{inSystem: in, Done: said, Keys: []KeyRow{{ID: text, State: state, Created: at}, {ID: "b", Retired: &at, Ends: &at}}, Pager: Pager{roomKeys, roomKeys + "?after=x"}, Terminal: terminal},
 		"rotate":       rotationForm(form),
+		"rotate known": RotateKey{Form: Form{Once: "x"}, Ending: said, Now: Field{Name: "now", Label: said, Type: "radio"}},
 		"settings":     Settings{inSystem: in, File: text, Groups: []SettingGroup{{said, []SettingRow{{text, text, text, said, state}, {Name: "b", Source: said}}}}, Waiting: 2, Terminal: terminal},
 		"settings few": Settings{inSystem: in},
 	}
