@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"husk/db/bolt"
 	"husk/web/api"
 	"husk/web/chromiumtest"
+	"husk/web/gate"
 	"husk/web/upkeep"
 )
 
@@ -26,6 +28,7 @@ func newSystemHouse(t *testing.T, keeps bool) (h *testHouse, dir string) {
 		c.Upkeep = &upkeep.Upkeep{Config: upkeep.Config{Backups: upkeep.Backups{Dir: dir, Every: 24 * time.Hour, Keep: 14}}}
 		c.OpenCopy = func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) }
 		c.Configuration = ConfigurationOfTests
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	})
 	if keeps { // or it might be made while one that is asked for is to be
 		until(t, func() bool { _, last := h.Upkeep.LastBackups(); return !last.Newest.IsZero() })
@@ -243,16 +246,40 @@ func TestBrowserSystem(t *testing.T) {
 	}
 }
 
-// lives has some days pass, with sign-ins, refusals and requests.
+// lives has some hours pass, with sign-ins, refusals, tokens and requests.
 func (h *testHouse) lives(t *testing.T) {
 	t.Helper()
-	for day := range 3 {
-		for range 2 + day*2 {
+	rules, faults := gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{
+		{Host: "wiki.example.com", Require: []string{"any"}}, {Host: "a-very-long-name-of-a-host-that-somebody-gave.example.com", Require: []string{"public"}}}})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	h.SetGate(rules)
+	program := h.visitor()
+	program.signIn("", testPassword)
+	secret := ""
+	for i, days := range []int{-1, 3, 20, 80, 80, 300, 300, 300} {
+		ends := int64(-1)
+		if days > 0 {
+			ends = h.time().AddDate(0, 0, days).Unix()
+		}
+		made, err := (&api.Client{Base: h.base, HTTP: program.client}).CreateToken(t.Context(), api.NewToken{Name: strings.Repeat("job ", i+1), ExpireIn: ends})
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret = made.AccessToken
+	}
+	for round := range 3 {
+		for range 2 + round*2 {
 			ann := h.visitor()
 			ann.signIn("ann@example.com", testPassword)
 			ann.get("/console")
 			h.visitor().get("/me/tokens")
 			h.visitor().get("/account/profile", "X-Api-Token", "nonsense")
+			h.visitor().get("/account/profile", "X-Api-Token", secret)
+			for _, host := range []string{"wiki.example.com", "a-very-long-name-of-a-host-that-somebody-gave.example.com", "absent.example.com"} {
+				h.visitor().get("/api/authz/forward-auth", "X-Forwarded-Method", "GET", "X-Forwarded-Proto", "https", "X-Forwarded-Host", host, "X-Forwarded-Uri", "/", "X-Forwarded-For", "198.51.100.7")
+			}
 		}
 		h.visitor().post("/account/login", "email", "ann@example.com", "password", "wrong and wrong")
 		if err := h.Store.FlushLastUsed(t.Context()); err != nil {

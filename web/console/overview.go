@@ -26,7 +26,8 @@ type Figure struct {
 	Path  string // "": who looks may not see that
 	Title Text
 	Value Text
-	State State // in its place, where it says something
+	At    *time.Time // in its place, unless it is nil
+	State State      // in its place, where it says something
 }
 
 // Refusal is something that was not let be done.
@@ -70,7 +71,7 @@ func overviewPage(v *Visit) error {
 func (v *Visit) figures(h api.HealthDetails) []Figure {
 	backup := Figure{Title: say("overview.backup"), State: State{"warn", say("overview.no_backup")}}
 	if h.LastBackup != nil {
-		backup.Value, backup.State = say("overview.at", "when", *h.LastBackup), State{}
+		backup.At, backup.State = h.LastBackup, State{}
 	}
 	all := []Figure{
 		{Path: roomSystem, Title: say("overview.health"), State: healthState(h.Status)},

@@ -24,7 +24,7 @@ func roomsOfSystem(text string) map[string]Page {
 	form := Form{Once: "x", Problem: said, Proof: true}
 	row := BackupRow{Name: text, Made: at, Size: text, Asked: said, State: state, Holds: said}
 	return map[string]Page{
-		"overview": Overview{Warnings: []Advice{{said, said, text, "/console/manual/backup"}}, Figures: []Figure{{roomUsers, said, said, State{}}, {"", said, said, State{}}, {roomSystem, said, Text{}, state}},
+		"overview": Overview{Warnings: []Advice{{said, said, text, "/console/manual/backup"}}, Figures: []Figure{{Path: roomUsers, Title: said, Value: said}, {Title: said, At: &at}, {Path: roomSystem, Title: said, State: state}},
 			Spans: spans, Charts: []Chart{lying, usageChart(api.TokenUsage{}), signInChart(someStatistics())}, Refusals: []Refusal{{at, said, text, text, 2}}, Audit: true, Terminal: terminal},
 		"overview new": Overview{Audit: true},
 		"system": System{inSystem: in, State: state, Warnings: []Advice{{Text: said, Link: "/console/manual"}}, Version: text, License: text, Since: at, Writable: state, CertExpires: &at,
