@@ -1,13 +1,13 @@
 package web
 
 import (
-	"husk/db"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"husk/db"
 	"husk/web/api"
 )
 

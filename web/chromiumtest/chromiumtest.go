@@ -115,6 +115,7 @@ func start(t *testing.T, profile string, flags []string) *Browser {
 // Find returns the path of a Chromium, and skips the test where there is none.
 func Find(t *testing.T) string {
 	t.Helper()
+	dbtest.NoRace(t, "the pages in a browser")
 	dbtest.TakesLong(t, "the pages in a browser")
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
