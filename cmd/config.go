@@ -11,9 +11,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -71,12 +69,8 @@ func (a *app) showConfig() error {
 	for _, text := range j.warnings {
 		a.warn("%s", text)
 	}
-	a.resolved.VisitAll(func(f *pflag.Flag) {
-		all = append(all, shownSetting{f.Name, withoutUserinfo(f.Value.String()), a.resolved.sourceOf(f.Name)})
-	})
-	all = append(all, a.shownGate()...)
-	slices.SortFunc(all, func(a, b shownSetting) int { return strings.Compare(a.Name, b.Name) })
-	for _, s := range all {
+	for _, s := range a.configuration().Settings {
+		all = append(all, shownSetting{s.Name, s.Value, s.Source})
 		rows = append(rows, []string{s.Name, cmp.Or(s.Value, "-"), s.Source})
 	}
 	var err error

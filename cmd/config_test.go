@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"husk/web/api"
 )
 
 // samples are three values of a setting that differ from its default and from
@@ -333,6 +335,65 @@ func TestConfigShow(t *testing.T) {
 	}
 	if strings.Contains(r.out+j.out, "hunter2") {
 		t.Errorf("a password is shown")
+	}
+}
+
+// What the API tells of a setting, beside its value: where it stands, and what of it
+// is secret. The same is told where no server runs.
+func TestConfigurationTold(t *testing.T) {
+	dir := t.TempDir()
+	file := writeFile(t, dir, "husk.yaml", "trusted-proxy:\n- 10.0.0.1\naddr: :1\ngate:\n  rules: [{host: b.example, require: public}]\n")
+	env := []string{"HUSK_CONFIG=" + file, "HUSK_DATA=" + filepath.Join(dir, "data"), "HUSK_TLS_KEY=/etc/husk/key.pem"}
+	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, getenv: lookIn(env)}
+	cmd := a.root()
+	token, _, err := cmd.Find([]string{"token", "create"})
+	if err == nil {
+		err = a.configure(token, a.resolve)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]api.ConfigSetting{}
+	err = a.use(t.Context(), true, func(s *session) error {
+		c, err := s.Configuration(t.Context())
+		if c.File != file {
+			t.Errorf("the file is %s", c.File)
+		}
+		for _, one := range c.Settings {
+			told[one.Name] = one
+		}
+		return err
+	})
+	if count := countOf(allSettings()) + 4; err != nil || len(told) != count {
+		t.Errorf("%d settings of %d, %v", len(told), count, err)
+	}
+	for _, want := range []api.ConfigSetting{
+		{Name: "addr", Value: ":1", Source: "file", Line: 3, Group: "server", Default: "127.0.0.1:9000", Variable: "HUSK_ADDR"},
+		{Name: "trusted-proxy", Value: "10.0.0.1/32", Source: "file", Line: 1, Group: "server", Variable: "HUSK_TRUSTED_PROXY"},
+		{Name: "gate.rules", Value: "1", Source: "file", Line: 5, Group: "gate", Default: "0", Reloadable: true},
+		{Name: "log-level", Value: "info", Source: "default", Group: "server", Default: "info", Variable: "HUSK_LOG_LEVEL", Reloadable: true},
+		{Name: "token-file", Source: "default", Group: "command", Variable: "HUSK_TOKEN_FILE", Path: true, Secret: true},
+		{Name: "tls-key", Value: "/etc/husk/key.pem", Source: "env", Group: "server", Variable: "HUSK_TLS_KEY", Path: true, Secret: true},
+		{Name: "backup-dir", Source: "default", Group: "server", Variable: "HUSK_BACKUP_DIR", Path: true},
+	} {
+		got := told[want.Name]
+		if got.About == "" {
+			t.Errorf("%s has no words", want.Name)
+		}
+		if got.About = ""; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
+
+// What a reload leaves for a restart is told as it runs.
+func TestConfigurationAfterReload(t *testing.T) {
+	runs := &api.Configuration{Settings: []api.ConfigSetting{{Name: "addr", Value: ":1"}, {Name: "gate.rules", Value: "1", Group: gateKey}, {Name: "log-level", Value: "info"}}}
+	next := &api.Configuration{File: "f", Settings: []api.ConfigSetting{{Name: "addr", Value: ":2"}, {Name: "gate.rules", Value: "1", Group: gateKey, Line: 9}, {Name: "log-level", Value: "warn"}}}
+	got := afterReload(runs, next, []string{"addr", gateKey})
+	want := []api.ConfigSetting{{Name: "addr", Value: ":1", Waiting: true}, {Name: "gate.rules", Value: "1", Group: gateKey, Waiting: true}, {Name: "log-level", Value: "warn"}}
+	if got.File != "f" || !slices.Equal(got.Settings, want) || runs.Settings[0].Waiting {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -208,7 +208,8 @@ func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
 		LoginLimits:    a.settings.LoginLimits,
 		CORSOrigins:    a.settings.CORSOrigins,
 
-		OpenCopy: openCopy,
+		OpenCopy:      openCopy,
+		Configuration: a.configuration,
 	}
 }
 

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"husk/web/api"
+	"husk/web/story"
 )
 
 func (a *app) explainCommand() *cobra.Command {
@@ -43,40 +43,35 @@ type explanation struct {
 }
 
 func (a *app) explainRequest(ctx context.Context, s *session, id string) error {
+	told, err := story.Of(ctx, s.SearchAudit, id, 0)
+	switch {
+	case err != nil:
+		return err
+	case !told.Known():
+		return &failure{code: exitNotFound, what: told.Headline, next: told.Next[0].Words}
+	case !a.settings.JSON:
+		return a.printStory(told)
+	}
 	out := explanation{RequestID: id}
-	for hit, err := range api.All(ctx, api.ListOptions{Filter: map[string]string{"request_id": id}}, s.SearchAudit) {
-		if err != nil {
-			return err
-		}
-		out.Entries = append(out.Entries, hit.Source)
+	for _, e := range told.Entries {
+		out.Entries = append(out.Entries, e.AuditEvent)
 	}
-	if len(out.Entries) == 0 {
-		return &failure{code: exitNotFound, what: "the audit log has no entry of that request",
-			next: "what changed nothing leaves none, refused sign-ins of a minute share one, and a server writes them down after half a minute; search its log for the id"}
-	}
-	slices.Reverse(out.Entries)
-	if a.settings.JSON {
-		return a.printJSON(out)
-	}
-	return a.printExplanation(out)
+	return a.printJSON(out)
 }
 
-func (a *app) printExplanation(out explanation) error {
-	e := out.Entries[0]
-	who := e.ActorName
-	if e.Actor != "" && e.Actor != e.ActorName {
-		who = strings.TrimSpace(who + " (" + e.Actor + ")")
+func (a *app) printStory(told *story.Story) error {
+	var facts []string
+	for _, f := range told.Facts(a.timeText, time.Now()) {
+		facts = append(facts, f.Name, f.Value)
 	}
-	err := a.pairs("request", out.RequestID, "time", a.timeText(e.Time)+", "+agoText(time.Now(), e.Time),
-		"actor", orDash(who), "transport", orDash(e.Transport), "from", orDash(e.Address))
-	if err != nil {
+	if err := a.pairs(facts...); err != nil {
 		return err
 	}
 	rows := [][]string{}
-	for _, e := range out.Entries {
-		rows = append(rows, []string{strconv.FormatUint(e.Seq, 10), e.Action, e.Result, a.targetText(e), strconv.Itoa(e.Count)})
-		if e.Count > 1 {
-			a.say("Entry %d stands for %d requests like it within a minute.", e.Seq, e.Count)
+	for _, e := range told.Entries {
+		rows = append(rows, []string{strconv.FormatUint(e.Seq, 10), e.Action, e.Result, a.targetText(e.AuditEvent), strconv.Itoa(e.Count)})
+		if e.Note != "" {
+			a.say("%s", e.Note)
 		}
 	}
 	return a.table([]column{{name: "SEQ"}, {name: "ACTION"}, {name: "RESULT"}, {name: "TARGET", least: 20}, {name: "TIMES"}}, rows)

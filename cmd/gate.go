@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"husk/db"
 	"husk/web/gate"
@@ -145,29 +144,4 @@ func uncertified(rules *gate.Rules, pairs keyPairs) (warnings []string) {
 		}
 	}
 	return warnings
-}
-
-// shownGate is the gate among the settings that are shown.
-func (a *app) shownGate() []shownSetting {
-	c, _ := a.gateConfig()
-	from := func(key string) string {
-		if file := a.gateFile(); file != nil && file.lines[key] > 0 {
-			return fromFile
-		}
-		return fromDefault
-	}
-	ttl := newDuration(gate.DefaultReturnTTL)
-	if c.ReturnTTL > 0 {
-		ttl = newDuration(c.ReturnTTL)
-	}
-	rules := 0
-	if file := a.gateFile(); file != nil {
-		rules = len(file.Rules)
-	}
-	return []shownSetting{
-		{"gate.cookie_domain", c.CookieDomain, from("cookie_domain")},
-		{"gate.login_url", withoutUserinfo(c.LoginURL), from("login_url")},
-		{"gate.return_ttl", ttl.String(), from("return_ttl")},
-		{"gate.rules", strconv.Itoa(rules), from("rules")},
-	}
 }

@@ -30,7 +30,7 @@ func (s *service) reload(cmd *cobra.Command) {
 		if value == s.values[name] {
 			continue
 		}
-		if name == "log-level" || name == "log-format" {
+		if slices.Contains(reloadable, name) {
 			applied = append(applied, name)
 			s.values[name] = value
 		} else {
@@ -38,6 +38,7 @@ func (s *service) reload(cmd *cobra.Command) {
 		}
 	}
 	s.log.set(s.values["log-level"], s.values["log-format"])
+	s.shown.Store(afterReload(s.shown.Load(), s.behind(then).configuration(), restart))
 	if len(kept) > 0 {
 		s.log.Warn("reloaded", "applied", sorted(applied), "not_applied", sorted(kept))
 	} else {
@@ -71,8 +72,7 @@ func (s *service) resolveNext(cmd *cobra.Command) (*app, error) {
 // reloadGate takes the gate of other settings, at the public URL under which this
 // server is reached until it is restarted.
 func (s *service) reloadGate(then *app) (applied, restart []string) {
-	now := *then
-	now.settings.PublicURL, now.settings.Upstream = s.settings.PublicURL, s.settings.Upstream
+	now := s.behind(then)
 	c, _ := now.gateConfig()
 	if reflect.DeepEqual(c, s.gate) {
 		return nil, nil
@@ -88,6 +88,13 @@ func (s *service) reloadGate(then *app) (applied, restart []string) {
 	}
 	s.warnOfGate(context.Background())
 	return []string{gateKey}, nil
+}
+
+// behind are other settings where this server is reached as it was started.
+func (s *service) behind(then *app) *app {
+	now := *then
+	now.settings.PublicURL, now.settings.Upstream = s.settings.PublicURL, s.settings.Upstream
+	return &now
 }
 
 // warnOfGate tells what in the rules works and is rarely meant.

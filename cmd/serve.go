@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"husk/db/archive"
 	"husk/db/fsys"
 	"husk/web"
+	"husk/web/api"
 	"husk/web/control"
 	"husk/web/fold"
 	"husk/web/folder"
@@ -70,7 +72,8 @@ type service struct {
 	server  *web.Server // once it serves
 	gate    gate.Config // as it runs
 	manager manager
-	values  map[string]string // of the settings as they run
+	values  map[string]string                 // of the settings as they run
+	shown   atomic.Pointer[api.Configuration] // the same, for who asks
 }
 
 // serve wires the server by hand, in the order that keeps the data file's lock
@@ -159,8 +162,10 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	}
 	defer watched.close()
 	config := watched.config(s.config(store, s.log.Logger))
+	s.shown.Store(s.configuration())
+	config.Configuration = s.shown.Load
 	config.Connections, config.Folds = s.connections(), fold.New(s.log.Logger, store.Now)
-	config.Upkeep = s.upkeep(config, func() string { return s.server.Excess() })
+	config.Upkeep = s.upkeep(config)
 	s.server, err = newServer(config)
 	if err != nil {
 		return err
@@ -198,7 +203,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 }
 
 // upkeep is what goes on beside the requests of a server.
-func (s *service) upkeep(c web.Config, excess func() string) *upkeep.Upkeep {
+func (s *service) upkeep(c web.Config) *upkeep.Upkeep {
 	return upkeep.New(upkeep.Config{
 		Store:   c.Store,
 		Log:     c.Log,
@@ -216,7 +221,8 @@ func (s *service) upkeep(c web.Config, excess func() string) *upkeep.Upkeep {
 		PublicURL:     c.PublicURL,
 		Connections:   c.Connections,
 		CertExpiry:    c.CertExpiry,
-		Excess:        excess,
+		Excess:        func() string { return s.server.Excess() }, // which is made after it
+		HandCounts:    func() { s.server.HandCounts() },
 	})
 }
 

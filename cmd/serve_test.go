@@ -255,8 +255,27 @@ func TestReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	config := writeFile(t, dir, "husk.yaml", "log-level: info\n")
-	d := program{data: filepath.Join(dir, "data"), env: []string{"HUSK_CONFIG=" + config}}.start(t)
+	p := program{data: filepath.Join(dir, "data"), env: []string{"HUSK_CONFIG=" + config}}
+	token := strings.TrimSpace(p.ok(t, "token", "create", "--name", "settings"))
+	d := p.start(t)
 	d.ready()
+	told := func(want string) {
+		t.Helper()
+		c, err := d.client(token).Configuration(t.Context())
+		if err != nil || c.File != config {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		var got []string
+		for _, s := range c.Settings {
+			if s.Source == "file" || s.Waiting {
+				got = append(got, fmt.Sprintf("%s=%s %s:%d %t", s.Name, s.Value, s.Source, s.Line, s.Waiting))
+			}
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("the settings are %s, want %s", text, want)
+		}
+	}
+	told("log-level=info file:1 false")
 	reload := func(text string) {
 		t.Helper()
 		writeFile(t, dir, "husk.yaml", text)
@@ -265,12 +284,15 @@ func TestReload(t *testing.T) {
 	reload("log-level: info\nlog-format: text\nsession-ttl: 1h\naccess-log: true\n")
 	d.says(`level=INFO msg=reloaded applied=log-format`)
 	d.says(`settings="access-log session-ttl"`)
+	told("access-log=false default:0 true, log-format=text file:2 false, log-level=info file:1 false, session-ttl=24h default:0 true")
 	reload("log-level: warn\nadr: x\n")
 	d.says("the configuration was not reloaded")
 	d.says("there is no setting adr; did you mean addr?")
+	told("access-log=false default:0 true, log-format=text file:2 false, log-level=info file:1 false, session-ttl=24h default:0 true")
 	// It still logs at info, and still knows what it runs with.
 	reload("session-ttl: 24h\nlog-format: json\n")
 	d.says(`"msg":"reloaded","applied":"log-format"`)
+	told("log-format=json file:2 false, session-ttl=24h file:1 false")
 	if n := strings.Count(d.log.String(), "need a restart"); n != 1 {
 		t.Errorf("%d times settings need a restart:\n%s", n, &d.log)
 	}

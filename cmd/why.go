@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"husk/web/api"
+	"husk/web/story"
 )
 
 // This file tells why a credential is refused: what the server says is the
@@ -104,28 +105,12 @@ func (h *historian) last(ctx context.Context, action, target string) *api.AuditE
 
 // told is what happened, how long ago and by whom.
 func (h *historian) told(what string, e *api.AuditEvent) string {
-	return fmt.Sprintf("%s %s by %s", what, agoText(h.now, e.Time), orDash(cmp.Or(e.ActorName, e.Actor)))
+	return fmt.Sprintf("%s %s by %s", what, story.Ago(h.now, e.Time), orDash(cmp.Or(e.ActorName, e.Actor)))
 }
 
 // traced is a reason that goes back to an act.
 func (h *historian) traced(code, what string, e *api.AuditEvent) why {
 	return why{Code: code, Reason: h.told(what, e), Event: e}
-}
-
-// agoText is how long ago something was, in a unit that tells enough.
-func agoText(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case d < 0: // another machine's clock
-		return "at " + utcText(t)
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s ago", int(d.Seconds()))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h ago", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d d ago", int(d.Hours()/24))
 }
 
 // causes are the acts behind what the server says is the matter.
@@ -144,7 +129,7 @@ var causes = map[string]struct {
 func (h *historian) whyRefused(ctx context.Context, worth api.Introspection, id, owner string, ends time.Time) why {
 	w := why{Code: worth.Code, Reason: worth.Reason}
 	if w.Code == codeExpired && !ends.IsZero() {
-		w.Reason = "expired " + agoText(h.now, ends)
+		w.Reason = "expired " + story.Ago(h.now, ends)
 	}
 	c, ok := causes[w.Code]
 	if !ok {
@@ -235,7 +220,7 @@ func (h *historian) endedWithOthers(ctx context.Context, login *api.AuditEvent) 
 		}
 		return why{Code: codeEnded, Reason: "one of these ended it: " + strings.Join(may, "; ")}
 	}
-	expired := "expired, signed in " + agoText(h.now, login.Time)
+	expired := "expired, signed in " + story.Ago(h.now, login.Time)
 	if len(may) > 0 {
 		return why{Code: codeEnded, Reason: "one of these ended it: " + strings.Join(may, "; ") + "; or it " + expired}
 	}

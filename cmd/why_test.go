@@ -9,20 +9,8 @@ import (
 	"time"
 
 	"husk/web/api"
+	"husk/web/story"
 )
-
-func TestAgo(t *testing.T) {
-	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	for d, want := range map[time.Duration]string{
-		0: "0 s ago", 119 * time.Second: "119 s ago", 2 * time.Minute: "2 min ago", 119 * time.Minute: "119 min ago",
-		3*time.Hour + 59*time.Minute: "3 h ago", 47 * time.Hour: "47 h ago", 48 * time.Hour: "2 d ago", 365 * 24 * time.Hour: "365 d ago",
-		-time.Second: "at 2030-01-02T03:04:06Z",
-	} {
-		if got := agoText(now, now.Add(-d)); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
-		}
-	}
-}
 
 // An audit log that can't be read takes nothing away of what else is known.
 func TestWhyWithoutTheLog(t *testing.T) {
@@ -51,7 +39,7 @@ func TestExplanationOfFoldedRequests(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	a := &app{stdout: &stdout, stderr: &stderr}
 	e := api.AuditEvent{Seq: 7, Time: time.Now(), Action: "session.login", Result: "refused", Transport: "http", Address: "203.0.113.7\x1b[2J", Count: 10000}
-	if err := a.printExplanation(explanation{RequestID: "a-1", Entries: []api.AuditEvent{e}}); err != nil {
+	if err := a.printStory(story.Tell("a-1", []api.AuditEvent{e})); err != nil {
 		t.Fatal(err)
 	}
 	if want := "Entry 7 stands for 10000 requests like it within a minute.\n"; stderr.String() != want {

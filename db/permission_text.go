@@ -2,7 +2,7 @@ package db
 
 // permissionTexts tell what each of Husk's own permissions allows.
 var permissionTexts = map[string]string{
-	PermSystemRead:      "read the server's health and the settings that consoles show",
+	PermSystemRead:      "read the server's health and settings, and the rules of the gate",
 	PermAuditSearch:     "read, export and verify the audit log",
 	PermTokenCreate:     "mint API tokens",
 	PermTokenDelete:     "revoke one's own API tokens",

@@ -10,16 +10,31 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"husk/db"
+	"husk/db/archive"
 	"husk/web/api"
 	"husk/web/fold"
 	"husk/web/listen"
 	"husk/web/upkeep"
 )
 
+// ConfigurationOfTests is one setting of each kind.
+func ConfigurationOfTests() *api.Configuration {
+	return &api.Configuration{File: "/etc/husk/husk.yaml", Settings: []api.ConfigSetting{
+		{Name: "gate.rules", Value: "2", Source: "file", Line: 9, Group: "gate", Default: "0", About: "how many access rules there are", Reloadable: true},
+		{Name: "log-level", Value: "info", Source: "default", Group: "server", Default: "info", About: "debug, info, warn or error", Variable: "HUSK_LOG_LEVEL", Reloadable: true},
+		{Name: "token-file", Value: "/etc/husk/token", Source: "env", Group: "command", About: "file with the API token", Variable: "HUSK_TOKEN_FILE", Path: true, Secret: true},
+	}}
+}
+
 // NewKept makes a Server with what goes on beside it, as cmd/serve.go wires them.
 func NewKept(c Config) (s *Server, err error) {
 	c.Folds = fold.New(c.Log, c.Store.Now)
+	var backups upkeep.Backups
+	if c.Upkeep != nil { // of which a test says no more
+		backups = c.Upkeep.Backups
+	}
 	c.Upkeep = upkeep.New(upkeep.Config{
+		Backups: backups, Source: archive.Source{Store: c.Store, Open: c.OpenCopy, Dir: c.Dir, Version: c.Version},
 		Store: c.Store, Log: c.Log, Folds: c.Folds, SessionIdle: c.SessionIdle, MaxTokens: c.Quotas.Tokens,
 		PublicURL: c.PublicURL, Connections: c.Connections, Excess: func() string { return s.Excess() },
 	})
@@ -128,7 +143,7 @@ const MaxIdentities = maxIdentities
 // Remember remembers n made-up credentials.
 func (s *Server) Remember(n int) {
 	for i := range n {
-		s.identities.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16), 1}, &identity{})
+		s.identities.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16), 1}, &identity{}, s.settle)
 	}
 }
 

@@ -464,7 +464,7 @@ func (s *server) visit(target string) string {
 		s.t.Fatalf("it leads to %s", login)
 	}
 	page := s.page(login.RequestURI()).want(200)
-	if !strings.Contains(page.body, "<strong>app.example.com</strong>") {
+	if !strings.Contains(page.body, "Sign in to go on to app.example.com.") {
 		s.t.Errorf("the page does not name the application: %s", page.body)
 	}
 	sealed := hiddenIn(s.t, page.body, "return")

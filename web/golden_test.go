@@ -38,7 +38,7 @@ var normalisers = []struct {
 	{regexp.MustCompile(`"uid \d+"`), `"UID"`},
 	{regexp.MustCompile(`"[0-9a-f]{64}"`), `"SHA256"`},
 	{regexp.MustCompile(`"request_id": "[0-9a-f]{12}-[0-9a-z]+"`), `"request_id": "REQUEST"`},
-	{regexp.MustCompile(`"(records|size|free|store_bytes|store_free_bytes)": \d+`), `"$1": "NUMBER"`},
+	{regexp.MustCompile(`"(records|size|free|bytes|store_bytes|store_free_bytes)": \d+`), `"$1": "NUMBER"`},
 	{regexp.MustCompile(`/assets/husk\.[0-9a-f]+\.`), `/assets/husk.HASH.`},
 }
 
@@ -153,6 +153,7 @@ func TestGolden(t *testing.T) {
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read")
 	s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).golden("profile_token")
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read_used")
+	s.do("GET", "/auth/access_token/"+made.ID+"/_usage", "", with).golden("token_usage")
 	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with).golden("token_check")
 	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with, from("198.51.100.7")).golden("token_check_refused")
 	s.do("GET", "/auth/access_token/_search?owner=*&sort=name", "", with).golden("token_search")
@@ -286,8 +287,23 @@ func TestGoldenSystem(t *testing.T) {
 	s.do("POST", "/assistant/_search", "", with).golden("assistant_search")
 	s.do("GET", "/connector/_search", "", with).golden("connector_search")
 	s.do("GET", "/system/health", "", with).golden("system_health")
+	s.do("GET", "/system/statistics", "", with).golden("system_statistics")
 	s.do("GET", "/system/check", "", with).golden("system_check")
 	s.do("GET", "/system/backup", "", with).golden("system_backup")
+}
+
+func TestGoldenKept(t *testing.T) {
+	s := newServer(t, keeping(t.TempDir()), func(c *web.Config) { c.Configuration = web.ConfigurationOfTests })
+	with := s.single().session()
+	s.do("GET", "/system/settings", "", with).golden("system_settings")
+	made := s.do("POST", "/system/backup", "", with)
+	made.golden("backup_make")
+	s.do("POST", "/system/backup", "", with).golden("error_backup_just_made")
+	s.do("GET", "/system/backup/_list", "", with).golden("backup_list")
+	var file api.BackupFile
+	made.json(&file)
+	s.do("GET", "/system/backup/_file/"+file.Name, "", with).golden("backup_file")
+	newServer(t).do("POST", "/system/backup", "", local).golden("error_no_backup_dir")
 }
 
 // What answers with something else than JSON: pages and what they name, which

@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,6 +28,7 @@ import (
 	"husk/db"
 	"husk/db/bolt"
 	"husk/web/api"
+	"husk/web/upkeep"
 )
 
 // described is a running server whose every answer is held against
@@ -44,7 +47,8 @@ type described struct {
 	key   string      // the operation that is called
 	calls int         // of it
 
-	refusing bool // what is sent is meant to be wrong
+	backups  string // the folder of those that the server keeps
+	refusing bool   // what is sent is meant to be wrong
 }
 
 const describedPassword = "four unrelated words here"
@@ -54,6 +58,8 @@ func newDescribed(t *testing.T) *described {
 	s, _, jwt := benchServer(t)
 	s.Dir = t.TempDir()
 	s.OpenCopy = func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{Timeout: time.Second}) }
+	s.Configuration = func() *api.Configuration { return ConfigurationOfTests() }
+	s.Upkeep = upkeep.New(upkeep.Config{Store: s.Store, Log: s.Log, Source: s.source(), Backups: upkeep.Backups{Dir: t.TempDir(), Every: 24 * time.Hour, Keep: 2}})
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.loopback.Store(onLoopback([]net.Listener{server.Listener}))
@@ -65,7 +71,7 @@ func newDescribed(t *testing.T) *described {
 		t.Fatal(err)
 	}
 	d.setup = &api.Client{Base: d.base, JWT: jwt}
-	d.c = d.as(jwt)
+	d.c, d.backups = d.as(jwt), s.Upkeep.Backups.Dir
 	// Nobody signs in before an administrator can.
 	if _, err := d.setup.CreateUser(t.Context(), api.NewUser{Email: "admin@example.com", Password: describedPassword, Roles: []string{db.RoleAdmin}}); err != nil {
 		t.Fatal(err)
@@ -269,6 +275,13 @@ func (d *described) role() string {
 	return name
 }
 
+// keep puts a file among the backups.
+func (d *described) keep(name string) {
+	if err := os.WriteFile(filepath.Join(d.backups, name), []byte("no backup"), 0o600); err != nil {
+		d.Fatal(err)
+	}
+}
+
 // plain sends what the client has no method for, with the example as its body.
 func (d *described) plain(id string) error {
 	method, path, _ := strings.Cut(d.key, " ")
@@ -349,8 +362,16 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	},
 
 	"Check":         func(ctx context.Context, d *described) error { return only(d.c.Check(ctx)) },
+	"Statistics":    func(ctx context.Context, d *described) error { return only(d.c.Statistics(ctx, "30d")) },
 	"HealthDetails": func(ctx context.Context, d *described) error { return only(d.c.HealthDetails(ctx)) },
 	"Backup":        func(ctx context.Context, d *described) error { return d.c.Backup(ctx, io.Discard, "") },
+	"Configuration": func(ctx context.Context, d *described) error { return only(d.c.Configuration(ctx)) },
+	"Backups":       func(ctx context.Context, d *described) error { return only(d.c.Backups(ctx)) },
+	"MakeBackup":    func(ctx context.Context, d *described) error { return only(d.c.MakeBackup(ctx)) },
+	"KeptBackup": func(ctx context.Context, d *described) error {
+		d.keep("husk-20260101T000000Z.tar")
+		return d.c.KeptBackup(ctx, "husk-20260101T000000Z.tar", io.Discard)
+	},
 
 	"Login": func(ctx context.Context, d *described) error {
 		_, email := d.user()
@@ -397,6 +418,9 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 		return only(d.c.EndedTokens(ctx, api.ListOptions{Filter: map[string]string{"owner": "*"}}))
 	},
 	"catTokens": func(ctx context.Context, d *described) error { d.token(); return d.plain("") },
+	"TokenUsage": func(ctx context.Context, d *described) error {
+		return only(d.c.TokenUsage(ctx, d.token().ID))
+	},
 	"GetToken": func(ctx context.Context, d *described) error {
 		id := d.token().ID
 		if _, err := d.setup.RotateToken(ctx, id, api.Rotate{Grace: "1h"}); err != nil {

@@ -114,11 +114,24 @@ var operations = map[string]operation{
 		example: api.Setup{Name: "Ann", Email: "ann@example.com", Password: "four unrelated words here", Code: "k7wqm-3htpx-9zrbd"}, media: []string{"application/json", formMedia},
 		also: []int{409, 429, 503}},
 	"GET /system/health": {id: "HealthDetails", tag: tagSystem, summary: "How the server is, in detail, without naming anybody"},
-	"GET /system/check":  {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit"},
+	"GET /system/statistics": {id: "Statistics", tag: tagSystem, summary: "What was counted, by the hour or by the day",
+		about: "For charts: each hour or day (UTC) of the span has all numbers, the last one those so far. They are kept for 48 hours and 400 days, written once a minute, and a server that is killed loses that minute.",
+		query: []parameter{{"span", "How far back; 24h by default.", map[string]any{"type": "string", "enum": []string{"24h", "30d", "400d"}}}}},
+	"GET /system/check": {id: "Check", tag: tagSystem, summary: "Walk the whole store and tell what does not fit"},
 	"GET /system/backup": {id: "Backup", tag: tagSystem, summary: "A backup of the whole store",
 		about:    "A tar of `manifest.json`, which tells versions, counts, size and SHA-256, and of `husk.db`. It is whole only where its end is there. The audit log has an entry of it before the first byte leaves.",
 		query:    []parameter{{"to", "Where it goes, for the audit log. The command line on the machine itself is believed about it, and nobody else.", isText}},
 		streamed: "application/x-tar", also: []int{507}},
+	"GET /system/settings": {id: "Configuration", tag: tagSystem, summary: "The settings of the server, and where each comes from",
+		about: "As they run: one that was changed in the file and needs a restart is told as before, and `waiting`. No secret is among them: files that hold some are named."},
+	"GET /system/backup/_list": {id: "Backups", tag: tagSystem, summary: "The backups that the server keeps of itself",
+		about: "Those in `backup-dir`, by schedule or asked for. Of each the manifest alone is read: a whole check is a restore."},
+	"GET /system/backup/_file/:id": {id: "KeptBackup", tag: tagSystem, summary: "One of the backups that the server keeps, as it is", named: "The backup's name, as the list has it.",
+		about:    "One that is encrypted stays so. The audit log has an entry of it before the first byte leaves.",
+		streamed: "application/x-tar", also: []int{503, 507}},
+	"POST /system/backup": {id: "MakeBackup", tag: tagSystem, summary: "Have the server make a backup of itself now, and keep it",
+		about: "It is answered when that is whole and was read back, and is made to its end where who asked leaves. The newest three that were asked for are kept, beside those that are made by schedule. " +
+			"One at a time (503), one a minute (`backup_just_made`); 409 `no_backup_dir` where the server has no folder for them.", also: []int{409, 429, 503}},
 
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
 		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
@@ -175,6 +188,8 @@ var operations = map[string]operation{
 	"POST /auth/access_token/:id/_settle": {id: "SettleToken", tag: tagTokens, summary: "End a rotation that was begun with hold", named: tokenID,
 		about:   "Whoever has kept the new secret shows it, and the old one ends, after the time of grace; with `undo` the new one ends instead. To settle what is settled changes nothing; where the rotation was undone, or another took its place, it is 409.",
 		example: api.Settle{AccessToken: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC", Grace: "24h"}, also: []int{409}},
+	"GET /auth/access_token/:id/_usage": {id: "TokenUsage", tag: tagTokens, summary: "How often an API token was used, by the day", named: tokenID,
+		about: "Of the last thirty days. Requests of the last half minute may be missing."},
 	"POST /auth/request_access_token": {id: "requestToken", tag: tagTokens, summary: "Make an API token, as older clients ask",
 		about: "Like `POST /auth/access_token`.", example: api.NewToken{Name: "backup"}, also: []int{404}},
 	"GET /auth/access_token/_cat": {id: "catTokens", tag: tagTokens, summary: "One's own API tokens, as older clients ask",
@@ -321,6 +336,10 @@ var values = map[string][]string{
 	"Total.Relation":      {"eq", "gte"},
 	"Token.Type":          {"general"},
 	"EndedToken.Reason":   {db.EndedRevoked, db.EndedExpired, db.EndedOwnerDeleted},
+
+	"ConfigSetting.Source": {"flag", "env", "file", "default"},
+	"ConfigSetting.Group":  {"command", "server", "gate"},
+	"BackupFile.Manifest":  {"ok", "sealed", "bad", "unreadable"},
 
 	"OAuthIntrospection.TokenType": {"Bearer"},
 

@@ -79,9 +79,11 @@ type route struct {
 func (s *Server) routes() []route {
 	return slices.Concat(
 		s.apiRoutes(),
+		s.systemRoutes(),
+		s.tokenEndRoutes(),
 		s.proofRoutes(),
 		s.ownApplicationRoutes(),
-		s.tokenEndRoutes(),
+		s.statisticsRoutes(),
 		s.pageRoutes(),
 		s.houseRoutes(),
 	)
@@ -285,6 +287,9 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 		return s.nobody(req, id), nil
 	}
 	actor, err := s.authenticate(req, id, r.bearerTokens)
+	if !actor.SignedIn() && !isPageCall(req.Context()) {
+		s.tally.countNobody(err)
+	}
 	if err != nil {
 		return actor, err
 	}

@@ -93,15 +93,8 @@ func (e *InvalidError) Unwrap() error { return e.Cause }
 func Read(ctx context.Context, r io.Reader, w io.Writer) (m Manifest, err error) {
 	r = whileWanted{ctx, r}
 	in := tar.NewReader(r)
-	h, err := in.Next()
-	if err != nil || !isPlain(h, ManifestName) {
-		return m, &InvalidError{"it does not begin with " + ManifestName, err}
-	}
-	if err := json.NewDecoder(io.LimitReader(in, maxManifest)).Decode(&m); err != nil {
-		return m, &InvalidError{"its manifest can't be read", err}
-	}
-	if h, err = in.Next(); err != nil || !isPlain(h, StoreName) || h.Size != m.Size {
-		return m, &InvalidError{"it holds no " + StoreName + " of the size that its manifest says", err}
+	if m, err = begin(in); err != nil {
+		return m, err
 	}
 	if err := m.take(w, in); err != nil {
 		return m, err
@@ -112,6 +105,32 @@ func Read(ctx context.Context, r io.Reader, w io.Writer) (m Manifest, err error)
 	// The end of an encrypted one proves that nothing was cut off.
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return m, &InvalidError{"it is cut short", err}
+	}
+	return m, nil
+}
+
+// Look reads what a backup of so many bytes says of itself, and none of the store
+// in it. What can't be a whole backup is an *InvalidError; whether one is, Read
+// tells.
+func Look(r io.Reader, size int64) (Manifest, error) {
+	m, err := begin(tar.NewReader(r))
+	if err == nil && size < m.Size {
+		err = &InvalidError{"it is cut short", nil}
+	}
+	return m, err
+}
+
+// begin reads the manifest, and comes to the store.
+func begin(in *tar.Reader) (m Manifest, err error) {
+	h, err := in.Next()
+	if err != nil || !isPlain(h, ManifestName) {
+		return m, &InvalidError{"it does not begin with " + ManifestName, err}
+	}
+	if err := json.NewDecoder(io.LimitReader(in, maxManifest)).Decode(&m); err != nil {
+		return m, &InvalidError{"its manifest can't be read", err}
+	}
+	if h, err = in.Next(); err != nil || !isPlain(h, StoreName) || h.Size != m.Size {
+		return m, &InvalidError{"it holds no " + StoreName + " of the size that its manifest says", err}
 	}
 	return m, nil
 }

@@ -93,3 +93,28 @@ func TestReadBack(t *testing.T) {
 		t.Errorf("what does not begin as a tar is taken: %v", err)
 	}
 }
+
+// A look at a backup tells what Read tells, and what is cut short; none of the
+// store in it is read.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	c, err := newSource(t).Copy(t.Context(), false)
+	must(t, err)
+	defer c.Close()
+	var backup bytes.Buffer
+	must(t, c.WriteTar(t.Context(), &backup))
+	size := int64(backup.Len())
+	// Without the end: 1024 bytes of the tar and all of the store.
+	begins := backup.Bytes()[:size-c.Size-1024]
+	m, err := archive.Look(bytes.NewReader(begins), size)
+	if err != nil || m.SHA256 != c.SHA256 || m.Counts["tokens"] != 1 {
+		t.Errorf("it is %+v, %v", m, err)
+	}
+	var invalid *archive.InvalidError
+	if _, err := archive.Look(bytes.NewReader(begins), c.Size-1); !errors.As(err, &invalid) {
+		t.Errorf("it is cut short: %v", err)
+	}
+	if _, err := archive.Look(bytes.NewReader([]byte("no tar")), size); !errors.As(err, &invalid) {
+		t.Errorf("it is none: %v", err)
+	}
+}

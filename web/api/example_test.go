@@ -78,6 +78,16 @@ func ExampleClient_HealthDetails() {
 	// Output: green unknown 2 0 <nil>
 }
 
+func ExampleClient_Statistics() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	_, _ = c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
+	s, err := c.Statistics(ctx, "24h")
+	fmt.Println(s.Step, len(s.Points), s.Points[23].SignIns.OK, s.TokenLife[0].Left, err)
+	// Output: hour 24 1 ended <nil>
+}
+
 func ExampleClient_Login() {
 	c, ctx, end := inMemory()
 	defer end()
@@ -280,6 +290,16 @@ func ExampleClient_GetToken() {
 	t, err := c.GetToken(ctx, id)
 	fmt.Println(t.Found, t.Source.Name, t.Source.AccessToken == id[:8]+"***", err)
 	// Output: true backup true <nil>
+}
+
+func ExampleClient_TokenUsage() {
+	c, ctx, end := inMemory()
+	defer end()
+	id := token(ctx, c, "backup")
+
+	u, err := c.TokenUsage(ctx, id)
+	fmt.Println(len(u.Days), u.Total, err)
+	// Output: 30 0 <nil>
 }
 
 func ExampleClient_UpdateToken() {
@@ -728,4 +748,47 @@ func ExampleClient_Backup() {
 	// <nil>
 	// manifest.json
 	// husk.db
+}
+
+func ExampleClient_Configuration() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	// This server was made by hand; one that 'husk serve' runs tells its settings.
+	settings, err := c.Configuration(ctx)
+	fmt.Println(settings.File, len(settings.Settings), err)
+	// Output: 0 <nil>
+}
+
+func ExampleClient_Backups() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	kept, err := c.Backups(ctx)
+	fmt.Println(kept.Kept, kept.Files, err)
+	// Output: false [] <nil>
+}
+
+func ExampleClient_MakeBackup() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	_, err := c.MakeBackup(ctx)
+	var refused *api.Error
+	if errors.As(err, &refused) { // this server has no folder for them
+		fmt.Println(refused.Status, refused.Detail.Code)
+	}
+	// Output: 409 no_backup_dir
+}
+
+func ExampleClient_KeptBackup() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	err := c.KeptBackup(ctx, "husk-20260101T031500Z.tar", io.Discard)
+	var refused *api.Error
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Status, refused.Detail.Code)
+	}
+	// Output: 404 not_found
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/html"
 
 	"husk/web/api"
+	"husk/web/manual"
 )
 
 const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "`" + `{{.}}`
@@ -44,6 +45,8 @@ func cards(text string) map[string]Page {
 		"password out":   Password{Must: true, Return: text, Out: true},
 		"login multi":    Login{Problem: said, Multi: true, Email: text, Program: text, Return: text, Kept: text},
 		"resume":         Resume{Path: "/me/tokens", Fields: []Hidden{{"name", text}, {"kept", "yes"}}},
+		"manual":         Manual{Query: text, Found: []manual.Hit{{Page: "gate", Title: text, Heading: text, ID: "a", Excerpt: text}}},
+		"manual list":    Manual{Groups: []ManualGroup{{text, []manual.Page{{Name: "gate", Title: text}}}}},
 		"me single":      Me{Name: "coco-default-user"},
 		"password":       Password{Problem: said, Username: text, Return: text},
 		"password old":   Password{Problem: said, At: "old_password", Username: "ann"},
@@ -116,8 +119,8 @@ func textOf(n *html.Node) string {
 // Elements and attributes that a page may have: a script, a style or a frame
 // is none of them, whether we wrote it or a value brought it.
 var (
-	allowedElements = strings.Fields(`html head body meta title link main p img h1 h2 h3 div label input span code kbd pre button form a
-		dl dt dd strong details summary section header nav ul li ol dialog bdi time table thead tbody tr th td caption fieldset legend select option textarea
+	allowedElements = strings.Fields(`html head body meta title link main p img h1 h2 h3 h4 section div blockquote em hr label input span code kbd pre button form a
+		dl dt dd strong details summary header nav ul li ol dialog bdi time table thead tbody tr th td caption fieldset legend select option textarea
 		svg g rect line text path figure figcaption progress br`)
 	allowedAttrs = strings.Fields(`lang charset name content rel href type class src alt width height method action for id value required
 		autocomplete autocapitalize spellcheck aria-describedby aria-hidden aria-label aria-labelledby aria-current aria-invalid autofocus maxlength

@@ -24,5 +24,6 @@ func Places() []Place {
 		accountPlaces,
 		userPlaces,
 		importPlaces,
+		manualPlaces,
 	)
 }

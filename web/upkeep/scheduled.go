@@ -37,11 +37,14 @@ type Backups struct {
 // backupRetry is how long after a failure the next try is, at most.
 const backupRetry = time.Hour
 
-// The name of a scheduled backup has the time of its making, in UTC, so that
-// names sort by age. What is called otherwise is somebody else's.
-const backupTime = "20060102T150405Z"
+// The name of a backup has the time of its making, in UTC, so that names sort by
+// age. What is called otherwise is somebody else's.
+const (
+	backupTime = "20060102T150405Z"
+	askedMark  = "-asked" // in the name of one that somebody asked for
+)
 
-var backupName = regexp.MustCompile(`^husk-(\d{8}T\d{6}Z)\.tar(\.age)?$`)
+var backupName = regexp.MustCompile(`^husk-(\d{8}T\d{6}Z)(` + askedMark + `)?\.tar(\.age)?$`)
 
 // BackupFigures are what is known of the scheduled backups.
 type BackupFigures struct {
@@ -163,10 +166,7 @@ func (u *Upkeep) backUpWhenDue(ctx context.Context) {
 	var name string
 	var size int64
 	if err == nil {
-		name, size, err = u.backUp(ctx, now)
-	}
-	if err == nil {
-		found, err = u.removeOldBackups(now)
+		name, size, found, err = u.backUpAndThin(ctx, now)
 	}
 	if err != nil && ctx.Err() != nil {
 		return // the server stops: the next one makes it
@@ -174,6 +174,16 @@ func (u *Upkeep) backUpWhenDue(ctx context.Context) {
 	took := time.Since(began)
 	r.noteTry(now, found, size, took, err)
 	u.tellBackup(ctx, name, size, took, err)
+}
+
+// backUpAndThin makes a backup, and removes those that are more than are kept.
+func (u *Upkeep) backUpAndThin(ctx context.Context, now time.Time) (name string, size int64, found []backupFile, err error) {
+	u.making.Lock() // there is one file that it is written to
+	defer u.making.Unlock()
+	if name, size, err = u.backUp(ctx, now, ""); err == nil {
+		found, err = u.removeOldBackups(now)
+	}
+	return name, size, found, err
 }
 
 // noteTry notes how a try at now ended, and what is there since.
@@ -204,25 +214,25 @@ func (u *Upkeep) tellBackup(ctx context.Context, name string, size int64, took t
 		return
 	}
 	file := filepath.Join(u.Backups.Dir, name)
-	u.auditBackup(context.WithoutCancel(ctx), file)
+	u.auditBackup(context.WithoutCancel(ctx), &db.Actor{ID: db.OwnActor, Name: db.OwnActor}, file)
 	u.Log.Info("scheduled backup made", "file", file, "bytes", size, "encrypted", u.Backups.Seal != nil, "took", took.Round(time.Millisecond).String())
 }
 
 // auditBackup writes down that there is a copy of all. It must not depend on
 // room on the disk; then the entry comes later.
-func (u *Upkeep) auditBackup(ctx context.Context, file string) {
-	later, err := u.Store.AuditRead(ctx, &db.Actor{ID: db.OwnActor, Name: db.OwnActor}, archive.ActBackup, archive.Target(file))
+func (u *Upkeep) auditBackup(ctx context.Context, actor *db.Actor, file string) {
+	later, err := u.Store.AuditRead(ctx, actor, archive.ActBackup, archive.Target(file))
 	if later != nil {
-		u.Log.Error("the scheduled backup was made and is not in the audit log yet: make room on the disk before the server stops, or its entry is lost", "file", file, "error", WithCause(later))
+		u.Log.Error("a backup was made and is not in the audit log yet: make room on the disk before the server stops, or its entry is lost", "file", file, "error", WithCause(later))
 	}
 	if err != nil {
-		u.Log.Error("the scheduled backup was made and can't be written to the audit log", "file", file, "error", WithCause(err))
+		u.Log.Error("a backup was made and can't be written to the audit log", "file", file, "error", WithCause(err))
 	}
 }
 
-// backUp makes one backup as of now. It is read as a whole before it gets its
-// name, as a store and then as a file.
-func (u *Upkeep) backUp(ctx context.Context, now time.Time) (name string, size int64, err error) {
+// backUp makes one backup as of now, with a mark in its name. It is read as a whole
+// before it gets its name, as a store and then as a file.
+func (u *Upkeep) backUp(ctx context.Context, now time.Time, mark string) (name string, size int64, err error) {
 	copied, err := u.Source.Copy(ctx, true)
 	if err != nil {
 		return "", 0, err
@@ -242,7 +252,7 @@ func (u *Upkeep) backUp(ctx context.Context, now time.Time) (name string, size i
 	if err != nil {
 		return "", 0, fmt.Errorf("write the backup: %w", err)
 	}
-	name = "husk-" + now.UTC().Format(backupTime) + u.Backups.extension()
+	name = "husk-" + now.UTC().Format(backupTime) + mark + u.Backups.extension()
 	return name, size, u.placeBackup(f, name)
 }
 
@@ -292,36 +302,51 @@ func (u *Upkeep) sealed(w io.Writer, write func(io.Writer) error) error {
 	return out.Close()
 }
 
-// backupFile is a scheduled backup that is there.
+// backupFile is a backup that is there.
 type backupFile struct {
-	name string
-	made time.Time
+	name  string
+	made  time.Time
+	asked bool // somebody asked for it
 }
 
 // listBackups returns the scheduled backups, newest first. One of the future was
 // made while the clock was wrong: it tells nothing about when the next is due,
-// and is left where it is.
+// and is left where it is. So is one that somebody asked for: who asks often must
+// put off no backup, and push out none.
 func (u *Upkeep) listBackups(now time.Time) (found []backupFile, err error) {
-	entries, err := os.ReadDir(u.Backups.Dir)
+	all, err := u.Backups.files()
 	if err != nil {
 		return nil, err
 	}
 	future := ""
+	for _, file := range all {
+		switch {
+		case file.asked:
+		case file.made.After(now):
+			future = cmp.Or(future, file.name)
+		default:
+			found = append(found, file)
+		}
+	}
+	u.tellFuture(future)
+	return found, nil
+}
+
+// files are all backups in the folder, newest first.
+func (b *Backups) files() (found []backupFile, err error) {
+	entries, err := os.ReadDir(b.Dir)
+	if err != nil {
+		return nil, err
+	}
 	for _, entry := range slices.Backward(entries) {
 		m := backupName.FindStringSubmatch(entry.Name())
 		if m == nil || !entry.Type().IsRegular() {
 			continue
 		}
-		made, err := time.Parse(backupTime, m[1])
-		switch {
-		case err != nil:
-		case made.After(now):
-			future = cmp.Or(future, entry.Name())
-		default:
-			found = append(found, backupFile{entry.Name(), made})
+		if made, err := time.Parse(backupTime, m[1]); err == nil {
+			found = append(found, backupFile{entry.Name(), made, m[2] != ""})
 		}
 	}
-	u.tellFuture(future)
 	return found, nil
 }
 
@@ -332,19 +357,27 @@ func (u *Upkeep) tellFuture(name string) {
 	u.future = name
 }
 
-// removeOldBackups removes those beyond how many are kept, and returns the
-// others. That one can't be removed is an error: the disk would fill up.
+// removeOldBackups removes the scheduled ones beyond how many are kept, and returns
+// the others. That one can't be removed is an error: the disk would fill up.
 func (u *Upkeep) removeOldBackups(now time.Time) (kept []backupFile, err error) {
 	found, err := u.listBackups(now)
-	if err != nil || len(found) <= u.Backups.Keep {
+	if err != nil {
 		return found, err
 	}
-	for _, old := range found[u.Backups.Keep:] {
-		if err := os.Remove(filepath.Join(u.Backups.Dir, old.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return u.Backups.removeBeyond(found, u.Backups.Keep)
+}
+
+// removeBeyond keeps the first so many, and returns them.
+func (b *Backups) removeBeyond(found []backupFile, keep int) (kept []backupFile, err error) {
+	if len(found) <= keep {
+		return found, nil
+	}
+	for _, old := range found[keep:] {
+		if err := os.Remove(filepath.Join(b.Dir, old.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return found, fmt.Errorf("remove an old backup: %w", err)
 		}
 	}
-	return found[:u.Backups.Keep], fsys.SyncFolder(u.Backups.Dir)
+	return found[:keep], fsys.SyncFolder(b.Dir)
 }
 
 // trouble tells what is wrong with the scheduled backups, in words for

@@ -52,6 +52,7 @@ type Config struct {
 	Connections *listen.Pool           // those that strangers may have; nil: they have no limits
 	CertExpiry  func() time.Time       // when the certificate that is served ends; zero or nil: there is none
 	Excess      func() (userID string) // who makes far too many changes, or ""; nil: nobody can
+	HandCounts  func()                 // hands the store what was counted, before it is written down; nil: nothing is
 }
 
 // Upkeep does the work. A nil one answers that nothing is known.
@@ -65,6 +66,9 @@ type Upkeep struct {
 	watcher   watcher
 	hoards    atomic.Pointer[db.Hoards]
 	scheduled scheduled
+	making    sync.Mutex      // holds whoever makes a backup
+	life      context.Context // of what goes on when who asked for it leaves: it ends with Run
+	endLife   context.CancelFunc
 	future    string    // the name of a backup that is of the future, which the log was told
 	deaf      time.Time // when the log was told last that the feed of changes broke
 
@@ -74,6 +78,7 @@ type Upkeep struct {
 // New makes an Upkeep. It starts nothing.
 func New(c Config) *Upkeep {
 	u := &Upkeep{Config: c, proofPatience: proofPatience, scrubRest: scrubRest, watcher: watcher{told: map[string]told{}}}
+	u.life, u.endLife = context.WithCancel(context.Background())
 	if c.NotifyCommand != "" {
 		u.watcher.notify = newNotifier(c.NotifyCommand, c.Log)
 	}
@@ -92,6 +97,9 @@ func (u *Upkeep) Run(ctx context.Context) {
 		working.Go(func() { u.guard(func() { u.repeat(ctx, j) }) })
 	}
 	working.Wait()
+	u.endLife()
+	u.making.Lock() // nobody copies the store any more
+	defer u.making.Unlock()
 }
 
 // job is a line of the table of what is done while the server runs.
@@ -117,6 +125,7 @@ const (
 func (u *Upkeep) jobs() []job {
 	all := []job{
 		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, do: u.flush, last: u.lastFlush},
+		{name: "write down what was counted", pause: lookEvery, late: true, do: u.writeCounts, last: u.writeCounts},
 		{name: "look for the data file", pause: locateEvery, late: true, do: func(context.Context) { _ = u.lookForFile() }},
 		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), do: u.scrub},
 		{name: "tell what needs attention", pause: lookEvery, do: u.watch},
