@@ -152,7 +152,7 @@ func TestChangeUser(t *testing.T) {
 
 	v.get(at+"/roles").isPage(t, http.StatusOK, `value="user" checked`, `value="admin"`)
 	v.send(at+"/roles", url.Values{"roles": {"admin", "user"}}).leadsTo(t, at+"?done=changed")
-	v.send(at+"/roles", url.Values{"roles": {"wizard"}}).isPage(t, http.StatusBadRequest, "no role named wizard")
+	v.send(at+"/roles", url.Values{"roles": {"wizard"}}).isPage(t, http.StatusBadRequest, "There is no such role")
 	if u := v.found(t, ann.ID); len(u.Roles) != 2 {
 		t.Errorf("her roles are %q", u.Roles)
 	}

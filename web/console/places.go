@@ -24,6 +24,7 @@ func Places() []Place {
 		accountPlaces,
 		userPlaces,
 		importPlaces,
+		rolePlaces,
 		manualPlaces,
 	)
 }
