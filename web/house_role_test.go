@@ -9,6 +9,7 @@ import (
 
 	"husk/db"
 	"husk/web/console"
+	"husk/web/gate"
 )
 
 // The console has words for each permission that the server asks for, and for none that
@@ -32,6 +33,15 @@ func TestRolesInTheConsole(t *testing.T) {
 	a.isPage(t, http.StatusOK, "Make API tokens", ">ann@example.com<", "1 user<", `href="/console/users?role=user"`)
 	a.lacks(t, "/user/edit", "/user/delete")
 	v.get("/console/roles/nobody").isPage(t, http.StatusNotFound)
+	rules, err := gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{
+		{Host: "all.example.com", Require: []string{"any"}}, {Host: "wiki.example.com", Path: "/a", Require: []string{"role:user"}}, {Host: "app.example.com", Require: []string{db.PermTokenCreate}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.SetGate(rules)
+	a = v.get("/console/roles/user")
+	a.isPage(t, http.StatusOK, "Rule 2", "wiki.example.com/a", "Rule 3", "app.example.com")
+	a.lacks(t, "all.example.com")
 
 	page := v.get("/console/roles/_new")
 	page.isPage(t, http.StatusOK, `value="`+db.PermUserRead+`"`, `value="*"`, `name="keys"`)

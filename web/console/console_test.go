@@ -26,6 +26,7 @@ const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "`" + 
 func samples(text string) map[string]Page {
 	all := cards(text)
 	maps.Copy(all, roomsOfMine(text))
+	maps.Copy(all, roomsOfUsers(text))
 	return all
 }
 
