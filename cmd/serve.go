@@ -165,7 +165,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 	s.shown.Store(s.configuration())
 	config.Configuration = s.shown.Load
 	config.Connections, config.Folds = s.connections(), fold.New(s.log.Logger, store.Now)
-	config.Upkeep = s.upkeep(config, func() string { return s.server.Excess() })
+	config.Upkeep = s.upkeep(config)
 	s.server, err = newServer(config)
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 }
 
 // upkeep is what goes on beside the requests of a server.
-func (s *service) upkeep(c web.Config, excess func() string) *upkeep.Upkeep {
+func (s *service) upkeep(c web.Config) *upkeep.Upkeep {
 	return upkeep.New(upkeep.Config{
 		Store:   c.Store,
 		Log:     c.Log,
@@ -221,7 +221,8 @@ func (s *service) upkeep(c web.Config, excess func() string) *upkeep.Upkeep {
 		PublicURL:     c.PublicURL,
 		Connections:   c.Connections,
 		CertExpiry:    c.CertExpiry,
-		Excess:        excess,
+		Excess:        func() string { return s.server.Excess() }, // which is made after it
+		HandCounts:    func() { s.server.HandCounts() },
 	})
 }
 

@@ -23,6 +23,7 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
 			func() error { return w.each(proofBucket, func(_, _ []byte) {}) },
 			func() error { return w.each(tombstoneBucket, func(_, _ []byte) {}) },
+			w.statistics,
 			w.auditChain,
 		}
 		if s.older { // what it keeps beside its records can be of another form

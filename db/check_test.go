@@ -20,11 +20,13 @@ func filled(t *testing.T) (f *fixture, u *db.User, k *db.Token, actor *db.Actor)
 	k = f.mint(actor, db.NewToken{Name: "deploy"})
 	f.NoteTokenUse(k.ID, "192.0.2.1", false)
 	f.NoteSessionUse(actor.Session.ID, "192.0.2.1")
-	must(t, f.FlushLastUsed(f.ctx))
+	f.NoteCounts(counted())
+	must(t, errors.Join(f.FlushLastUsed(f.ctx), f.FlushCounts(f.ctx)))
+	must(t, f.DeleteToken(f.ctx, local, f.mint(actor, db.NewToken{Name: "gone"}).ID))
 	return f, u, k, actor
 }
 
-var buckets = []string{"meta", "user", "user.index", "token", "token.index", "token.use", "ended_token", "ended_token.index", "session", "session.index", "session.use", "role", "role.index", "key", "count", "audit", "audit.index"}
+var buckets = []string{"meta", "user", "user.index", "token", "token.index", "token.use", "ended_token", "ended_token.index", "session", "session.index", "session.use", "role", "role.index", "key", "count", "audit", "audit.index", "statistics"}
 
 // A flipped byte, wherever it is, is refused as damage and reported; nothing is
 // half read.

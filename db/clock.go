@@ -117,6 +117,12 @@ func (b *clockBase) certain(mono time.Duration) int64 {
 	return b.mark + int64(mono-b.mono)
 }
 
+// doubts tells whether a time lies ahead of what is certain.
+func (c *clock) doubts(at time.Time) bool {
+	certain := c.base.Load().certain(c.monotonic())
+	return certain != 0 && at.UnixNano() > certain
+}
+
 // step looks at a clock that did not keep the pace of the monotonic one.
 func (c *clock) step(wall time.Time, mono time.Duration) *clockBase {
 	c.mu.Lock()

@@ -34,7 +34,7 @@ const damagedPatience = 60 * time.Second
 // damagedCopies is how many copies of each kind are tried.
 func damagedCopies() int {
 	switch long := os.Getenv("HUSK_LONG") != ""; {
-	case raceEnabled:
+	case dbtest.Race:
 		return 10 // what damage does is the same; races are looked for elsewhere
 	case long:
 		return 500
@@ -136,7 +136,8 @@ func makeWhole(t *testing.T, path string) {
 		must(t, err)
 		must(t, s.DeleteToken(ctx, local, gone))
 	}
-	must(t, s.FlushLastUsed(ctx))
+	s.NoteCounts(counted())
+	must(t, errors.Join(s.FlushLastUsed(ctx), s.FlushCounts(ctx)))
 	_, err = s.DeleteUser(ctx, local, "user39@example.com")
 	must(t, err)
 }
@@ -360,6 +361,8 @@ func writeSome(s *db.Store, base map[string]answer) (wrong string) {
 	}
 	s.NoteTokenUse(base["Token 1"].id, "192.0.2.9", false)
 	tolerated("FlushLastUsed", s.FlushLastUsed(ctx))
+	s.NoteCounts(counted())
+	tolerated("FlushCounts", s.FlushCounts(ctx))
 	_, err := s.Sweep(ctx)
 	tolerated("Sweep", err)
 	_, err = s.PruneAudit(ctx, db.Retention{Changes: 50})

@@ -342,3 +342,12 @@ func (s *Store) PassOff(ctx context.Context, seq uint64) error {
 		return t.putRange(auditRange{From: seq, To: seq, Prev: e.Prev, Hash: e.hash()})
 	})
 }
+
+// TokenLivesUpTo is TokenLives that counts no more than most of a span.
+func (s *Store) TokenLivesUpTo(ctx context.Context, most int64) (lives []TokenLife, err error) {
+	err = s.view(ctx, func(t *txn) (err error) { lives, err = t.tokenLives(most); return err })
+	return lives, err
+}
+
+// CountsNoted is how many records of counts wait to be written.
+func (s *Store) CountsNoted() int { return len(s.counts.counts) }

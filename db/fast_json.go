@@ -174,6 +174,22 @@ func (j *fastJSON) natural(name string, v *uint64) {
 	}
 }
 
+func (j *fastJSON) naturals(name string, v *[]uint64) {
+	if !j.member(name) {
+		return
+	}
+	j.need("[")
+	*v = []uint64{}
+	if j.skip("]") {
+		return
+	}
+	for more := true; more; more = j.skip(",") {
+		n, err := strconv.ParseUint(j.digits(), 10, 64)
+		*v, j.other = append(*v, n), j.other || err != nil
+	}
+	j.need("]")
+}
+
 // flag reads a member that is written where it is true only.
 func (j *fastJSON) flag(name string, v *bool) {
 	if j.member(name) {

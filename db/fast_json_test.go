@@ -32,6 +32,7 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), Created: at, Expires: at, Proved: at},
 		&db.LastUsed{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
 		&db.LastUsed{Time: at},
+		&db.LastUsed{Time: at, Day: "2026-01-02", Requests: []uint64{1, 0, 1<<64 - 1}},
 		&db.Event{Seq: 1<<64 - 1, Time: at, Actor: "u", ActorName: "a@b", Transport: "http", Address: "::1", Action: "token.use", Target: "t", TargetName: "n", Result: "ok", RequestID: "r", Count: -7, Prev: "00ff"},
 		&db.Event{},
 	)
@@ -84,6 +85,8 @@ func TestWrittenKnowsAllMembers(t *testing.T) {
 				*f = []string{"x", "y"}
 			case *[]byte:
 				*f = []byte("x")
+			case *[]uint64:
+				*f = []uint64{0, 7}
 			case *bool:
 				*f = true
 			case *int:

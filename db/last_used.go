@@ -28,6 +28,11 @@ type LastUsed struct {
 	// most maxAddresses, of an IPv6 network the newest alone. A use from another
 	// one is audited.
 	Seen []string `json:"seen,omitempty"`
+
+	// Requests are how many were made with a token on each day, the last of them Day
+	// (2006-01-02, UTC), at most RequestDays.
+	Day      string   `json:"day,omitempty"`
+	Requests []uint64 `json:"requests,omitempty"`
 }
 
 func (u *LastUsed) readFast(j *fastJSON) {
@@ -35,6 +40,8 @@ func (u *LastUsed) readFast(j *fastJSON) {
 	j.text("address", &u.Address)
 	j.time("old", &u.Old)
 	j.texts("seen", &u.Seen)
+	j.text("day", &u.Day)
+	j.naturals("requests", &u.Requests)
 }
 
 // maxAddresses is how many addresses of a token are remembered.
@@ -78,6 +85,8 @@ type notedUse struct {
 	old     int64    // as time; 0: none
 	address string   // the newest
 	others  []string // what Seen has besides
+
+	requests dayCount // of a token
 }
 
 func (k useKey) noted(u LastUsed) *notedUse {
@@ -116,39 +125,50 @@ func newUseLog() *useLog {
 }
 
 func (l *useLog) note(bucket, id string, u LastUsed) {
-	s := &l.shards[maphash.String(l.seed, id)%cacheShards]
+	s := l.shard(id)
 	s.Lock()
 	defer s.Unlock()
+	k := useKey{bucket, id}
+	before := s.uses[k]
+	if before == nil {
+		if k.remembers(u.Address) {
+			u.see(u.Address)
+		}
+		l.keep(s, k, k.noted(u))
+		return
+	}
+	if before.address == u.Address {
+		before.at(u)
+		return
+	}
+	known := k.use(before)
+	u.Seen = known.Seen
+	if u.Old.IsZero() {
+		u.Old = known.Old
+	}
+	if k.remembers(u.Address) {
+		u.see(u.Address)
+	}
+	n := k.noted(u)
+	n.requests = before.requests
+	s.uses[k] = n
+}
+
+// keep takes a use of a credential of which none is held, within the bounds; the
+// shard is locked.
+func (l *useLog) keep(s *useShard, k useKey, n *notedUse) {
 	if s.uses == nil {
 		s.uses = map[useKey]*notedUse{}
 	}
-	k := useKey{bucket, id}
-	before := s.uses[k]
-	n := len(s.uses)
-	if n >= 2*maxUses/cacheShards && before == nil {
-		return
-	}
-	if n >= maxUses/cacheShards {
+	if len(s.uses) >= maxUses/cacheShards {
 		select {
 		case l.full <- struct{}{}:
 		default:
 		}
 	}
-	if before != nil {
-		if before.address == u.Address {
-			before.at(u)
-			return
-		}
-		known := k.use(before)
-		u.Seen = known.Seen
-		if u.Old.IsZero() {
-			u.Old = known.Old
-		}
+	if len(s.uses) < 2*maxUses/cacheShards {
+		s.uses[k] = n
 	}
-	if k.remembers(u.Address) {
-		u.see(u.Address)
-	}
-	s.uses[k] = k.noted(u)
 }
 
 // takenUses are the maps of all shards, as they were taken: a copy of all uses
@@ -218,7 +238,10 @@ func (s *useShard) giveBack(k useKey, n *notedUse) {
 		if now.Old.IsZero() {
 			now.Old = u.Old
 		}
-		s.uses[k] = k.noted(now)
+		kept := k.noted(now)
+		kept.requests = later.requests
+		n.requests.each(func(day int32, n uint32) { kept.requests.add(day, n) })
+		s.uses[k] = kept
 	} else if len(s.uses) < 2*maxUses/cacheShards {
 		s.uses[k] = n
 	}
@@ -266,6 +289,9 @@ func (s *Store) FlushLastUsed(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
+			if errors.Is(err, ErrUnknown) {
+				uses.forgetRequests() // they may be there: better too few than twice
+			}
 			// A full disk must not cost what an inquiry needs.
 			s.use.giveBack(uses)
 			s.refusals.giveBack(refused)
@@ -286,11 +312,12 @@ func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event, told
 		return done, err
 	}
 	for _, at := range places[:min(len(places), flushStep)] {
-		u := at.use(uses[at.shard][at.useKey])
+		noted := uses[at.shard][at.useKey]
+		u := at.use(noted)
 		if !t.hasRoom(1 + auditWrites*(len(u.Seen)+len(told.more)+1)) {
 			break
 		}
-		if err := t.putUse(at.useKey, u, told); err != nil {
+		if err := t.putUse(at.useKey, u, &noted.requests, told); err != nil {
 			return done, err
 		}
 		done.uses++
@@ -301,7 +328,7 @@ func (t *txn) putNoted(places []takenUse, uses *takenUses, refused []Event, told
 // putUse merges a use with what is known: another process may have written of
 // the same credential, also of a later use than this one. A time that lies ahead
 // was taken from a clock that was wrong, and would stand for years.
-func (t *txn) putUse(k useKey, u LastUsed, told newAddresses) error {
+func (t *txn) putUse(k useKey, u LastUsed, requests *dayCount, told newAddresses) error {
 	owner := tokenRecords.bucket
 	if k.bucket == sessionUseBucket {
 		owner = sessionRecords.bucket
@@ -334,6 +361,8 @@ func (t *txn) putUse(k useKey, u LastUsed, told newAddresses) error {
 	} else if k.remembers(known.Address) {
 		known.see(known.Address) // the newest last
 	}
+	today := dayOf(t.now)
+	requests.each(func(day int32, n uint32) { known.count(int64(day), uint64(n), today) })
 	return t.putJSON(k.bucket, k.id, known)
 }
 
@@ -349,7 +378,7 @@ func (s *Store) SessionLastUsed(ctx context.Context, id string) (LastUsed, error
 
 // noted returns the use of a credential that is not written yet.
 func (l *useLog) noted(k useKey) (u LastUsed, ok bool) {
-	shard := &l.shards[maphash.String(l.seed, k.id)%cacheShards]
+	shard := l.shard(k.id)
 	shard.Lock()
 	defer shard.Unlock()
 	kept, ok := shard.uses[k]

@@ -59,6 +59,7 @@ func layoutOf(nouns []noun) layout {
 			auditRanges:      takeRange,
 			auditCheckpoints: takeCheckpoint,
 			tombstoneBucket:  takePlain(tombstoneBucket),
+			statisticsBucket: takeCounts,
 			metaBucket:       takePlain(metaBucket),
 		},
 		derived: map[string]string{auditIndex: "", countBucket: "", proofBucket: ""},

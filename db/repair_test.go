@@ -174,6 +174,7 @@ func TestRepairSetsAside(t *testing.T) {
 		"a session":       {"session", actor.Session.ID, "session " + actor.Session.ID, "", 1},
 		"a built-in role": {"role", "admin", "role admin", "the built-in role admin", 1},
 		"the use":         {"token.use", k.ID, "", "", 1},
+		"what is counted": {"statistics", "d2040-05-06", "", "", 1},
 		"the schema":      {"meta", "schema", "", fmt.Sprintf("the schema, taken for %d", db.SchemaVersion), 1},
 		"the secret":      {"meta", "secret", "", "the store's own secret", 1},
 		"the signing key": {"key", f.keys("key")[0], "", "a signing key", 1},

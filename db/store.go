@@ -51,6 +51,7 @@ type Store struct {
 
 	use      *useLog
 	refusals refusalLog
+	counts   countLog
 	figures  figures
 }
 

@@ -104,7 +104,7 @@ type verified struct {
 // signIn checks a password. Every refusal costs the same work, whether the
 // account exists, is disabled, or has no password.
 func (s *Server) signIn(r *http.Request, actor *db.Actor, email, pass string) (v *verified, err error) {
-	defer func() { s.Metrics.countLogin(v != nil, err) }()
+	defer func() { s.tally.countLogin(v != nil, err) }()
 	ctx := r.Context()
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err

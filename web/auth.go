@@ -49,6 +49,9 @@ func (s *Server) authenticate(r *http.Request, requestID string, bearerTokens bo
 		return actor, err
 	}
 	who.become(actor)
+	if who.session == nil || !isPageCall(r.Context()) { // the page counts
+		who.requests.Add(1)
+	}
 	s.noteUse(who, actor.Address)
 	return actor, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"husk/db"
+	"husk/web/gate"
 	"husk/web/listen"
 	"husk/web/upkeep"
 )
@@ -35,6 +36,10 @@ var (
 	descHashesBusy    = describe("password_hashes_refused_total", "Passwords that were turned away because the queue was full or slow.")
 	descHashWait      = describe("password_hash_wait_seconds_total", "Time that passwords waited for their turn.")
 	descHashTime      = describe("password_hash_seconds_total", "Time that was spent hashing.")
+
+	descLogins    = describe("logins_total", "Sign-ins with a password, by result.", "result")
+	descThrottled = describe("throttled_total", "Tries at a password that were refused unseen, because too many before were wrong.")
+	descGate      = describe("gate_decisions_total", "Requests for applications that the gate decided about, by rule and outcome.", "rule", "outcome")
 
 	descConnections = describe("connections", "Connections that are open, but for those of the control socket and of the metrics.")
 	descConnClosed  = describe("connections_closed_total", "Connections that were closed to make room for others, by the bound that was reached.", "reason")
@@ -95,6 +100,7 @@ func (c *serverCollector) Collect(out chan<- prometheus.Metric) {
 func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
+	c.collectTally(out)
 	c.collectHashing(out)
 	c.collectConnections(out)
 	c.collectStore(out, c.Store.Stats())
@@ -110,6 +116,28 @@ func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 	samples(out).gauge(descClock, c.Store.ClockFault().Seconds())
 	if ends := c.certExpiry(); !ends.IsZero() {
 		samples(out).gauge(descCert, float64(ends.Unix()))
+	}
+}
+
+// collectTally tells what a tally counted; of rules that are gone nothing.
+func (c *serverCollector) collectTally(out samples) {
+	for _, result := range loginResults {
+		out.counter(descLogins, float64(c.tally.logins[result].Load()), result)
+	}
+	out.counter(descThrottled, float64(c.tally.throttled.Load()))
+	now := c.tally.gate.Load()
+	decided := map[string][outcomes]float64{}
+	for i, label := range now.labels {
+		sum := decided[label]
+		for outcome := range sum {
+			sum[outcome] += float64(now.counts[i][outcome].Load())
+		}
+		decided[label] = sum
+	}
+	for label, sum := range decided {
+		for outcome, n := range sum {
+			out.counter(descGate, n, label, gate.Outcome(outcome).String())
+		}
 	}
 }
 

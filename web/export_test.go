@@ -143,7 +143,7 @@ const MaxIdentities = maxIdentities
 // Remember remembers n made-up credentials.
 func (s *Server) Remember(n int) {
 	for i := range n {
-		s.identities.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16), 1}, &identity{})
+		s.identities.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16), 1}, &identity{}, s.settle)
 	}
 }
 

@@ -76,6 +76,7 @@ func (s *Server) enterAs(q *question, who *identity) error {
 	}
 	q.who = who
 	if !q.again {
+		who.requests.Add(1)
 		s.noteUse(who, q.actor.Address)
 	}
 	return nil

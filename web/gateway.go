@@ -64,8 +64,11 @@ func (s *Server) SetGate(rules *gate.Rules) {
 	if rules == nil {
 		rules = &gate.Rules{}
 	}
-	s.Metrics.gateRules(rules)
+	old := s.tally.gate.Swap(newGateTally(rules))
 	s.gate.rules.Store(rules)
+	if old != nil {
+		s.handGate(old)
+	}
 }
 
 // Rules is how many rules decide.
@@ -162,7 +165,7 @@ func (s *Server) allowed(w http.ResponseWriter, q *question, err error) bool {
 	case errAnswered, errNoCredential:
 		outcome = gate.SignIn
 	}
-	s.Metrics.countGate(q.rule(), outcome)
+	s.tally.countGate(q.rule(), outcome)
 	if err != nil && err != errAnswered {
 		s.refuseQuestion(w, q, explain(err))
 	}
@@ -200,6 +203,9 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	}
 	q.asked.Client = parseAddress(q.actor.Address).WithZone("")
 	failed := s.identifyAtGate(q)
+	if q.who == nil {
+		s.tally.countNobody(failed)
+	}
 	q.decision = q.rules.Decide(&q.asked, q.who.atGate())
 	switch {
 	case q.decision.Rule == nil:

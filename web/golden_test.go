@@ -153,6 +153,7 @@ func TestGolden(t *testing.T) {
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read")
 	s.do("GET", "/account/profile", "", apiToken(made.AccessToken)).golden("profile_token")
 	s.do("GET", "/auth/access_token/"+made.ID, "", with).golden("token_read_used")
+	s.do("GET", "/auth/access_token/"+made.ID+"/_usage", "", with).golden("token_usage")
 	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with).golden("token_check")
 	s.do("POST", "/auth/access_token/_check", jsonOf(api.TokenCheck{AccessToken: made.AccessToken}), with, from("198.51.100.7")).golden("token_check_refused")
 	s.do("GET", "/auth/access_token/_search?owner=*&sort=name", "", with).golden("token_search")
@@ -286,6 +287,7 @@ func TestGoldenSystem(t *testing.T) {
 	s.do("POST", "/assistant/_search", "", with).golden("assistant_search")
 	s.do("GET", "/connector/_search", "", with).golden("connector_search")
 	s.do("GET", "/system/health", "", with).golden("system_health")
+	s.do("GET", "/system/statistics", "", with).golden("system_statistics")
 	s.do("GET", "/system/check", "", with).golden("system_check")
 	s.do("GET", "/system/backup", "", with).golden("system_backup")
 }

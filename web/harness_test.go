@@ -133,7 +133,8 @@ func (s *server) listen() {
 func (s *server) checkInvariants(engine *bolt.Engine) {
 	ctx := context.Background()
 	report := func(err error) { s.t.Errorf("check: %v", err) }
-	if err := s.store.FlushLastUsed(ctx); err != nil {
+	s.HandCounts()
+	if err := errors.Join(s.store.FlushLastUsed(ctx), s.store.FlushCounts(ctx)); err != nil {
 		s.t.Errorf("flush: %v", err)
 	}
 	if _, err := s.store.Check(ctx, report); err != nil {

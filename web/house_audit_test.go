@@ -30,16 +30,6 @@ func threeOf(t *testing.T, change func(*Config)) (h *testHouse, admin, ann, bob 
 	return h, admin, ann, bob
 }
 
-// lacks fails where the page has one of the texts.
-func (a answer) lacks(t *testing.T, texts ...string) {
-	t.Helper()
-	for _, text := range texts {
-		if strings.Contains(a.body, text) {
-			t.Errorf("the page has %q:\n%s", text, a.body)
-		}
-	}
-}
-
 // listed is the page without what stands above its list, such as all that can be chosen.
 func (a answer) listed() answer {
 	if _, rows, found := strings.Cut(a.body, "</form>\n"); found {

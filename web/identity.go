@@ -30,6 +30,7 @@ type identity struct {
 	told        [4]string              // username, name, email and roles, as applications learn them
 	introspect  atomic.Pointer[[]byte] // that of POST /oauth/introspect, once it was asked
 	noted       atomic.Int64           // the second of the last use that was noted
+	requests    atomic.Uint32          // how many were made with it and are in no tally yet; see settle
 	address     atomic.Pointer[string] // and the address that it came from
 }
 
@@ -62,13 +63,24 @@ func (m *identities) get(sum [32]byte) *identity {
 }
 
 // put keeps who. When there is no room all of it is forgotten, which costs
-// each credential one reading from the store's own memory.
-func (m *identities) put(sum [32]byte, who *identity) {
+// each credential one reading from the store's own memory. last has those that are
+// not kept any more.
+func (m *identities) put(sum [32]byte, who *identity, last func(*identity)) {
 	if m.count.Add(1) > maxIdentities {
+		m.each(last)
 		m.entries.Clear()
 		m.count.Store(1)
 	}
-	m.entries.Store(sum, who)
+	if old, replaced := m.entries.Swap(sum, who); replaced {
+		last(old.(*identity))
+	}
+}
+
+func (m *identities) each(f func(*identity)) {
+	m.entries.Range(func(_, who any) bool {
+		f(who.(*identity))
+		return true
+	})
 }
 
 // identify returns the identity of a credential as of now.
@@ -89,7 +101,7 @@ func (s *Server) identify(ctx context.Context, cred credential) (*identity, erro
 	if err != nil {
 		return nil, err
 	}
-	s.identities.put(sum, who)
+	s.identities.put(sum, who, s.settle)
 	return who, nil
 }
 
@@ -157,4 +169,5 @@ func (s *Server) noteUse(who *identity, address string) {
 	} else {
 		s.Store.NoteSessionUse(who.session.ID, address)
 	}
+	s.settle(who)
 }

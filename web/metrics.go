@@ -1,8 +1,6 @@
 package web
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -14,7 +12,6 @@ import (
 
 	"husk/web/fold"
 	"husk/web/listen"
-	"husk/web/password"
 )
 
 // Metrics counts what the server does, for Prometheus. docs/monitoring.md
@@ -26,21 +23,8 @@ type Metrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
-	logins    map[string]prometheus.Counter // by result; never changed
-	throttled prometheus.Counter
 	unmatched statusCounters
-	gate      *gateMetrics
 }
-
-// Results of a sign-in.
-const (
-	loginOK        = "ok"
-	loginRefused   = "refused"   // wrong email or password, or an account that may not sign in
-	loginThrottled = "throttled" // not looked at
-	loginBusy      = "busy"      // not looked at: too many at once
-	loginSetup     = "setup"     // nobody can sign in yet
-	loginError     = "error"     // something else went wrong
-)
 
 // A check of a credential takes some 30 µs, a password some 50 ms.
 var durationBuckets = []float64{0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5}
@@ -54,17 +38,9 @@ func NewMetrics(registry *prometheus.Registry) (*Metrics, error) {
 			Name: "husk_http_requests_total", Help: "Requests answered, by route, method and class of status."}, []string{"route", "method", "code"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "husk_http_request_duration_seconds", Help: "Time until a request was answered.", Buckets: durationBuckets}, []string{"route", "method"}),
-		logins: map[string]prometheus.Counter{},
-		gate:   newGateMetrics(),
-		throttled: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "husk_throttled_total", Help: "Tries at a password that were refused unseen, because too many before were wrong."}),
-	}
-	logins := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "husk_logins_total", Help: "Sign-ins with a password, by result."}, []string{"result"})
-	for _, result := range []string{loginOK, loginRefused, loginThrottled, loginBusy, loginSetup, loginError} {
-		m.logins[result] = logins.WithLabelValues(result)
 	}
 	m.unmatched = m.counters("other", "unmatched")
-	return m, register(registry, m.requests, m.durations, m.throttled, logins, m.gate.decisions,
+	return m, register(registry, m.requests, m.durations,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
@@ -126,40 +102,6 @@ func (m *Metrics) countUnmatched(status int) {
 	if m != nil {
 		m.unmatched.count(status)
 	}
-}
-
-func (m *Metrics) countThrottled() {
-	if m != nil {
-		m.throttled.Inc()
-	}
-}
-
-// countLogin counts a sign-in that ended with err. One that the client gave up
-// has no result.
-func (m *Metrics) countLogin(ok bool, err error) {
-	if m != nil && !errors.Is(err, context.Canceled) {
-		m.logins[loginResult(ok, err)].Inc()
-	}
-}
-
-func loginResult(ok bool, err error) string {
-	if ok {
-		return loginOK
-	}
-	if err == nil { // a panic on its way
-		return loginError
-	}
-	switch f := explain(err); {
-	case f.code == codeSetupRequired:
-		return loginSetup
-	case f.status == http.StatusForbidden:
-		return loginRefused
-	case f.status == http.StatusTooManyRequests:
-		return loginThrottled
-	case errors.Is(err, password.ErrBusy):
-		return loginBusy
-	}
-	return loginError
 }
 
 // scrapeTimeout is how long all figures may take to be collected.

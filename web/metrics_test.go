@@ -232,7 +232,7 @@ func TestLoginResults(t *testing.T) {
 		}
 	}
 	m := newMeasured(t, nil)
-	m.Metrics.countLogin(false, context.Canceled)
+	m.tally.countLogin(false, context.Canceled)
 	if got := m.value(t, "husk_logins_total", "result", loginError); got != 0 {
 		t.Errorf("a client that left counts as %v errors", got)
 	}

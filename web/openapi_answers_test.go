@@ -362,6 +362,7 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	},
 
 	"Check":         func(ctx context.Context, d *described) error { return only(d.c.Check(ctx)) },
+	"Statistics":    func(ctx context.Context, d *described) error { return only(d.c.Statistics(ctx, "30d")) },
 	"HealthDetails": func(ctx context.Context, d *described) error { return only(d.c.HealthDetails(ctx)) },
 	"Backup":        func(ctx context.Context, d *described) error { return d.c.Backup(ctx, io.Discard, "") },
 	"Configuration": func(ctx context.Context, d *described) error { return only(d.c.Configuration(ctx)) },
@@ -417,6 +418,9 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 		return only(d.c.EndedTokens(ctx, api.ListOptions{Filter: map[string]string{"owner": "*"}}))
 	},
 	"catTokens": func(ctx context.Context, d *described) error { d.token(); return d.plain("") },
+	"TokenUsage": func(ctx context.Context, d *described) error {
+		return only(d.c.TokenUsage(ctx, d.token().ID))
+	},
 	"GetToken": func(ctx context.Context, d *described) error {
 		id := d.token().ID
 		if _, err := d.setup.RotateToken(ctx, id, api.Rotate{Grace: "1h"}); err != nil {

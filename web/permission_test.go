@@ -23,6 +23,7 @@ var contract = map[string]string{
 	"GET /auth/access_token/_search":      "generic#security:auth:api-token/search",
 	"GET /auth/access_token/_ended":       "generic#security:auth:api-token/search",
 	"GET /auth/access_token/:id":          "generic#security:auth:api-token/search",
+	"GET /auth/access_token/:id/_usage":   "generic#security:auth:api-token/search",
 	"PUT /auth/access_token/:id":          "generic#security:auth:api-token/update",
 	"POST /auth/access_token/:id/_rotate": "generic#security:auth:api-token/update",
 	"DELETE /auth/access_token/:id":       "generic#security:auth:api-token/delete",
@@ -58,6 +59,7 @@ var contract = map[string]string{
 	"POST /system/backup":             "generic#system/backup",
 	"GET /system/backup/_list":        "generic#system/backup",
 	"GET /system/backup/_file/:id":    "generic#system/backup",
+	"GET /system/statistics":          "coco#system/read",
 
 	"GET /setting/application": "public", "GET /provider/_info": "public", "POST /setup/_initialize": "public",
 	"GET /_info": "signed-in", "GET /settings": "coco#system/read", "GET /_license/info": "public",

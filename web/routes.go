@@ -83,6 +83,7 @@ func (s *Server) routes() []route {
 		s.ownApplicationRoutes(),
 		s.tokenEndRoutes(),
 		s.systemRoutes(),
+		s.statisticsRoutes(),
 		s.pageRoutes(),
 		s.houseRoutes(),
 	)
@@ -286,6 +287,9 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 		return s.nobody(req, id), nil
 	}
 	actor, err := s.authenticate(req, id, r.bearerTokens)
+	if !actor.SignedIn() && !isPageCall(req.Context()) {
+		s.tally.countNobody(err)
+	}
 	if err != nil {
 		return actor, err
 	}

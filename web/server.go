@@ -90,6 +90,7 @@ type Server struct {
 	lists map[string]bool // the paths of routes that list something
 
 	identities identities
+	tally      *tally
 	deviceKey  []byte // signs device cookies
 
 	gate      gateway
@@ -118,7 +119,7 @@ type Server struct {
 // New makes a Server. It opens nothing and starts nothing. A route that does not
 // say what it needs is an error.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, log: c.Log, folds: c.Folds, started: c.Store.Now(), idPrefix: randomHex(6), stallTimeout: listen.StallTimeout, csrf: http.NewCrossOriginProtection()}
+	s := &Server{Config: c, log: c.Log, folds: c.Folds, tally: newTally(), started: c.Store.Now(), idPrefix: randomHex(6), stallTimeout: listen.StallTimeout, csrf: http.NewCrossOriginProtection()}
 	if s.SessionTTL == 0 {
 		s.SessionTTL = 24 * time.Hour
 	}

@@ -75,7 +75,7 @@ func (s *Server) attempt(r *http.Request, actor *db.Actor, account string) (*try
 		return nil, password.ErrBusy
 	}
 	if a == nil {
-		s.Metrics.countThrottled()
+		s.tally.throttled.Add(1)
 		return nil, tooMany("throttled", throttledReason(s.logins.AddressWaits(account, address, device)), wait)
 	}
 	t.Attempt, t.caller.Fresh = a, a.Fresh()

@@ -78,6 +78,16 @@ func ExampleClient_HealthDetails() {
 	// Output: green unknown 2 0 <nil>
 }
 
+func ExampleClient_Statistics() {
+	c, ctx, end := inMemory()
+	defer end()
+
+	_, _ = c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
+	s, err := c.Statistics(ctx, "24h")
+	fmt.Println(s.Step, len(s.Points), s.Points[23].SignIns.OK, s.TokenLife[0].Left, err)
+	// Output: hour 24 1 ended <nil>
+}
+
 func ExampleClient_Login() {
 	c, ctx, end := inMemory()
 	defer end()
@@ -280,6 +290,16 @@ func ExampleClient_GetToken() {
 	t, err := c.GetToken(ctx, id)
 	fmt.Println(t.Found, t.Source.Name, t.Source.AccessToken == id[:8]+"***", err)
 	// Output: true backup true <nil>
+}
+
+func ExampleClient_TokenUsage() {
+	c, ctx, end := inMemory()
+	defer end()
+	id := token(ctx, c, "backup")
+
+	u, err := c.TokenUsage(ctx, id)
+	fmt.Println(len(u.Days), u.Total, err)
+	// Output: 30 0 <nil>
 }
 
 func ExampleClient_UpdateToken() {

@@ -30,7 +30,7 @@ func roomsOfMine(text string) map[string]Page {
 	this := sign
 	this.Current = true
 	return map[string]Page{
-		"me": Me{Name: text, Steps: []Step{{"/me/tokens/new", said, said, true}, {"/console", said, said, false}}, Soon: []TokenRow{{ID: "k1", Name: text, State: State{"warn", said}}},
+		"me": Me{Name: text, Email: text, Roles: []string{text}, Steps: []Step{{"/me/tokens/new", said, said, true}, {"/console", said, said, false}}, Soon: []TokenRow{{ID: "k1", Name: text, State: State{"warn", said}}},
 			Tiles: []Tile{{"/me/tokens", said, text}}, Applications: []api.OwnApplication{app}, Elsewhere: &sign},
 		"tokens":           Tokens{inTokens: mine, Done: said, Query: text, Tabs: mine.tabs(roomTokens), Soon: []TokenRow{row}, Tokens: []TokenRow{row}, Pager: Pager{"/me/tokens", "/me/tokens?after=x"}},
 		"tokens none":      Tokens{inTokens: mine, Empty: Empty{said, said, "/me/tokens/new"}},

@@ -12,8 +12,25 @@ func (u *Upkeep) flush(ctx context.Context) {
 	if u.lookForFile() != nil {
 		return // it waits in memory, where it has its bound
 	}
+	u.handCounts()
 	u.warn(ctx, "when credentials were last used could not be written to the store: it waits in memory, is tried again each "+flushEvery.String()+", and is lost where the server stops before",
 		u.Store.FlushLastUsed(ctx))
+}
+
+// writeCounts writes down what was counted.
+func (u *Upkeep) writeCounts(ctx context.Context) {
+	u.handCounts() // of the hour that runs
+	if u.lookForFile() != nil {
+		return // as above
+	}
+	u.warn(ctx, "what was counted could not be written to the store: it waits in memory, is tried again each "+lookEvery.String()+", and is lost where the server stops before",
+		u.Store.FlushCounts(ctx))
+}
+
+func (u *Upkeep) handCounts() {
+	if u.HandCounts != nil {
+		u.HandCounts()
+	}
 }
 
 // lastFlush is the flush of a server that stops. It also keeps the time, which

@@ -52,6 +52,7 @@ type Config struct {
 	Connections *listen.Pool           // those that strangers may have; nil: they have no limits
 	CertExpiry  func() time.Time       // when the certificate that is served ends; zero or nil: there is none
 	Excess      func() (userID string) // who makes far too many changes, or ""; nil: nobody can
+	HandCounts  func()                 // hands the store what was counted, before it is written down; nil: nothing is
 }
 
 // Upkeep does the work. A nil one answers that nothing is known.
@@ -124,6 +125,7 @@ const (
 func (u *Upkeep) jobs() []job {
 	all := []job{
 		{name: "write down last uses", pause: flushEvery, soon: u.Store.UsesFull(), late: true, do: u.flush, last: u.lastFlush},
+		{name: "write down what was counted", pause: lookEvery, late: true, do: u.writeCounts, last: u.writeCounts},
 		{name: "look for the data file", pause: locateEvery, late: true, do: func(context.Context) { _ = u.lookForFile() }},
 		{name: "scrub the store", pause: u.scrubRest, soon: u.Store.DamageMet(), do: u.scrub},
 		{name: "tell what needs attention", pause: lookEvery, do: u.watch},
