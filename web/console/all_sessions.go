@@ -9,8 +9,8 @@ import (
 
 var allSessionPlaces = []Place{
 	get(roomAllSessions, Handler{answer: allSessionsPage}),
-	get(roomAllSessions+"/end", Handler{answer: endUserSessionsPage}),
-	post(roomAllSessions+"/end", endUserSessions),
+	get(roomAllSessions+"/end", Handler{answer: endSignInsPage}),
+	post(roomAllSessions+"/end", endSignIns),
 	get(roomAllSessions+"/:id", Handler{answer: signInPage}),
 	get(roomAllSessions+"/:id/end", Handler{answer: endSignInPage}),
 	post(roomAllSessions+"/:id/end", endSignIn),
@@ -182,8 +182,8 @@ var endSignIn = Handler{
 	},
 }
 
-// EndUserSessions asks before all sign-ins of a user end.
-type EndUserSessions struct {
+// EndSignIns asks before all sign-ins of a user end.
+type EndSignIns struct {
 	inAllSessions
 	Form
 	User     string // an id
@@ -192,11 +192,11 @@ type EndUserSessions struct {
 	Mine     bool
 }
 
-func (EndUserSessions) view() (file string, title Text) {
+func (EndSignIns) view() (file string, title Text) {
 	return "sessions_end.html", say("session.end_all")
 }
 
-func endUserSessionsPage(v *Visit) error { return v.askEndAll(newForm(), v.query("user")) }
+func endSignInsPage(v *Visit) error { return v.askEndAll(newForm(), v.query("user")) }
 
 func (v *Visit) askEndAll(f Form, user string) error {
 	found, err := v.API.SearchSessions(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"user": user}})
@@ -211,10 +211,10 @@ func (v *Visit) askEndAll(f Form, user string) error {
 		return v.seeOther(roomAllSessions + "?user=" + url.QueryEscape(user))
 	}
 	row := signInRow(found.Hits.Hits[0].Source)
-	return v.show(EndUserSessions{Form: f, User: row.User, Username: row.Username, Count: found.Hits.Total.Value, Mine: row.User == who.ID})
+	return v.show(EndSignIns{Form: f, User: row.User, Username: row.Username, Count: found.Hits.Total.Value, Mine: row.User == who.ID})
 }
 
-var endUserSessions = Handler{
+var endSignIns = Handler{
 	Fields: []string{fieldOnce, "user"},
 	form:   func(v *Visit) error { return v.askEndAll(v.again(), v.form.Get("user")) },
 	answer: func(v *Visit) error {

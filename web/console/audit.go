@@ -126,7 +126,7 @@ func dayBegins(text string, after int) string {
 }
 
 func eventRow(e api.AuditEvent) EventRow {
-	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), From: fromText(e), Refused: e.Result != "ok", Count: e.Count}
+	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), From: fromText(e), Refused: e.Result != "ok" && e.Action != accessRefused, Count: e.Count}
 	if e.RequestID != "" {
 		row.Story = storyOf(e.RequestID)
 	}
@@ -138,6 +138,9 @@ func eventRow(e api.AuditEvent) EventRow {
 	}
 	return row
 }
+
+// accessRefused is the one action whose words say that it was refused.
+const accessRefused = "access.refused"
 
 func storyOf(requestID string) string { return roomAudit + "/request/" + url.PathEscape(requestID) }
 
