@@ -25,7 +25,8 @@ func (inAllSessions) room() string { return roomAllSessions }
 type AllSessions struct {
 	inAllSessions
 	Done     Text
-	Problem  Text // why the list can't be narrowed as it was asked
+	Problem  Text // why the list can't be narrowed as it was asked; or a field says so
+	Unusable bool // it can't be
 	User     Field
 	Address  Field
 	Narrowed bool
@@ -55,6 +56,9 @@ func allSessionsPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
+	if refused != nil && refused.Detail.Code == codeNotFound {
+		f.problems["user"] = say("session.user.unknown")
+	}
 	if _, err := v.me(); err != nil {
 		return err
 	}
@@ -68,6 +72,7 @@ func allSessionsPage(v *Visit) error {
 	}
 	page.More = len(page.Sessions) == 0 && found.Hits.After != ""
 	if refused != nil {
+		page.Unusable = true
 		return v.refuse(refused, page)
 	}
 	if user != "" && len(page.Sessions) > 0 && v.may(permSessionDelete) {

@@ -24,7 +24,8 @@ func (inAudit) room() string { return roomAudit }
 // Audit lists the entries of the audit log, the newest first.
 type Audit struct {
 	inAudit
-	Problem  Text // why the list can't be narrowed as it was asked
+	Problem  Text // why the list can't be narrowed as it was asked; or a field says so
+	Unusable bool // it can't be
 	Actor    Field
 	Action   Field
 	Others   []Field // filters that are asked for less often
@@ -81,6 +82,7 @@ func auditPage(v *Visit) error {
 		page.Open = page.Open || other.Value != "" || other.Problem.Said()
 	}
 	if refused != nil {
+		page.Unusable = true
 		return v.refuse(refused, page)
 	}
 	page.Live = !page.Narrowed && v.query("after") == ""
