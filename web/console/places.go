@@ -23,12 +23,19 @@ func Places() []Place {
 	return slices.Concat(
 		mePlaces,
 		tokenPlaces,
-		manualPlaces,
 		sessionPlaces,
 		applicationPlaces,
 		accountPlaces,
+		manualPlaces,
+		userPlaces,
+		importPlaces,
 		allSessionPlaces,
 		auditPlaces,
 		rulePlaces,
+		overviewPlaces,
+		systemPlaces,
+		backupPlaces,
+		keyPlaces,
+		settingPlaces,
 	)
 }
