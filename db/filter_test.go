@@ -124,6 +124,7 @@ func TestTokenFilterRefusals(t *testing.T) {
 		{db.TokenFilter{Kind: db.TokensExpiring}, db.ListQuery{Size: 1, Sort: "created"}, "bad_sort"},
 		{db.TokenFilter{Kind: db.TokensUnused}, db.ListQuery{Size: 1, Sort: "name"}, "bad_sort"},
 		{db.TokenFilter{Address: prefix("10.0.0.0/8")}, db.ListQuery{Size: 1, After: page.After}, "bad_cursor"},
+		{db.TokenFilter{Kind: db.TokensUnused}, db.ListQuery{Size: 1, After: page.After}, "bad_cursor"},
 		{db.TokenFilter{Kind: db.TokensNever, Address: prefix("10.0.0.0/8")}, db.ListQuery{Size: 1, After: page.After}, "bad_cursor"},
 	} {
 		_, err := f.FilteredTokens(f.ctx, test.q, test.by)
@@ -133,6 +134,28 @@ func TestTokenFilterRefusals(t *testing.T) {
 	wantErr(t, err, db.ErrInvalid, "bad_cursor")
 	if page, err := f.FilteredTokens(f.ctx, db.ListQuery{}, never); err != nil || !page.AtMost || len(page.Items) > 0 {
 		t.Errorf("a page of nothing knows of %d, %v", page.Total, err)
+	}
+}
+
+// What ended since the page before is not what ends soon, in either order.
+func TestFilterGoesOnWithTime(t *testing.T) {
+	f := newStore(t)
+	for i := range 4 {
+		f.mint(local, db.NewToken{Name: fmt.Sprint(i), Expires: f.now().Add(time.Duration(i+1) * time.Hour).Unix()})
+	}
+	by := db.TokenFilter{Kind: db.TokensExpiring}
+	q := db.ListQuery{Size: 1}
+	page, err := f.FilteredTokens(f.ctx, q, by)
+	must(t, err)
+	back, err := f.FilteredTokens(f.ctx, db.ListQuery{Size: 1, Sort: "expire_in:desc"}, by)
+	must(t, err)
+	f.advance(150 * time.Minute)
+	q.After = page.After
+	if names, _ := f.named(q, by); !slices.Equal(names, []string{"2", "3"}) {
+		t.Errorf("the list goes on with %q", names)
+	}
+	if names, _ := f.named(db.ListQuery{Size: 1, Sort: "expire_in:desc", After: back.After}, by); !slices.Equal(names, []string{"2"}) {
+		t.Errorf("the other way it goes on with %q", names)
 	}
 }
 

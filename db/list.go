@@ -45,8 +45,8 @@ type listing struct {
 	from    int
 	size    int
 	after   []byte // what follows the prefix in the last key of the page before
-	low     []byte // what follows it in the least key that is of the list; nil: any does
-	high    []byte // as low, in the least key that is too great; nil: none is
+	low     []byte // what follows it in the keys of the list is greater; nil: whatever it is
+	high    []byte // and less than this; nil: whatever it is. Both are no keys themselves
 	bound   uint32 // what a cursor belongs to
 }
 
@@ -271,7 +271,7 @@ func (t *txn) places(bucket string, l listing) (part []*match, err error) {
 		switch {
 		case len(part) == l.size || l.ends(key):
 			return false
-		case l.after != nil && bytes.Equal(key, l.after) || l.high != nil && bytes.Compare(key, l.high) >= 0:
+		case l.after != nil && bytes.Equal(key, l.after):
 		case skip > 0:
 			skip--
 		default:

@@ -239,6 +239,9 @@ func TestBrowserSystem(t *testing.T) {
 		p.Visit(path)
 		p.Shoot(name)
 	}
+	p.Visit("/console/tokens?q=job")
+	p.Visit(p.Eval(`document.querySelector("td a").getAttribute("href")`))
+	p.Shoot("token-used")
 	p.Visit("/console/system/settings")
 	p.Eval(`(() => { const f = document.querySelector("main input[type=search]"); f.value = "token"; f.dispatchEvent(new Event("input")); })()`)
 	if got := p.Eval(`[...document.querySelectorAll("[data-row]")].filter((r) => r.offsetParent).length`); got != "1" {

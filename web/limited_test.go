@@ -35,12 +35,12 @@ var worth = map[string]string{
 	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session", "GET /continue": "session",
 
 	"GET /account/profile": "reads", "GET /account/applications": "reads", "GET /_info": "reads", "GET /settings": "reads",
-	"GET /auth/access_token/_search": "reads", "GET /auth/access_token/_ended": "reads", "GET /auth/access_token/_cat": "reads", "GET /auth/access_token/:id": "reads", "GET /auth/access_token/:id/_usage": "reads", "POST /auth/access_token/_check": "reads",
+	"GET /auth/access_token/:id/_usage": "reads", "GET /auth/access_token/_search": "reads", "GET /auth/access_token/_ended": "reads", "GET /auth/access_token/_cat": "reads", "GET /auth/access_token/:id": "reads", "POST /auth/access_token/_check": "reads",
 	"GET /security/session/_search": "reads", "GET /security/session/:id": "reads", "GET /security/key/_search": "reads",
 	"GET /security/user/_search": "reads", "GET /security/user/:id": "reads", "GET /security/principal/_search": "reads",
 	"GET /security/role/_search": "reads", "GET /security/role/:id": "reads", "GET /security/permission": "reads", "GET /security/rule": "reads", "POST /security/rule/_test": "reads",
 	"GET /security/audit/_search": "reads", "GET /security/audit/_export": "reads", "GET /security/audit/_verify": "reads", "GET /security/audit/_head": "reads",
-	"GET /system/health": "reads", "GET /system/statistics": "reads", "GET /system/check": "reads", "GET /system/backup": "reads",
+	"GET /system/statistics": "reads", "GET /system/health": "reads", "GET /system/check": "reads", "GET /system/backup": "reads",
 	"GET /system/settings": "reads", "GET /system/backup/_list": "reads", "GET /system/backup/_file/:id": "reads",
 	"POST /system/backup": "reads", // what it makes stays on the machine, and lets nobody do more
 

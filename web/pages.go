@@ -40,7 +40,7 @@ func (s *Server) takeConsole(returnKey []byte) {
 // route, and again by the API where the page calls it.
 func (s *Server) page(h console.Handler) *action {
 	a := raw(func(c echo.Context, _ *db.Actor) error { return s.servePage(c, h) })
-	if h.Keeps() {
+	if h.Keeps() && !h.Uploads {
 		first := h.SignInFirst()
 		a.signInFirst = func(c echo.Context) error { return s.servePage(c, first) }
 	}
@@ -48,7 +48,15 @@ func (s *Server) page(h console.Handler) *action {
 }
 
 func (s *Server) servePage(c echo.Context, h console.Handler) error {
-	form, length, err := readPageForm(c, h)
+	sent, length, w := console.Sent{}, 0, http.ResponseWriter(c.Response())
+	var err error
+	if h.Uploads {
+		file := s.readUpload(c, h)
+		defer file.end()
+		sent, err, w = file.sent, file.err, file.answer
+	} else {
+		sent.Form, length, err = readPageForm(c, h)
+	}
 	if err != nil {
 		return err
 	}
@@ -62,12 +70,11 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	if console.IsSafeMethod(r) { // else each browser that leaves would count as a failure of the server
 		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
-	var w http.ResponseWriter = c.Response()
 	if h.Lasts() { // only now: half of a form is no reason to be spared
 		unlimited(c)
-		w = patientAnswer{w, listen.NewPatientWriter(w, s.stallTimeout)}
+		w = lastingAnswer{w, listen.NewPatientWriter(w, s.stallTimeout)}
 	}
-	err = s.console.Serve(h, w, r, form, s.dialPageCall(c))
+	err = s.console.Serve(h, w, r, sent, s.dialPageCall(c))
 	var refused *api.Error
 	if errors.As(err, &refused) { // the log has it, of the request that was refused
 		writeFailure(c.Response(), failureOf(refused))
@@ -76,14 +83,14 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	return err
 }
 
-// patientAnswer gives up a browser that takes nothing any more: what it waits for
+// lastingAnswer gives up a browser that takes nothing any more: what it waits for
 // would else be held for ever, in the API, too.
-type patientAnswer struct {
+type lastingAnswer struct {
 	http.ResponseWriter
 	out *listen.PatientWriter
 }
 
-func (p patientAnswer) Write(b []byte) (int, error) { return p.out.Write(b) }
+func (p lastingAnswer) Write(b []byte) (int, error) { return p.out.Write(b) }
 
 // failureOf is what the API refused a page, for the program that asked for that.
 // The challenge does not come along in an api.Error: of a page's call it is always

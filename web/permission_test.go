@@ -55,11 +55,11 @@ var contract = map[string]string{
 	"GET /system/backup":              "generic#system/backup",
 	"GET /system/check":               "generic#system/backup",
 	"GET /system/health":              "coco#system/read",
-	"GET /system/statistics":          "coco#system/read",
 	"GET /system/settings":            "coco#system/read",
 	"POST /system/backup":             "generic#system/backup",
 	"GET /system/backup/_list":        "generic#system/backup",
 	"GET /system/backup/_file/:id":    "generic#system/backup",
+	"GET /system/statistics":          "coco#system/read",
 
 	"GET /setting/application": "public", "GET /provider/_info": "public", "POST /setup/_initialize": "public",
 	"GET /_info": "signed-in", "GET /settings": "coco#system/read", "GET /_license/info": "public",

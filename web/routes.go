@@ -80,10 +80,10 @@ func (s *Server) routes() []route {
 	return slices.Concat(
 		s.apiRoutes(),
 		s.systemRoutes(),
+		s.tokenEndRoutes(),
 		s.proofRoutes(),
 		s.ownApplicationRoutes(),
 		s.statisticsRoutes(),
-		s.tokenEndRoutes(),
 		s.pageRoutes(),
 		s.houseRoutes(),
 	)
@@ -131,7 +131,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), turn: ifLarge, do: endpoint(s.searchKeys)},
 		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, do: endpoint(s.rotateKey)},
 
-		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), turn: ifLarge, do: endpoint(s.searchUsers)},
+		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), turn: ifLargeOrSifted, do: endpoint(s.searchUsers)},
 		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, do: endpoint(s.createUser)},
 		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), do: endpoint(s.readUser)},
 		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, do: endpoint(s.updateUser)},

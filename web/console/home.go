@@ -10,6 +10,8 @@ import (
 // Me is the start page of everybody.
 type Me struct {
 	Name         string
+	Email        string // empty for the single user
+	Roles        []string
 	Steps        []Step // of an administrator who has just begun
 	Soon         []TokenRow
 	Tiles        []Tile
@@ -50,7 +52,7 @@ func mePage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	page := Me{Name: nameOf(who)}
+	page := Me{Name: nameOf(who), Email: who.Email, Roles: who.Roles}
 	tokens, err := page.tokens(v)
 	if err == nil {
 		err = page.sessions(v)

@@ -24,9 +24,11 @@ func Places() []Place {
 		backupPlaces,
 		keyPlaces,
 		settingPlaces,
-		manualPlaces,
 		sessionPlaces,
 		applicationPlaces,
 		accountPlaces,
+		manualPlaces,
+		userPlaces,
+		importPlaces,
 	)
 }

@@ -30,7 +30,7 @@ func roomsOfMine(text string) map[string]Page {
 	this := sign
 	this.Current = true
 	return map[string]Page{
-		"me": Me{Name: text, Steps: []Step{{"/me/tokens/new", said, said, true}, {"/console", said, said, false}}, Soon: []TokenRow{{ID: "k1", Name: text, State: State{"warn", said}}},
+		"me": Me{Name: text, Email: text, Roles: []string{text}, Steps: []Step{{"/me/tokens/new", said, said, true}, {"/console", said, said, false}}, Soon: []TokenRow{{ID: "k1", Name: text, State: State{"warn", said}}},
 			Tiles: []Tile{{"/me/tokens", said, text}}, Applications: []api.OwnApplication{app}, Elsewhere: &sign},
 		"tokens":           Tokens{inTokens: mine, Done: said, Query: text, Tabs: mine.tabs(roomTokens), Soon: []TokenRow{row}, Tokens: []TokenRow{row}, Pager: Pager{"/me/tokens", "/me/tokens?after=x"}},
 		"tokens none":      Tokens{inTokens: mine, Empty: Empty{said, said, "/me/tokens/new"}},
@@ -40,8 +40,8 @@ func roomsOfMine(text string) map[string]Page {
 		"tokens ended":     EndedTokens{inTokens: all, Query: text, Owner: text, Problem: said, Tokens: []EndedRow{{Name: text, Owner: "u1", Username: text, Ended: at, Why: said, By: said}}},
 		"token new":        NewToken{Form: form, inTokens: all, Owner: named(field, "owner"), Name: field, Description: named(field, "description"), Ends: choice, EndDate: named(field, "end_date"), Rights: rightsField(allRights), Permissions: picker, Limits: limits},
 		"token made":       TokenMade{inTokens: mine, ID: "k1", Name: text, Secret: Secret{said, text}, Curl: text},
-		"token":            TokenDetails{inTokens: all, Token: token, Done: said, State: State{"good", said}, Rights: groups, Settle: settle, Mine: true},
-		"token bare":       TokenDetails{inTokens: mine, Token: bare, State: State{"good", said}},
+		"token":            TokenDetails{inTokens: all, Token: token, Done: said, State: State{"good", said}, Rights: groups, Settle: settle, Mine: true, Usage: usageChart(api.TokenUsage{Days: []api.TokenUsageDay{{Date: "2026-11-24", Requests: 3}}})},
+		"token bare":       TokenDetails{inTokens: mine, Token: bare, State: State{"good", said}, Usage: usageChart(api.TokenUsage{})},
 		"token edit":       EditToken{Form: form, inTokens: mine, ID: "k1", Name: field, Description: named(field, "description"), Permissions: picker, Limits: limits},
 		"token edit all":   EditToken{Form: Form{Once: "x"}, inTokens: mine, ID: "k1", Name: field, Rights: rightsField(theseFew), Description: named(field, "description"), Permissions: picker, Limits: limits},
 		"token rotate":     RotateToken{Form: form, inTokens: mine, Token: api.Token{ID: "k1", Name: text, Next: &api.NextSecret{Made: at}}},

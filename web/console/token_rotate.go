@@ -111,9 +111,16 @@ func settleRotation(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	done := "?done=settled"
 	if undo {
-		done = "?done=undone"
+		return v.seeOther(v.inTokens().path(id) + "?done=undone")
 	}
-	return v.seeOther(v.inTokens().path(id) + done)
+	// To the API who shows the secret of now has settled already.
+	k, err := v.token()
+	if err != nil {
+		return err
+	}
+	if k.Next != nil {
+		return v.showToken(k, v.formWith(fieldProblem{fieldSecret, say("token.new_secret.old")}), http.StatusConflict)
+	}
+	return v.seeOther(v.inTokens().path(id) + "?done=settled")
 }
