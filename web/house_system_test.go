@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,7 +195,13 @@ func TestDownloadThatBreaksOff(t *testing.T) {
 	if err := errors.Join(os.WriteFile(whole, nil, 0o600), os.Truncate(whole, 64<<20)); err != nil {
 		t.Fatal(err)
 	}
-	res, err := admin.client.PostForm(h.base+"/console/system/backups/"+name+"/download", url.Values{})
+	req, err := http.NewRequestWithContext(t.Context(), "POST", h.base+"/console/system/backups/"+name+"/download", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", formType)
+	req.Header.Set("Accept", browserAccept)
+	res, err := admin.client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
