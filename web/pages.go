@@ -72,7 +72,7 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	}
 	if h.Lasts() { // only now: half of a form is no reason to be spared
 		unlimited(c)
-		w = lastingAnswer{w, listen.NewPatientWriter(w, s.stallTimeout)}
+		w = patientFile{w, listen.NewPatientWriter(w, s.stallTimeout)}
 	}
 	err = s.console.Serve(h, w, r, sent, s.dialPageCall(c))
 	var refused *api.Error
@@ -83,14 +83,14 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	return err
 }
 
-// lastingAnswer gives up a browser that takes nothing any more: what it waits for
+// patientFile gives up a browser that takes nothing any more: what it waits for
 // would else be held for ever, in the API, too.
-type lastingAnswer struct {
+type patientFile struct {
 	http.ResponseWriter
 	out *listen.PatientWriter
 }
 
-func (p lastingAnswer) Write(b []byte) (int, error) { return p.out.Write(b) }
+func (p patientFile) Write(b []byte) (int, error) { return p.out.Write(b) }
 
 // failureOf is what the API refused a page, for the program that asked for that.
 // The challenge does not come along in an api.Error: of a page's call it is always

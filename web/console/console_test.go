@@ -26,6 +26,7 @@ const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "`" + 
 func samples(text string) map[string]Page {
 	all := cards(text)
 	maps.Copy(all, roomsOfMine(text))
+	maps.Copy(all, roomsOfAudit(text))
 	maps.Copy(all, roomsOfSystem(text))
 	return all
 }
@@ -126,9 +127,9 @@ var (
 	allowedAttrs = strings.Fields(`lang charset name content rel href type class src alt width height method action for id value required
 		autocomplete autocapitalize spellcheck aria-describedby aria-hidden aria-label aria-labelledby aria-current aria-invalid autofocus maxlength
 		minlength role hidden readonly tabindex http-equiv popover popovertarget datetime data-day data-over data-copy data-done data-filter data-row
-		data-at-once data-busy data-download data-unsaved data-live data-label checked selected rows min max step scope colspan open enctype accept multiple
+		data-at-once data-unsaved data-live data-label checked selected rows min max step scope colspan open enctype accept multiple
 		data-group data-upload data-failed data-max data-too-large data-progress formaction data-strength data-levels aria-live open rel
-		viewBox preserveAspectRatio x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode`)
+		viewbox x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode download viewBox data-busy data-download preserveAspectRatio`)
 )
 
 func TestPagesHoldNoForeignMarkup(t *testing.T) {
@@ -300,7 +301,7 @@ func sentBy(form *html.Node) (n int) {
 // searches are the fields of a form by which a list is searched.
 func searches(form *html.Node) (found []*html.Node) {
 	for _, in := range elements(form, "input") {
-		if kind, _ := attribute(in, "type"); kind == "search" {
+		if kind, _ := attribute(in, "type"); kind == "search" || kind == "date" {
 			found = append(found, in)
 		}
 	}

@@ -110,7 +110,7 @@
 
   // A second click is not sent. Of what lasts, words tell that it goes on: [data-busy].
   // What is answered with a file leaves the page as it is.
-  all("form[method=post]:not([data-upload], [data-download])", (form) => form.addEventListener("submit", (event) => {
+  all("form[method=post]:not([data-download], [data-upload])", (form) => form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");
