@@ -17,6 +17,7 @@ var inOwnWords = map[string]struct {
 }{
 	"bad_expiry":         {exitFailure, "that end of the token is in the past", "give --expires a duration such as 365d, a date to come, or never"}, // too far ones are not sent
 	"bad_prefix":         {exitUsage, "an address of --allowed-ip or --address is none", "give an address or a CIDR prefix, such as 10.0.0.0/8 or 2001:db8::/32"},
+	"bad_filter":         {exitUsage, "that is no --filter of the server", "give expiring, unused, never or no-expiry"},
 	"bad_host":           {exitUsage, "a --host is none", "give a name such as app.example.com, or *.example.com for one label, without a port"},
 	"bad_path":           {exitUsage, "a --path is none", "give the beginning of a path as it is seen, such as /api/, without a query, .., // and ;"},
 	"bad_method":         {exitUsage, "a --method is none", "give one as clients send it, in capitals, such as GET"},

@@ -226,6 +226,7 @@ func TestScheduledBackupWithoutRoom(t *testing.T) {
 
 // Who sits at a terminal sees how far it is, and nothing of it stays there.
 func TestProgressIsSeen(t *testing.T) {
+	dbtest.NoRace(t, "what a terminal shows of a store of 20,000 tokens")
 	dbtest.TakesVeryLong(t, "what a terminal shows of a store of 20,000 tokens")
 	t.Parallel()
 	p := program{data: large.Copy(t, 20_000)}

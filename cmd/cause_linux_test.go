@@ -47,7 +47,7 @@ func inject(call, rest string) []string {
 // what a file system does not have is done without where that can be.
 func TestCauseOfFailedCalls(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	store, _ := faultTemplate(t)
 	for _, c := range []struct {
 		call, fault string
@@ -112,7 +112,7 @@ func TestCauseOfFailedCalls(t *testing.T) {
 // A folder that can't be synced keeps nobody out: there is no more to be had.
 func TestFolderWithoutSync(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	p := program{data: newData(t)}
 	rules := append(inject("fsync", "EINVAL"), "-P", p.data, "-P", filepath.Dir(p.data))
 	if r, met := p.faulty(t, rules, []string{"token", "create"}); !met || r.code != exitDone {
@@ -123,7 +123,7 @@ func TestFolderWithoutSync(t *testing.T) {
 // Without hard links the store before is kept all the same.
 func TestRestoreWithoutLinks(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	store, _ := faultTemplate(t)
 	p := copied(t, store, false)
 	file := filepath.Join(t.TempDir(), "b.tar")
@@ -145,7 +145,7 @@ func TestRestoreWithoutLinks(t *testing.T) {
 // and by nobody else.
 func TestFolderWithoutSockets(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	needRoot(t)
 	p := program{data: openDir(t)}
 	// The first is the sign of claimFolder, which needs no folder. strace counts for
@@ -225,7 +225,7 @@ func TestWhoseFileItIs(t *testing.T) {
 // An offline command has no server, and so no server's log.
 func TestOfflineTellsTheCause(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	store, _ := faultTemplate(t)
 	p := copied(t, store, false)
 	r, met := p.faulty(t, inject("unlinkat", "EPERM:when=1"), []string{"backup", "--output", filepath.Join(t.TempDir(), "b.tar")})

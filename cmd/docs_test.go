@@ -263,7 +263,8 @@ const asListed = `go() {
 // has compiled. With other flags that affect a compilation a newcomer would
 // wait for it twice.
 func TestTheReadmeCompilesOnce(t *testing.T) {
-	dbtest.TakesLong(t, "the builds of the README")
+	dbtest.NoRace(t, "builds of the program, which has no detector")
+	dbtest.TakesVeryLong(t, "the builds of the README")
 	t.Parallel()
 	text, err := os.ReadFile("../README.md")
 	if err != nil {

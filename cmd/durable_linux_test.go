@@ -92,7 +92,7 @@ func isAnswer(c *syscalls.Call) bool {
 // and meta are on the disk before the first byte of the answer leaves.
 func TestSyncBeforeAnswer(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	p := program{data: newData(t), stdin: testPassword + "\n"}
 	p.ok(t, "passwd", "--password-stdin")
 	token := p.ok(t, "token", "create", "--name", "admin", "--expires", "never")
@@ -163,7 +163,7 @@ func TestSyncBeforeAnswer(t *testing.T) {
 // that holds a token is on the disk before the token is answered.
 func TestSyncBeforeAnswerUnderLoad(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	const clients, each = 8, 6
 	p := program{data: newData(t)}
 	token := p.ok(t, "token", "create", "--name", "admin", "--expires", "never")
@@ -228,7 +228,7 @@ func TestFolderThatCantBeRead(t *testing.T) {
 // folders and store: all of their names are durable, too, before it prints.
 func TestSyncBeforeAnswerOffline(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	p := program{data: filepath.Join(newData(t), "some", "where")}
 	c := p.command(t.Context(), "token", "create", "--name", "first")
 	file := filepath.Join(t.TempDir(), "trace")

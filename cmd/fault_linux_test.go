@@ -94,7 +94,7 @@ func copied(t *testing.T, store []byte, cut bool) program {
 func TestFailedCallsOfServer(t *testing.T) {
 	dbtest.TakesVeryLong(t, "a server whose calls fail, each in turn")
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	store, token := faultTemplate(t)
 	for _, f := range callFaults {
 		t.Run(f.call+"-"+f.errno, func(t *testing.T) {
@@ -228,7 +228,7 @@ func (w *faultWork) changes() {
 // itself, and below one that makes it.
 func TestFailedCallsOffline(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	store, _ := faultTemplate(t)
 	for _, f := range callFaults {
 		for _, where := range []string{"absent", "there"} {
@@ -251,7 +251,7 @@ func TestFailedCallsOffline(t *testing.T) {
 // TestFailedReads makes the reads fail by which a command looks at the store.
 func TestFailedReads(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	store, _ := faultTemplate(t)
 	p, tally := copied(t, store, false), &dbtest.Tally{Kind: "offline/pread64/EIO"}
 	truth := p.ok(t, "token", "list") + "\n"

@@ -21,7 +21,7 @@ const (
 	killClients = 8
 	kills       = 6   // always
 	killsLong   = 100 // with HUSK_LONG
-	killsRace   = 25  // the same with the race detector, which takes three times as long
+	killsRace   = 10  // the same with the race detector: each has all clients at work at once
 
 	mostBetweenKills = 200 // acknowledged operations
 )
@@ -35,9 +35,10 @@ const (
 // of that moment are in the commit is up to the machine.
 func TestKill(t *testing.T) {
 	dbtest.TakesLong(t, "a server that is used and killed, again and again")
+	t.Parallel()
 	tries := kills
 	if os.Getenv("HUSK_LONG") != "" {
-		tries = map[bool]int{false: killsLong, true: killsRace}[raceEnabled]
+		tries = map[bool]int{false: killsLong, true: killsRace}[dbtest.Race]
 	}
 	k := newKiller(t)
 	k.settleIn()

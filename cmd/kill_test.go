@@ -45,7 +45,7 @@ func (k *killed) tell(t *testing.T) {
 }
 
 func killTries() int {
-	if os.Getenv("HUSK_LONG") != "" {
+	if os.Getenv("HUSK_LONG") != "" && !dbtest.Race {
 		return 100
 	}
 	return 24
@@ -149,6 +149,7 @@ func (p program) took(t testing.TB, args ...string) time.Duration {
 // them aimed at the swap. The store is the old or the new one each time, whole;
 // the one before is whole too; and the next restore removes what was left.
 func TestRestoreKilled(t *testing.T) {
+	dbtest.NoRace(t, "a command that is killed before it could tell of a race")
 	dbtest.TakesVeryLong(t, "a restore that is killed at many moments")
 	t.Parallel()
 	work := t.TempDir()
@@ -219,6 +220,7 @@ func TestRestoreKilled(t *testing.T) {
 // TestCompactKilled is the same of compactions: what is in the store never
 // changes.
 func TestCompactKilled(t *testing.T) {
+	dbtest.NoRace(t, "a command that is killed before it could tell of a race")
 	dbtest.TakesVeryLong(t, "a compact that is killed at many moments")
 	t.Parallel()
 	const tokens = 600

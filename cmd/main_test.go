@@ -271,6 +271,9 @@ func run(t testing.TB, c *exec.Cmd) *server {
 		defer close(s.done)
 		s.follow(stderr)
 		_ = s.cmd.Wait()
+		if s.log.Count("WARNING: DATA RACE") > 0 { // one that is killed has no exit code to tell it by
+			t.Errorf("the server has a data race:\n%s", &s.log)
+		}
 	}()
 	t.Cleanup(func() { s.kill() })
 	return s

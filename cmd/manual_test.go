@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"husk/db/dbtest"
 )
 
 // update writes the pages that are made from the definitions of the commands:
@@ -129,6 +131,7 @@ func TestReadmeCommands(t *testing.T) {
 // TestManual writes the manual: a page for each command, the same ones every
 // time, which man can show.
 func TestManual(t *testing.T) {
+	dbtest.NoRace(t, "text that one goroutine makes")
 	t.Parallel()
 	pages := writeManual(t, "")
 	if !maps.Equal(pages, writeManual(t, "")) {

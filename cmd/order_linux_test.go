@@ -12,8 +12,17 @@ import (
 	"strings"
 	"testing"
 
+	"husk/db/dbtest"
 	"husk/db/dbtest/syscalls"
 )
+
+// needStrace ends a test of what single calls do where nothing can be traced, and
+// under the race detector, whose own calls and time say nothing there.
+func needStrace(t testing.TB) {
+	t.Helper()
+	dbtest.NoRace(t, "a program under strace, call by call")
+	syscalls.Need(t)
+}
 
 // traced runs a command and returns its calls that make files durable or give
 // them names, one a line, with what differs from run to run taken out.
@@ -75,6 +84,7 @@ func wantOrder(t *testing.T, calls []string, want ...string) {
 // What takes the place of something is durable before, and the name of what
 // was there too: so that a cut of the power leaves the old or the new.
 func TestOrderOfSyncs(t *testing.T) {
+	dbtest.NoRace(t, "commands under strace")
 	p := program{data: newData(t)}
 	backup := filepath.Join(t.TempDir(), "husk.tar")
 	p.ok(t, "token", "create")
@@ -107,7 +117,7 @@ type swapper struct {
 // one before or the new one, whole, and the one before is not lost for the new one.
 func TestKilledBetweenSteps(t *testing.T) {
 	t.Parallel()
-	syscalls.Need(t)
+	needStrace(t)
 	from := program{data: newData(t)}
 	backup := filepath.Join(t.TempDir(), "husk.tar")
 	for range 3 {

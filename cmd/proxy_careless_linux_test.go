@@ -104,6 +104,7 @@ func TestCarelessProxies(t *testing.T) {
 	for name, c := range carelessProxies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			dbtest.NoRace(t, "attacks on a real proxy")
 			dbtest.TakesLong(t, "attacks on a real proxy")
 			if _, err := exec.LookPath(name); err != nil {
 				prerequisite(t, err.Error())

@@ -55,6 +55,7 @@ func TestGateBehindAProxy(t *testing.T) {
 
 // The newest Caddy is a module of Go.
 func TestGateBehindNewestCaddy(t *testing.T) {
+	dbtest.NoRace(t, "the gate behind the real proxy")
 	dbtest.TakesVeryLong(t, "the newest Caddy is built, which takes minutes")
 	t.Parallel()
 	bin := t.TempDir()
@@ -69,6 +70,7 @@ func TestGateBehindNewestCaddy(t *testing.T) {
 // The files in dist/proxy are taken by the proxies' own checks, once a certificate is
 // where they look for it.
 func TestShippedProxyFilesAreTaken(t *testing.T) {
+	dbtest.NoRace(t, "the proxies' own checks")
 	dbtest.TakesLong(t, "the proxies' own checks")
 	dir := t.TempDir()
 	p := goodPair(t, "*.example.com")
@@ -131,6 +133,7 @@ type gated struct {
 
 func newBehind(t testing.TB, kind, program string) *gated {
 	t.Helper()
+	dbtest.NoRace(t, "the gate behind the real proxy")
 	dbtest.TakesLong(t, "the gate behind the real proxy")
 	if _, err := exec.LookPath(program); err != nil {
 		prerequisite(t, err.Error())

@@ -57,6 +57,7 @@ func TestBehindAProxy(t *testing.T) {
 // newFront starts a server as docs/proxy.md says, and the proxy before it.
 func newFront(t *testing.T, name string, start func(*front, string) *exec.Cmd) *front {
 	t.Helper()
+	dbtest.NoRace(t, "a server behind the real proxy")
 	dbtest.TakesLong(t, "a server behind the real proxy")
 	if _, err := exec.LookPath(name); err != nil {
 		prerequisite(t, err.Error())

@@ -115,6 +115,7 @@ func TestRepairOnAFullDisk(t *testing.T) {
 
 // Killed at any moment, a repair leaves the old store or the new one.
 func TestKilledRepair(t *testing.T) {
+	dbtest.NoRace(t, "a command that is killed before it could tell of a race")
 	dbtest.TakesLong(t, "a repair that is killed at many moments")
 	t.Parallel()
 	p, text := damagedStore(t, filepath.Join(t.TempDir(), "data"), 300)

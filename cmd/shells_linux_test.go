@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"husk/db/dbtest"
 	"husk/web/logtest"
 )
 
@@ -27,6 +28,7 @@ const bashSetUp = `source <(husk completion bash); show() { echo "=[$READLINE_LI
 // that permissions have; the script works with the package that knows of that,
 // and without it. To a zsh their # is part of a pattern.
 func TestShellsComplete(t *testing.T) {
+	dbtest.NoRace(t, "shells")
 	t.Parallel()
 	if _, err := exec.LookPath("bash"); err != nil {
 		prerequisite(t, "there is no bash")

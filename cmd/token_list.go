@@ -148,15 +148,26 @@ func (o *tokenListOptions) hits(ctx context.Context, s *session) iter.Seq2[api.H
 	}
 }
 
+// wants tells whether a token is asked for. It looks at the filter, too: a server
+// that does not know it lists all, and who revokes what is listed loses them.
 func (o *tokenListOptions) wants(t api.Token, now time.Time) bool {
-	if o.expiring > 0 && t.ExpireIn <= now.Unix() {
-		return false // it has ended already
+	within, unused := o.within(), time.Duration(o.unused)
+	if within > 0 && (t.ExpireIn <= now.Unix() || t.ExpireIn > now.Add(time.Duration(within)).Unix()) {
+		return false
+	}
+	switch o.filter.text {
+	case db.TokensNever:
+		return t.LastUsed == nil
+	case noExpiry:
+		return t.ExpireIn < 0
+	case db.TokensUnused:
+		unused = db.UnusedFor
 	}
 	used := t.Created
 	if t.LastUsed != nil {
 		used = *t.LastUsed
 	}
-	return o.unused == 0 || now.Sub(used) >= time.Duration(o.unused)
+	return unused == 0 || now.Sub(used) >= unused
 }
 
 func (a *app) endedTokenList(ctx context.Context, o tokenListOptions) error {

@@ -128,7 +128,7 @@ func (t *txn) isID(kind, text string) (is bool, err error) {
 	if _, err := uuid.Parse(text); err == nil || text == LocalActor || text == OwnActor {
 		return true, nil
 	}
-	if permissionForm.MatchString(text) {
+	if permissionForm().MatchString(text) {
 		return true, nil
 	}
 	if roleForm.MatchString(text) {

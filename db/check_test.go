@@ -22,6 +22,7 @@ func filled(t *testing.T) (f *fixture, u *db.User, k *db.Token, actor *db.Actor)
 	f.NoteSessionUse(actor.Session.ID, "192.0.2.1")
 	f.NoteCounts(counted())
 	must(t, errors.Join(f.FlushLastUsed(f.ctx), f.FlushCounts(f.ctx)))
+	must(t, f.DeleteToken(f.ctx, local, f.mint(actor, db.NewToken{Name: "gone"}).ID))
 	return f, u, k, actor
 }
 

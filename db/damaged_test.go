@@ -34,7 +34,7 @@ const damagedPatience = 60 * time.Second
 // damagedCopies is how many copies of each kind are tried.
 func damagedCopies() int {
 	switch long := os.Getenv("HUSK_LONG") != ""; {
-	case raceEnabled:
+	case dbtest.Race:
 		return 10 // what damage does is the same; races are looked for elsewhere
 	case long:
 		return 500

@@ -252,9 +252,10 @@ func (t *txn) countRange(bucket string, l listing) (n int64, more bool, err erro
 // lookThrough looks at one part of a list after another, until the page is full or
 // MostLooked were looked at. There is no cursor where the list has ended.
 func (t *txn) lookThrough(bucket string, l listing, through sieve) (items []*match, after string, err error) {
-	at, looked := l, 0
+	at, looked, step := l, 0, min(l.size, listStep) // which is enough where all are wanted
 	for len(items) < l.size {
-		at.size = min(listStep, MostLooked-looked)
+		at.size = min(step, MostLooked-looked)
+		step = listStep
 		part, err := t.places(bucket, at)
 		if err != nil {
 			return nil, "", err

@@ -149,7 +149,7 @@ func TestTokenRequestsOfOlderPrograms(t *testing.T) {
 	f.use(k.ID, 4)
 	must(t, f.FlushLastUsed(f.ctx))
 	f.wantRequests(k.ID, map[int]uint64{0: 4})
-	for _, odd := range []string{`"day":"never","requests":[1]`, `"day":"2040-05-06"`, `"day":"9999-01-01","requests":[9]`, `"requests":[9]`} {
+	for _, odd := range []string{`"day":"never","requests":[1]`, `"day":"2040-05-06"`, `"day":"9999-01-01","requests":[9]`, `"day":"2040-06-20","requests":[9]`, `"requests":[9]`} {
 		must(t, f.PutRaw(f.ctx, "token.use", []byte(k.ID), []byte(`{"time":"2040-05-06T07:08:09Z","address":"192.0.2.1","seen":["192.0.2.1"],`+odd+`}`)))
 		f.use(k.ID, 4)
 		must(t, f.FlushLastUsed(f.ctx))

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Permission keys, in the form category#resource/action.
@@ -52,11 +53,13 @@ var builtinPermissions = []string{
 // BuiltinPermissions returns the keys that Husk itself asks for, sorted.
 func BuiltinPermissions() []string { return slices.Clone(builtinPermissions) }
 
-var permissionForm = regexp.MustCompile(`^[a-z0-9_.-]{1,64}#[a-z0-9_.:-]{1,128}/[a-z0-9_.-]{1,64}$`)
+var permissionForm = sync.OnceValue(func() *regexp.Regexp { // it is large: commands start without it
+	return regexp.MustCompile(`^[a-z0-9_.-]{1,64}#[a-z0-9_.:-]{1,128}/[a-z0-9_.-]{1,64}$`)
+})
 
 // ValidPermission tells whether key has the form category#resource/action, or
 // is "*".
-func ValidPermission(key string) bool { return key == PermAll || permissionForm.MatchString(key) }
+func ValidPermission(key string) bool { return key == PermAll || permissionForm().MatchString(key) }
 
 // SplitPermission takes a key of valid form apart.
 func SplitPermission(key string) (category, resource, action string) {

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/web"
 	"husk/web/api"
 	"husk/web/password"
@@ -275,7 +277,7 @@ func TestImportMany(t *testing.T) {
 	t.Parallel()
 	n := 20_000
 	switch {
-	case raceEnabled || testing.Short():
+	case dbtest.Race || testing.Short():
 		n = 5_000
 	case os.Getenv("HUSK_LONG") != "":
 		n = 100_000
@@ -300,10 +302,10 @@ func TestImportMany(t *testing.T) {
 }
 
 // endless is a body that never ends.
-type endless struct{ read int64 }
+type endless struct{ read atomic.Int64 } // which may go on while the answer is read
 
 func (e *endless) Read(p []byte) (int, error) {
-	e.read += int64(len(p))
+	e.read.Add(int64(len(p)))
 	for i := range p {
 		p[i] = ' '
 	}
@@ -322,8 +324,8 @@ func TestImportTooLarge(t *testing.T) {
 	response, err := s.transport.RoundTrip(r)
 	must(t, err)
 	s.read("endless", response).want(413, "body_too_large")
-	if body.read > 66<<20 {
-		t.Errorf("%d MiB were read", body.read>>20)
+	if read := body.read.Load(); read > 66<<20 {
+		t.Errorf("%d MiB were read", read>>20)
 	}
 	// The last byte that is allowed is.
 	line := `{"email":"x@example.com"}`

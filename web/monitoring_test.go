@@ -165,6 +165,7 @@ func TestAlertQueries(t *testing.T) {
 // Prometheus itself takes the rules, and each fires on its fault. promtool is
 // in Debian's package prometheus.
 func TestAlertsByPromtool(t *testing.T) {
+	dbtest.NoRace(t, "the alerts by the real promtool")
 	t.Parallel()
 	dbtest.TakesLong(t, "the alerts by the real promtool")
 	promtool, err := exec.LookPath("promtool")

@@ -49,6 +49,7 @@ func TestStatisticsCount(t *testing.T) {
 	s.do("GET", "/account/profile", "", bearer("nonsense")).want(401)
 	s.page("/", cookie(single.jwt)).want(200) // which calls the API
 	s.page("/", nobody)
+	s.page("/login", cookie("nonsense")).want(200) // for everybody, and it asks who that is
 	for range 4 {
 		s.do("POST", "/account/login", `{"password":"wrong and long"}`)
 	}

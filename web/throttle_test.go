@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -687,7 +686,10 @@ func (s *server) leaver(p *person) (leave func(), left chan struct{}) {
 // await waits until a condition holds that another goroutine brings about.
 func await(t testing.TB, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); runtime.Gosched() {
+	// Without a pause it would take a core from what it waits for.
+	tick := time.NewTicker(100 * time.Microsecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal("it never came about")
 		}

@@ -23,3 +23,13 @@ func TakesLong(t testing.TB, what string) {
 		t.Skip("left out by -short: " + what)
 	}
 }
+
+// NoRace leaves a test out where the race detector watches, and says what the
+// detector could not see there: a process that is killed before it tells, another
+// program, work of one goroutine. The tests without the detector have it always.
+func NoRace(t testing.TB, what string) {
+	t.Helper()
+	if Race {
+		t.Skip("left out under the race detector: " + what)
+	}
+}

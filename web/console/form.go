@@ -14,14 +14,15 @@ import (
 var ownFields = []string{fieldOnce, fieldProof, fieldSeen, fieldKept}
 
 const (
-	fieldOnce  = "once"  // names this showing of the form: it is done once
-	fieldProof = "proof" // the password, before an act that is sensitive
-	fieldSeen  = "seen"  // when what is changed was last changed, as the page knew it
-	fieldKept  = "kept"  // the form comes from a sign-in in between, and is to be shown
+	fieldOnce   = "once"   // names this showing of the form: it is done once
+	fieldProof  = "proof"  // the password, before an act that is sensitive
+	fieldSeen   = "seen"   // when what is changed was last changed, as the page knew it
+	fieldSecret = "secret" // of an API token
+	fieldKept   = "kept"   // the form comes from a sign-in in between, and is to be shown
 )
 
 // secretFields are never sent back to a browser.
-var secretFields = []string{"password", "old_password", "new_password", "again", fieldProof, "code"}
+var secretFields = []string{"password", "old_password", "new_password", "again", fieldProof, fieldSecret, "code"}
 
 // Form is what every form of the shell has; pages embed it. Its templates are form
 // and field of parts.html.
@@ -79,14 +80,14 @@ var fieldOfCode = map[string]string{
 	"bad_grace": "grace",
 	"bad_host":  "hosts", "bad_path": "paths", "bad_method": "methods", "reach_too_long": "hosts",
 	"bad_prefix": "addresses", "too_many_addresses": "addresses",
-	"bad_permission": "permissions", "unknown_permission": "permissions", "too_many_permissions": "permissions", "owner_lacks": "permissions",
+	"bad_permission": "permissions", "unknown_permission": "permissions", "too_many_permissions": "permissions", "owner_lacks": "permissions", "asks_more": "permissions",
 	"bad_role": "roles", "unknown_role": "roles", "too_many_roles": "roles",
 	"bad_role_name": "name", "role_exists": "name", "name_required": "name", "text_not_plain": "name", "text_too_long": "name",
 	"password_common": "password", "password_missing": "password", "password_personal": "password",
 	"password_too_long": "password", "password_too_short": "password",
 	"password_unchanged": "new_password", "wrong_password": "old_password", "password_mismatch": "again",
 	"bad_url": "url", "user_missing": "user", "unknown_actor": "actor", "unknown_target": "target",
-	"bad_token": "token", "bad_from": "from", "bad_head": "head", "bad_time": "since", "bad_interval": "since",
+	"bad_token": fieldSecret, "no_rotation": fieldSecret, "rotation_ended": fieldSecret, "bad_from": "from", "bad_head": "head", "bad_time": "since", "bad_interval": "since",
 }
 
 // Field is a field of a form, as the template of that name shows it.

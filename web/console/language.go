@@ -17,7 +17,7 @@ import (
 // and texts. {name} in a text is a value. A text that counts something has two keys,
 // KEY.one and KEY.other, of which the value n chooses one; a language that makes no
 // difference has KEY.other alone. Reasons of the API are English and have a code:
-// code.CODE is what the other languages say in its place.
+// code.CODE is what pages say in its place, in English where the reason is for programs.
 
 //go:embed messages/*.json
 var messageFiles embed.FS

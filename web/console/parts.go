@@ -48,3 +48,10 @@ func (v *Visit) pager(after string) (p Pager) {
 	}
 	return p
 }
+
+// Tab leads to a part of a room that stands beside others.
+type Tab struct {
+	Path  string
+	Title Text
+	Here  bool
+}

@@ -19,6 +19,9 @@ func Places() []Place {
 	return slices.Concat(
 		mePlaces,
 		tokenPlaces,
+		sessionPlaces,
+		applicationPlaces,
+		accountPlaces,
 		manualPlaces,
 	)
 }

@@ -2,26 +2,73 @@ package console
 
 import (
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"husk/web/api"
 )
 
-var tokenPlaces = []Place{
-	get(roomTokens, Handler{answer: tokensPage}),
-	get(roomTokens+"/new", Handler{answer: newTokenPage}),
-	post(roomTokens, createToken),
-	get(roomTokens+"/:id", Handler{answer: tokenPage}),
-	get(roomTokens+"/:id/revoke", Handler{answer: revokePage}),
-	post(roomTokens+"/:id/revoke", Handler{Fields: []string{fieldOnce}, answer: revokeToken}),
+// The same pages of tokens stand in two rooms: that of one's own, and that of
+// everybody's, for administrators. tokenRoom tells in which a visit is.
+
+var tokenPlaces = slices.Concat(tokenPlacesIn(roomTokens), tokenPlacesIn(roomAllTokens))
+
+func tokenPlacesIn(room string) []Place {
+	list := Handler{answer: tokensPage}
+	if room == roomAllTokens {
+		list = Handler{answer: allTokensPage}
+	}
+	return []Place{
+		get(room, list),
+		get(room+"/ended", Handler{answer: endedTokensPage}),
+		get(room+"/new", Handler{answer: newTokenPage}),
+		post(room, createToken),
+		get(room+"/:id", Handler{answer: tokenPage}),
+		get(room+"/:id/edit", Handler{answer: editTokenPage}),
+		post(room+"/:id/edit", changeToken),
+		get(room+"/:id/rotate", Handler{answer: rotateTokenPage}),
+		post(room+"/:id/rotate", rotateToken),
+		post(room+"/:id/settle", settleToken),
+		get(room+"/:id/revoke", Handler{answer: revokePage}),
+		post(room+"/:id/revoke", Handler{Fields: []string{fieldOnce}, answer: revokeToken}),
+	}
 }
 
-// Tokens lists one's own API tokens.
+// inTokens is a page of tokens, in one of their two rooms.
+type inTokens struct {
+	Room string // its path
+}
+
+func (p inTokens) room() string { return p.Room }
+
+// Everybodys tells whether it is the room of everybody's tokens: templates ask.
+func (p inTokens) Everybodys() bool { return p.Room == roomAllTokens }
+
+func (v *Visit) inTokens() inTokens {
+	if strings.HasPrefix(v.r.URL.Path, roomOverview+"/") {
+		return inTokens{roomAllTokens}
+	}
+	return inTokens{roomTokens}
+}
+
+func (p inTokens) path(id string) string { return p.Room + "/" + id }
+
+// tabs are the parts of the room, of which here is one.
+func (p inTokens) tabs(here string) []Tab {
+	return []Tab{
+		{Path: p.Room, Title: say("token.tab.good"), Here: here == p.Room},
+		{Path: p.Room + "/ended", Title: say("token.tab.ended"), Here: here == p.Room+"/ended"},
+	}
+}
+
+// Tokens lists one's own API tokens; what ends soon stands on top.
 type Tokens struct {
+	inTokens
 	Done   Text // what was just done; may say nothing
+	Tabs   []Tab
 	Query  string
+	Soon   []TokenRow
 	Tokens []TokenRow
 	Pager  Pager
 	Empty  Empty
@@ -32,6 +79,8 @@ type Tokens struct {
 type TokenRow struct {
 	ID       string
 	Name     string
+	Owner    string // an id
+	Username string // of the owner
 	State    State
 	Ends     int64 // Unix seconds, -1 never
 	LastUsed *time.Time
@@ -39,30 +88,62 @@ type TokenRow struct {
 }
 
 func (Tokens) view() (file string, title Text) { return "tokens.html", say("token.list") }
-func (Tokens) room() string                    { return roomTokens }
+
+// mostSoon is how many tokens that end soon stand on top.
+const mostSoon = 5
 
 func tokensPage(v *Visit) error {
-	page := Tokens{Query: v.query("q"), Empty: Empty{Text: say("token.none"), Act: say("token.new"), Link: roomTokens + "/new"}}
-	if v.query("done") == "revoked" {
-		page.Done = say("token.revoked")
-	}
+	in := v.inTokens()
+	page := Tokens{inTokens: in, Done: tokenDone(v.query("done")), Tabs: in.tabs(in.Room), Query: v.query("q"),
+		Empty: Empty{Text: say("token.none"), Act: say("token.new"), Link: in.Room + "/new"}}
 	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: pageSize, Query: page.Query, After: v.query("after")})
 	if err != nil {
 		return err
 	}
+	if page.Query == "" && v.query("after") == "" && len(found.Hits.Hits) > 0 {
+		soon, err := v.endingSoon()
+		if err != nil {
+			return err
+		}
+		page.Soon = v.tokenRows(soon)
+	}
 	if _, err := v.me(); err != nil {
 		return err
 	}
-	page.May.Create = v.may(permTokenCreate)
-	for _, hit := range found.Hits.Hits {
-		page.Tokens = append(page.Tokens, v.tokenRow(hit.Source))
+	if page.May.Create = v.may(permTokenCreate); !page.May.Create {
+		page.Empty = Empty{Text: say("token.none_here")}
 	}
-	page.Pager = v.pager(found.Hits.After)
+	page.Tokens, page.Pager = v.tokenRows(found), v.pager(found.Hits.After)
 	return v.show(page)
 }
 
-func (v *Visit) tokenRow(k api.Token) TokenRow {
-	return TokenRow{ID: k.ID, Name: k.Name, State: tokenState(k, v.console.Now()), Ends: k.ExpireIn, LastUsed: k.LastUsed, LastIP: k.LastIP}
+// endingSoon are one's own tokens that end soon, the next one first.
+func (v *Visit) endingSoon() (api.Search[api.Token], error) {
+	return v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: mostSoon, Filter: map[string]string{"filter": "expiring"}})
+}
+
+func (v *Visit) tokenRows(found api.Search[api.Token]) (rows []TokenRow) {
+	for _, hit := range found.Hits.Hits {
+		k := hit.Source
+		rows = append(rows, TokenRow{ID: k.ID, Name: k.Name, Owner: k.Owner, Username: k.OwnerName,
+			State: tokenState(k, v.console.Now()), Ends: k.ExpireIn, LastUsed: k.LastUsed, LastIP: k.LastIP})
+	}
+	return rows
+}
+
+// tokenDone is what a page of tokens says was just done.
+func tokenDone(done string) Text {
+	switch done {
+	case "revoked":
+		return say("token.revoked")
+	case "changed":
+		return say("token.changed")
+	case "settled":
+		return say("token.settled")
+	case "undone":
+		return say("token.undone")
+	}
+	return Text{}
 }
 
 // soon is how long before its end a token is said to end soon.
@@ -75,124 +156,145 @@ func tokenState(k api.Token, now time.Time) State {
 		return State{"plain", say("token.endless")}
 	case left <= 0:
 		return State{"bad", say("token.ended")}
+	case left < 24*time.Hour:
+		return State{"warn", say("token.today")}
 	case left < soon:
 		return State{"warn", say("token.days", "n", int(left.Hours()/24))}
 	}
 	return State{"good", say("token.good")}
 }
 
-// NewToken asks what a new token is to be.
-type NewToken struct {
-	Form
-	Name      Field
-	Ends      Field
-	Addresses Field
+// AllTokens lists everybody's tokens, narrowed by filters.
+type AllTokens struct {
+	inTokens
+	Done     Text
+	Tabs     []Tab
+	Query    string
+	Owner    string // id or email; "" is everybody's
+	Address  string
+	Filters  []Option
+	Narrowed bool
+	Problem  Text // why the filters can't be used
+	Tokens   []TokenRow
+	More     bool // nothing was found so far, and there is more to look through
+	Pager    Pager
 }
 
-func (NewToken) view() (file string, title Text) { return "token_new.html", say("token.new") }
-func (NewToken) room() string                    { return roomTokens }
+func (AllTokens) view() (file string, title Text) { return "tokens_all.html", say("token.all") }
 
-func newTokenPage(v *Visit) error { return v.show(v.newTokenForm(newForm())) }
-
-// lives are the lifetimes that are offered, in days; 0 never ends.
-var lives = []int{30, 90, 365, 0}
-
-func (v *Visit) newTokenForm(f Form) NewToken {
-	ends := Field{Name: "ends", Label: say("token.ends"), Type: "select"}
-	for _, days := range lives {
-		o := Option{Value: strconv.Itoa(days), Label: say("token.life", "n", days), Chosen: days == 90}
-		if days == 0 {
-			o.Label = say("token.life_endless")
-		}
-		ends.Options = append(ends.Options, o)
+// tokenFilters are what lists of tokens can be narrowed to.
+func tokenFilters(chosen string) []Option {
+	all := []Option{
+		{Value: "", Label: say("token.filter.all")},
+		{Value: "expiring", Label: say("token.filter.expiring")},
+		{Value: "unused", Label: say("token.filter.unused")},
+		{Value: "never", Label: say("token.filter.never")},
+		{Value: "no_expiry", Label: say("token.filter.no_expiry")},
 	}
-	return NewToken{
-		Form:      f,
-		Name:      f.field(Field{Name: "name", Label: say("token.name"), Hint: say("token.name.hint"), Required: true, Max: 255, Focus: true}),
-		Ends:      f.field(ends),
-		Addresses: f.field(Field{Name: "addresses", Label: say("token.addresses"), Hint: say("token.addresses.hint"), Type: "area"}),
+	for i := range all {
+		all[i].Chosen = all[i].Value == chosen
 	}
+	return all
 }
 
-// createToken makes a token. One without an end is sensitive.
-var createToken = Handler{
-	Fields:    []string{"name", "ends", "addresses"},
-	answer:    mintToken,
-	form:      func(v *Visit) error { return v.show(v.newTokenForm(v.again())) },
-	sensitive: func(v *Visit) bool { return v.form.Get("ends") == "0" },
-}
-
-// TokenMade shows the secret of a new token, once.
-type TokenMade struct {
-	ID     string
-	Name   string
-	Secret Secret
-	Curl   string
-}
-
-func (TokenMade) view() (file string, title Text) { return "token_made.html", say("token.made") }
-func (TokenMade) room() string                    { return roomTokens }
-
-func mintToken(v *Visit) error {
-	asked := api.NewToken{Name: v.form.Get("name"), AllowedIPs: lines(v.form.Get("addresses")), ExpireIn: -1}
-	if days, _ := strconv.Atoi(v.form.Get("ends")); days > 0 {
-		asked.ExpireIn = v.console.Now().Add(time.Duration(days) * 24 * time.Hour).Unix()
-	}
-	made, err := v.API.CreateToken(v.r.Context(), asked)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		return v.refuse(refused, v.newTokenForm(v.refused(refused)))
-	}
-	if err != nil {
-		return err
-	}
-	return v.show(TokenMade{
-		ID: made.ID, Name: made.Name, Secret: Secret{Label: say("token.secret"), Value: made.AccessToken},
-		Curl: "curl -H 'X-API-TOKEN: " + made.AccessToken + "' " + v.origin() + "/account/profile",
+func allTokensPage(v *Visit) error {
+	in := v.inTokens()
+	page := AllTokens{inTokens: in, Done: tokenDone(v.query("done")), Tabs: in.tabs(in.Room),
+		Query: v.query("q"), Owner: v.query("owner"), Address: v.query("address"), Filters: tokenFilters(v.query("filter"))}
+	page.Narrowed = page.Query+page.Owner+page.Address+v.query("filter") != ""
+	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{
+		Size: pageSize, Query: page.Query, After: v.query("after"),
+		Filter: map[string]string{"owner": orEverybody(page.Owner), "address": page.Address, "filter": v.query("filter")},
 	})
+	if page.Problem, err = unusable(err); err != nil {
+		return err
+	}
+	page.Tokens, page.Pager = v.tokenRows(found), v.pager(found.Hits.After)
+	page.More = len(page.Tokens) == 0 && found.Hits.After != ""
+	return v.show(page)
 }
 
-// lines are the lines and words of a field, each a value.
-func lines(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' || r == ' ' || r == ',' || r == '\t' })
+func orEverybody(owner string) string {
+	if owner == "" {
+		return "*"
+	}
+	return owner
 }
 
-// TokenDetails shows a token.
-type TokenDetails struct {
-	Token api.Token
-	State State
+// unusable is why a list can't be narrowed as it was asked; err is any other error.
+func unusable(err error) (problem Text, other error) {
+	refused := refusedBy(err)
+	if refused == nil || refused.Status != http.StatusBadRequest && refused.Status != http.StatusNotFound {
+		return Text{}, err
+	}
+	problem, _ = problemOf(refused)
+	return problem, nil
 }
 
-func (p TokenDetails) view() (file string, title Text) { return "token.html", literal(p.Token.Name) }
-func (TokenDetails) room() string                      { return roomTokens }
+// EndedTokens lists tokens that are gone.
+type EndedTokens struct {
+	inTokens
+	Tabs    []Tab
+	Query   string
+	Owner   string
+	Problem Text
+	Tokens  []EndedRow
+	Pager   Pager
+}
 
-func tokenPage(v *Visit) error {
-	found, err := v.API.GetToken(v.r.Context(), v.param("id"))
+// EndedRow is a token that is gone, in a list.
+type EndedRow struct {
+	Name     string
+	Owner    string // an id
+	Username string
+	Ended    time.Time
+	Why      Text
+	By       Text // who ended it; may say nothing
+	LastUsed *time.Time
+}
+
+func (EndedTokens) view() (file string, title Text) {
+	return "tokens_ended.html", say("token.ended_list")
+}
+
+func endedTokensPage(v *Visit) error {
+	in := v.inTokens()
+	page := EndedTokens{inTokens: in, Tabs: in.tabs(in.Room + "/ended"), Query: v.query("q"), Owner: v.query("owner")}
+	o := api.ListOptions{Size: pageSize, Query: page.Query, After: v.query("after")}
+	if in.Everybodys() {
+		o.Filter = map[string]string{"owner": orEverybody(page.Owner)}
+	}
+	found, err := v.API.EndedTokens(v.r.Context(), o)
+	if page.Problem, err = unusable(err); err != nil {
+		return err
+	}
+	who, err := v.me()
 	if err != nil {
 		return err
 	}
-	return v.show(TokenDetails{Token: found.Source, State: tokenState(found.Source, v.console.Now())})
-}
-
-// RevokeToken asks before a token ends.
-type RevokeToken struct {
-	Form
-	Token api.Token
-}
-
-func (RevokeToken) view() (file string, title Text) { return "token_revoke.html", say("token.revoke") }
-func (RevokeToken) room() string                    { return roomTokens }
-
-func revokePage(v *Visit) error {
-	found, err := v.API.GetToken(v.r.Context(), v.param("id"))
-	if err != nil {
-		return err
+	for _, hit := range found.Hits.Hits {
+		page.Tokens = append(page.Tokens, endedRow(hit.Source, who.ID))
 	}
-	return v.show(RevokeToken{Form: newForm(), Token: found.Source})
+	page.Pager = v.pager(found.Hits.After)
+	return v.show(page)
 }
 
-func revokeToken(v *Visit) error {
-	if _, err := v.API.DeleteToken(v.r.Context(), v.param("id")); err != nil {
-		return err
+func endedRow(k api.EndedToken, me string) EndedRow {
+	row := EndedRow{Name: k.Name, Owner: k.Owner, Username: k.OwnerName, Ended: k.Ended, LastUsed: k.LastUsed}
+	switch k.Reason {
+	case "expired":
+		row.Why = say("token.why.expired")
+	case "owner_deleted":
+		row.Why = say("token.why.owner_deleted")
+	default:
+		row.Why = say("token.why.revoked")
 	}
-	return v.seeOther(roomTokens + "?done=revoked")
+	switch k.By {
+	case "":
+	case me:
+		row.By = say("token.by_you")
+	default:
+		row.By = literal(k.ByName)
+	}
+	return row
 }

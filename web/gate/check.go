@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -146,7 +147,9 @@ func (rule *Rule) takeUpstream() []Fault {
 }
 
 // permissionForm is that of a permission key, as roles grant them.
-var permissionForm = regexp.MustCompile(`^[a-z0-9_.-]{1,64}#[a-z0-9_.:-]{1,128}/[a-z0-9_.-]{1,64}$`)
+var permissionForm = sync.OnceValue(func() *regexp.Regexp { // it is large: commands start without it
+	return regexp.MustCompile(`^[a-z0-9_.-]{1,64}#[a-z0-9_.:-]{1,128}/[a-z0-9_.-]{1,64}$`)
+})
 
 func (rule *Rule) checkRequire() (faults []Fault) {
 	add := func(text string) { faults = append(faults, Fault{rule.Line, "require", text}) }
@@ -159,7 +162,7 @@ func (rule *Rule) checkRequire() (faults []Fault) {
 		switch {
 		case word == RequireAny, word == RequirePublic, word == "*":
 		case isRole && strings.TrimSpace(name) == name && name != "", isUser && strings.TrimSpace(email) == email && email != "":
-		case isRole, isUser, !permissionForm.MatchString(word):
+		case isRole, isUser, !permissionForm().MatchString(word):
 			add("require is a permission (category#resource/action), role:NAME, user:EMAIL, any or public, or a list of which one is enough")
 		}
 	}

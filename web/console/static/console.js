@@ -26,13 +26,32 @@
   });
 
   // Filters what is listed on the page as one types: input[data-filter=ID] and, under
-  // that id, elements with data-row.
+  // that id, elements with data-row. A data-group without any is not shown.
   all("input[data-filter]", (input) => {
     input.hidden = false;
-    const rows = document.getElementById(input.dataset.filter).querySelectorAll("[data-row]");
+    const list = document.getElementById(input.dataset.filter);
     input.addEventListener("input", () => {
       const words = input.value.toLowerCase().split(/\s+/);
-      rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
+      all("[data-row]", (row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); }, list);
+      all("[data-group]", (group) => { group.hidden = !group.querySelector("[data-row]:not([hidden])"); }, list);
+    });
+    input.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+  });
+
+  // How hard a password is to guess, by its length and variety: [data-strength=ID] of the
+  // field, with the words for each level. The server decides what it takes.
+  all("[data-strength]", (told) => {
+    const field = document.getElementById(told.dataset.strength);
+    const levels = told.dataset.levels.split("|");
+    field.addEventListener("input", () => {
+      const letters = [...field.value];
+      const kinds = [[/[a-z]/, 26], [/[A-Z]/, 26], [/[0-9]/, 10], [/[ -/:-@[-`{-~]/, 33], [/[^\0-~]/, 100]];
+      const alphabet = kinds.reduce((sum, [kind, size]) => sum + (kind.test(field.value) ? size : 0), 1);
+      const bits = Math.min(letters.length, 2 * new Set(letters).size) * Math.log2(alphabet);
+      const level = letters.length < field.minLength ? 0 : bits < 50 ? 1 : bits < 75 ? 2 : 3;
+      told.hidden = letters.length === 0;
+      told.dataset.level = level;
+      told.textContent = levels[level];
     });
   });
 
@@ -50,7 +69,10 @@
   // check box, and what leads on, which waits for it.
   all("[data-unsaved]", (part) => {
     const box = part.querySelector("input[type=checkbox]");
-    window.addEventListener("beforeunload", (event) => { if (!box.checked) event.preventDefault(); });
+    // Its own links lead on, too.
+    let leaves = false;
+    part.addEventListener("click", (event) => { leaves = leaves || Boolean(event.target.closest("a")); });
+    window.addEventListener("beforeunload", (event) => { if (!box.checked && !leaves) event.preventDefault(); });
   });
 
   // A page that is looked at for long: [data-live=SECONDS] with an id is asked for
