@@ -109,7 +109,7 @@ func (p *Tab) Axe() (broken []string) {
 	}
 	run(script + "\n;1")
 	found := run(`axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"] }).then(r =>
-		(r.passes.length ? "" : "nothing was looked at\n") + r.violations.flatMap(v => v.nodes.map(n => v.id + ": " + n.html.slice(0, 160) + " — " + n.any.concat(n.all, n.none).map(c => c.message).join("; "))).join("\n"))`)
+		(r.passes.length ? "" : "nothing was looked at\n") + r.violations.flatMap(v => v.nodes.map(n => v.id + ": " + n.html.replace(/\s+/g, " ").slice(0, 160) + " — " + n.any.concat(n.all, n.none).map(c => c.message).join("; "))).join("\n"))`)
 	if found == "" {
 		return nil
 	}
