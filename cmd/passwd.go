@@ -62,6 +62,6 @@ func (a *app) passwd(ctx context.Context, o passwdOptions) error {
 		if out.KeptOut != "" {
 			said += "\nNobody signs in with it yet: " + keptOutText(out.KeptOut) + "."
 		}
-		return a.done(out, said, who)
+		return a.done(out.Result, said, who)
 	})
 }

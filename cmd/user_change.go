@@ -56,7 +56,7 @@ func (a *app) userChange(cmd *cobra.Command, who string, in api.UserUpdate, said
 		if err != nil {
 			return absentUser(err, who)
 		}
-		return a.done(out, said(keptOutText(out.KeptOut)), who)
+		return a.done(out.Result, said(keptOutText(out.KeptOut)), who)
 	})
 }
 

@@ -3,6 +3,7 @@ package db
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -134,6 +135,39 @@ func (t *txn) findUser(idOrEmail string) (*User, error) {
 func (s *Store) Users(ctx context.Context, q ListQuery) (Page[User], error) {
 	q.Owner = ""
 	return userRecords.page(ctx, s, q, "user", byCreated, byName)
+}
+
+// UsersWith is Users of those who have a role, by created. As of FilteredTokens no
+// more than MostLooked are counted, or looked at for words, for a page.
+func (s *Store) UsersWith(ctx context.Context, q ListQuery, role string) (page Page[User], err error) {
+	q.Owner = roleScope(role)
+	l, err := parseSifted(userRecords.bucket, q, "created:desc", []string{byCreated}, "", netip.Prefix{})
+	if err != nil {
+		return page, err
+	}
+	return sifted(ctx, s, &userRecords, l, func(t *txn, l *listing) sieve {
+		if len(l.words) == 0 {
+			return nil
+		}
+		return func(part []*match) ([]*match, error) { return t.siftUsers(l.words, part) }
+	})
+}
+
+// siftUsers returns those whose name and email have the words.
+func (t *txn) siftUsers(words []string, part []*match) (kept []*match, err error) {
+	if err := t.readMatches(userRecords.bucket, part); err != nil {
+		return nil, err
+	}
+	for _, m := range part {
+		u, err := userRecords.decode(m.id, m.value)
+		if err != nil {
+			return nil, err
+		}
+		if hasWords(userRecords.indexEntries(u), everything, words) {
+			kept = append(kept, m)
+		}
+	}
+	return kept, nil
 }
 
 // NewUser is what CreateUser makes a user from.

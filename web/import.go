@@ -54,6 +54,9 @@ func (s *Server) importUsers(c echo.Context, actor *db.Actor) error {
 		}
 	}
 	listen.Patient(c.Request(), s.stallTimeout)
+	if isPageCall(c.Request().Context()) { // the upload to the page has the patience
+		unlimited(c)
+	}
 	users, err := readImport(c)
 	if err != nil {
 		return err

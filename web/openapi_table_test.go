@@ -197,13 +197,16 @@ var operations = map[string]operation{
 	"POST /auth/access_token/:id/_rename": {id: "renameToken", tag: tagTokens, summary: "Rename an API token, as older clients ask", named: tokenID,
 		about: "Like the PUT, of the name alone.", example: api.TokenUpdate{Name: "nightly backup"}},
 
-	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users"},
+	"GET /security/user/_search": {id: "SearchUsers", tag: tagUsers, summary: "List users",
+		about: "With `role` no more than 1,000 users are counted for a page, and with `query` too, no more than 1,000 of those who have the role are looked at: the page may have fewer than `size`, or none, and there are more as long as there is `after`. " +
+			"`from` is not for it, and `sort` is by `created`.",
+		query: []parameter{{name: "role", about: "The name of a role: those who have it."}}, also: []int{404}},
 	"POST /security/user": {id: "CreateUser", tag: tagUsers, summary: "Make a user",
 		about:   "Without a password one is generated, shown once, and has to be changed at the first sign-in. With `no_password` the user can't sign in, but may own tokens. " + notLimited,
 		example: api.NewUser{Email: "ann@example.com", Name: "Ann", Roles: []string{"user"}}, also: []int{409, 503}},
 	"GET /security/user/:id": {id: "GetUser", tag: tagUsers, summary: "Show a user", named: userID},
 	"PUT /security/user/:id": {id: "UpdateUser", tag: tagUsers, summary: "Change a user", named: userID,
-		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions and device cookies; no API token sets one. " +
+		about: "Nobody grants what they do not have, changes who may do more than they may, or their own roles. A new password ends the user's sessions and device cookies; no API token sets one. One that is generated is shown once, and has to be changed at the next sign-in. " +
 			"A token with an end, permissions or addresses of its own may rename and disable users and take roles from them, and nothing more (`limited_credential`).",
 		example: api.UserUpdate{Name: pointer("Ann B."), Disabled: pointer(false)}, also: []int{409, 503}},
 	"DELETE /security/user/:id": {id: "DeleteUser", tag: tagUsers, summary: "Remove a user", named: userID,

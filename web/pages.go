@@ -40,7 +40,7 @@ func (s *Server) takeConsole(returnKey []byte) {
 // route, and again by the API where the page calls it.
 func (s *Server) page(h console.Handler) *action {
 	a := raw(func(c echo.Context, _ *db.Actor) error { return s.servePage(c, h) })
-	if h.Keeps() {
+	if h.Keeps() && !h.Uploads {
 		first := h.SignInFirst()
 		a.signInFirst = func(c echo.Context) error { return s.servePage(c, first) }
 	}
@@ -48,7 +48,15 @@ func (s *Server) page(h console.Handler) *action {
 }
 
 func (s *Server) servePage(c echo.Context, h console.Handler) error {
-	form, length, err := readPageForm(c, h)
+	sent, length, w := console.Sent{}, 0, http.ResponseWriter(c.Response())
+	var err error
+	if h.Uploads {
+		file := s.readUpload(c, h)
+		defer file.end()
+		sent, err, w = file.sent, file.err, file.answer
+	} else {
+		sent.Form, length, err = readPageForm(c, h)
+	}
 	if err != nil {
 		return err
 	}
@@ -62,7 +70,7 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	if console.IsSafeMethod(r) { // else each browser that leaves would count as a failure of the server
 		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
-	err = s.console.Serve(h, c.Response(), r, form, s.dialPageCall(c))
+	err = s.console.Serve(h, w, r, sent, s.dialPageCall(c))
 	var refused *api.Error
 	if errors.As(err, &refused) { // the log has it, of the request that was refused
 		writeFailure(c.Response(), failureOf(refused))

@@ -131,7 +131,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: "/security/key/_search", need: permission(db.PermKeys), turn: ifLarge, do: endpoint(s.searchKeys)},
 		{method: "POST", path: "/security/key/_rotate", need: permission(db.PermKeys), effect: changes, do: endpoint(s.rotateKey)},
 
-		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), turn: ifLarge, do: endpoint(s.searchUsers)},
+		{method: "GET", path: "/security/user/_search", need: permission(db.PermUserSearch), turn: ifLargeOrSifted, do: endpoint(s.searchUsers)},
 		{method: "POST", path: "/security/user", need: permission(db.PermUserCreate), effect: changes, do: endpoint(s.createUser)},
 		{method: "GET", path: "/security/user/:id", need: permission(db.PermUserRead), do: endpoint(s.readUser)},
 		{method: "PUT", path: "/security/user/:id", need: permission(db.PermUserUpdate), effect: changes, do: endpoint(s.updateUser)},
@@ -203,7 +203,7 @@ func (s *Server) pageRoutes() []route {
 // asks the API, which asks for the permission.
 func (s *Server) houseRoutes() (all []route) {
 	for _, p := range console.Places() {
-		r := route{method: p.Method, path: p.Path, need: isOwnSession, do: s.page(p.Handler), page: true}
+		r := route{method: p.Method, path: p.Path, need: isOwnSession, do: s.page(p.Handler), long: p.Long, page: true}
 		if p.Method != http.MethodGet {
 			r.effect = callsAPI
 		}

@@ -92,7 +92,7 @@ func (k turnKind) waits(c echo.Context) bool {
 			return true
 		}
 	case ifLargeOrSifted:
-		if c.QueryParam("filter") != "" || c.QueryParam("address") != "" {
+		if c.QueryParam("filter") != "" || c.QueryParam("address") != "" || c.QueryParam("role") != "" {
 			return true
 		}
 	case never:

@@ -29,13 +29,28 @@ func (s *Server) throttledUntil(account string) (latest time.Time) {
 	return latest
 }
 
-func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in *listed) (*api.Search[api.User], error) {
+type userSearch struct {
+	listed
+	Role string `query:"role"`
+}
+
+func (s *Server) searchUsers(ctx context.Context, _ *db.Actor, in *userSearch) (*api.Search[api.User], error) {
 	began := time.Now()
-	page, err := s.Store.Users(ctx, in.query())
+	page, err := s.users(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	return listOf(began, page, func(u *db.User) api.Hit[api.User] { return api.Hit[api.User]{ID: u.ID, Source: s.showUser(u)} }), nil
+}
+
+func (s *Server) users(ctx context.Context, in *userSearch) (page db.Page[db.User], err error) {
+	if in.Role == "" {
+		return s.Store.Users(ctx, in.query())
+	}
+	if _, err := s.Store.Role(ctx, in.Role); err != nil {
+		return page, err
+	}
+	return s.Store.UsersWith(ctx, in.query(), in.Role)
 }
 
 type newUser struct {
@@ -83,7 +98,15 @@ type userUpdate struct {
 	Body api.UserUpdate `body:"required"`
 }
 
-func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate) (*api.Result, error) {
+func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate) (*api.UserUpdated, error) {
+	generated := ""
+	if in.Body.GeneratePassword {
+		if in.Body.Password != nil {
+			return nil, malformed("bad_user", "generate_password and a password exclude each other")
+		}
+		generated = password.Generate()
+		in.Body.Password = &generated
+	}
 	change := db.UserChange{Name: in.Body.Name, Email: in.Body.Email, Disabled: in.Body.Disabled}
 	if in.Body.Roles != nil {
 		change.Roles = append([]string{}, *in.Body.Roles...)
@@ -93,7 +116,7 @@ func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate
 		if err != nil {
 			return nil, err
 		}
-		change.Password = &hash
+		change.Password, change.MustChange = &hash, in.Body.GeneratePassword
 	}
 	u, err := s.Store.UpdateUser(ctx, actor, in.ID, change)
 	if err != nil {
@@ -103,7 +126,7 @@ func (s *Server) updateUser(ctx context.Context, actor *db.Actor, in *userUpdate
 		s.logins.Clear(account(u.Email))
 	}
 	s.did(actor, "user updated", "user", u.ID)
-	done := &api.Result{ID: u.ID, Result: "updated"}
+	done := &api.UserUpdated{Result: api.Result{ID: u.ID, Result: "updated"}, Password: generated}
 	if change.Password != nil || change.Disabled != nil && !*change.Disabled {
 		done.KeptOut = s.keptOut(u)
 	}

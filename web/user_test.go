@@ -105,6 +105,52 @@ func TestReadUsers(t *testing.T) {
 	}
 }
 
+// A generated password is shown once, good for its change only, and ends what there was.
+func TestGeneratePassword(t *testing.T) {
+	s := newServer(t)
+	admin, ann := s.single(), s.newUser(annEmail)
+	was := ann.session()
+	path := "/security/user/" + ann.id
+	s.do("PUT", path, `{"generate_password":true,"password":"eleven crates of figs"}`, admin.session()).want(400, "bad_user")
+	s.do("GET", "/account/profile", "", was).want(200)
+	var out api.UserUpdated
+	s.do("PUT", path, `{"generate_password":true,"disabled":true}`, admin.session()).want(200).
+		like(`{"_id":"` + ann.id + `","result":"updated","kept_out":"disabled","password":"<text>"}`).json(&out)
+	s.do("PUT", path, `{"generate_password":false,"disabled":false}`, admin.session()).want(200).like(`{"_id":"` + ann.id + `","result":"updated"}`)
+	s.do("GET", "/account/profile", "", was).want(401)
+	fresh := s.signIn(&person{id: ann.id, email: ann.email, password: out.Password}).session()
+	s.do("GET", "/auth/access_token/_search", "", fresh).want(403, "password_change_required")
+	s.do("PUT", "/account/password", jsonOf(api.PasswordChange{OldPassword: out.Password, NewPassword: "twelve crates of figs"}), fresh).want(200)
+	s.do("PUT", "/security/user/"+db.SingleUser, `{"generate_password":true}`, admin.session()).want(403, "own_password")
+}
+
+func TestUsersOfARole(t *testing.T) {
+	s := newServer(t)
+	admin, bob := s.single(), s.newUser("bob@example.com")
+	s.role("clerk", db.PermUserSearch)
+	_, err := s.local.CreateUser(t.Context(), api.NewUser{Email: annEmail, Roles: []string{"clerk"}})
+	must(t, err)
+	for path, want := range map[string][]string{"role=clerk": {annEmail}, "role=user": {bob.email}, "role=user&query=ann": nil, "role=clerk&query=ann": {annEmail}, "role=admin": {""}} {
+		var page api.Search[api.User]
+		s.do("GET", "/security/user/_search?"+path, "", admin.session()).want(200).json(&page)
+		var got []string
+		for _, hit := range page.Hits.Hits {
+			got = append(got, hit.Source.Email)
+		}
+		if !slices.Equal(got, want) || page.Hits.Total != (api.Total{Value: int64(len(want)), Relation: "eq"}) {
+			t.Errorf("%s: %q of %+v, want %q", path, got, page.Hits.Total, want)
+		}
+	}
+	for path, code := range map[string]string{"role=nobody": "not_found", "role=Clerk": "not_found", "role=%00": "not_found", "role=user&from=1": "bad_page", "role=user&sort=name": "bad_sort"} {
+		status := 400
+		if code == "not_found" {
+			status = 404
+		}
+		s.do("GET", "/security/user/_search?"+path, "", admin.session()).want(status, code)
+	}
+	s.do("GET", "/security/user/_search?role=admin", "", bob.session()).want(403, "not_permitted")
+}
+
 func TestUpdateUser(t *testing.T) {
 	s := newServer(t)
 	admin := s.single()

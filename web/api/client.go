@@ -33,7 +33,7 @@ type Client struct {
 
 	// AnswerWait is how long a request is waited for after its context has ended
 	// where it was sent and its answer alone holds a secret: the methods that make
-	// or rotate a token, and make a user. 0: not at all.
+	// or rotate a token, make a user, and generate a password. 0: not at all.
 	AnswerWait time.Duration
 }
 
@@ -278,7 +278,8 @@ func (c *Client) RotateKey(ctx context.Context, in RotateKey) (out Result, err e
 	return out, err
 }
 
-// SearchUsers returns a page of users.
+// SearchUsers returns a page of users. The filter "role" takes a role's name: those
+// who have it.
 func (c *Client) SearchUsers(ctx context.Context, o ListOptions) (out Search[User], err error) {
 	err = c.do(ctx, "GET", "/security/user/_search"+o.query(), nil, &out)
 	return out, err
@@ -297,8 +298,12 @@ func (c *Client) GetUser(ctx context.Context, id string) (out Found[User], err e
 }
 
 // UpdateUser changes a user by id or email.
-func (c *Client) UpdateUser(ctx context.Context, id string, in UserUpdate) (out Result, err error) {
-	err = c.do(ctx, "PUT", "/security/user/"+url.PathEscape(id), in, &out)
+func (c *Client) UpdateUser(ctx context.Context, id string, in UserUpdate) (out UserUpdated, err error) {
+	send := c.do
+	if in.GeneratePassword {
+		send = c.doOutlasting
+	}
+	err = send(ctx, "PUT", "/security/user/"+url.PathEscape(id), in, &out)
 	return out, err
 }
 

@@ -426,7 +426,7 @@ func ExampleClient_UpdateUser() {
 
 	disabled := true
 	done, err := c.UpdateUser(ctx, "bob@example.com", api.UserUpdate{Disabled: &disabled})
-	fmt.Println(done.Result, err)
+	fmt.Println(done.Result.Result, err)
 	_, err = c.Login(ctx, api.Login{Email: "bob@example.com", Password: examplePassword})
 	fmt.Println(err)
 	// Output:

@@ -234,6 +234,16 @@ type UserUpdate struct {
 	Roles    *[]string `json:"roles,omitempty"`
 	Password *string   `json:"password,omitempty"`
 	Disabled *bool     `json:"disabled,omitempty"`
+
+	// GeneratePassword makes a new password, which has to be changed at the next
+	// sign-in; excludes password.
+	GeneratePassword bool `json:"generate_password,omitempty"`
+}
+
+// UserUpdated answers the change of a user.
+type UserUpdated struct {
+	Result
+	Password string `json:"password,omitempty"` // where one was generated; shown once
 }
 
 // Health answers GET /health.

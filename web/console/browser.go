@@ -19,10 +19,17 @@ func IsForm(r *http.Request) bool {
 	return err == nil && kind == "application/x-www-form-urlencoded"
 }
 
+// isUpload tells whether a request is a form with a file, for a page of the house:
+// nothing else takes one.
+func isUpload(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "multipart/form-data" && InHouse(r.URL.Path)
+}
+
 // fromBrowser tells whether a browser may have sent this: a form at most, and
 // no credential in a header, which only programs send.
 func (c *Console) fromBrowser(r *http.Request) bool {
-	return (IsSafeMethod(r) || IsForm(r)) && !c.IsProgram(r.Header)
+	return (IsSafeMethod(r) || IsForm(r) || isUpload(r)) && !c.IsProgram(r.Header)
 }
 
 // WantsPage tells whether a person reads the answer: a browser asks, and it

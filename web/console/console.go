@@ -31,6 +31,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -62,6 +63,10 @@ type Handler struct {
 	Fields []string // names of the form's; none: no form is read
 	Many   []string // of them, those that may be there several times
 
+	// Uploads tells that a file comes with the form, as multipart/form-data, and its
+	// fields before it.
+	Uploads bool
+
 	answer func(v *Visit) error
 
 	// form shows the page of the form with what was sent, and does nothing: for who
@@ -81,11 +86,16 @@ func (h Handler) Reads() []string {
 	return append(h.Fields[:len(h.Fields):len(h.Fields)], ownFields...)
 }
 
-// Serve answers a request by h. form has what h.Reads, in UTF-8; dial connects to the
-// API for who asks. An error is one that no page tells of: where it is an
-// *api.Error, it is for the program that asked.
-func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, form url.Values, dial Dialer) error {
-	v, end := c.visit(w, r, form, dial)
+// Sent is what came with a request.
+type Sent struct {
+	Form url.Values // of what Handler.Reads, in UTF-8
+	File io.Reader  // of a Handler that Uploads, as it comes in; nil: none was chosen
+}
+
+// Serve answers a request by h; dial connects to the API for who asks. An error is one
+// that no page tells of: where it is an *api.Error, it is for the program that asked.
+func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, sent Sent, dial Dialer) error {
+	v, end := c.visit(w, r, sent, dial)
 	defer end()
 	if v.changeLook() {
 		return nil

@@ -26,6 +26,7 @@ const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "`" + 
 func samples(text string) map[string]Page {
 	all := cards(text)
 	maps.Copy(all, roomsOfMine(text))
+	maps.Copy(all, roomsOfAudit(text))
 	return all
 }
 
@@ -121,13 +122,13 @@ func textOf(n *html.Node) string {
 var (
 	allowedElements = strings.Fields(`html head body meta title link main p img h1 h2 h3 h4 section div blockquote em hr label input span code kbd pre button form a
 		dl dt dd strong details summary header nav ul li ol dialog bdi time table thead tbody tr th td caption fieldset legend select option textarea
-		svg g rect line text path figure figcaption`)
+		svg g rect line text path figure figcaption progress br`)
 	allowedAttrs = strings.Fields(`lang charset name content rel href type class src alt width height method action for id value required
 		autocomplete autocapitalize spellcheck aria-describedby aria-hidden aria-label aria-labelledby aria-current aria-invalid autofocus maxlength
 		minlength role hidden readonly tabindex http-equiv popover popovertarget datetime data-day data-over data-copy data-done data-filter data-row
 		data-at-once data-unsaved data-live data-label checked selected rows min max step scope colspan open enctype accept multiple
-		data-group data-strength data-levels aria-live open rel
-		viewbox x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode`)
+		data-group data-upload data-failed data-max data-too-large data-progress formaction data-strength data-levels aria-live open rel
+		viewbox x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode download viewBox`)
 )
 
 func TestPagesHoldNoForeignMarkup(t *testing.T) {
@@ -300,7 +301,7 @@ func sentBy(form *html.Node) (n int) {
 // searches are the fields of a form by which a list is searched.
 func searches(form *html.Node) (found []*html.Node) {
 	for _, in := range elements(form, "input") {
-		if kind, _ := attribute(in, "type"); kind == "search" {
+		if kind, _ := attribute(in, "type"); kind == "search" || kind == "date" {
 			found = append(found, in)
 		}
 	}

@@ -94,8 +94,11 @@ func (c *Console) wayOn(r *http.Request, e *api.Error) string {
 		return ""
 	}
 	target := "/"
-	if IsSafeMethod(r) {
+	switch {
+	case IsSafeMethod(r):
 		target = r.URL.RequestURI()
+	case isUpload(r): // a file can't be kept: its form is there again
+		target = pageImport
 	}
 	switch {
 	case e.Status == http.StatusUnauthorized:

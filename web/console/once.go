@@ -103,7 +103,9 @@ func (r *recorded) sendTo(w http.ResponseWriter) {
 // serveOnce answers by h; a form that has a name of its own, once.
 func (v *Visit) serveOnce(h Handler) error {
 	name := v.form.Get(fieldOnce)
-	if name == "" || IsSafeMethod(v.r) || v.form.Get(fieldKept) != "" {
+	// A file comes as it is read: a second click ends the first, and what was made by
+	// then is not made again, since an import is refused who is there.
+	if name == "" || IsSafeMethod(v.r) || v.form.Get(fieldKept) != "" || h.Uploads {
 		return v.guarded(h)
 	}
 	key := sentKey(sha256.Sum256([]byte(strings.Join(v.r.Header["Cookie"], ";") + "\n" + v.r.URL.Path + "\n" + name)))

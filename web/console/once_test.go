@@ -48,7 +48,7 @@ func (a *acting) send(r *http.Request, once, cookie string) (*httptest.ResponseR
 	if a.console.Now == nil {
 		a.console.Now = time.Now
 	}
-	err := a.console.Serve(a.handler(), w, r, url.Values{"name": {"x"}, fieldOnce: {once}}, nil)
+	err := a.console.Serve(a.handler(), w, r, Sent{Form: url.Values{"name": {"x"}, fieldOnce: {once}}}, nil)
 	return w, err
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -107,6 +108,7 @@ type PermissionPicker struct {
 	Name    string
 	Label   Text
 	Groups  []PermissionGroup
+	Typed   Field // for keys that are not offered; shown where it has a name
 	Problem Text
 }
 
@@ -116,4 +118,30 @@ func (f Form) permissionPicker(name string, label Text, offered, chosen []string
 		chosen = f.values[name]
 	}
 	return PermissionPicker{Name: name, Label: label, Groups: groupPermissions(offered, chosen), Problem: f.problems[name]}
+}
+
+// fieldKeys is what was typed beside a picker: a permission on each line.
+const fieldKeys = "keys"
+
+// typing has keys that are not offered be typed, with those that are chosen so far.
+func (p PermissionPicker) typing(f Form, offered, chosen []string) PermissionPicker {
+	others := slices.DeleteFunc(slices.Clone(chosen), func(key string) bool { return slices.Contains(offered, key) })
+	p.Typed = f.field(Field{Name: fieldKeys, Type: "area", Label: say("perm.typed"), Hint: say("perm.typed.hint"), Value: strings.Join(others, "\n")})
+	p.Typed.Focus = p.Problem.Said()
+	return p
+}
+
+// OwnPermissions are the keys that pages have words for.
+func OwnPermissions() []string { return slices.Sorted(maps.Keys(permissionWords)) }
+
+// knownPermissions are all permissions that there are, as far as who asks may know.
+func (v *Visit) knownPermissions() (keys []string, err error) {
+	if !v.may(permPermissions) {
+		return OwnPermissions(), nil
+	}
+	all, err := v.API.Permissions(v.r.Context())
+	for _, p := range all {
+		keys = append(keys, p.ID)
+	}
+	return keys, err
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,6 +21,7 @@ type Visit struct {
 	console *Console
 	r       *http.Request
 	form    url.Values
+	file    io.Reader
 	w       http.ResponseWriter
 	profile *api.Profile // of who asks, once it was asked for
 
@@ -51,9 +53,9 @@ func (v *Visit) param(name string) string { return v.r.PathValue(name) }
 func (v *Visit) query(name string) string { return v.r.URL.Query().Get(name) }
 
 // visit begins one; end closes its connection to the API.
-func (c *Console) visit(w http.ResponseWriter, r *http.Request, form url.Values, dial Dialer) (v *Visit, end func()) {
+func (c *Console) visit(w http.ResponseWriter, r *http.Request, sent Sent, dial Dialer) (v *Visit, end func()) {
 	t := &http.Transport{DialContext: dial, DisableCompression: true}
-	v = &Visit{r: r, console: c, form: form, w: w}
+	v = &Visit{r: r, console: c, form: sent.Form, file: sent.File, w: w}
 	v.API = &api.Client{Base: "http://localhost", HTTP: &http.Client{Transport: asBrowser{t, v}}}
 	return v, t.CloseIdleConnections
 }

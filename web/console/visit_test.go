@@ -33,7 +33,7 @@ func ask(t *testing.T, h Handler, r *http.Request, form url.Values, status int, 
 			return &http.Cookie{Name: name, Value: value, MaxAge: maxAge}
 		}}
 	w := httptest.NewRecorder()
-	err := c.Serve(h, w, r, form, dial)
+	err := c.Serve(h, w, r, Sent{Form: form}, dial)
 	return w, err
 }
 

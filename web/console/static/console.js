@@ -58,8 +58,58 @@
   // A choice in a list's filter shows at once.
   all("form[data-at-once]", (form) => form.addEventListener("change", () => form.requestSubmit()));
 
+  // A form with a file tells how far it is, and stays with the file that was chosen:
+  // form[data-upload=ID] has in the element of that id what its answer tells.
+  const fill = (form, page) => {
+    const [told, fresh] = [document, page].map((one) => one.getElementById(form.dataset.upload));
+    const [proof, asked] = [document, page].map((one) => one.getElementById("proof"));
+    if (!fresh || !proof !== !asked) {
+      document.querySelector("main").replaceChildren(...page.querySelector("main").childNodes);
+      all("form[data-upload]", upload);
+      return;
+    }
+    told.replaceChildren(...fresh.childNodes);
+    const [field, answered] = [document, page].map((one) => one.getElementById("file").closest(".field"));
+    field.className = answered.className;
+    all(".problem", (problem) => problem.remove(), field);
+    field.append(...answered.querySelectorAll(".problem"));
+    if (proof) proof.value = "";
+  };
+  const upload = (form) => form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const bar = form.querySelector("[data-progress]"), file = form.querySelector("input[type=file]");
+    if (!bar.hidden) return;
+    if (file.files[0] && file.files[0].size > Number(file.dataset.max)) {
+      file.setCustomValidity(file.dataset.tooLarge);
+      file.reportValidity();
+      file.addEventListener("change", () => file.setCustomValidity(""), { once: true });
+      return;
+    }
+    const call = new XMLHttpRequest();
+    const end = () => { bar.hidden = true; form.removeAttribute("aria-busy"); };
+    call.open("POST", event.submitter?.getAttribute("formaction") || form.action);
+    call.setRequestHeader("Accept", "text/html");
+    call.responseType = "document";
+    call.upload.onprogress = (sent) => { bar.querySelector("progress").value = 100 * sent.loaded / sent.total; };
+    call.onload = () => {
+      end();
+      if (new URL(call.responseURL).pathname === "/login") location.href = call.responseURL;
+      else if (call.response) fill(form, call.response);
+    };
+    call.onerror = () => {
+      end();
+      const problem = Object.assign(document.createElement("p"), { className: "problem", textContent: form.dataset.failed });
+      problem.setAttribute("role", "alert");
+      document.getElementById(form.dataset.upload).replaceChildren(problem);
+    };
+    bar.hidden = false;
+    form.setAttribute("aria-busy", "true");
+    call.send(new FormData(form));
+  });
+  all("form[data-upload]", upload);
+
   // A second click is not sent.
-  all("form[method=post]", (form) => form.addEventListener("submit", (event) => {
+  all("form[method=post]:not([data-upload])", (form) => form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");

@@ -1,0 +1,136 @@
+package console
+
+import (
+	"net/http"
+	"path"
+
+	"husk/web/api"
+)
+
+// AskUser asks before something is done to a user, and says what it brings about.
+type AskUser struct {
+	Form
+	ID      string
+	Title   Text
+	About   Text
+	Effects []Text
+	To      string
+	Act     Text
+}
+
+func (p AskUser) view() (file string, title Text) { return "user_ask.html", p.Title }
+func (AskUser) room() string                      { return roomUsers }
+
+func askUser(v *Visit) error {
+	u, err := v.user()
+	if err != nil {
+		return err
+	}
+	return v.showAskUser(u, newForm(), http.StatusOK)
+}
+
+// showAskUser asks about the act that the address ends with.
+func (v *Visit) showAskUser(u api.User, f Form, status int) error {
+	if _, err := v.me(); err != nil {
+		return err
+	}
+	act := path.Base(v.r.URL.Path)
+	page := AskUser{Form: f, ID: u.ID, To: userPath(u.ID) + "/" + act}
+	switch act {
+	case "disable":
+		page.Title, page.About, page.Act = say("user.disable.ask", "name", u.Name), say("user.disable.about"), say("user.disable")
+	case "end":
+		page.Title, page.About, page.Act = say("user.end.ask", "name", u.Name), say("user.end.about"), say("user.end")
+	default:
+		page.Title, page.About, page.Act = say("user.delete.ask", "name", u.Name), say("user.delete.about"), say("user.delete")
+	}
+	var err error
+	if page.Effects, err = v.effectsOn(u, act); err != nil {
+		return err
+	}
+	return v.showAs(status, page)
+}
+
+// effectsOn says in numbers what ends, as far as who asks may know.
+func (v *Visit) effectsOn(u api.User, act string) (effects []Text, err error) {
+	if v.may(permSessionSearch) {
+		found, err := v.API.SearchSessions(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"user": u.ID}})
+		if err != nil {
+			return nil, err
+		}
+		effects = append(effects, say("user.effect.sessions", "count", countOf("user.sessions", found.Hits.Total)))
+	}
+	if act == "end" || !v.profile.Administrator {
+		return effects, nil
+	}
+	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"owner": u.ID}})
+	tokens := countOf("user.tokens", found.Hits.Total)
+	if act == "disable" {
+		return append(effects, say("user.effect.tokens_rest", "count", tokens)), err
+	}
+	return append(effects, say("user.effect.tokens_gone", "count", tokens)), err
+}
+
+// actOn does something to the user of the page. What is refused is told where it was
+// asked for.
+func (v *Visit) actOn(do func(id string) error, show userShow) error {
+	u, err := v.user()
+	if err != nil {
+		return err
+	}
+	err = do(u.ID)
+	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
+		retryAfter(v.w, refused)
+		return show(v, u, v.refused(refused), refused.Status)
+	}
+	return err
+}
+
+func disableUser(v *Visit) error {
+	return v.actOn(func(id string) error {
+		disabled := true
+		if _, err := v.API.UpdateUser(v.r.Context(), id, api.UserUpdate{Disabled: &disabled}); err != nil {
+			return err
+		}
+		return v.userDone(id, "disabled", "")
+	}, (*Visit).showAskUser)
+}
+
+func enableUser(v *Visit) error {
+	return v.actOn(func(id string) error {
+		disabled := false
+		out, err := v.API.UpdateUser(v.r.Context(), id, api.UserUpdate{Disabled: &disabled})
+		if err != nil {
+			return err
+		}
+		return v.userDone(id, "enabled", out.KeptOut)
+	}, (*Visit).showUser)
+}
+
+func unlockUser(v *Visit) error {
+	return v.actOn(func(id string) error {
+		out, err := v.API.UnlockUser(v.r.Context(), id)
+		if err != nil {
+			return err
+		}
+		return v.userDone(id, "unlocked", out.KeptOut)
+	}, (*Visit).showUser)
+}
+
+func endSessionsOfUser(v *Visit) error {
+	return v.actOn(func(id string) error {
+		if _, err := v.API.EndSessions(v.r.Context(), id); err != nil {
+			return err
+		}
+		return v.userDone(id, "ended", "")
+	}, (*Visit).showAskUser)
+}
+
+func deleteUser(v *Visit) error {
+	return v.actOn(func(id string) error {
+		if _, err := v.API.DeleteUser(v.r.Context(), id); err != nil {
+			return err
+		}
+		return v.seeOther(roomUsers + "?done=deleted")
+	}, (*Visit).showAskUser)
+}

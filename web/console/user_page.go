@@ -1,0 +1,187 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"husk/web/api"
+)
+
+// UserDetails shows a user, with what they have and did.
+type UserDetails struct {
+	Form   // of its buttons
+	User   api.User
+	Done   Text
+	Still  Text // what still keeps them out; may say nothing
+	State  State
+	Reason Text // of the state
+	Self   bool // it is who looks
+	Above  bool // they may do more than who looks: that one can't change them
+
+	Tokens   []TokenRow
+	Sessions []SessionRow
+	Did      []ActRow
+	Counts   struct{ Tokens, Sessions Text }
+	May      userRights
+}
+
+// userRights are what who looks may do about a user: see and act.
+type userRights struct {
+	Tokens, Sessions, Audit, Roles                                                bool
+	Edit, Grant, Password, Disable, Enable, Unlock, EndSessions, Delete, IsSingle bool
+}
+
+// Acts tells whether there is any.
+func (m userRights) Acts() bool {
+	return m.Edit || m.Grant || m.Password || m.Disable || m.Enable || m.Unlock || m.EndSessions || m.Delete
+}
+
+// ActRow is an entry of the audit log.
+type ActRow struct {
+	At     time.Time
+	Action string
+	Target string
+	State  State // of one that was refused
+}
+
+func (p UserDetails) view() (file string, title Text) { return "user.html", literal(p.User.Name) }
+func (UserDetails) room() string                      { return roomUsers }
+
+// userParts is how many tokens, sign-ins and acts the page of a user shows.
+const userParts = 5
+
+func userPage(v *Visit) error {
+	u, err := v.user()
+	if err != nil {
+		return err
+	}
+	return v.showUser(u, newForm(), http.StatusOK)
+}
+
+func (v *Visit) user() (api.User, error) {
+	found, err := v.API.GetUser(v.r.Context(), v.param("id"))
+	return found.Source, err
+}
+
+func (v *Visit) showUser(u api.User, f Form, status int) error {
+	who, err := v.me()
+	if err != nil {
+		return err
+	}
+	page := UserDetails{Form: f, User: u, Done: userDone(v.query("done")), Still: stillOut(v.query("still")), State: userState(u), Reason: userReason(u), Self: u.ID == who.ID}
+	roles, err := v.knownRoles()
+	if err != nil {
+		return err
+	}
+	page.Above = slices.ContainsFunc(roles, func(r api.Role) bool { return slices.Contains(u.Roles, r.Name) && !v.mayGrant(r) })
+	page.May = v.mayDoWith(u, page.Self, page.Above)
+	for _, part := range []func(*UserDetails) error{v.tokensOf, v.sessionsOf, v.actsOf} {
+		if err := part(&page); err != nil {
+			return err
+		}
+	}
+	return v.showAs(status, page)
+}
+
+// singleUser is the id of the user without an email.
+const singleUser = "coco-default-user"
+
+// mayDoWith leaves out what the API would refuse: about oneself, the single user, and
+// who may do more.
+func (v *Visit) mayDoWith(u api.User, self, above bool) userRights {
+	may := userRights{
+		Tokens: v.profile.Administrator, Sessions: v.may(permSessionSearch), Audit: v.may(permAuditSearch), Roles: v.may(permRoleRead),
+		EndSessions: v.may(permSessionDelete) && !self, Delete: v.may(permUserDelete) && !self && !above && u.ID != singleUser, IsSingle: u.ID == singleUser,
+	}
+	if change := v.may(permUserUpdate) && !above; change {
+		may.Edit = true
+		may.Grant = !self && v.may(permRoleSearch)
+		may.Password, may.Disable, may.Enable = !self, !self && !u.Disabled, u.Disabled
+	}
+	may.Unlock = v.may(permUserUpdate) && u.Throttled != nil
+	return may
+}
+
+func userDone(word string) Text {
+	switch word {
+	case "made":
+		return say("user.made")
+	case "changed":
+		return say("user.changed")
+	case "password":
+		return say("user.password_set")
+	case "disabled":
+		return say("user.is_disabled")
+	case "enabled":
+		return say("user.is_enabled")
+	case "unlocked":
+		return say("user.is_unlocked")
+	case "ended":
+		return say("user.sessions_ended")
+	}
+	return Text{}
+}
+
+// stillOut tells what keeps a user from signing in who was just let in.
+func stillOut(why string) Text {
+	switch why {
+	case "disabled":
+		return say("user.still.disabled")
+	case "no_password":
+		return say("user.still.no_password")
+	case "throttled":
+		return say("user.still.throttled")
+	}
+	return Text{}
+}
+
+func userReason(u api.User) Text {
+	switch {
+	case u.Disabled:
+		return say("user.disabled.about")
+	case u.Throttled != nil:
+		return say("user.locked.about", "until", *u.Throttled)
+	}
+	return Text{}
+}
+
+func (v *Visit) tokensOf(page *UserDetails) error {
+	if !page.May.Tokens {
+		return nil
+	}
+	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"owner": page.User.ID}})
+	page.Tokens, page.Counts.Tokens = v.tokenRows(found), countOf("user.tokens", found.Hits.Total)
+	return err
+}
+
+func (v *Visit) sessionsOf(page *UserDetails) error {
+	if !page.May.Sessions {
+		return nil
+	}
+	found, err := v.API.SearchSessions(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"user": page.User.ID}})
+	page.Counts.Sessions = countOf("user.sessions", found.Hits.Total)
+	for _, hit := range found.Hits.Hits {
+		page.Sessions = append(page.Sessions, sessionRow(hit.Source))
+	}
+	return err
+}
+
+func (v *Visit) actsOf(page *UserDetails) error {
+	if !page.May.Audit {
+		return nil
+	}
+	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"actor": page.User.ID}})
+	for _, hit := range found.Hits.Hits {
+		e := hit.Source
+		row := ActRow{At: e.Time, Action: e.Action, Target: e.TargetName}
+		if row.Target == "" {
+			row.Target = e.Target
+		}
+		if e.Result == "refused" {
+			row.State = State{"bad", say("user.refused")}
+		}
+		page.Did = append(page.Did, row)
+	}
+	return err
+}
