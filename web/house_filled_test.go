@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -64,16 +65,16 @@ func newFilledHouse(t *testing.T, i int) *filledHouse {
 	one := houses[i]
 	h := newTestHouse(t, func(c *Config) {
 		path := filepath.Join(c.Dir, "filled.db")
-		if err := bolt.Create(path, db.Init); err != nil {
+		open := func() *db.Store {
+			return bolttest.Store(t, bolttest.Options{Path: path, Options: db.Options{Now: c.Store.Now}})
+		}
+		c.Store = open()
+		(&testHouse{T: t, Server: &Server{Config: *c}}).user("", testPassword, false) // ends all sessions
+		if err := errors.Join(c.Store.Close(), bolt.Fill(path, func(tx db.Tx) error { return db.Fill(tx, filling(one.records, one.text)) })); err != nil {
 			t.Fatal(err)
 		}
-		if err := bolt.Fill(path, func(tx db.Tx) error { return db.Fill(tx, filling(one.records, one.text)) }); err != nil {
-			t.Fatal(err)
-		}
-		c.Store = bolttest.Store(t, bolttest.Options{Path: path, Options: db.Options{Now: c.Store.Now}})
-		c.Gate = filledGate(t, one.records, one.text)
+		c.Store, c.Gate = open(), filledGate(t, one.records, one.text)
 	})
-	h.user("", testPassword, false)
 	return &filledHouse{h.signedIn(""), one.name, one.records}
 }
 
@@ -172,13 +173,16 @@ func (h *filledHouse) address(path string) string {
 		{"/console/sessions/", large.ID("session", 1%max(h.records, 1))},
 		{"/console/users/", large.UserID(1 % max(h.records, 1))},
 		{"/console/roles/", fmt.Sprintf("team-0%s", strings.Repeat("x", len(houses[h.number()].text(0, 90))/2))},
-		{"/console/audit/", large.RequestID(0)},
+		{"/console/audit/request/", large.RequestID(0)},
 		{"/console/manual/", manual.Pages()[0].Name},
 	} {
 		if rest, under := strings.CutPrefix(path, known.under); under && strings.HasPrefix(rest, ":") {
 			_, act, _ := strings.Cut(rest, "/")
 			return strings.TrimSuffix(known.under+known.id+"/"+act, "/")
 		}
+	}
+	if path == "/console/sessions/end" {
+		return path + "?user=" + db.SingleUser
 	}
 	if strings.Contains(path, ":") {
 		h.Errorf("no record is known for %s", path)

@@ -116,7 +116,7 @@ func (m *matrix) check(v view, path string) {
 	}
 	a := m.h.get(path, "Cookie", "husk_look="+v.lang+".")
 	want := http.StatusOK
-	if path == "/me/nothing-here" || m.h.records == 0 && uuidInside.MatchString(path) {
+	if path == "/me/nothing-here" || m.h.records == 0 && namesRecord.MatchString(path) {
 		want = http.StatusNotFound
 	}
 	if a.StatusCode != want {
@@ -145,7 +145,7 @@ func (m *matrix) check(v view, path string) {
 	p.Keep(strings.Trim(strings.Map(fileRune, path), "_") + "-" + v.String())
 }
 
-var uuidInside = regexp.MustCompile(`^/(me|console)/.*[0-9a-f]{4}-[0-9a-f]{4}-`)
+var namesRecord = regexp.MustCompile(`^/(me|console)/.*([0-9a-f]{4}-[0-9a-f]{4}-|/team-)`)
 
 func fileRune(r rune) rune {
 	if r == '/' || r == '?' || r == '&' || r == '=' {
