@@ -32,5 +32,10 @@ func Places() []Place {
 		allSessionPlaces,
 		auditPlaces,
 		rulePlaces,
+		overviewPlaces,
+		systemPlaces,
+		backupPlaces,
+		keyPlaces,
+		settingPlaces,
 	)
 }
