@@ -407,7 +407,7 @@ func (p *Tab) Shoot(name string) {
 	for _, size := range [][2]int{{1280, 800}, {390, 844}} {
 		for _, dark := range []bool{false, true} {
 			p.Screen(size[0], size[1], dark)
-			if wide := p.Eval("document.documentElement.scrollWidth > innerWidth"); wide != "false" {
+			if wide := p.Eval("document.documentElement.scrollWidth > document.documentElement.clientWidth"); wide != "false" {
 				p.Errorf("%s does not fit into %d pixels", name, size[0])
 			}
 			if folder == "" {
