@@ -195,7 +195,7 @@ const pageProblems = `(lang, keys) => {
 		const box = main.getBoundingClientRect();
 		for (const e of main.querySelectorAll("*")) {
 			const r = e.getBoundingClientRect();
-			if (r.width && r.right > box.right + 1 && !scrolls(e.parentElement) && !away(e)) { wrong.push("goes beyond the page: " + name(e)); break; }
+			if (r.width && e.checkVisibility() && r.right > box.right + 1 && !scrolls(e.parentElement) && !away(e)) { wrong.push("goes beyond the page: " + name(e)); break; }
 		}
 	}
 	const h1 = document.querySelectorAll("h1");
