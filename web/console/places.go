@@ -29,6 +29,7 @@ func Places() []Place {
 		manualPlaces,
 		userPlaces,
 		importPlaces,
+		rolePlaces,
 		allSessionPlaces,
 		auditPlaces,
 		rulePlaces,
