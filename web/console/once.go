@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"husk/web/api"
 )
 
 // A form that is sent twice, by a second click or by going back, is done once: each
@@ -111,6 +113,15 @@ func (r *recorded) sendTo(w http.ResponseWriter) {
 	}
 	w.WriteHeader(r.status)
 	_, _ = w.Write(r.body.Bytes()) // who asked may have left
+}
+
+// answerBy answers by h. No id begins with an underscore: beside ids the API has what
+// does, and that would be shown as a record.
+func (v *Visit) answerBy(h Handler) error {
+	if strings.HasPrefix(v.param("id"), "_") {
+		return &api.Error{Status: http.StatusNotFound, Detail: api.ErrorDetail{Code: codeNotFound, Reason: "there is no such thing, or it is not yours"}}
+	}
+	return v.serveOnce(h)
 }
 
 // serveOnce answers by h; a form that has a name of its own, once.
