@@ -1,6 +1,9 @@
 package web
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
@@ -160,6 +163,11 @@ func TestBackupsByPage(t *testing.T) {
 	if d, kind := got.Header.Get("Content-Disposition"), got.Header.Get("Content-Type"); d != `attachment; filename="husk-20261124T120000Z-asked.tar"` || kind != "application/x-tar" {
 		t.Errorf("%s %s", d, kind)
 	}
+	for range 2 { // as a form that is done once would not be
+		if got := admin.post(path, "once", "a name of twenty letters"); got.body != string(kept) {
+			t.Errorf("taken again: %d %s", got.StatusCode, got.Header.Get("Content-Type"))
+		}
+	}
 	h.wait(11 * time.Minute)
 	for _, proof := range []string{"", "wrong and wrong"} {
 		admin.post(path, "proof", proof).isPage(t, http.StatusOK, `name="proof"`, `action="`+path+`"`, "every password hash")
@@ -174,6 +182,42 @@ func TestBackupsByPage(t *testing.T) {
 	found, err := (&api.Client{Base: h.base, HTTP: admin.client}).SearchAudit(t.Context(), api.ListOptions{Size: 100, Filter: map[string]string{"action": "system.backup"}})
 	if err != nil || found.Hits.Total.Value < 3 {
 		t.Errorf("%d entries tell of it, %v", found.Hits.Total.Value, err)
+	}
+}
+
+// A download that breaks off is cut, not ended: the browser knows that it is not whole.
+// It goes through the page as it comes, or there would be nothing left to cut.
+func TestDownloadThatBreaksOff(t *testing.T) {
+	h, dir := newSystemHouse(t, true)
+	admin := h.admin()
+	const name = "husk-20200101T000000Z.tar"
+	whole := filepath.Join(dir, name)
+	if err := errors.Join(os.WriteFile(whole, nil, 0o600), os.Truncate(whole, 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "POST", h.base+"/console/system/backups/"+name+"/download", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", formType)
+	req.Header.Set("Accept", browserAccept)
+	res, err := admin.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.ContentLength != 64<<20 {
+		t.Fatalf("%d bytes are to come: %s", res.ContentLength, res.Header.Get("Content-Type"))
+	}
+	if err := os.Truncate(whole, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(res.Body)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || len(got) >= 64<<20 {
+		t.Errorf("%d bytes came, %v", len(got), err)
+	}
+	if rest := bytes.TrimLeft(got, "\x00"); len(rest) > 0 {
+		t.Errorf("there are bytes of something else in it: %.100s", rest)
 	}
 }
 
@@ -239,6 +283,9 @@ func TestBrowserSystem(t *testing.T) {
 		p.Visit(path)
 		p.Shoot(name)
 	}
+	p.Visit("/console/tokens?q=job")
+	p.Visit(p.Eval(`document.querySelector("td a").getAttribute("href")`))
+	p.Shoot("token-used")
 	p.Visit("/console/system/settings")
 	p.Eval(`(() => { const f = document.querySelector("main input[type=search]"); f.value = "token"; f.dispatchEvent(new Event("input")); })()`)
 	if got := p.Eval(`[...document.querySelectorAll("[data-row]")].filter((r) => r.offsetParent).length`); got != "1" {

@@ -3,7 +3,6 @@ package web
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,22 +22,6 @@ func (v *visitor) found(t *testing.T, id string) api.User {
 		t.Fatal(err)
 	}
 	return out.Source
-}
-
-// form sends a form with names that may be there several times.
-func (v *visitor) form(path string, values url.Values) answer {
-	v.Helper()
-	return v.do("POST", path, formType, values.Encode())
-}
-
-// shownSecret is the value of what a page shows once.
-func (a answer) shownSecret(t *testing.T) string {
-	t.Helper()
-	m := regexp.MustCompile(`id="secret" value="([^"]+)"`).FindStringSubmatch(a.body)
-	if m == nil {
-		t.Fatalf("no secret is shown: %d %s", a.StatusCode, a.body)
-	}
-	return m[1]
 }
 
 func TestUsersInTheConsole(t *testing.T) {
@@ -106,7 +89,7 @@ func TestMakeUser(t *testing.T) {
 	once := page.hidden(t, "once")
 	a := v.post("/console/users", "email", "ann@example.com", "name", `Ann "A" <b>`, "roles", "user", "way", "invite", "once", once)
 	a.isPage(t, http.StatusOK, "Email: ann@example.com", "/login", "I have saved it, or handed it over")
-	password := a.shownSecret(t)
+	password := a.secret(t)
 	v.post("/console/users", "email", "ann@example.com", "roles", "user", "way", "invite", "once", once).isPage(t, http.StatusConflict, "Done already")
 	ann := h.visitor()
 	ann.post("/account/login", "email", "ann@example.com", "password", password).leadsTo(t, "/password")
@@ -168,12 +151,12 @@ func TestChangeUser(t *testing.T) {
 	v.post(at+"/edit", "name", strings.Repeat("n", 201), "email", "ann2@example.com").isPage(t, http.StatusBadRequest)
 
 	v.get(at+"/roles").isPage(t, http.StatusOK, `value="user" checked`, `value="admin"`)
-	v.form(at+"/roles", url.Values{"roles": {"admin", "user"}}).leadsTo(t, at+"?done=changed")
-	v.form(at+"/roles", url.Values{"roles": {"wizard"}}).isPage(t, http.StatusBadRequest, "no role named wizard")
+	v.send(at+"/roles", url.Values{"roles": {"admin", "user"}}).leadsTo(t, at+"?done=changed")
+	v.send(at+"/roles", url.Values{"roles": {"wizard"}}).isPage(t, http.StatusBadRequest, "There is no such role")
 	if u := v.found(t, ann.ID); len(u.Roles) != 2 {
 		t.Errorf("her roles are %q", u.Roles)
 	}
-	v.form(at+"/roles", url.Values{}).leadsTo(t, at+"?done=changed")
+	v.send(at+"/roles", url.Values{}).leadsTo(t, at+"?done=changed")
 	if u := v.found(t, ann.ID); len(u.Roles) != 0 {
 		t.Errorf("her roles are %q", u.Roles)
 	}
@@ -209,7 +192,7 @@ func TestPasswordOfAUser(t *testing.T) {
 	at := "/console/users/" + ann.ID
 	a := v.post(at+"/password", "way", "invite")
 	a.isPage(t, http.StatusOK, "Email: ann@example.com")
-	h.visitor().post("/account/login", "email", "ann@example.com", "password", a.shownSecret(t)).leadsTo(t, "/password")
+	h.visitor().post("/account/login", "email", "ann@example.com", "password", a.secret(t)).leadsTo(t, "/password")
 	v.post(at+"/password", "way", "typed", "password", "short").isPage(t, http.StatusBadRequest, "too short", `value="typed" checked`)
 	v.post(at+"/password", "way", "typed").isPage(t, http.StatusBadRequest)
 	v.post(at+"/password", "way", "typed", "password", testPassword+"!").leadsTo(t, at+"?done=password")

@@ -9,8 +9,8 @@ import (
 
 var allSessionPlaces = []Place{
 	get(roomAllSessions, Handler{answer: allSessionsPage}),
-	get(roomAllSessions+"/end", Handler{answer: endUserSessionsPage}),
-	post(roomAllSessions+"/end", endUserSessions),
+	get(roomAllSessions+"/end", Handler{answer: endSignInsPage}),
+	post(roomAllSessions+"/end", endSignIns),
 	get(roomAllSessions+"/:id", Handler{answer: signInPage}),
 	get(roomAllSessions+"/:id/end", Handler{answer: endSignInPage}),
 	post(roomAllSessions+"/:id/end", endSignIn),
@@ -25,7 +25,8 @@ func (inAllSessions) room() string { return roomAllSessions }
 type AllSessions struct {
 	inAllSessions
 	Done     Text
-	Problem  Text // why the list can't be narrowed as it was asked
+	Problem  Text // why the list can't be narrowed as it was asked; or a field says so
+	Unusable bool // it can't be
 	User     Field
 	Address  Field
 	Narrowed bool
@@ -55,6 +56,9 @@ func allSessionsPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
+	if refused != nil && refused.Detail.Code == codeNotFound {
+		f.problems["user"] = say("session.user.unknown")
+	}
 	if _, err := v.me(); err != nil {
 		return err
 	}
@@ -68,6 +72,7 @@ func allSessionsPage(v *Visit) error {
 	}
 	page.More = len(page.Sessions) == 0 && found.Hits.After != ""
 	if refused != nil {
+		page.Unusable = true
 		return v.refuse(refused, page)
 	}
 	if user != "" && len(page.Sessions) > 0 && v.may(permSessionDelete) {
@@ -182,8 +187,8 @@ var endSignIn = Handler{
 	},
 }
 
-// EndUserSessions asks before all sign-ins of a user end.
-type EndUserSessions struct {
+// EndSignIns asks before all sign-ins of a user end.
+type EndSignIns struct {
 	inAllSessions
 	Form
 	User     string // an id
@@ -192,11 +197,11 @@ type EndUserSessions struct {
 	Mine     bool
 }
 
-func (EndUserSessions) view() (file string, title Text) {
+func (EndSignIns) view() (file string, title Text) {
 	return "sessions_end.html", say("session.end_all")
 }
 
-func endUserSessionsPage(v *Visit) error { return v.askEndAll(newForm(), v.query("user")) }
+func endSignInsPage(v *Visit) error { return v.askEndAll(newForm(), v.query("user")) }
 
 func (v *Visit) askEndAll(f Form, user string) error {
 	found, err := v.API.SearchSessions(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"user": user}})
@@ -211,10 +216,10 @@ func (v *Visit) askEndAll(f Form, user string) error {
 		return v.seeOther(roomAllSessions + "?user=" + url.QueryEscape(user))
 	}
 	row := signInRow(found.Hits.Hits[0].Source)
-	return v.show(EndUserSessions{Form: f, User: row.User, Username: row.Username, Count: found.Hits.Total.Value, Mine: row.User == who.ID})
+	return v.show(EndSignIns{Form: f, User: row.User, Username: row.Username, Count: found.Hits.Total.Value, Mine: row.User == who.ID})
 }
 
-var endUserSessions = Handler{
+var endSignIns = Handler{
 	Fields: []string{fieldOnce, "user"},
 	form:   func(v *Visit) error { return v.askEndAll(v.again(), v.form.Get("user")) },
 	answer: func(v *Visit) error {

@@ -24,7 +24,8 @@ func (inAudit) room() string { return roomAudit }
 // Audit lists the entries of the audit log, the newest first.
 type Audit struct {
 	inAudit
-	Problem  Text // why the list can't be narrowed as it was asked
+	Problem  Text // why the list can't be narrowed as it was asked; or a field says so
+	Unusable bool // it can't be
 	Actor    Field
 	Action   Field
 	Others   []Field // filters that are asked for less often
@@ -81,6 +82,7 @@ func auditPage(v *Visit) error {
 		page.Open = page.Open || other.Value != "" || other.Problem.Said()
 	}
 	if refused != nil {
+		page.Unusable = true
 		return v.refuse(refused, page)
 	}
 	page.Live = !page.Narrowed && v.query("after") == ""
@@ -126,7 +128,7 @@ func dayBegins(text string, after int) string {
 }
 
 func eventRow(e api.AuditEvent) EventRow {
-	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), From: fromText(e), Refused: e.Result != "ok", Count: e.Count}
+	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), From: fromText(e), Refused: e.Result != "ok" && e.Action != accessRefused, Count: e.Count}
 	if e.RequestID != "" {
 		row.Story = storyOf(e.RequestID)
 	}
@@ -138,6 +140,9 @@ func eventRow(e api.AuditEvent) EventRow {
 	}
 	return row
 }
+
+// accessRefused is the one action whose words say that it was refused.
+const accessRefused = "access.refused"
 
 func storyOf(requestID string) string { return roomAudit + "/request/" + url.PathEscape(requestID) }
 

@@ -29,7 +29,7 @@ func roomsOfAudit(text string) map[string]Page {
 		"session":           SignInDetails{SignInRow: row, Agent: text, State: State{"good", said}, Reason: said, MustChange: true, Rights: []PermissionGroup{{Title: said, Options: []Option{{Label: said}}}}, UserPage: "/console/users/u1", Acts: "/console/audit?actor=u1", MayEnd: true, EndAll: "/console/sessions/end?user=u1"},
 		"session bare":      SignInDetails{SignInRow: row},
 		"session end":       EndSignIn{Form: form, Session: row},
-		"sessions end":      EndUserSessions{Form: form, User: text, Username: text, Count: 12345, Mine: true},
+		"sessions end":      EndSignIns{Form: form, User: text, Username: text, Count: 12345, Mine: true},
 		"rules":             Rules{Tabs: ruleTabs(roomRules, nil), Rules: []RuleRow{rule, {Number: 2, Requires: []Text{said}}}, Lacking: 1, Pager: Pager{"/console/rules", "/console/rules?after=100"}},
 		"rules none":        Rules{Tabs: ruleTabs(roomRules, nil), Empty: Empty{said, said, pageOfGate}},
 		"rule test":         TestRule{Form: Form{Problem: said}, Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: field, Tested: &Tested{"allowed", said, text, text, said, text, &rule}},
@@ -40,8 +40,8 @@ func roomsOfAudit(text string) map[string]Page {
 		"audit story": Story{RequestID: text, Headline: said, State: State{"bad", said}, Why: said, Time: at, Who: text, WhoActs: "/console/audit?actor=x", From: said,
 			Next: []NextStep{{said, text}}, Entries: []StoryEntry{{Seq: 1, Time: at, Words: said, Refused: true, Count: 5}}, All: "/console/audit?request_id=x"},
 		"audit story none": Story{RequestID: text, Headline: said, Why: said},
-		"audit verify":     Verify{Problem: said, Known: named(field, "head"), Keep: text, Verdict: &Verdict{verdict, State{"bad", said}, said}},
-		"audit whole":      Verify{Known: named(field, "head"), Verdict: &Verdict{api.AuditVerdict{OK: true, Entries: 1, First: 1, Last: 1}, State{"good", said}, Text{}}},
+		"audit verify":     Verify{Problem: said, Known: named(field, "head"), Keep: text, Verdict: &Verdict{verdict, said}},
+		"audit whole":      Verify{Known: named(field, "head"), Verdict: &Verdict{api.AuditVerdict{OK: true, Entries: 1, First: 1, Last: 1}, Text{}}},
 		"audit verify new": Verify{Known: named(field, "head"), Keep: text},
 	}
 }

@@ -19,8 +19,7 @@ type Verify struct {
 // Verdict is what was found.
 type Verdict struct {
 	api.AuditVerdict
-	State State
-	Kept  Text // what became of the entry whose hash was given; may say nothing
+	Kept Text // what became of the entry whose hash was given; may say nothing
 }
 
 func (Verify) view() (file string, title Text) { return "audit_verify.html", say("verify.title") }
@@ -45,10 +44,7 @@ func verifyPage(v *Visit) error {
 		return v.refuse(refused, verifyForm(f, ""))
 	}
 	page := verifyForm(f, headText(found.Last, found.Head))
-	page.Verdict = &Verdict{AuditVerdict: found, State: State{"bad", say("verify.broken")}, Kept: keptText(found.Kept)}
-	if found.OK {
-		page.Verdict.State = State{"good", say("verify.whole")}
-	}
+	page.Verdict = &Verdict{found, keptText(found.Kept)}
 	return v.show(page)
 }
 

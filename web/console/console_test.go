@@ -28,6 +28,7 @@ func samples(text string) map[string]Page {
 	maps.Copy(all, roomsOfMine(text))
 	maps.Copy(all, roomsOfAudit(text))
 	maps.Copy(all, roomsOfSystem(text))
+	maps.Copy(all, roomsOfUsers(text))
 	return all
 }
 

@@ -37,5 +37,6 @@ func Places() []Place {
 		backupPlaces,
 		keyPlaces,
 		settingPlaces,
+		rolePlaces,
 	)
 }

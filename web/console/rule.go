@@ -257,6 +257,7 @@ func (v *Visit) testAndShow(asked api.RuleTest, by Text, f Form, byToken bool) e
 	page := v.testForm(f, byToken)
 	page.Tested = testedView(tested, asked)
 	page.Tested.By = by
+	page.URL.Focus = false
 	if tested.Rule > 0 {
 		rules, err := v.API.Rules(v.r.Context())
 		if err != nil {
