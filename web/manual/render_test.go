@@ -214,9 +214,9 @@ func (r *renderer) node(n *markdown.Node) string {
 	case markdown.BlockQuote:
 		return "<blockquote>\n" + r.children(n) + "</blockquote>\n"
 	case markdown.CodeBlock:
-		return "<pre><code>" + html.EscapeString(string(n.Literal)) + "</code></pre>\n"
+		return `<pre tabindex="0"><code>` + html.EscapeString(string(n.Literal)) + "</code></pre>\n"
 	case markdown.Table:
-		return `<div class="scroll"><table>` + "\n" + r.children(n) + "</table></div>\n"
+		return `<div class="scroll" tabindex="0"><table>` + "\n" + r.children(n) + "</table></div>\n"
 	case markdown.TableHead:
 		return "<thead>\n" + r.children(n) + "</thead>\n"
 	case markdown.TableBody:
