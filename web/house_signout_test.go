@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"husk/web/chromiumtest"
 	"husk/web/console"
 )
 
@@ -43,26 +42,5 @@ func TestNothingAfterSignOut(t *testing.T) {
 				t.Errorf("%d cookies, %s %s: %d", len(shown), p.Method, p.Path, a.StatusCode)
 			}
 		}
-	}
-}
-
-// The browser, too, has nothing left of it to go back to.
-func TestBrowserBackAfterSignOut(t *testing.T) {
-	t.Parallel()
-	h := newTestHouse(t, nil)
-	h.user("", testPassword, false)
-	p := chromiumtest.Start(t).Open(h.base)
-	p.Visit("/login")
-	p.Fill("password", testPassword)
-	p.Click("button")
-	p.Visit("/me/tokens")
-	p.At("/me/tokens", "Your tokens")
-	p.Visit("/me/sessions/signout")
-	p.Click("main form button")
-	p.At("/login", "Sign in")
-	p.Back()
-	p.Back()
-	if shown := p.Text(); strings.Contains(shown, "Your tokens") || strings.Contains(shown, "coco-default-user") {
-		t.Errorf("going back shows %s", shown)
 	}
 }
