@@ -64,7 +64,9 @@ func (s *Server) exportAudit(c echo.Context, actor *db.Actor) error {
 		}
 		s.did(actor, "audit exported")
 	}
-	c.Response().Header().Set("Content-Type", "application/x-ndjson")
+	h := c.Response().Header()
+	h.Set("Content-Type", "application/x-ndjson")
+	h.Set("Content-Disposition", `attachment; filename="husk-audit.ndjson"`)
 	c.Response().WriteHeader(http.StatusOK)
 	unlimited(c)
 	out := bufio.NewWriter(listen.NewPatientWriter(c.Response(), s.stallTimeout))

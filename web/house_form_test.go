@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"husk/db"
 	"husk/web/api"
 )
 
@@ -47,7 +48,7 @@ func TestSensitiveActAsksForThePassword(t *testing.T) {
 	v.signIn("", testPassword)
 	v.post("/me/tokens", "name", "fresh", "ends", "0").isPage(t, http.StatusOK, "Token made")
 	h.wait(10*time.Minute + time.Second)
-	v.post("/me/tokens", "name", "harmless", "ends", "90").isPage(t, http.StatusOK, "Token made")
+	v.post("/me/tokens", "name", "harmless", "ends", "90", "rights", "these", "permissions", db.PermTokenSearch).isPage(t, http.StatusOK, "Token made")
 	for _, proof := range []string{"", "wrong and wrong"} {
 		a := v.post("/me/tokens", "name", "for ever", "ends", "0", "proof", proof)
 		a.isPage(t, http.StatusOK, `name="proof"`, `value="for ever"`)

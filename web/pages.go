@@ -70,6 +70,10 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	if console.IsSafeMethod(r) { // else each browser that leaves would count as a failure of the server
 		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
+	if h.Lasts() { // only now: half of a form is no reason to be spared
+		unlimited(c)
+		w = patientFile{w, listen.NewPatientWriter(w, s.stallTimeout)}
+	}
 	err = s.console.Serve(h, w, r, sent, s.dialPageCall(c))
 	var refused *api.Error
 	if errors.As(err, &refused) { // the log has it, of the request that was refused
@@ -78,6 +82,15 @@ func (s *Server) servePage(c echo.Context, h console.Handler) error {
 	}
 	return err
 }
+
+// patientFile gives up a browser that takes nothing any more: what it waits for
+// would else be held for ever, in the API, too.
+type patientFile struct {
+	http.ResponseWriter
+	out *listen.PatientWriter
+}
+
+func (p patientFile) Write(b []byte) (int, error) { return p.out.Write(b) }
 
 // failureOf is what the API refused a page, for the program that asked for that.
 // The challenge does not come along in an api.Error: of a page's call it is always
@@ -131,6 +144,9 @@ func readPageForm(c echo.Context, h console.Handler) (form url.Values, length in
 // failPage has a browser see f as a page, or be led to where it is made good. It
 // tells false where it did not answer: then f is for a program.
 func (s *Server) failPage(c echo.Context, r route, actor *db.Actor, f *failure) bool {
+	if c.Response().Committed { // a file that broke off
+		return false
+	}
 	if f.status == http.StatusUnauthorized && r.do.signInFirst != nil && s.wantsPage(c.Request()) {
 		return r.do.signInFirst(c) == nil
 	}

@@ -203,7 +203,7 @@ func (s *Server) pageRoutes() []route {
 // asks the API, which asks for the permission.
 func (s *Server) houseRoutes() (all []route) {
 	for _, p := range console.Places() {
-		r := route{method: p.Method, path: p.Path, need: isOwnSession, do: s.page(p.Handler), page: true}
+		r := route{method: p.Method, path: p.Path, need: isOwnSession, do: s.page(p.Handler), long: p.Long, page: true}
 		if p.Method != http.MethodGet {
 			r.effect = callsAPI
 		}

@@ -375,7 +375,7 @@ func (p *Tab) Screen(width, height int, dark bool) {
 	p.Do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// Shoot keeps screenshots of the page, on a desk and a telephone, by day and
+// Shoot keeps screenshots of the whole page, on a desk and a telephone, by day and
 // by night, in the folder of HUSK_SCREENSHOTS; and it fails where the page is
 // wider than the screen.
 func (p *Tab) Shoot(name string) {
@@ -390,8 +390,13 @@ func (p *Tab) Shoot(name string) {
 			if folder == "" {
 				continue
 			}
+			var whole struct {
+				CSSContentSize struct{ Width, Height float64 }
+			}
+			p.Do("Page.getLayoutMetrics", nil, &whole)
+			clip := map[string]any{"x": 0, "y": 0, "width": whole.CSSContentSize.Width, "height": whole.CSSContentSize.Height, "scale": 1}
 			var shot struct{ Data string }
-			p.Do("Page.captureScreenshot", map[string]any{"format": "png"}, &shot)
+			p.Do("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "clip": clip}, &shot)
 			png, err := base64.StdEncoding.DecodeString(shot.Data)
 			if err == nil {
 				err = os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, size[0], map[bool]string{true: "dark", false: "light"}[dark])), png, 0o600)

@@ -76,7 +76,14 @@ type Handler struct {
 
 	// sensitive tells an act that wants a password shown lately. It needs form.
 	sensitive func(v *Visit) bool
+
+	// lasts tells an act that lasts as long as it lasts, such as a download. Its form
+	// has no name by which it is done once.
+	lasts bool
 }
+
+// Lasts tells whether nothing limits the time of the answer.
+func (h Handler) Lasts() bool { return h.lasts }
 
 // Reads are all names that a form may have; none: no form is read.
 func (h Handler) Reads() []string {

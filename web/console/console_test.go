@@ -26,6 +26,8 @@ const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'` + "`" + 
 func samples(text string) map[string]Page {
 	all := cards(text)
 	maps.Copy(all, roomsOfMine(text))
+	maps.Copy(all, roomsOfAudit(text))
+	maps.Copy(all, roomsOfSystem(text))
 	maps.Copy(all, roomsOfUsers(text))
 	return all
 }
@@ -128,7 +130,7 @@ var (
 		minlength role hidden readonly tabindex http-equiv popover popovertarget datetime data-day data-over data-copy data-done data-filter data-row
 		data-at-once data-unsaved data-live data-label checked selected rows min max step scope colspan open enctype accept multiple
 		data-group data-upload data-failed data-max data-too-large data-progress formaction data-strength data-levels aria-live open rel
-		viewbox x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode`)
+		viewbox x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode download viewBox data-busy data-download preserveAspectRatio`)
 )
 
 func TestPagesHoldNoForeignMarkup(t *testing.T) {
@@ -300,7 +302,7 @@ func sentBy(form *html.Node) (n int) {
 // searches are the fields of a form by which a list is searched.
 func searches(form *html.Node) (found []*html.Node) {
 	for _, in := range elements(form, "input") {
-		if kind, _ := attribute(in, "type"); kind == "search" {
+		if kind, _ := attribute(in, "type"); kind == "search" || kind == "date" {
 			found = append(found, in)
 		}
 	}

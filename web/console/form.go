@@ -66,11 +66,30 @@ func (v *Visit) again() Form {
 // field that it is about, where that is known.
 func (v *Visit) refused(e *api.Error) Form {
 	f := v.again()
+	f.tell(e, fieldOfCode[e.Detail.Code])
+	return f
+}
+
+// tell has the form say what the API has against it: at a field, where one is known.
+func (f *Form) tell(e *api.Error, field string) {
 	f.Problem, f.Wait = problemOf(e)
-	if field := fieldOfCode[e.Detail.Code]; field != "" && f.Wait == 0 {
+	if field != "" && f.Wait == 0 {
 		f.problems, f.Problem = map[string]Text{field: f.Problem}, Text{}
 	}
-	return f
+}
+
+// asked is the form of a list, as it stands in the address of the page.
+func (v *Visit) asked() Form { return Form{values: v.r.URL.Query()} }
+
+// narrowed has the form of a list say why that can't be narrowed as it was asked, at
+// the field that fields has for the code. other is any other error.
+func (f *Form) narrowed(err error, fields map[string]string) (refused *api.Error, other error) {
+	refused = refusedBy(err)
+	if refused == nil || refused.Status != http.StatusBadRequest && refused.Status != http.StatusNotFound {
+		return nil, err
+	}
+	f.tell(refused, fields[refused.Detail.Code])
+	return refused, nil
 }
 
 // fieldOfCode is which field of a form a refusal of the API is about.
@@ -87,7 +106,7 @@ var fieldOfCode = map[string]string{
 	"password_too_long": "password", "password_too_short": "password",
 	"password_unchanged": "new_password", "wrong_password": "old_password", "password_mismatch": "again",
 	"bad_url": "url", "user_missing": "user", "unknown_actor": "actor", "unknown_target": "target",
-	"bad_token": fieldSecret, "no_rotation": fieldSecret, "rotation_ended": fieldSecret, "bad_from": "from", "bad_head": "head", "bad_time": "since", "bad_interval": "since",
+	"bad_token": fieldSecret, "no_rotation": fieldSecret, "rotation_ended": fieldSecret, "bad_from": "from", "bad_head": "head", "bad_time": "since", "bad_interval": "since", "unknown_action": "action",
 }
 
 // Field is a field of a form, as the template of that name shows it.

@@ -100,12 +100,13 @@ func (r *recorded) sendTo(w http.ResponseWriter) {
 	_, _ = w.Write(r.body.Bytes()) // who asked may have left
 }
 
-// serveOnce answers by h; a form that has a name of its own, once.
+// serveOnce answers by h; a form that has a name of its own, once. An answer that
+// lasts is not kept: it may be as long as the store.
 func (v *Visit) serveOnce(h Handler) error {
 	name := v.form.Get(fieldOnce)
 	// A file comes as it is read: a second click ends the first, and what was made by
 	// then is not made again, since an import is refused who is there.
-	if name == "" || IsSafeMethod(v.r) || v.form.Get(fieldKept) != "" || h.Uploads {
+	if name == "" || h.lasts || IsSafeMethod(v.r) || v.form.Get(fieldKept) != "" || h.Uploads {
 		return v.guarded(h)
 	}
 	key := sentKey(sha256.Sum256([]byte(strings.Join(v.r.Header["Cookie"], ";") + "\n" + v.r.URL.Path + "\n" + name)))

@@ -55,3 +55,9 @@ type Tab struct {
 	Title Text
 	Here  bool
 }
+
+// Terminal is what does the same at a terminal, for who runs the server.
+type Terminal struct {
+	ID      string // of the element, one of a kind on its page
+	Command string // its lines
+}

@@ -9,10 +9,14 @@ type Place struct {
 	Method  string
 	Path    string // as a route has it, with :id for what differs
 	Handler Handler
+	Long    bool // it takes as long as it takes: the API walks much of the store for it
 }
 
-func get(path string, h Handler) Place  { return Place{"GET", path, h} }
-func post(path string, h Handler) Place { return Place{"POST", path, h} }
+func get(path string, h Handler) Place  { return Place{Method: "GET", Path: path, Handler: h} }
+func post(path string, h Handler) Place { return Place{Method: "POST", Path: path, Handler: h} }
+
+// long is a place whose answer has no time limit.
+func long(p Place) Place { p.Long = true; return p }
 
 // Places are all addresses in the house.
 func Places() []Place {
@@ -22,9 +26,17 @@ func Places() []Place {
 		sessionPlaces,
 		applicationPlaces,
 		accountPlaces,
+		manualPlaces,
 		userPlaces,
 		importPlaces,
+		allSessionPlaces,
+		auditPlaces,
+		rulePlaces,
+		overviewPlaces,
+		systemPlaces,
+		backupPlaces,
+		keyPlaces,
+		settingPlaces,
 		rolePlaces,
-		manualPlaces,
 	)
 }

@@ -16,6 +16,7 @@ type TokenDetails struct {
 	Rights []PermissionGroup // none: all that its owner may do
 	Settle SettleForm        // where a rotation waits for it
 	Mine   bool              // it is that of who asks
+	Usage  Chart
 	May    struct{ Update, Delete bool }
 }
 
@@ -54,6 +55,11 @@ func (v *Visit) showToken(k api.Token, f Form, status int) error {
 	}
 	page.May.Update, page.May.Delete = v.may(permTokenUpdate), v.may(permTokenDelete)
 	page.Settle = newSettleForm(f)
+	usage, err := v.API.TokenUsage(v.r.Context(), k.ID)
+	if err != nil {
+		return err
+	}
+	page.Usage = usageChart(usage)
 	return v.showAs(status, page)
 }
 

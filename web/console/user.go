@@ -23,7 +23,7 @@ var userPlaces = []Place{
 	post(roomUsers+"/:id/enable", Handler{Fields: []string{fieldOnce}, answer: enableUser}),
 	post(roomUsers+"/:id/unlock", Handler{Fields: []string{fieldOnce}, answer: unlockUser}),
 	get(roomUsers+"/:id/end", Handler{answer: askUser}),
-	post(roomUsers+"/:id/end", Handler{Fields: []string{fieldOnce}, answer: endUserSessions}),
+	post(roomUsers+"/:id/end", Handler{Fields: []string{fieldOnce}, answer: endSessionsOfUser}),
 	get(roomUsers+"/:id/delete", Handler{answer: askUser}),
 	post(roomUsers+"/:id/delete", Handler{Fields: []string{fieldOnce}, answer: deleteUser}),
 }

@@ -117,7 +117,7 @@ func unlockUser(v *Visit) error {
 	}, (*Visit).showUser)
 }
 
-func endUserSessions(v *Visit) error {
+func endSessionsOfUser(v *Visit) error {
 	return v.actOn(func(id string) error {
 		if _, err := v.API.EndSessions(v.r.Context(), id); err != nil {
 			return err

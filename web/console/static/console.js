@@ -108,11 +108,13 @@
   });
   all("form[data-upload]", upload);
 
-  // A second click is not sent.
-  all("form[method=post]:not([data-upload])", (form) => form.addEventListener("submit", (event) => {
+  // A second click is not sent. Of what lasts, words tell that it goes on: [data-busy].
+  // What is answered with a file leaves the page as it is.
+  all("form[method=post]:not([data-download], [data-upload])", (form) => form.addEventListener("submit", (event) => {
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");
+    all("[data-busy]", (words) => { words.hidden = false; }, form);
   }));
 
   // A secret that is shown once is not left by accident: [data-unsaved] holds a
@@ -143,6 +145,7 @@
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
     all("form[data-sent]", (form) => { delete form.dataset.sent; form.removeAttribute("aria-busy"); });
+    all("[data-busy]", (words) => { words.hidden = true; });
   });
 
   document.addEventListener("keydown", (event) => {

@@ -1,0 +1,64 @@
+package console
+
+import "husk/web/api"
+
+// Advice is a warning of the server's health in words, with what to do about it.
+type Advice struct {
+	Text   Text
+	Next   Text
+	Detail string // what the server says of it, in English; ""
+	Link   string // page of the manual
+}
+
+// warningWords say what a warning is, and what to do. Detail tells of those of which
+// the server's own words have numbers or times that are not in ours.
+var warningWords = map[string]struct {
+	text, next Text
+	detail     bool
+	page       string
+}{
+	"backup_failed":       {say("warning.backup_failed"), say("warning.backup_failed.next"), true, "backup"},
+	"certificate_expired": {say("warning.certificate_expired"), say("warning.certificate_expired.next"), true, "proxy"},
+	"certificate_stale":   {say("warning.certificate_stale"), say("warning.certificate_stale.next"), true, "proxy"},
+	"clock_set_back":      {say("warning.clock_set_back"), say("warning.clock_set_back.next"), true, "reliability"},
+	"disk_failed":         {say("warning.disk_failed"), say("warning.disk_failed.next"), false, "reliability"},
+	"disk_full":           {say("warning.disk_full"), say("warning.disk_full.next"), false, "reliability"},
+	"many_changes":        {say("warning.many_changes"), say("warning.many_changes.next"), false, "monitoring"},
+	"many_tokens":         {say("warning.many_tokens"), say("warning.many_tokens.next"), true, "monitoring"},
+	"no_public_url":       {say("warning.no_public_url"), say("warning.no_public_url.next"), true, "configuration"},
+	"store_damaged":       {say("warning.store_damaged"), say("warning.store_damaged.next"), false, "backup"},
+	"store_header":        {say("warning.store_header"), say("warning.store_header.next"), false, "reliability"},
+	"store_moved":         {say("warning.store_moved"), say("warning.store_moved.next"), false, "reliability"},
+	"store_slow":          {say("warning.store_slow"), say("warning.store_slow.next"), true, "performance"},
+	"store_unreadable":    {say("warning.store_unreadable"), say("warning.store_unreadable.next"), false, "reliability"},
+	"write_refused":       {say("warning.write_refused"), say("warning.write_refused.next"), false, "reliability"},
+}
+
+// advise puts warnings into words. One that a newer server knows is shown as it says
+// it.
+func advise(warnings []api.Warning) (all []Advice) {
+	for _, w := range warnings {
+		words, known := warningWords[w.Code]
+		if !known {
+			all = append(all, Advice{Text: literal(w.Text), Link: roomManual + "/monitoring"})
+			continue
+		}
+		a := Advice{Text: words.text, Next: words.next, Link: roomManual + "/" + words.page}
+		if words.detail {
+			a.Detail = w.Text
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// healthState is how the server is.
+func healthState(status string) State {
+	switch status {
+	case "green":
+		return State{"good", say("health.green")}
+	case "yellow":
+		return State{"warn", say("health.yellow")}
+	}
+	return State{"bad", say("health.red")}
+}
