@@ -200,6 +200,26 @@ func TestChangeUser(t *testing.T) {
 	v.post("/console/users/"+db.SingleUser+"/delete").isPage(t, http.StatusForbidden, "can&#39;t be deleted")
 }
 
+// Who typed for long finds the form again behind the sign-in.
+func TestUserFormOutlivesTheSession(t *testing.T) {
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	ann := h.user("ann@example.com", testPassword, false)
+	v := h.visitor()
+	v.signIn("", testPassword)
+	h.wait(25 * time.Hour)
+	at := "/console/users/" + ann.ID + "/edit"
+	login := v.post(at, "name", "Ann", "email", "ann2@example.com")
+	login.isPage(t, http.StatusUnauthorized, "what you typed is kept")
+	v.post("/account/login", "password", testPassword, "kept_form", login.hidden(t, "kept_form")).isPage(t, http.StatusOK, `action="`+at+`"`)
+	v.post(at, "name", "Ann", "email", "ann2@example.com", "kept", "yes").isPage(t, http.StatusOK, `value="ann2@example.com"`)
+	if u := v.found(t, ann.ID); u.Email != "ann@example.com" {
+		t.Errorf("it was done: %+v", u)
+	}
+	h.wait(25 * time.Hour)
+	v.upload(importPage, twoUsers, nil).leadsTo(t, v.get(importPage).Header.Get("Location"))
+}
+
 func TestPasswordOfAUser(t *testing.T) {
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
