@@ -38,7 +38,7 @@ type Roles struct {
 // RoleRow is a role in a list.
 type RoleRow struct {
 	Name        string
-	Description string
+	Description Text
 	Builtin     bool
 	Grants      Text // how much
 }
@@ -61,10 +61,22 @@ func rolesPage(v *Visit) error {
 	page.May.Create, page.May.Read = v.may(permRoleCreate), v.may(permRoleRead)
 	for _, hit := range found.Hits.Hits {
 		r := hit.Source
-		page.Roles = append(page.Roles, RoleRow{Name: r.Name, Description: r.Description, Builtin: r.Builtin, Grants: grantsOf(r)})
+		page.Roles = append(page.Roles, RoleRow{Name: r.Name, Description: roleText(r), Builtin: r.Builtin, Grants: grantsOf(r)})
 	}
 	page.Pager = v.pager(found.Hits.After)
 	return v.show(page)
+}
+
+// roleText is what a role is for: as who made it wrote, or, of those that are built in, in
+// the language of the page.
+func roleText(r api.Role) Text {
+	switch {
+	case r.Builtin && r.Name == "admin":
+		return say("role.builtin.admin")
+	case r.Builtin && r.Name == "user":
+		return say("role.builtin.user")
+	}
+	return literal(r.Description)
 }
 
 // permAll is what grants everything, also what comes later.
@@ -80,6 +92,7 @@ func grantsOf(r api.Role) Text {
 // RoleDetails shows a role: what it grants, who has it, and where it opens.
 type RoleDetails struct {
 	Role   api.Role
+	About  Text // what it is for
 	Done   Text
 	Rights []PermissionGroup
 	Users  []UserRow
@@ -97,7 +110,7 @@ func rolePage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	page := RoleDetails{Role: r, Rights: groupPermissions(r.Grants.Permissions, nil)}
+	page := RoleDetails{Role: r, About: roleText(r), Rights: groupPermissions(r.Grants.Permissions, nil)}
 	switch v.query("done") {
 	case "made":
 		page.Done = say("role.made")

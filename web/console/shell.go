@@ -140,6 +140,7 @@ type lookLink struct {
 	Name        Text
 	URL         string
 	Current     bool
+	First       bool // of the themes, which stand apart from the languages
 }
 
 // lookLinks are the links of a page that was asked for; what answered a form has no
@@ -160,7 +161,7 @@ func lookLinks(r *http.Request) (links []lookLink) {
 		case "dark":
 			name = say("theme.dark")
 		}
-		links = append(links, lookLink{Theme: theme, Name: name, URL: changed(r, "theme", theme), Current: theme == now.theme})
+		links = append(links, lookLink{Theme: theme, Name: name, URL: changed(r, "theme", theme), Current: theme == now.theme, First: theme == ""})
 	}
 	return links
 }

@@ -149,7 +149,7 @@ func (v *Visit) rolesField(f Form, roles []api.Role, has []string) Field {
 	for _, r := range roles {
 		chosen := slices.Contains(has, r.Name)
 		if chosen || v.mayGrant(r) {
-			in.Options = append(in.Options, Option{Value: r.Name, Label: literal(r.Name), Hint: literal(r.Description), Chosen: chosen})
+			in.Options = append(in.Options, Option{Value: r.Name, Label: literal(r.Name), Hint: roleText(r), Chosen: chosen})
 			left = slices.DeleteFunc(left, func(name string) bool { return name == r.Name })
 		}
 	}

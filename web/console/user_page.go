@@ -40,7 +40,7 @@ func (m userRights) Acts() bool {
 // ActRow is an entry of the audit log.
 type ActRow struct {
 	At     time.Time
-	Action string
+	Words  Text // what was done
 	Target string
 	State  State // of one that was refused
 }
@@ -174,7 +174,7 @@ func (v *Visit) actsOf(page *UserDetails) error {
 	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"actor": page.User.ID}})
 	for _, hit := range found.Hits.Hits {
 		e := hit.Source
-		row := ActRow{At: e.Time, Action: e.Action, Target: e.TargetName}
+		row := ActRow{At: e.Time, Words: actionText(e.Action), Target: e.TargetName}
 		if row.Target == "" {
 			row.Target = e.Target
 		}

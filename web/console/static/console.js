@@ -10,7 +10,7 @@
     time.title = time.textContent;
     const shown = { year: "numeric", month: "2-digit", day: "2-digit" };
     if (!("day" in time.dataset)) Object.assign(shown, { hour: "2-digit", minute: "2-digit" });
-    time.textContent = at.toLocaleString(document.documentElement.lang, shown);
+    time.textContent = at.toLocaleString(document.documentElement.lang, shown).replace(/ (?=[AP]M$)/, "\u00a0");
   }, under);
   localTimes(document);
 
