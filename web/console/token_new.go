@@ -121,10 +121,10 @@ func (f Form) tokenLimits(k api.Token) TokenLimits {
 // createToken makes a token. One without an end, or with all that an administrator may
 // do, is sensitive.
 var createToken = Handler{
-	Fields:    []string{"owner", "name", "description", "ends", "end_date", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
-	Many:      []string{"permissions"},
-	answer:    mintToken,
-	form:      func(v *Visit) error { return v.showNewToken(v.again()) },
+	Fields: []string{"owner", "name", "description", "ends", "end_date", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
+	Many:   []string{"permissions"},
+	answer: mintToken,
+	form:   func(v *Visit) error { return v.showNewToken(v.again()) },
 	sensitive: func(v *Visit) bool {
 		if v.form.Get("rights") != theseFew {
 			return v.asksEndless() || v.isAll(nil)
