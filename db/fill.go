@@ -9,13 +9,15 @@ import (
 // Filling describes many records that Fill makes at once. Each function
 // returns the record of a number below its count, the same at each call.
 type Filling struct {
+	Roles    int
+	Role     func(i int) *Role
 	Users    int
 	User     func(i int) *User
 	Sessions int
 	Session  func(i int) *Session
 	Tokens   int
 	Token    func(i int) *Token
-	Used     func(i int) LastUsed // the last use of a token
+	Used     func(i int) LastUsed // the last use of a token; the zero value: never
 	Ended    int
 	EndedOf  func(i int) *EndedToken
 	Events   int
@@ -29,6 +31,7 @@ type Filling struct {
 func Fill(tx Tx, f Filling) error {
 	t := newStore(nil, Options{}).begin(tx, &Actor{})
 	steps := []func() error{
+		func() error { return fillRecords(t, &roleRecords, f.Roles, f.Role) },
 		func() error { return fillRecords(t, &userRecords, f.Users, f.User) },
 		func() error { return fillRecords(t, &sessionRecords, f.Sessions, f.Session) },
 		func() error { return fillRecords(t, &tokenRecords, f.Tokens, f.Token) },
@@ -95,7 +98,11 @@ func fillUses(t *txn, f Filling) error {
 	}
 	var uses entries
 	for i := range f.Tokens {
-		value, err := json.Marshal(f.Used(i))
+		use := f.Used(i)
+		if use.Time.IsZero() {
+			continue
+		}
+		value, err := json.Marshal(use)
 		if err != nil {
 			return err
 		}

@@ -192,7 +192,10 @@ type Tab struct {
 	base    string
 	others  []string
 	Seen    []string // URLs that it asked for, or wanted to open
+	Sent    []string // URLs whose answers came from the server, not from what the browser keeps
 	Foreign bool     // it shows pages of others, which may do what ours may not
+
+	documents map[string]bool // URLs of pages, which may be refused
 }
 
 // Open opens a page that is empty yet. What it shows is of base, or of the others:
@@ -203,7 +206,7 @@ func (b *Browser) Open(base string, others ...string) *Tab {
 	b.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
 	b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	p := &Tab{Browser: b, session: attached.SessionID, base: base, others: others}
+	p := &Tab{Browser: b, session: attached.SessionID, base: base, others: others, documents: map[string]bool{}}
 	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
 		p.Do(domain+".enable", nil, nil)
 	}
@@ -242,29 +245,49 @@ func (p *Tab) Await(method string) {
 	}
 }
 
-// look fails the test for what no page of ours may do: break its own policy,
-// or ask another server for anything.
+// look fails the test for what no page of ours may do: break its own policy, throw an
+// error, miss a file, or ask another server for anything.
 func (p *Tab) look(e event) {
 	p.Helper()
 	if p.Foreign {
 		return
 	}
 	var params struct {
-		Entry   struct{ Source, Text string }
-		Request struct{ URL string }
-		URL     string
+		Entry    struct{ Source, Level, Text, URL string }
+		Request  struct{ URL string }
+		Response struct {
+			URL           string
+			FromDiskCache bool
+		}
+		ExceptionDetails json.RawMessage
+		Args             json.RawMessage
+		Type, URL        string
 	}
 	if err := json.Unmarshal(e.Params, &params); err != nil {
 		p.Fatal(err)
 	}
 	switch e.Method {
 	case "Log.entryAdded":
-		if strings.Contains(params.Entry.Text, "Content Security Policy") || params.Entry.Source == "security" {
-			p.Errorf("the browser says: %s", params.Entry.Text)
+		said := params.Entry
+		if strings.Contains(said.Text, "Content Security Policy") || said.Source == "security" || said.Level == "error" && !p.documents[said.URL] {
+			p.Errorf("the browser says: %s %s", said.Text, said.URL)
+		}
+	case "Runtime.exceptionThrown":
+		p.Errorf("a script failed: %s", params.ExceptionDetails)
+	case "Runtime.consoleAPICalled":
+		if params.Type == "error" || params.Type == "assert" {
+			p.Errorf("a script says: %s", params.Args)
 		}
 	case "Network.requestWillBeSent":
+		if params.Type == "Document" {
+			p.documents[params.Request.URL] = true
+		}
 		if !p.mayAsk(params.Request.URL) {
 			p.Errorf("the page asked for %s", params.Request.URL)
+		}
+	case "Network.responseReceived":
+		if !params.Response.FromDiskCache {
+			p.Sent = append(p.Sent, params.Response.URL)
 		}
 	case "Page.frameRequestedNavigation", "Page.frameScheduledNavigation":
 		p.Seen = append(p.Seen, params.URL)
@@ -290,13 +313,22 @@ func (p *Tab) Go(url string) {
 	p.Await("Page.loadEventFired")
 }
 
-// Back goes to the page before, and waits until it is there. One that was kept is
-// not loaded again.
+// Back goes to the page before, as the browser's button does, and waits until it is
+// there. One that was kept is not loaded again.
 func (p *Tab) Back() {
 	p.Helper()
-	p.Eval("setTimeout(() => history.back())")
+	var history struct {
+		CurrentIndex int
+		Entries      []struct{ ID int }
+	}
+	p.Do("Page.getNavigationHistory", nil, &history)
+	if history.CurrentIndex == 0 {
+		p.Fatal("there is no page before")
+	}
+	p.Do("Page.navigateToHistoryEntry", map[string]any{"entryId": history.Entries[history.CurrentIndex-1].ID}, nil)
 	p.Await("Page.frameNavigated")
-	p.Eval("document.readyState === 'complete' || new Promise(loaded => addEventListener('load', () => setTimeout(loaded)))")
+	for p.Eval("document.readyState") != "complete" { // nothing tells it of a page without a script
+	}
 	p.events = slices.DeleteFunc(p.events, func(e event) bool { return e.Session == p.session && e.Method == "Page.loadEventFired" })
 }
 
@@ -384,7 +416,7 @@ func (p *Tab) Shoot(name string) {
 	for _, size := range [][2]int{{1280, 800}, {390, 844}} {
 		for _, dark := range []bool{false, true} {
 			p.Screen(size[0], size[1], dark)
-			if wide := p.Eval("document.documentElement.scrollWidth > innerWidth"); wide != "false" {
+			if wide := p.Eval("document.documentElement.scrollWidth > document.documentElement.clientWidth"); wide != "false" {
 				p.Errorf("%s does not fit into %d pixels", name, size[0])
 			}
 			if folder == "" {

@@ -151,7 +151,7 @@ func (l *language) value(v any) (template.HTML, error) {
 		return l.html(v)
 	case int, int64, uint64:
 		return template.HTML(number(v)), nil
-	case time.Time:
+	case time.Time, *time.Time:
 		return l.when(v), nil
 	}
 	text := fmt.Sprint(v)

@@ -29,6 +29,7 @@ func Places() []Place {
 		manualPlaces,
 		userPlaces,
 		importPlaces,
+		rolePlaces,
 		allSessionPlaces,
 		auditPlaces,
 		rulePlaces,
@@ -37,6 +38,5 @@ func Places() []Place {
 		backupPlaces,
 		keyPlaces,
 		settingPlaces,
-		rolePlaces,
 	)
 }

@@ -134,8 +134,8 @@ func (v *Visit) holders(role string, size int) (api.Search[api.User], error) {
 	return v.API.SearchUsers(v.r.Context(), api.ListOptions{Size: size, Filter: map[string]string{"role": role}})
 }
 
-// mostAsking is how many rules the page of a role shows.
-const mostAsking = 10
+// mostRoleRules is how many rules the page of a role shows.
+const mostRoleRules = 10
 
 // rulesFor are the rules of the gate that ask for a role, or for what it grants by name.
 func (v *Visit) rulesFor(r api.Role) (asking []api.Rule, err error) {
@@ -147,7 +147,7 @@ func (v *Visit) rulesFor(r api.Role) (asking []api.Rule, err error) {
 		asks := slices.ContainsFunc(rule.Require, func(word string) bool {
 			return word == "role:"+r.Name || slices.Contains(r.Grants.Permissions, word)
 		})
-		if asks && len(asking) < mostAsking {
+		if asks && len(asking) < mostRoleRules {
 			asking = append(asking, rule)
 		}
 	}

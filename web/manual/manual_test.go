@@ -11,8 +11,8 @@ import (
 
 // allowed is every element of the manual, with its attributes.
 var allowed = map[string][]string{
-	"a": {"href", "rel"}, "blockquote": nil, "br": nil, "code": nil, "div": {"class"}, "em": nil, "h2": {"id"}, "h3": {"id"}, "h4": {"id"}, "li": nil,
-	"ol": nil, "p": nil, "pre": nil, "strong": nil, "table": nil, "tbody": nil, "td": {"class"}, "th": {"class"}, "thead": nil, "tr": nil, "ul": nil,
+	"a": {"href", "rel"}, "blockquote": nil, "br": nil, "code": nil, "div": {"class", "tabindex"}, "em": nil, "h2": {"id"}, "h3": {"id"}, "h4": {"id"}, "li": nil,
+	"ol": nil, "p": nil, "pre": {"tabindex"}, "strong": nil, "table": nil, "tbody": nil, "td": {"class"}, "th": {"class"}, "thead": nil, "tr": nil, "ul": nil,
 }
 
 // values is what an attribute may say.
@@ -21,6 +21,8 @@ var values = map[string]*regexp.Regexp{
 	"href":  regexp.MustCompile(`^(/console/manual(/[a-z-]+)?(#[\w-]+)?|#[\w-]+|https://[a-z.-]+(/[\w./-]*)?)$`),
 	"id":    regexp.MustCompile(`^[\w-]+$`),
 	"rel":   regexp.MustCompile(`^noreferrer$`),
+
+	"tabindex": regexp.MustCompile(`^0$`), // what scrolls has to be reached by keyboard
 }
 
 // problems tells what of a page's HTML may not go into a page of the console as it is.

@@ -1,0 +1,212 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"husk/db"
+	"husk/db/bolt"
+	"husk/db/bolt/bolttest"
+	"husk/db/dbtest/large"
+	"husk/web/console"
+	"husk/web/gate"
+	"husk/web/manual"
+)
+
+// filledHouse is a house with so many of everything, and who is signed in there as its
+// single user.
+type filledHouse struct {
+	*visitor
+	name    string
+	records int
+}
+
+// houses are those in which pages are looked at. In the last all names are as long as
+// they may be.
+var houses = []struct {
+	name    string
+	records int
+	text    func(i, most int) string // a text of at most so many characters
+}{
+	{"none", 0, plainText},
+	{"one", 1, plainText},
+	{"dozen", 12, plainText},
+	{"many", 10_000, plainText},
+	{"long", 12, longText},
+}
+
+var plainTexts = []string{"nightly backup", "ci-deploy", "grafana", "wiki editor", "phone of Ann", "restic", "build server", "monitoring", "photo frame", "mail filter", "print room", "old laptop"}
+
+func plainText(i, _ int) string {
+	if i < len(plainTexts) {
+		return plainTexts[i]
+	}
+	return fmt.Sprintf("%s %d", plainTexts[i%len(plainTexts)], i)
+}
+
+// longTexts are without a place where a line would break by itself, some of them.
+var longTexts = []string{"备份服务器每晚自动运行的令牌", "مفتاح النسخ الاحتياطي الليلي ", "👩🏽‍💻🗝️🧑‍🚀", "Donaudampfschifffahrtsgesellschaftskapitän"}
+
+func longText(i, most int) string {
+	part := longTexts[i%len(longTexts)]
+	parts := []rune(strings.Repeat(part, most/len([]rune(part))+1))
+	return strings.TrimSpace(string(parts[:most]))
+}
+
+// newFilledHouse makes the house of a number.
+func newFilledHouse(t *testing.T, i int) *filledHouse {
+	t.Helper()
+	one := houses[i]
+	h := newTestHouse(t, func(c *Config) {
+		path := filepath.Join(c.Dir, "filled.db")
+		open := func() *db.Store {
+			return bolttest.Store(t, bolttest.Options{Path: path, Options: db.Options{Now: c.Store.Now}})
+		}
+		c.Store = open()
+		(&testHouse{T: t, Server: &Server{Config: *c}}).user("", testPassword, false) // ends all sessions
+		if err := errors.Join(c.Store.Close(), bolt.Fill(path, func(tx db.Tx) error { return db.Fill(tx, filling(one.records, one.text)) })); err != nil {
+			t.Fatal(err)
+		}
+		c.Store, c.Gate = open(), filledGate(t, one.records, one.text)
+	})
+	return &filledHouse{h.signedIn(""), one.name, one.records}
+}
+
+var filledNow = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// filling is n of everything, of all states that there are. Every second token and
+// session is of the single user.
+func filling(n int, text func(i, most int) string) db.Filling {
+	at := func(i int) time.Time { return filledNow.Add(-time.Duration(i+1) * 37 * time.Minute) }
+	owner := func(i int) string {
+		if i%2 == 0 {
+			return db.SingleUser
+		}
+		return large.UserID(i)
+	}
+	return db.Filling{
+		Roles: min(n, 900), // there may be a thousand
+		Role: func(i int) *db.Role {
+			return &db.Role{Name: fmt.Sprintf("team-%d%s", i, strings.Repeat("x", len(text(0, 90))/2)), Description: text(i, 200), Permissions: []string{db.PermUserRead, db.PermTokenSearch}, Created: at(i), Updated: at(i)}
+		},
+		Users: n,
+		User: func(i int) *db.User {
+			email := fmt.Sprintf("user%d%s@example.com", i, strings.Repeat("x", len(text(0, 90))/2))
+			return &db.User{ID: large.UserID(i), Email: email, Name: text(i, 200), Roles: []string{db.RoleUser}, Disabled: i%7 == 3, MustChange: i%7 == 2, Created: at(i), Updated: at(i)}
+		},
+		Sessions: n,
+		Session: func(i int) *db.Session {
+			agent := "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+			return &db.Session{ID: large.ID("session", i), Hash: make([]byte, 32), User: owner(i), Created: at(i), Expires: filledNow.Add(20 * time.Hour), IP: "2001:db8:85a3:8d3:1319:8a2e:370:7348", UserAgent: agent + text(i, 60)}
+		},
+		Tokens: n,
+		Token: func(i int) *db.Token {
+			ends := []int64{db.Never, filledNow.Add(72 * time.Hour).Unix(), filledNow.Add(-time.Hour).Unix(), filledNow.AddDate(1, 0, 0).Unix()}[i/2%4]
+			return &db.Token{ID: large.TokenID(i), Owner: owner(i), Name: text(i, 200), Description: text(i+1, 300), Hash: make([]byte, 32), Permissions: []string{db.PermUserRead}, Expires: ends, Created: at(i), Issued: at(i), Updated: at(i),
+				Reach: db.Reach{AllowedHosts: []string{"wiki.example.com"}, AllowedPaths: []string{"/" + strings.Repeat("long", 30) + "/"}, AllowedMethods: []string{"GET", "POST"}}}
+		},
+		Used: func(i int) db.LastUsed {
+			if i%3 == 2 {
+				return db.LastUsed{}
+			}
+			return db.LastUsed{Time: at(i), Address: "2001:db8:85a3:8d3:1319:8a2e:370:7348", Seen: []string{"2001:db8:85a3:8d3:1319:8a2e:370:7348"},
+				Day: filledNow.Format(time.DateOnly), Requests: []uint64{3, 0, 12, 7}}
+		},
+		Ended: n,
+		EndedOf: func(i int) *db.EndedToken {
+			return &db.EndedToken{ID: large.ID("ended", i), Owner: owner(i), OwnerName: text(i, 200), Name: text(i, 200), Created: at(i), Expires: db.Never, Used: at(i), Address: "192.0.2.1",
+				Ended: at(i), By: db.SingleUser, ByName: db.SingleUser, Reason: db.EndedRevoked}
+		},
+		Events: n,
+		Event: func(i int) db.Event {
+			e := db.Event{Time: at(n - i), Actor: owner(i), ActorName: text(i, 200), Transport: db.TransportHTTP, Address: "192.0.2.1", Action: "token.create", Target: large.TokenID(i), TargetName: text(i, 200), Result: db.ResultOK, RequestID: large.RequestID(i), Count: 1}
+			if i%4 == 1 {
+				e.Action, e.Target, e.TargetName, e.Result = "login", "", "", db.ResultRefused
+			}
+			return e
+		},
+	}
+}
+
+// filledGate has n rules, at most as many as somebody would write.
+func filledGate(t *testing.T, n int, text func(i, most int) string) *gate.Rules {
+	t.Helper()
+	if n == 0 {
+		return nil
+	}
+	config := gate.Config{LoginURL: "https://auth.example.com"}
+	for i := range min(n, 200) {
+		config.Rules = append(config.Rules, gate.Rule{Host: fmt.Sprintf("app%d%s.example.com", i, strings.Repeat("x", min(len(text(0, 90))/2, 50))), Path: "/" + strings.Repeat("p", i%40), Require: []string{[]string{"any", "public", "role:admin"}[i%3]}})
+	}
+	rules, faults := gate.Parse(config)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	return rules
+}
+
+// places are the addresses of all pages in the house, and of those that stand around it.
+func (h *filledHouse) places() []string {
+	h.Helper()
+	return append(h.addresses(http.MethodGet), "/", "/password", "/me/nothing-here", "/connect?"+url.Values{"product": {"coco"}, "provider": {"x"}, "request_id": {testRequest}}.Encode())
+}
+
+// forms are the addresses to which forms of the house are sent.
+func (h *filledHouse) forms() []string {
+	h.Helper()
+	return h.addresses(http.MethodPost)
+}
+
+func (h *filledHouse) addresses(method string) (all []string) {
+	h.Helper()
+	for _, p := range console.Places() {
+		if p.Method == method {
+			all = append(all, h.address(p.Path))
+		}
+	}
+	return all
+}
+
+// address has the ids of records in the place of names. A noun that is not known here is
+// a failure: its pages would be looked at as nothing but "not found".
+func (h *filledHouse) address(path string) string {
+	h.Helper()
+	for _, known := range []struct{ under, id string }{
+		{"/me/tokens/", large.TokenID(0)},
+		{"/me/sessions/", large.ID("session", 0)},
+		{"/console/tokens/", large.TokenID(1 % max(h.records, 1))},
+		{"/console/sessions/", large.ID("session", 1%max(h.records, 1))},
+		{"/console/users/", large.UserID(1 % max(h.records, 1))},
+		{"/console/roles/", fmt.Sprintf("team-0%s", strings.Repeat("x", len(houses[h.number()].text(0, 90))/2))},
+		{"/console/audit/request/", large.RequestID(0)},
+		{"/console/system/backups/", "husk-20261124T120000Z.bak"}, // of which there is none
+		{"/console/manual/", manual.Pages()[0].Name},
+	} {
+		if rest, under := strings.CutPrefix(path, known.under); under && strings.HasPrefix(rest, ":") {
+			_, act, _ := strings.Cut(rest, "/")
+			return strings.TrimSuffix(known.under+known.id+"/"+act, "/")
+		}
+	}
+	if path == "/console/sessions/end" {
+		return path + "?user=" + db.SingleUser
+	}
+	if strings.Contains(path, ":") {
+		h.Errorf("no record is known for %s", path)
+	}
+	return path
+}
+
+func (h *filledHouse) number() int {
+	for i, one := range houses {
+		if one.name == h.name {
+			return i
+		}
+	}
+	panic(h.name)
+}
