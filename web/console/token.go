@@ -227,6 +227,9 @@ func unusable(err error) (problem Text, other error) {
 	if refused == nil || refused.Status != http.StatusBadRequest && refused.Status != http.StatusNotFound {
 		return Text{}, err
 	}
+	if refused.Detail.Code == codeNotFound { // tokens are narrowed by nothing else that may be gone
+		return say("form.no_user"), nil
+	}
 	problem, _ = problemOf(refused)
 	return problem, nil
 }

@@ -172,7 +172,11 @@ func mintToken(v *Visit) error {
 	made, err := v.API.CreateToken(v.r.Context(), asked)
 	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
 		retryAfter(v.w, refused)
-		return v.newToken(v.refused(refused), refused.Status)
+		f := v.refused(refused)
+		if refused.Detail.Code == codeNotFound {
+			f.tell(refused, "owner")
+		}
+		return v.newToken(f, refused.Status)
 	}
 	if err != nil {
 		return err

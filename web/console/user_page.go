@@ -28,7 +28,7 @@ type UserDetails struct {
 
 // userRights are what who looks may do about a user: see and act.
 type userRights struct {
-	Tokens, Sessions, Audit, Roles                                                bool
+	Tokens, NewToken, Sessions, Audit, Roles                                      bool
 	Edit, Grant, Password, Disable, Enable, Unlock, EndSessions, Delete, IsSingle bool
 }
 
@@ -91,7 +91,7 @@ const singleUser = "coco-default-user"
 // who may do more.
 func (v *Visit) mayDoWith(u api.User, self, above bool) userRights {
 	may := userRights{
-		Tokens: v.profile.Administrator, Sessions: v.may(permSessionSearch), Audit: v.may(permAuditSearch), Roles: v.may(permRoleRead),
+		Tokens: v.profile.Administrator, NewToken: v.profile.Administrator && !self && !u.Disabled, Sessions: v.may(permSessionSearch), Audit: v.may(permAuditSearch), Roles: v.may(permRoleRead),
 		EndSessions: v.may(permSessionDelete) && !self, Delete: v.may(permUserDelete) && !self && !above && u.ID != singleUser, IsSingle: u.ID == singleUser,
 	}
 	if change := v.may(permUserUpdate) && !above; change {
@@ -152,6 +152,11 @@ func (v *Visit) tokensOf(page *UserDetails) error {
 	}
 	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"owner": page.User.ID}})
 	page.Tokens, page.Counts.Tokens = v.tokenRows(found), countOf("user.tokens", found.Hits.Total)
+	for i := range page.Tokens {
+		if page.User.Disabled {
+			page.Tokens[i].State = State{"bad", say("user.token_refused")}
+		}
+	}
 	return err
 }
 
