@@ -39,10 +39,10 @@ func (m userRights) Acts() bool {
 
 // ActRow is an entry of the audit log.
 type ActRow struct {
-	At     time.Time
-	Action string
-	Target string
-	State  State // of one that was refused
+	At    time.Time
+	Words Text
+	What  Text  // it was done to
+	State State // of one that was refused
 }
 
 func (p UserDetails) view() (file string, title Text) { return "user.html", literal(p.User.Name) }
@@ -174,12 +174,9 @@ func (v *Visit) actsOf(page *UserDetails) error {
 	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"actor": page.User.ID}})
 	for _, hit := range found.Hits.Hits {
 		e := hit.Source
-		row := ActRow{At: e.Time, Action: e.Action, Target: e.TargetName}
-		if row.Target == "" {
-			row.Target = e.Target
-		}
+		row := ActRow{At: e.Time, Words: actionText(e.Action), What: targetText(e)}
 		if e.Result == "refused" {
-			row.State = State{"bad", say("user.refused")}
+			row.State = State{"bad", say("audit.refused")}
 		}
 		page.Did = append(page.Did, row)
 	}
