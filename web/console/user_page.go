@@ -181,7 +181,7 @@ func (v *Visit) actsOf(page *UserDetails) error {
 		e := hit.Source
 		row := ActRow{At: e.Time, Words: actionText(e.Action), What: targetText(e)}
 		if e.Result == "refused" {
-			row.State = State{"bad", say("user.refused")}
+			row.State = State{"bad", say("audit.refused")}
 		}
 		page.Did = append(page.Did, row)
 	}
