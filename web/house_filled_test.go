@@ -152,14 +152,25 @@ func filledGate(t *testing.T, n int, text func(i, most int) string) *gate.Rules 
 }
 
 // places are the addresses of all pages in the house, and of those that stand around it.
-func (h *filledHouse) places() (all []string) {
+func (h *filledHouse) places() []string {
+	h.Helper()
+	return append(h.addresses(http.MethodGet), "/", "/password", "/me/nothing-here", "/connect?"+url.Values{"product": {"coco"}, "provider": {"x"}, "request_id": {testRequest}}.Encode())
+}
+
+// forms are the addresses to which forms of the house are sent.
+func (h *filledHouse) forms() []string {
+	h.Helper()
+	return h.addresses(http.MethodPost)
+}
+
+func (h *filledHouse) addresses(method string) (all []string) {
 	h.Helper()
 	for _, p := range console.Places() {
-		if p.Method == http.MethodGet {
+		if p.Method == method {
 			all = append(all, h.address(p.Path))
 		}
 	}
-	return append(all, "/", "/password", "/me/nothing-here", "/connect?"+url.Values{"product": {"coco"}, "provider": {"x"}, "request_id": {testRequest}}.Encode())
+	return all
 }
 
 // address has the ids of records in the place of names. A noun that is not known here is
@@ -174,6 +185,7 @@ func (h *filledHouse) address(path string) string {
 		{"/console/users/", large.UserID(1 % max(h.records, 1))},
 		{"/console/roles/", fmt.Sprintf("team-0%s", strings.Repeat("x", len(houses[h.number()].text(0, 90))/2))},
 		{"/console/audit/request/", large.RequestID(0)},
+		{"/console/system/backups/", "husk-20261124T120000Z.bak"}, // of which there is none
 		{"/console/manual/", manual.Pages()[0].Name},
 	} {
 		if rest, under := strings.CutPrefix(path, known.under); under && strings.HasPrefix(rest, ":") {

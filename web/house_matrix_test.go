@@ -156,7 +156,7 @@ func fileRune(r rune) rune {
 
 // brokenMarkup is what no page has: a value that a template refused, and what Go prints
 // where a value is missing or is not what the format says.
-var brokenMarkup = regexp.MustCompile(`ZgotmplZ|%![a-zA-Z(]|&lt;nil&gt;|<nil>|0001-01-01|1970-01-01|map\[`)
+var brokenMarkup = regexp.MustCompile(`ZgotmplZ|%![a-zA-Z(]|&lt;nil&gt;|<nil>|0001-01-01|1970-01-01|map\[|\d \+0000 UTC`)
 
 // problemsOf is what is wrong with the page that stands in p.
 func problemsOf(p *chromiumtest.Tab, lang string) (wrong []string) {
@@ -190,12 +190,12 @@ const pageProblems = `(lang, keys) => {
 	const name = e => e.outerHTML.replace(/\s+/g, " ").slice(0, 110);
 	const scrolls = e => { for (; e && e !== root; e = e.parentElement) if (!/visible|clip/.test(getComputedStyle(e).overflowX)) return true; return false; };
 	const away = e => { for (; e && e !== root; e = e.parentElement) if (getComputedStyle(e).position === "absolute" || e.matches("[popover]")) return true; return false; };
-	if (root.scrollWidth > innerWidth) wrong.push("is " + root.scrollWidth + " pixels wide, of " + innerWidth);
+	if (root.scrollWidth > root.clientWidth) wrong.push("is " + root.scrollWidth + " pixels wide, of " + root.clientWidth); // innerWidth of a phone grows with the page
 	if (main) {
 		const box = main.getBoundingClientRect();
 		for (const e of main.querySelectorAll("*")) {
 			const r = e.getBoundingClientRect();
-			if (r.width && r.right > box.right + 1 && !scrolls(e.parentElement) && !away(e)) { wrong.push("goes beyond the page: " + name(e)); break; }
+			if (r.width && e.checkVisibility() && r.right > box.right + 1 && !scrolls(e.parentElement) && !away(e)) { wrong.push("goes beyond the page: " + name(e)); break; }
 		}
 	}
 	const h1 = document.querySelectorAll("h1");

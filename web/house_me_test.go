@@ -238,6 +238,47 @@ func TestSensitiveTokens(t *testing.T) {
 	v.post("/me/tokens", append(sensitive["endless"], "proof", testPassword)...).isPage(t, http.StatusOK, "Token made")
 }
 
+// What a token may not be made without the password for, it does not become by an edit,
+// and is given no new secret for, whatever form says so.
+func TestSensitiveTokensByOtherForms(t *testing.T) {
+	t.Parallel()
+	v := newSignedIn(t)
+	h := v.testHouse
+	all := db.BuiltinPermissions()
+	v.send("/me/tokens", url.Values{"name": {"every one"}, "ends": {"90"}, "rights": {"these"}, "permissions": all}).isPage(t, http.StatusOK, "Token made")
+	listed := h.allTokens()[0].ID
+	h.wait(time.Second)
+	v.post("/me/tokens", "name", "far", "ends", "date", "end_date", "2261-01-01", "rights", "these", "permissions", db.PermTokenSearch).isPage(t, http.StatusOK, "Token made")
+	far := h.allTokens()[0].ID
+	h.wait(11 * time.Minute)
+	v.post("/me/tokens", "name", "narrow", "ends", "90", "rights", "these", "permissions", db.PermTokenSearch).isPage(t, http.StatusOK, "Token made")
+	narrow := h.allTokens()[0].ID
+	for name, permissions := range map[string][]string{"star": {"*"}, "each": all} {
+		a := v.send("/me/tokens/"+narrow+"/edit", url.Values{"name": {"narrow"}, "permissions": permissions})
+		a.isPage(t, http.StatusOK, "Show your password once more", `name="proof"`)
+		if k := h.allTokens()[0]; len(k.Permissions) != 1 {
+			t.Errorf("%s: %v", name, k.Permissions)
+		}
+	}
+	v.send("/me/tokens/"+narrow+"/edit", url.Values{"name": {"narrow"}, "permissions": {db.PermTokenCreate}}).leadsTo(t, "/me/tokens/"+narrow+"?done=changed")
+	for _, id := range []string{listed, far} {
+		v.post("/me/tokens/"+id+"/rotate").isPage(t, http.StatusOK, `name="proof"`)
+	}
+	for _, day := range []string{"2027-11-25", "2261-01-01"} {
+		v.post("/me/tokens", "name", "far", "ends", "date", "end_date", day, "rights", "these", "permissions", db.PermTokenSearch).isPage(t, http.StatusOK, `name="proof"`, day)
+	}
+	page := v.get("/connect" + desktopQuery)
+	page.isPage(t, http.StatusOK, `name="proof"`)
+	connect := []string{"product", "coco", "provider", "coco-cloud", "request_id", testRequest}
+	a := v.post("/connect", connect...)
+	a.isPage(t, http.StatusOK, "Show your password once more", `name="proof"`, testRequest)
+	a.lacks(t, "coco://")
+	if n := len(h.allTokens()); n != 3 {
+		t.Errorf("%d tokens", n)
+	}
+	v.post("/connect", append(connect, "proof", testPassword)...).isPage(t, http.StatusOK, "is connected")
+}
+
 func TestTokenFormOutlivesTheSession(t *testing.T) {
 	t.Parallel()
 	h := newTestHouse(t, nil)

@@ -77,7 +77,7 @@ func TestPageActsOnce(t *testing.T) {
 		{"/account/logout", nil, cookie(spare.jwt), 303, "sign-out", "session.logout"},
 		{"/connect", connectForm, cookie(ann.jwt), 200, "token created", "token.create"},
 		{"/connect", []string{"product", "evil"}, cookie(ann.jwt), 400, "", ""},
-		{"/connect", connectForm, cookie("nonsense"), 303, "", ""},
+		{"/connect", connectForm, cookie("nonsense"), 401, "", ""},
 		{"/password", []string{"old_password", "wrong and long", "new_password", next, "again", next}, cookie(ann.jwt), 403, "request refused", ""},
 		{"/password", []string{"old_password", ann.password, "new_password", next, "again", next}, cookie(ann.jwt), 303, "password changed", "user.password"},
 	} {

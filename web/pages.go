@@ -27,7 +27,9 @@ func (s *Server) takeConsole(returnKey []byte) {
 	if s.MaxTokenTTL > 0 {
 		ttl = min(ttl, s.MaxTokenTTL)
 	}
+	origin, _ := ParseOrigin(s.PublicURL) // "" where there is none
 	s.console = &console.Console{
+		Origin:  origin,
 		Version: s.Version, Secure: s.secure, TokenTTL: ttl, Now: s.Store.Now, IsProgram: decides,
 		MAC:         func(text []byte) []byte { return mac(returnKey, text) },
 		Cookie:      s.newCookie,

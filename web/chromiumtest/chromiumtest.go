@@ -313,13 +313,22 @@ func (p *Tab) Go(url string) {
 	p.Await("Page.loadEventFired")
 }
 
-// Back goes to the page before, and waits until it is there. One that was kept is
-// not loaded again.
+// Back goes to the page before, as the browser's button does, and waits until it is
+// there. One that was kept is not loaded again.
 func (p *Tab) Back() {
 	p.Helper()
-	p.Eval("setTimeout(() => history.back())")
+	var history struct {
+		CurrentIndex int
+		Entries      []struct{ ID int }
+	}
+	p.Do("Page.getNavigationHistory", nil, &history)
+	if history.CurrentIndex == 0 {
+		p.Fatal("there is no page before")
+	}
+	p.Do("Page.navigateToHistoryEntry", map[string]any{"entryId": history.Entries[history.CurrentIndex-1].ID}, nil)
 	p.Await("Page.frameNavigated")
-	p.Eval("document.readyState === 'complete' || new Promise(loaded => addEventListener('load', () => setTimeout(loaded)))")
+	for p.Eval("document.readyState") != "complete" { // nothing tells it of a page without a script
+	}
 	p.events = slices.DeleteFunc(p.events, func(e event) bool { return e.Session == p.session && e.Method == "Page.loadEventFired" })
 }
 
@@ -407,7 +416,7 @@ func (p *Tab) Shoot(name string) {
 	for _, size := range [][2]int{{1280, 800}, {390, 844}} {
 		for _, dark := range []bool{false, true} {
 			p.Screen(size[0], size[1], dark)
-			if wide := p.Eval("document.documentElement.scrollWidth > innerWidth"); wide != "false" {
+			if wide := p.Eval("document.documentElement.scrollWidth > document.documentElement.clientWidth"); wide != "false" {
 				p.Errorf("%s does not fit into %d pixels", name, size[0])
 			}
 			if folder == "" {

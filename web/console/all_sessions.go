@@ -9,10 +9,10 @@ import (
 
 var allSessionPlaces = []Place{
 	get(roomAllSessions, Handler{answer: allSessionsPage}),
-	get(roomAllSessions+"/end", Handler{answer: endSignInsPage}),
+	get(roomAllSessions+"/end", Handler{answer: needs(permSessionDelete, endSignInsPage)}),
 	post(roomAllSessions+"/end", endSignIns),
 	get(roomAllSessions+"/:id", Handler{answer: signInPage}),
-	get(roomAllSessions+"/:id/end", Handler{answer: endSignInPage}),
+	get(roomAllSessions+"/:id/end", Handler{answer: needs(permSessionDelete, endSignInPage)}),
 	post(roomAllSessions+"/:id/end", endSignIn),
 }
 

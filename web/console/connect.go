@@ -13,6 +13,7 @@ import (
 
 // Connect asks whether a desktop program gets a token.
 type Connect struct {
+	Form
 	Program   string // as people know it
 	Product   string // as it called itself
 	Provider  string // the program's name for this server
@@ -85,20 +86,49 @@ func connectPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	who, err := v.API.Profile(v.r.Context())
+	f := newForm()
+	if err := v.askProofOfAll(&f); err != nil {
+		return err
+	}
+	return v.showConnect(d, f)
+}
+
+// askProofOfAll has a new form ask for the password at once, where the token may do all
+// that an administrator may.
+func (v *Visit) askProofOfAll(f *Form) error {
+	who, err := v.me()
+	if err != nil || !who.Administrator {
+		return err
+	}
+	return v.askProof(f)
+}
+
+func (v *Visit) showConnect(d desktop, f Form) error {
+	who, err := v.me()
 	if err != nil {
 		return err
 	}
 	now := v.console.Now()
 	return v.show(Connect{
-		Program: desktopPrograms[d.product], Product: d.product, Provider: d.provider, RequestID: d.requestID,
+		Form: f, Program: desktopPrograms[d.product], Product: d.product, Provider: d.provider, RequestID: d.requestID,
 		User: username(who), TokenName: d.tokenName(now), Ends: now.Add(v.console.TokenTTL),
 	})
 }
 
 // ConnectProgram mints the token that the person clicked for. The link goes out in
-// the body of the answer, not in a Location: headers end up in logs.
-var ConnectProgram = Handler{Fields: []string{"product", "provider", "request_id"}, answer: connectProgram}
+// the body of the answer, not in a Location: headers end up in logs. The token may do
+// all that the person may: of an administrator that is as sensitive as any such token.
+var ConnectProgram = Handler{
+	Fields: []string{"product", "provider", "request_id"}, answer: connectProgram,
+	form: func(v *Visit) error {
+		d, err := readDesktop(v.form)
+		if err != nil {
+			return err
+		}
+		return v.showConnect(d, v.again())
+	},
+	sensitive: func(v *Visit) bool { return v.isAll(nil) },
+}
 
 func connectProgram(v *Visit) error {
 	d, err := readDesktop(v.form)

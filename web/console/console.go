@@ -42,6 +42,7 @@ import (
 type Console struct {
 	Version   string                   // of the program
 	Secure    bool                     // browsers come by https
+	Origin    string                   // scheme and host by which they come; "" is not known
 	TokenTTL  time.Duration            // how long a token lasts for which no end was asked
 	MAC       func(text []byte) []byte // HMAC-SHA-256 by which the server knows where a sign-in leads back to
 	Now       func() time.Time         // the clock
@@ -107,7 +108,7 @@ func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, sent 
 	if v.changeLook() {
 		return nil
 	}
-	err := v.serveOnce(h)
+	err := v.answerBy(h)
 	refused := refusedBy(err)
 	switch {
 	case refused == nil:

@@ -9,9 +9,9 @@ import (
 const pageImport = roomUsers + "/import"
 
 var importPlaces = []Place{
-	get(pageImport, Handler{answer: importPage}),
+	get(pageImport, Handler{answer: needs(permUserCreate, importPage)}),
 	post(pageImport, importUsers),
-	get(pageImport+"/check", Handler{answer: importPage}),
+	get(pageImport+"/check", Handler{answer: needs(permUserCreate, importPage)}),
 	post(pageImport+"/check", checkImport),
 }
 

@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"husk/web/api"
 )
 
 // A form that is sent twice, by a second click or by going back, is done once: each
@@ -53,11 +56,22 @@ func (s *sent) begin(key sentKey, now time.Time) (one *sending, begun bool) {
 		s.order = append(s.order, key)
 	}
 	s.known[key] = one
-	for len(s.order) > sentMost {
-		delete(s.known, s.order[0])
-		s.order = s.order[1:]
+	if len(s.order) > sentMost {
+		s.forget()
 	}
 	return one, true
+}
+
+// forget leaves out the oldest that is done: of one that is not, a second click would
+// do it twice. How many are being done is bounded by the connections that wait.
+func (s *sent) forget() {
+	for i, key := range s.order {
+		if !s.known[key].ended.IsZero() {
+			delete(s.known, key)
+			s.order = slices.Delete(s.order, i, i+1)
+			return
+		}
+	}
 }
 
 // finish hands the answer to who waits. What was refused may be sent again.
@@ -70,6 +84,7 @@ func (s *sent) finish(key sentKey, one *sending, answer *recorded, now time.Time
 	case s.known[key] != one:
 	case answer.refused():
 		delete(s.known, key)
+		s.order = slices.DeleteFunc(s.order, func(k sentKey) bool { return k == key })
 	default:
 		s.known[key] = &sending{ended: now, done: one.done}
 	}
@@ -100,16 +115,25 @@ func (r *recorded) sendTo(w http.ResponseWriter) {
 	_, _ = w.Write(r.body.Bytes()) // who asked may have left
 }
 
-// serveOnce answers by h; a form that has a name of its own, once. An answer that
-// lasts is not kept: it may be as long as the store.
+// answerBy answers by h. No id begins with an underscore: beside ids the API has what
+// does, and that would be shown as a record.
+func (v *Visit) answerBy(h Handler) error {
+	if strings.HasPrefix(v.param("id"), "_") {
+		return &api.Error{Status: http.StatusNotFound, Detail: api.ErrorDetail{Code: codeNotFound, Reason: "there is no such thing, or it is not yours"}}
+	}
+	return v.serveOnce(h)
+}
+
+// serveOnce answers by h; a form that has a name of its own, once.
 func (v *Visit) serveOnce(h Handler) error {
 	name := v.form.Get(fieldOnce)
 	// A file comes as it is read: a second click ends the first, and what was made by
-	// then is not made again, since an import is refused who is there.
-	if name == "" || h.lasts || IsSafeMethod(v.r) || v.form.Get(fieldKept) != "" || h.Uploads {
+	// then is not made again, since an import is refused who is there. What lasts may be
+	// a backup: its answer would be kept in memory, whole.
+	if name == "" || IsSafeMethod(v.r) || v.form.Get(fieldKept) != "" || h.Uploads || h.lasts {
 		return v.guarded(h)
 	}
-	key := sentKey(sha256.Sum256([]byte(strings.Join(v.r.Header["Cookie"], ";") + "\n" + v.r.URL.Path + "\n" + name)))
+	key := v.sentKey(name)
 	one, begun := v.console.sent.begin(key, v.console.Now())
 	if !begun {
 		return v.sentBefore(one)
@@ -127,6 +151,12 @@ func (v *Visit) serveOnce(h Handler) error {
 		answer.sendTo(w)
 	}
 	return answer.err
+}
+
+// sentKey names a showing of a form, and who sends it: by whatever shows who that is.
+func (v *Visit) sentKey(name string) sentKey {
+	who := slices.Concat(v.r.Header["Cookie"], []string{""}, v.r.Header["Authorization"], []string{""}, v.r.Header["X-Api-Token"])
+	return sha256.Sum256([]byte(strings.Join(who, "\n") + "\n" + v.r.URL.Path + "\n" + name))
 }
 
 // sentBefore answers who sent a form again.

@@ -179,3 +179,68 @@ func TestKeptForm(t *testing.T) {
 		t.Error("a form of any length is kept")
 	}
 }
+
+// What lasts may be a backup of any size: whatever name the form is sent with, the
+// answer goes out as it comes.
+func TestWhatLastsIsNotKept(t *testing.T) {
+	c := &Console{Now: time.Now, IsProgram: func(http.Header) bool { return false }}
+	w := httptest.NewRecorder()
+	h := Handler{Fields: []string{fieldOnce}, lasts: true, answer: func(v *Visit) error {
+		_, err := v.w.Write([]byte("first"))
+		if w.Body.String() != "first" {
+			t.Error("it is kept")
+		}
+		return err
+	}}
+	if err := c.Serve(h, w, post1(), Sent{Form: url.Values{fieldOnce: {"one"}}}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who shows a credential in a header has a form of their own, whatever they call it.
+func TestFormsOfPrograms(t *testing.T) {
+	a := &acting{}
+	for _, header := range []string{"Authorization", "X-Api-Token"} {
+		for _, value := range []string{"Bearer ann", "Bearer bob"} {
+			r := post1()
+			r.Header.Set(header, value)
+			before := a.done
+			if _, err := a.send(r, "one", ""); err != nil || a.done != before+1 {
+				t.Errorf("%s %s: %v, %d done", header, value, err, a.done)
+			}
+		}
+	}
+}
+
+// However many others are sent, one that is being done stays known; and one that was
+// refused leaves nothing by which its next sending would be forgotten early.
+func TestFormsAreForgottenInOrder(t *testing.T) {
+	var s sent
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	named := func(i int) sentKey { return sentKey{byte(i >> 16), byte(i >> 8), byte(i)} }
+	done, refused := &recorded{status: http.StatusOK}, &recorded{status: http.StatusBadRequest}
+	slow, _ := s.begin(named(0), now)
+	for range 2 {
+		one, _ := s.begin(named(1), now)
+		s.finish(named(1), one, refused, now)
+	}
+	again, _ := s.begin(named(1), now)
+	s.finish(named(1), again, done, now)
+	for i := range sentMost - 2 {
+		one, _ := s.begin(named(2+i), now)
+		s.finish(named(2+i), one, done, now)
+	}
+	if _, begun := s.begin(named(1), now); begun {
+		t.Error("it is forgotten before its turn")
+	}
+	for i := range 10 {
+		one, _ := s.begin(named(sentMost+i), now)
+		s.finish(named(sentMost+i), one, done, now)
+	}
+	if one, begun := s.begin(named(0), now); begun || one != slow {
+		t.Error("one that is being done is forgotten")
+	}
+	if _, begun := s.begin(named(1), now); !begun || len(s.known) != sentMost || len(s.order) != sentMost {
+		t.Errorf("%d are known, %d in order", len(s.known), len(s.order))
+	}
+}

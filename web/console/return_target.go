@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 )
@@ -79,7 +80,8 @@ func (c *Console) openReturn(value string) string {
 
 // returnable tells whether target is the path of a page, with a query at most.
 // What browsers read as another host (two slashes, a backslash, a tab that
-// they drop) is refused before anything is parsed.
+// they drop) is refused before anything is parsed; and what they read as a step up, in
+// whatever spelling, after that.
 func returnable(target string) bool {
 	if len(target) > maxReturn || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 		return false
@@ -88,7 +90,7 @@ func returnable(target string) bool {
 		return false
 	}
 	u, err := url.Parse(target)
-	return err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && u.Fragment == "" && isPage(u.EscapedPath())
+	return err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && u.Fragment == "" && path.Clean(u.Path) == u.Path && isPage(u.EscapedPath())
 }
 
 // withReturn is the path of a page that leads on to target afterwards.

@@ -26,6 +26,8 @@ func TestReturnable(t *testing.T) {
 		"/./password": false, "/../password": false, "/password/../../x": false, "/%2fevil.example": false, "/%5cevil.example": false,
 		"/pass%77ord": false, "/evil": false, "/account/logout": false, "/password#x": false, "/password\x7f": false, "/pässword": false,
 		"@evil.example": false, "/@evil.example": false, ":80": false, "/password//": false, "?x": false,
+		"/me/tokens/k1": true, "/console/audit?action=x&target=..": true, "/me/../account/logout": false, "/me/%2e%2e/account/logout": false,
+		"/me/tokens/.%2E": false, "/console/%2e/users": false, "/console//evil.example": false, "/me/": false,
 	} {
 		if got := returnable(target); got != want {
 			t.Errorf("%q: %v", target, got)

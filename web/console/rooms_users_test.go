@@ -29,7 +29,7 @@ func roomsOfUsers(text string) map[string]Page {
 	self := UserDetails{User: api.User{ID: singleUser, Name: text, Roles: []string{text}}, Self: true, State: State{"good", said}}
 	ask := AskUser{Form: form, ID: "u1", Title: said, About: said, Effects: []Text{said}, To: "/console/users/u1/delete", Act: said}
 	ask.Proof, ask.Seen = false, ""
-	role := RoleDetails{Role: api.Role{Name: "clerk", Description: text}, About: said, Done: said, Rights: groups, Users: []UserRow{{ID: "u1", Email: text}, {ID: "u2", Name: text}}, Count: said,
+	role := RoleDetails{Role: api.Role{Name: "clerk"}, About: said, Done: said, Rights: groups, Users: []UserRow{{ID: "u1", Email: text}, {ID: "u2", Name: text}}, Count: said,
 		Rules: []api.Rule{{Number: 3, Host: text, Path: text}}, Above: true}
 	role.May.Update, role.May.Delete, role.May.ReadUser = true, true, true
 	roles := Roles{Done: said, Query: text, Roles: []RoleRow{{Name: "clerk", Description: literal(text), Builtin: true, Grants: said}}, Pager: Pager{"/console/roles", "/console/roles?after=x"}}

@@ -15,22 +15,22 @@ import (
 var tokenPlaces = slices.Concat(tokenPlacesIn(roomTokens), tokenPlacesIn(roomAllTokens))
 
 func tokenPlacesIn(room string) []Place {
-	list := Handler{answer: tokensPage}
+	list, create := Handler{answer: tokensPage}, needs(permTokenCreate, newTokenPage)
 	if room == roomAllTokens {
-		list = Handler{answer: allTokensPage}
+		list, create = Handler{answer: allTokensPage}, needs(administratorsOnly, create)
 	}
 	return []Place{
 		get(room, list),
 		get(room+"/ended", Handler{answer: endedTokensPage}),
-		get(room+"/new", Handler{answer: newTokenPage}),
+		get(room+"/new", Handler{answer: create}),
 		post(room, createToken),
 		get(room+"/:id", Handler{answer: tokenPage}),
-		get(room+"/:id/edit", Handler{answer: editTokenPage}),
+		get(room+"/:id/edit", Handler{answer: needs(permTokenUpdate, editTokenPage)}),
 		post(room+"/:id/edit", changeToken),
-		get(room+"/:id/rotate", Handler{answer: rotateTokenPage}),
+		get(room+"/:id/rotate", Handler{answer: needs(permTokenUpdate, rotateTokenPage)}),
 		post(room+"/:id/rotate", rotateToken),
 		post(room+"/:id/settle", settleToken),
-		get(room+"/:id/revoke", Handler{answer: revokePage}),
+		get(room+"/:id/revoke", Handler{answer: needs(permTokenDelete, revokePage)}),
 		post(room+"/:id/revoke", Handler{Fields: []string{fieldOnce}, answer: revokeToken}),
 	}
 }

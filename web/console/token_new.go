@@ -125,15 +125,32 @@ var createToken = Handler{
 	Many:      []string{"permissions"},
 	answer:    mintToken,
 	form:      func(v *Visit) error { return v.showNewToken(v.again()) },
-	sensitive: func(v *Visit) bool { return v.form.Get("ends") == endless || v.asksAll() },
+	sensitive: func(v *Visit) bool {
+		if v.form.Get("rights") != theseFew {
+			return v.asksEndless() || v.isAll(nil)
+		}
+		return v.asksEndless() || v.isAll(v.form["permissions"])
+	},
 }
 
-// asksAll tells whether the form asks for all that an administrator may do. Where it
-// is not known who asks, it does.
-func (v *Visit) asksAll() bool {
+// isAll tells whether permissions of a token are all that an administrator may do;
+// none are those of its owner. Where it is not known who asks, they are.
+func (v *Visit) isAll(permissions []string) bool {
 	who, err := v.me()
-	few := v.form["permissions"]
-	return err != nil || who.Administrator && (v.form.Get("rights") != theseFew || slices.Contains(few, "*") || len(few) >= len(who.Permissions))
+	return err != nil || who.Administrator && (len(permissions) == 0 || slices.Contains(permissions, "*") || len(permissions) >= len(who.Permissions))
+}
+
+// asksEndless tells whether the form asks for a token without an end. A day far off is
+// none.
+func (v *Visit) asksEndless() bool {
+	day, err := time.Parse(time.DateOnly, v.form.Get("end_date"))
+	return v.form.Get("ends") == endless || v.form.Get("ends") == onDate && err == nil && v.isFar(day.Unix())
+}
+
+// isFar tells whether a token that ends then lives longer than any that is offered; -1
+// is no end.
+func (v *Visit) isFar(ends int64) bool {
+	return ends < 0 || time.Unix(ends, 0).Sub(v.console.Now()) > time.Duration(slices.Max(lives))*24*time.Hour
 }
 
 // TokenMade shows the secret of a new token, once.

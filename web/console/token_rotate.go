@@ -38,8 +38,7 @@ var rotateToken = Handler{
 	form:   func(v *Visit) error { return v.showRotateToken(v.again(), http.StatusOK) },
 	sensitive: func(v *Visit) bool {
 		k, err := v.token()
-		who, fault := v.me()
-		return err != nil || fault != nil || k.ExpireIn < 0 || who.Administrator && len(k.Permissions) == 0
+		return err != nil || v.isFar(k.ExpireIn) || v.isAll(k.Permissions)
 	},
 }
 

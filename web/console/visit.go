@@ -46,6 +46,23 @@ func (v *Visit) may(permission string) bool {
 	return v.profile != nil && (v.profile.Administrator || slices.Contains(v.profile.Permissions, permission))
 }
 
+// needs is an answer for those who have a permission: nobody else is shown a form that
+// the API would refuse.
+func needs(permission string, answer func(v *Visit) error) func(v *Visit) error {
+	return func(v *Visit) error {
+		who, err := v.me()
+		switch {
+		case err != nil:
+			return err
+		case permission == administratorsOnly && !who.Administrator:
+			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "administrator_required", Reason: "that is for administrators"}}
+		case !v.may(permission):
+			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "not_permitted", Reason: "that needs the permission " + permission}}
+		}
+		return answer(v)
+	}
+}
+
 // param is a part of the path that the route names, such as id.
 func (v *Visit) param(name string) string { return v.r.PathValue(name) }
 
@@ -150,8 +167,13 @@ func seeOther(w http.ResponseWriter, path string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// origin is scheme and host as the browser knows them, for what people copy.
+// origin is scheme and host of this server, for what people copy. What was asked for
+// tells them where nothing else does: a proxy may name another host to Husk, and
+// whoever asks whatever they like.
 func (v *Visit) origin() string {
+	if v.console.Origin != "" {
+		return v.console.Origin
+	}
 	scheme := "http"
 	if v.console.Secure {
 		scheme = "https"

@@ -67,6 +67,9 @@ func TestRefusalOfTheAPIIsShown(t *testing.T) {
 			{"overloaded", refusal(503, "busy", "too much at once"), "text/html", 503, ""},
 			{"a program", refusal(403, "not_permitted", "no"), "application/json", 0, ""},
 		} {
+			if h.Keeps() && c.answer.Status == http.StatusUnauthorized {
+				continue // the form is kept over the sign-in, which a test of its own looks at
+			}
 			r := httptest.NewRequest(method, target, nil)
 			r.Header = http.Header{"Accept": {c.accept}, "Content-Type": {"application/x-www-form-urlencoded"}}
 			w, err := ask(t, h, r, desktop, c.answer.Status, c.answer)

@@ -128,9 +128,12 @@
   });
 
   // A page that is looked at for long: [data-live=SECONDS] with an id is asked for
-  // again, while somebody looks.
+  // again, while somebody looks. Who has moved nothing for five minutes may have left: a
+  // browser that nobody uses is not to keep its session from ending.
+  let moved = Date.now();
+  ["pointermove", "pointerdown", "keydown", "wheel"].forEach((kind) => window.addEventListener(kind, () => { moved = Date.now(); }, { passive: true }));
   all("[data-live]", (part) => setInterval(async () => {
-    if (document.hidden || part.contains(document.activeElement)) return;
+    if (document.hidden || Date.now() - moved > 300000 || part.contains(document.activeElement)) return;
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
     if (!answer || !answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
