@@ -64,7 +64,9 @@ func longText(i, most int) string {
 func newFilledHouse(t *testing.T, i int) *filledHouse {
 	t.Helper()
 	one := houses[i]
-	h := newTestHouse(t, func(c *Config) { fill(t, c, filling(one.records, one.text), one.records, filledGate(t, one.records, one.text)) })
+	h := newTestHouse(t, func(c *Config) {
+		fill(t, c, filling(one.records, one.text), one.records, filledGate(t, one.records, one.text))
+	})
 	until(t, func() bool { _, last := h.Upkeep.LastBackups(); return !last.Newest.IsZero() })
 	return &filledHouse{h.signedIn(""), one.name, one.records}
 }
