@@ -17,6 +17,7 @@ import (
 	"husk/web/console"
 	"husk/web/gate"
 	"husk/web/manual"
+	"husk/web/upkeep"
 )
 
 // filledHouse is a house with so many of everything, and who is signed in there as its
@@ -63,19 +64,53 @@ func longText(i, most int) string {
 func newFilledHouse(t *testing.T, i int) *filledHouse {
 	t.Helper()
 	one := houses[i]
-	h := newTestHouse(t, func(c *Config) {
-		path := filepath.Join(c.Dir, "filled.db")
-		open := func() *db.Store {
-			return bolttest.Store(t, bolttest.Options{Path: path, Options: db.Options{Now: c.Store.Now}})
-		}
-		c.Store = open()
-		(&testHouse{T: t, Server: &Server{Config: *c}}).user("", testPassword, false) // ends all sessions
-		if err := errors.Join(c.Store.Close(), bolt.Fill(path, func(tx db.Tx) error { return db.Fill(tx, filling(one.records, one.text)) })); err != nil {
-			t.Fatal(err)
-		}
-		c.Store, c.Gate = open(), filledGate(t, one.records, one.text)
-	})
+	h := newTestHouse(t, func(c *Config) { fill(t, c, filling(one.records, one.text), one.records, filledGate(t, one.records, one.text)) })
+	until(t, func() bool { _, last := h.Upkeep.LastBackups(); return !last.Newest.IsZero() })
 	return &filledHouse{h.signedIn(""), one.name, one.records}
+}
+
+// fill gives a house that is not made yet a store with what filling has, in which as much
+// was counted as much tells, rules, and a folder with backups.
+func fill(t *testing.T, c *Config, filling db.Filling, much int, rules *gate.Rules) {
+	t.Helper()
+	path, now := filepath.Join(c.Dir, "filled.db"), c.Store.Now()
+	past := bolttest.Store(t, bolttest.Options{Path: path, Options: db.Options{Now: func() time.Time { return now }}})
+	(&testHouse{T: t, Server: &Server{Config: Config{Store: past, Passwords: c.Passwords}}}).user("", testPassword, false) // ends all sessions
+	if much > 0 {
+		for hours := range 24 * 30 {
+			now = c.Store.Now().Add(-time.Duration(hours) * time.Hour)
+			past.NoteCounts(countsOf(now, uint64(much), rules))
+		}
+	}
+	if err := errors.Join(past.FlushCounts(t.Context()), past.Close(), bolt.Fill(path, func(tx db.Tx) error { return db.Fill(tx, filling) })); err != nil {
+		t.Fatal(err)
+	}
+	c.Store, c.Gate = bolttest.Store(t, bolttest.Options{Path: path, Options: db.Options{Now: c.Store.Now}}), rules
+	c.Upkeep = &upkeep.Upkeep{Config: upkeep.Config{Backups: upkeep.Backups{Dir: t.TempDir(), Every: 24 * time.Hour, Keep: 14}}}
+	c.OpenCopy = func(path string) (db.Engine, error) { return bolt.Open(path, bolt.Options{}) }
+	c.Configuration = ConfigurationOfTests
+}
+
+// countsOf is what an hour is like: by day there is more.
+func countsOf(at time.Time, much uint64, rules *gate.Rules) db.Counts {
+	day := uint64(12 - max(at.Hour()-13, 13-at.Hour()))
+	if at.Weekday() == time.Sunday {
+		day /= 3
+	}
+	odd := uint64(at.Unix()/3600) % 7
+	c := db.Counts{
+		SignIns:  db.SignInCounts{OK: day/2 + odd, Refused: odd / 3, Throttled: odd / 6},
+		Requests: db.RequestCounts{Session: much * day * 3, Token: much * (20 + day*2 + odd), None: day + odd, Refused: odd},
+		Store:    int64(much)<<16 + at.Unix()<<4&0xffffff,
+	}
+	var hosts []string
+	if rules != nil {
+		hosts = rules.Hosts()
+	}
+	for i, host := range hosts[:min(5, len(hosts))] {
+		c.Add(db.Counts{Gate: map[string]db.GateCounts{host: {Allowed: much * day * uint64(i+1), Refused: odd / 2, SignIn: day / 4}}})
+	}
+	return c
 }
 
 var filledNow = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)

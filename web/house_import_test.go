@@ -48,7 +48,10 @@ const twoUsers = `{"email":"ann@example.com","name":"Ann"}` + "\n" + `{"email":"
 
 func TestImportInTheConsole(t *testing.T) {
 	v := newSignedIn(t)
-	v.get(importPage).isPage(t, http.StatusOK, `enctype="multipart/form-data"`, `formaction="`+importPage+`/check"`, `data-max="67108864"`)
+	v.get(importPage).isPage(t, http.StatusOK, `enctype="multipart/form-data"`, `formaction="`+importPage+`/check"`, `data-max="67108864"`,
+		`href="/console/manual/tasks-from-htpasswd"`, `href="/console/manual/tasks-from-coco"`)
+	v.get("/console/manual/tasks-from-htpasswd").isPage(t, http.StatusOK)
+	v.get("/console/manual/tasks-from-coco").isPage(t, http.StatusOK)
 	v.upload(importPage+"/check", twoUsers, nil, "if_missing", "yes").isPage(t, http.StatusOK, "2 users would be made.", "Nothing has been done yet")
 	if n := v.users(t); n != 1 {
 		t.Fatalf("a check made %d users", n-1)

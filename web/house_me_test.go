@@ -457,7 +457,7 @@ func TestFirstSteps(t *testing.T) {
 	v, admin := h.newAnn(), h.signedIn("")
 	v.get("/me").lacks(t, "Three steps")
 	page := admin.get("/me")
-	page.isPage(t, http.StatusOK, "Three steps", `href="/me/tokens/new"`, `href="/console/manual/gate"`, `href="/console/system"`)
+	page.isPage(t, http.StatusOK, "Three steps", `href="/me/tokens/new"`, `href="/console/manual/gate"`, `href="/console/system/backups"`)
 	page.lacks(t, ">done<")
 	admin.makeToken("first")
 	if page = admin.get("/"); strings.Count(page.body, ">done<") != 1 {

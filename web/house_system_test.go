@@ -230,6 +230,9 @@ func TestFreshBackupByPage(t *testing.T) {
 	if d := a.Header.Get("Content-Disposition"); d != `attachment; filename="husk-20261124T120000Z.tar"` || a.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", a.StatusCode, d)
 	}
+	if page := admin.get("/me"); !strings.Contains(page.body, "Three steps") || strings.Count(page.body, ">done<") != 1 {
+		t.Errorf("the first steps do not know of it: %s", page.body)
+	}
 	manifest, err := archive.Look(strings.NewReader(a.body), int64(len(a.body)))
 	if err != nil || manifest.Counts["users"] != 2 {
 		t.Errorf("%+v, %v", manifest, err)

@@ -59,7 +59,7 @@ func TestUsersInTheConsole(t *testing.T) {
 	v.get("/console/users?after=x").isPage(t, http.StatusBadRequest)
 	v.get("/console/users/"+ann.ID).isPage(t, http.StatusOK, "<h1>ann</h1>", "ann@example.com", "0 API tokens", "/edit", "/roles", "/password", "/disable", "/delete", "Nothing that is logged.")
 	v.get("/console/users/"+bob.ID).isPage(t, http.StatusOK)
-	v.get("/console/users/"+db.SingleUser).isPage(t, http.StatusOK, "This is you", "signs in with a password alone", "/edit", `href="/console/audit?actor=`+db.SingleUser, "<p>Sign-in", "1 sign-in<")
+	v.get("/console/users/"+db.SingleUser).isPage(t, http.StatusOK, "This is you", "signs in with a password alone", "/edit", `href="/console/audit?actor=`+db.SingleUser, "Sign-in · coco-default-user", "1 sign-in<")
 	v.get("/console/users/"+db.SingleUser).lacks(t, "/"+db.SingleUser+"/delete", "/"+db.SingleUser+"/disable", "/"+db.SingleUser+"/password", "/"+db.SingleUser+"/roles", "/"+db.SingleUser+"/end")
 	v.get("/console/users/nobody").isPage(t, http.StatusNotFound, "may have been deleted")
 	v.get("/console/users/"+url.PathEscape("../role/admin")).isPage(t, http.StatusNotFound)
@@ -198,6 +198,26 @@ func TestChangeUser(t *testing.T) {
 	v.get("/console/users?done=deleted").lacks(t, "ann2@example.com")
 	v.post(at+"/edit", "name", "Gone").isPage(t, http.StatusNotFound, "may have been deleted")
 	v.post("/console/users/"+db.SingleUser+"/delete").isPage(t, http.StatusForbidden, "can&#39;t be deleted")
+}
+
+// Who typed for long finds the form again behind the sign-in.
+func TestUserFormOutlivesTheSession(t *testing.T) {
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	ann := h.user("ann@example.com", testPassword, false)
+	v := h.visitor()
+	v.signIn("", testPassword)
+	h.wait(25 * time.Hour)
+	at := "/console/users/" + ann.ID + "/edit"
+	login := v.post(at, "name", "Ann", "email", "ann2@example.com")
+	login.isPage(t, http.StatusUnauthorized, "what you typed is kept")
+	v.post("/account/login", "password", testPassword, "kept_form", login.hidden(t, "kept_form")).isPage(t, http.StatusOK, `action="`+at+`"`)
+	v.post(at, "name", "Ann", "email", "ann2@example.com", "kept", "yes").isPage(t, http.StatusOK, `value="ann2@example.com"`)
+	if u := v.found(t, ann.ID); u.Email != "ann@example.com" {
+		t.Errorf("it was done: %+v", u)
+	}
+	h.wait(25 * time.Hour)
+	v.upload(importPage, twoUsers, nil).leadsTo(t, v.get(importPage).Header.Get("Location"))
 }
 
 func TestPasswordOfAUser(t *testing.T) {

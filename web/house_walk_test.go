@@ -129,6 +129,11 @@ func TestBrowserWithoutScript(t *testing.T) {
 	p.Click("main form button")
 	p.At(p.Eval("location.pathname"), "plain")
 
+	p.Visit("/console/roles/_new")
+	p.Fill("name", "helpdesk")
+	p.Click("main form button[type=submit]")
+	p.At("/console/roles/helpdesk", "helpdesk")
+
 	p.Visit("/console/users/new")
 	p.Fill("email", "ben@example.com")
 	p.Click("main form button[type=submit]")

@@ -152,7 +152,7 @@ func (s *Server) failPage(c echo.Context, r route, actor *db.Actor, f *failure) 
 	if f.status == http.StatusUnauthorized && r.do.signInFirst != nil && s.wantsPage(c.Request()) {
 		return r.do.signInFirst(c) == nil
 	}
-	if !s.console.Fail(c.Response(), c.Request(), f.wire()) {
+	if !s.console.Fail(c.Response(), c.Request(), f.wire(), s.dialPageCall(c)) {
 		return false
 	}
 	if c.Response().Status >= http.StatusBadRequest {

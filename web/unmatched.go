@@ -18,7 +18,7 @@ func (s *Server) failUnmatched(c echo.Context, err error) {
 	}
 	page := f
 	page.reason = pageReason(&f)
-	if console.IsSafeMethod(c.Request()) && !c.Response().Committed && s.console.Fail(c.Response(), c.Request(), page.wire()) {
+	if console.IsSafeMethod(c.Request()) && !c.Response().Committed && s.console.Fail(c.Response(), c.Request(), page.wire(), s.dialPageCall(c)) {
 		s.logFailure(c, nil, &f)
 		return
 	}

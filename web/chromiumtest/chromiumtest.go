@@ -196,6 +196,7 @@ type Tab struct {
 	Foreign bool     // it shows pages of others, which may do what ours may not
 
 	documents map[string]bool // URLs of pages, which may be refused
+	had       map[string]bool // requests that what the browser keeps answered
 }
 
 // Open opens a page that is empty yet. What it shows is of base, or of the others:
@@ -206,7 +207,7 @@ func (b *Browser) Open(base string, others ...string) *Tab {
 	b.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
 	b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	p := &Tab{Browser: b, session: attached.SessionID, base: base, others: others, documents: map[string]bool{}}
+	p := &Tab{Browser: b, session: attached.SessionID, base: base, others: others, documents: map[string]bool{}, had: map[string]bool{}}
 	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
 		p.Do(domain+".enable", nil, nil)
 	}
@@ -262,6 +263,7 @@ func (p *Tab) look(e event) {
 		ExceptionDetails json.RawMessage
 		Args             json.RawMessage
 		Type, URL        string
+		RequestID        string
 	}
 	if err := json.Unmarshal(e.Params, &params); err != nil {
 		p.Fatal(err)
@@ -285,8 +287,10 @@ func (p *Tab) look(e event) {
 		if !p.mayAsk(params.Request.URL) {
 			p.Errorf("the page asked for %s", params.Request.URL)
 		}
+	case "Network.requestServedFromCache":
+		p.had[params.RequestID] = true
 	case "Network.responseReceived":
-		if !params.Response.FromDiskCache {
+		if !params.Response.FromDiskCache && !p.had[params.RequestID] {
 			p.Sent = append(p.Sent, params.Response.URL)
 		}
 	case "Page.frameRequestedNavigation", "Page.frameScheduledNavigation":

@@ -56,9 +56,6 @@ func allSessionsPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	if refused != nil && refused.Detail.Code == codeNotFound {
-		f.problems["user"] = say("session.user.unknown")
-	}
 	if _, err := v.me(); err != nil {
 		return err
 	}

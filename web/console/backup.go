@@ -21,9 +21,9 @@ var backupPlaces = []Place{
 func taking(answer func(*Visit) error) Handler {
 	return Handler{
 		Fields: []string{fieldOnce}, lasts: true, answer: answer,
-		form: func(v *Visit) error {
+		form: needs(permBackup, func(v *Visit) error {
 			return v.show(TakeBackup{Form: v.again().unnamed(), Path: v.r.URL.Path, Name: v.param("id")})
-		},
+		}),
 		sensitive: func(*Visit) bool { return true },
 	}
 }

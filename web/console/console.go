@@ -115,7 +115,7 @@ func (c *Console) Serve(h Handler, w http.ResponseWriter, r *http.Request, sent 
 		return err
 	case refused.Status == http.StatusUnauthorized && h.Keeps() && !IsSafeMethod(r) && c.WantsPage(r):
 		return signInFirst(v)
-	case c.Fail(v.w, r, refused):
+	case v.fail(refused):
 		return nil
 	}
 	return err

@@ -3,6 +3,7 @@ package console
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"husk/web/api"
 )
@@ -14,7 +15,11 @@ type Failure struct {
 	Next  Text   // what to do; may say nothing
 	Wait  int    // seconds until the next try may be made
 	Back  string // path to go on to; "" is the start page
+
+	within string // the room in which it stands; "" is a card of its own
 }
+
+func (f Failure) room() string { return f.within }
 
 func (f Failure) view() (file string, title Text) { return "failure.html", f.Title }
 func (f Failure) waits() int                      { return f.Wait }
@@ -78,14 +83,51 @@ func refusedBy(err error) (refused *api.Error) {
 // Fail answers a browser whose request ended with e. Where a sign-in or a new
 // password is all that is missing it leads there and back. It tells false, and has
 // answered nothing, where a program asked.
-func (c *Console) Fail(w http.ResponseWriter, r *http.Request, e *api.Error) bool {
+func (c *Console) Fail(w http.ResponseWriter, r *http.Request, e *api.Error, dial Dialer) bool {
+	v, end := c.visit(w, r, Sent{}, dial)
+	defer end()
+	return v.fail(e)
+}
+
+func (v *Visit) fail(e *api.Error) bool {
+	w, r, c := v.w, v.r, v.console
 	if next := c.wayOn(r, e); next != "" {
 		seeOther(w, next)
 		return true
 	}
 	page := Failure{Title: titleOf(e.Status), Next: nextOf(e)}
 	page.Text, page.Wait = problemOf(e)
-	return c.WantsPage(r) && refuse(w, r, e, page) == nil
+	if !c.WantsPage(r) {
+		return false
+	}
+	if v.staysInside(e) {
+		page.within = roomAt(r.URL.Path)
+		return v.refuse(e, page) == nil
+	}
+	return refuse(w, r, e, page) == nil
+}
+
+// staysInside tells whether who asks is in the house, and what failed is the one page:
+// then the way to the others is shown. Where more may be wrong nothing more is asked.
+func (v *Visit) staysInside(e *api.Error) bool {
+	if !InHouse(v.r.URL.Path) || e.Status >= http.StatusInternalServerError || e.Status == http.StatusTooManyRequests {
+		return false
+	}
+	_, err := v.me()
+	return err == nil
+}
+
+// roomAt is the room in which a page of the house stands.
+func roomAt(path string) string {
+	at := roomMe
+	for _, w := range house {
+		for _, r := range w.Rooms {
+			if (path == r.Path || strings.HasPrefix(path, r.Path+"/")) && len(r.Path) >= len(at) {
+				at = r.Path
+			}
+		}
+	}
+	return at
 }
 
 // wayOn is the page that makes good what e says is missing; "" where there is none.

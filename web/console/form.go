@@ -73,6 +73,9 @@ func (v *Visit) refused(e *api.Error) Form {
 // tell has the form say what the API has against it: at a field, where one is known.
 func (f *Form) tell(e *api.Error, field string) {
 	f.Problem, f.Wait = problemOf(e)
+	if field != "" && e.Detail.Code == codeNotFound {
+		f.Problem = say("form.no_user") // nothing else is named in a field by what may be gone
+	}
 	if field != "" && f.Wait == 0 {
 		f.problems, f.Problem = map[string]Text{field: f.Problem}, Text{}
 	}

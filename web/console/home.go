@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"husk/web/api"
@@ -139,10 +140,14 @@ func (v *Visit) firstSteps(hasToken bool) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	kept, err := v.keptBackup(health)
+	if err != nil {
+		return nil, err
+	}
 	steps := []Step{
 		{roomTokens + "/new", say("step.token"), say("step.token.text"), hasToken},
 		{pageOfGate, say("step.gate"), say("step.gate.text"), len(rules) > 0},
-		{roomSystem, say("step.backup"), say("step.backup.text"), health.LastBackup != nil},
+		{roomBackups, say("step.backup"), say("step.backup.text"), kept},
 	}
 	for _, s := range steps {
 		if !s.Done {
@@ -150,6 +155,15 @@ func (v *Visit) firstSteps(hasToken bool) ([]Step, error) {
 		}
 	}
 	return nil, nil
+}
+
+// keptBackup tells whether a backup was ever made: by schedule, or by hand.
+func (v *Visit) keptBackup(health api.HealthDetails) (bool, error) {
+	if health.LastBackup != nil {
+		return true, nil
+	}
+	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"action": strings.TrimPrefix("actions.system.backup", actionsArea)}})
+	return len(found.Hits.Hits) > 0, err
 }
 
 var mePlaces = []Place{get(roomMe, MePage)}

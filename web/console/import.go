@@ -51,7 +51,7 @@ func (Import) MaxBytes() int64 { return maxImport }
 var importUsers = Handler{
 	Fields: []string{"if_missing", "file"}, Uploads: true,
 	answer:    func(v *Visit) error { return v.importFile(false) },
-	form:      func(v *Visit) error { return v.showImport(Import{Form: v.again()}, http.StatusOK) },
+	form:      needs(permUserCreate, func(v *Visit) error { return v.showImport(Import{Form: v.again()}, http.StatusOK) }),
 	sensitive: func(*Visit) bool { return true },
 }
 

@@ -12,7 +12,7 @@ var keyPlaces = []Place{
 	get(roomKeys+"/rotate", Handler{answer: rotatePage}),
 	post(roomKeys+"/rotate", Handler{
 		Fields: []string{fieldOnce, "now"}, answer: rotateKey,
-		form:      func(v *Visit) error { return v.askRotation(v.again()) },
+		form:      needs(permKeys, func(v *Visit) error { return v.askRotation(v.again()) }),
 		sensitive: func(*Visit) bool { return true },
 	}),
 }

@@ -224,12 +224,7 @@ func testTokenPage(v *Visit) error {
 // so it has no name of its own.
 var testToken = Handler{
 	Fields: []string{"url", "method", "from", fieldSecret},
-	form: func(v *Visit) error {
-		if _, err := v.me(); err != nil {
-			return err
-		}
-		return v.show(v.testForm(v.again(), true))
-	},
+	form:   needs(permSystemRead, func(v *Visit) error { return v.show(v.testForm(v.again(), true)) }),
 	answer: func(v *Visit) error {
 		if _, err := v.me(); err != nil {
 			return err

@@ -15,15 +15,15 @@ import (
 var tokenPlaces = slices.Concat(tokenPlacesIn(roomTokens), tokenPlacesIn(roomAllTokens))
 
 func tokenPlacesIn(room string) []Place {
-	list, create := Handler{answer: tokensPage}, needs(permTokenCreate, newTokenPage)
+	list, form, create := Handler{answer: tokensPage}, needs(permTokenCreate, newTokenPage), createToken
 	if room == roomAllTokens {
-		list, create = Handler{answer: allTokensPage}, needs(administratorsOnly, create)
+		list, form, create.form = Handler{answer: allTokensPage}, needs(administratorsOnly, form), needs(administratorsOnly, create.form)
 	}
 	return []Place{
 		get(room, list),
 		get(room+"/ended", Handler{answer: endedTokensPage}),
-		get(room+"/new", Handler{answer: create}),
-		post(room, createToken),
+		get(room+"/new", Handler{answer: form}),
+		post(room, create),
 		get(room+"/:id", Handler{answer: tokenPage}),
 		get(room+"/:id/edit", Handler{answer: needs(permTokenUpdate, editTokenPage)}),
 		post(room+"/:id/edit", changeToken),
@@ -226,6 +226,9 @@ func unusable(err error) (problem Text, other error) {
 	refused := refusedBy(err)
 	if refused == nil || refused.Status != http.StatusBadRequest && refused.Status != http.StatusNotFound {
 		return Text{}, err
+	}
+	if refused.Detail.Code == codeNotFound { // tokens are narrowed by nothing else that may be gone
+		return say("form.no_user"), nil
 	}
 	problem, _ = problemOf(refused)
 	return problem, nil

@@ -121,10 +121,10 @@ func (f Form) tokenLimits(k api.Token) TokenLimits {
 // createToken makes a token. One without an end, or with all that an administrator may
 // do, is sensitive.
 var createToken = Handler{
-	Fields:    []string{"owner", "name", "description", "ends", "end_date", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
-	Many:      []string{"permissions"},
-	answer:    mintToken,
-	form:      func(v *Visit) error { return v.showNewToken(v.again()) },
+	Fields: []string{"owner", "name", "description", "ends", "end_date", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
+	Many:   []string{"permissions"},
+	answer: mintToken,
+	form:   func(v *Visit) error { return v.showNewToken(v.again()) },
 	sensitive: func(v *Visit) bool {
 		if v.form.Get("rights") != theseFew {
 			return v.asksEndless() || v.isAll(nil)
@@ -172,7 +172,11 @@ func mintToken(v *Visit) error {
 	made, err := v.API.CreateToken(v.r.Context(), asked)
 	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
 		retryAfter(v.w, refused)
-		return v.newToken(v.refused(refused), refused.Status)
+		f := v.refused(refused)
+		if refused.Detail.Code == codeNotFound {
+			f.tell(refused, "owner")
+		}
+		return v.newToken(f, refused.Status)
 	}
 	if err != nil {
 		return err

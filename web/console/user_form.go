@@ -79,7 +79,7 @@ var createUser = Handler{
 	Fields: []string{"email", "name", "roles", fieldOtherRoles, "way", "password"},
 	Many:   []string{"roles"},
 	answer: makeUser,
-	form:   func(v *Visit) error { return v.showNewUser(v.again(), http.StatusOK) },
+	form:   needs(permUserCreate, func(v *Visit) error { return v.showNewUser(v.again(), http.StatusOK) }),
 	sensitive: func(v *Visit) bool {
 		return slices.ContainsFunc(v.sentRoles(), func(name string) bool { return name != roleUser })
 	},

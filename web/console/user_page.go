@@ -28,7 +28,7 @@ type UserDetails struct {
 
 // userRights are what who looks may do about a user: see and act.
 type userRights struct {
-	Tokens, Sessions, Audit, Roles                                                bool
+	Tokens, NewToken, Sessions, Audit, Roles                                      bool
 	Edit, Grant, Password, Disable, Enable, Unlock, EndSessions, Delete, IsSingle bool
 }
 
@@ -39,10 +39,10 @@ func (m userRights) Acts() bool {
 
 // ActRow is an entry of the audit log.
 type ActRow struct {
-	At     time.Time
-	Words  Text // what was done
-	Target string
-	State  State // of one that was refused
+	At    time.Time
+	Words Text  // what was done
+	What  Text  // to what
+	State State // of one that was refused
 }
 
 func (p UserDetails) view() (file string, title Text) { return "user.html", literal(p.User.Name) }
@@ -91,7 +91,7 @@ const singleUser = "coco-default-user"
 // who may do more.
 func (v *Visit) mayDoWith(u api.User, self, above bool) userRights {
 	may := userRights{
-		Tokens: v.profile.Administrator, Sessions: v.may(permSessionSearch), Audit: v.may(permAuditSearch), Roles: v.may(permRoleRead),
+		Tokens: v.profile.Administrator, NewToken: v.profile.Administrator && !self && !u.Disabled, Sessions: v.may(permSessionSearch), Audit: v.may(permAuditSearch), Roles: v.may(permRoleRead),
 		EndSessions: v.may(permSessionDelete) && !self, Delete: v.may(permUserDelete) && !self && !above && u.ID != singleUser, IsSingle: u.ID == singleUser,
 	}
 	if change := v.may(permUserUpdate) && !above; change {
@@ -152,6 +152,11 @@ func (v *Visit) tokensOf(page *UserDetails) error {
 	}
 	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"owner": page.User.ID}})
 	page.Tokens, page.Counts.Tokens = v.tokenRows(found), countOf("user.tokens", found.Hits.Total)
+	for i := range page.Tokens {
+		if page.User.Disabled {
+			page.Tokens[i].State = State{"bad", say("user.token_refused")}
+		}
+	}
 	return err
 }
 
@@ -174,12 +179,9 @@ func (v *Visit) actsOf(page *UserDetails) error {
 	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"actor": page.User.ID}})
 	for _, hit := range found.Hits.Hits {
 		e := hit.Source
-		row := ActRow{At: e.Time, Words: actionText(e.Action), Target: e.TargetName}
-		if row.Target == "" {
-			row.Target = e.Target
-		}
+		row := ActRow{At: e.Time, Words: actionText(e.Action), What: targetText(e)}
 		if e.Result == "refused" {
-			row.State = State{"bad", say("user.refused")}
+			row.State = State{"bad", say("audit.refused")}
 		}
 		page.Did = append(page.Did, row)
 	}

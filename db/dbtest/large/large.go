@@ -57,8 +57,21 @@ func Secret(i int) string {
 	return text + string(check)
 }
 
+// AdminSecret is the secret of the session of the user of number 0, who is an
+// administrator.
+const AdminSecret = "of the session of an administrator"
+
+// AdminSession is that session. Its id is that by which a secret finds it, which package
+// db makes.
+func AdminSession() *db.Session {
+	sum, hash := sha256.Sum256([]byte("husk session id\n"+AdminSecret)), sha256.Sum256([]byte(AdminSecret))
+	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80
+	id := fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+	return &db.Session{ID: id, Hash: hash[:], User: UserID(0), Created: began, Expires: began.AddDate(20, 0, 0), IP: "192.0.2.1", UserAgent: "curl/8.14.1"}
+}
+
 // filling is the number of what Filling makes: another with each change of it.
-const filling = 3
+const filling = 4
 
 // Filling is what a store with so many tokens holds.
 func Filling(tokens int) db.Filling {
@@ -68,10 +81,17 @@ func Filling(tokens int) db.Filling {
 	return db.Filling{
 		Users: users,
 		User: func(i int) *db.User {
-			return &db.User{ID: UserID(i), Email: Email(i), Name: fmt.Sprintf("Person %06d", i), Roles: []string{db.RoleUser}, Created: at(i), Updated: at(i)}
+			role := db.RoleUser
+			if i == 0 {
+				role = db.RoleAdmin
+			}
+			return &db.User{ID: UserID(i), Email: Email(i), Name: fmt.Sprintf("Person %06d", i), Roles: []string{role}, Created: at(i), Updated: at(i)}
 		},
 		Sessions: users,
 		Session: func(i int) *db.Session {
+			if i == 0 {
+				return AdminSession()
+			}
 			return &db.Session{ID: ID("session", i), User: UserID(i), Created: at(i), Expires: at(i).AddDate(20, 0, 0), IP: "192.0.2.1", UserAgent: "curl/8.14.1"}
 		},
 		Tokens: tokens,
