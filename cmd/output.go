@@ -104,9 +104,6 @@ func (a *app) timeText(t time.Time) string {
 	return t.In(a.zone()).Format(time.RFC3339)
 }
 
-// utcText is t where programs may read it, too.
-func utcText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
 // zone is where people are told times.
 func (a *app) zone() *time.Location {
 	if a.settings.LocalTime {

@@ -60,7 +60,7 @@ func TestBrowserSingleUser(t *testing.T) {
 	p.Fill("new", testPassword+"!")
 	p.Fill("again", testPassword+"!")
 	p.Click("main form button")
-	p.At("/me/account", "Account")
+	p.At("/me/account", "Your account")
 	p.Click("form button")
 	p.At("/login", "Sign in")
 	p.Visit("/")

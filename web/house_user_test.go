@@ -3,7 +3,6 @@ package web
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,22 +22,6 @@ func (v *visitor) found(t *testing.T, id string) api.User {
 		t.Fatal(err)
 	}
 	return out.Source
-}
-
-// form sends a form with names that may be there several times.
-func (v *visitor) form(path string, values url.Values) answer {
-	v.Helper()
-	return v.do("POST", path, formType, values.Encode())
-}
-
-// shownSecret is the value of what a page shows once.
-func (a answer) shownSecret(t *testing.T) string {
-	t.Helper()
-	m := regexp.MustCompile(`id="secret" value="([^"]+)"`).FindStringSubmatch(a.body)
-	if m == nil {
-		t.Fatalf("no secret is shown: %d %s", a.StatusCode, a.body)
-	}
-	return m[1]
 }
 
 func TestUsersInTheConsole(t *testing.T) {
