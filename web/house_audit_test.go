@@ -88,10 +88,10 @@ func TestAllSessions(t *testing.T) {
 		t.Errorf("%d sign-ins are listed", got)
 	}
 	of := admin.get("/console/sessions?user=ann@example.com")
-	of.isPage(t, http.StatusOK, "ann@example.com", `value="ann@example.com"`, "End all of this user")
+	of.isPage(t, http.StatusOK, "ann@example.com", `value="ann@example.com"`, "End all sign-ins of this user")
 	of.lacks(t, "bob@example.com")
 	admin.get("/console/sessions?address=127.0.0.0/8").isPage(t, http.StatusOK, "bob@example.com")
-	admin.get("/console/sessions?address=192.0.2.1").isPage(t, http.StatusOK, "Nothing is like that")
+	admin.get("/console/sessions?address=192.0.2.1").isPage(t, http.StatusOK, "Nothing matches")
 	admin.get("/console/sessions?user=nobody@example.com").isPage(t, http.StatusNotFound, `id="user-problem"`, "There is no user with that email or id.", `value="nobody@example.com"`)
 	admin.get("/console/sessions?address=here").isPage(t, http.StatusBadRequest, `id="address-problem"`, `value="here"`)
 
@@ -142,7 +142,7 @@ func TestAuditList(t *testing.T) {
 	admin.written()
 	list := admin.get("/console/audit")
 	list.isPage(t, http.StatusOK, "API token made", "ci &lt;b&gt;", "ann@example.com", ">Access refused</a></span>", "127.0.0.1", `data-live="10"`, "the machine itself")
-	list.listed().lacks(t, "Nothing is like that")
+	list.listed().lacks(t, "Nothing matches")
 	if rows := list.listed().body; strings.Index(rows, "API token made<") > strings.Index(rows, "Store made<") || !strings.Contains(rows, "Store made<") {
 		t.Error("the newest entry does not stand first")
 	}
@@ -156,10 +156,10 @@ func TestAuditList(t *testing.T) {
 		"action=user.create":                {"User made<", "API token made<"},
 		"action=&actor=+local+":             {"User made<", "API token made<"},
 		"target=ci+%3Cb%3E":                 {"API token made<", "User made<"},
-		"since=2026-11-24&until=2026-11-24": {"API token made<", "Nothing is like that"},
-		"since=2026-11-25":                  {"Nothing is like that", "API token made<"},
-		"until=2026-11-23":                  {"Nothing is like that", "API token made<"},
-		"since=2026-11-24T12:00:00Z":        {"API token made<", "Nothing is like that"},
+		"since=2026-11-24&until=2026-11-24": {"API token made<", "Nothing matches"},
+		"since=2026-11-25":                  {"Nothing matches", "API token made<"},
+		"until=2026-11-23":                  {"Nothing matches", "API token made<"},
+		"since=2026-11-24T12:00:00Z":        {"API token made<", "Nothing matches"},
 	} {
 		a := admin.get("/console/audit?" + query)
 		a.isPage(t, http.StatusOK, "Show all")

@@ -316,12 +316,12 @@ func TestEverybodysTokens(t *testing.T) {
 		"owner=nobody@example.com":           {`class="problem"`, "of ann"},
 		"q=administrator":                    {"of the administrator", "of ann"},
 		"filter=never":                       {"of ann", `class="problem"`},
-		"filter=no_expiry":                   {"Nothing is like that.", "of ann"},
+		"filter=no_expiry":                   {"Nothing matches.", "of ann"},
 		"filter=%22%3E%3Cscript%3E":          {`class="problem"`, "<script>"},
 		"address=nowhere":                    {`class="problem"`, "of ann"},
-		"address=192.0.2.7":                  {"Nothing is like that.", "of ann"},
+		"address=192.0.2.7":                  {"Nothing matches.", "of ann"},
 		"after=nonsense":                     {`class="problem"`, "of ann"},
-		"filter=expiring&address=10.0.0.0/8": {"Nothing is like that.", `class="problem"`},
+		"filter=expiring&address=10.0.0.0/8": {"Nothing matches.", `class="problem"`},
 	} {
 		a := admin.get("/console/tokens?" + query)
 		a.isPage(t, http.StatusOK, want.with)

@@ -28,7 +28,7 @@ func TestRolesInTheConsole(t *testing.T) {
 	v := h.visitor()
 	v.signIn("", testPassword)
 	v.get("/console/roles").isPage(t, http.StatusOK, `href="/console/roles/admin"`, "built in", "everything", `href="/console/roles/_new"`)
-	v.get("/console/roles?q=nobody").isPage(t, http.StatusOK, "Nothing is like that.")
+	v.get("/console/roles?q=nobody").isPage(t, http.StatusOK, "Nothing matches.")
 	a := v.get("/console/roles/user")
 	a.isPage(t, http.StatusOK, "Make API tokens", ">ann@example.com<", "1 user<", `href="/console/users?role=user"`)
 	a.lacks(t, "/user/edit", "/user/delete")

@@ -48,7 +48,7 @@ func TestRulesPage(t *testing.T) {
 	if strings.Index(page.body, "/status") > strings.Index(page.body, "*.apps.example.com") {
 		t.Error("the rules do not stand in their order")
 	}
-	admin.get("/console/rules", "Accept-Language", "zh").isPage(t, http.StatusOK, "所有人，无需登录", "role:editor 没有授予任何人")
+	admin.get("/console/rules", "Accept-Language", "zh").isPage(t, http.StatusOK, "所有人，无需登录", "没有人拥有 role:editor")
 	admin.get(page.link(t, `/console/rules/test\?url=[^"]+`)).isPage(t, http.StatusOK, "Allowed", "rule 1 · line 10")
 }
 

@@ -126,9 +126,9 @@ func TestOverviewAdvises(t *testing.T) {
 	ends := h.time().Add(-time.Hour)
 	h.CertExpiry = func() time.Time { return ends }
 	for _, path := range []string{"/console", "/console/system"} {
-		admin.get(path).isPage(t, http.StatusOK, "needs attention", "The TLS certificate has ended.", "Renew it", "ended at 2026-11-24T11:00:00Z", `href="/console/manual/proxy"`)
+		admin.get(path).isPage(t, http.StatusOK, "needs attention", "The TLS certificate has expired.", "Renew it", "ended at 2026-11-24T11:00:00Z", `href="/console/manual/proxy"`)
 	}
-	admin.get("/console", "Accept-Language", "zh").isPage(t, http.StatusOK, "TLS 证书已过期。", "需要处理")
+	admin.get("/console", "Accept-Language", "zh").isPage(t, http.StatusOK, "TLS 证书已到期。", "需要处理")
 }
 
 func TestCheckOfTheStoreByPage(t *testing.T) {
@@ -246,7 +246,7 @@ func TestKeysByPage(t *testing.T) {
 	admin, other := h.admin(), h.admin()
 	h.wait(11 * time.Minute)
 	form := admin.get("/console/system/keys/rotate")
-	form.isPage(t, http.StatusOK, "Sessions stay", "There are 2 sessions", "End every session now", `name="proof"`)
+	form.isPage(t, http.StatusOK, "Sign-ins stay", "There are 2 sign-ins", "End all sign-ins now", `name="proof"`)
 	admin.post("/console/system/keys/rotate", "now", "yes").isPage(t, http.StatusOK, `value="yes" checked`, "Nothing has been done yet")
 	once := form.hidden(t, "once")
 	for range 2 { // a second click makes no second key

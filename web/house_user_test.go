@@ -54,7 +54,7 @@ func TestUsersInTheConsole(t *testing.T) {
 	a = v.get("/console/users?role=admin")
 	a.isPage(t, http.StatusOK, "2 users", "bob@example.com", `value="admin" selected`)
 	a.lacks(t, "ann@example.com")
-	v.get("/console/users?q=nobody").isPage(t, http.StatusOK, "Nothing is like that.")
+	v.get("/console/users?q=nobody").isPage(t, http.StatusOK, "Nothing matches.")
 	v.get("/console/users?role=nobody").isPage(t, http.StatusNotFound)
 	v.get("/console/users?after=x").isPage(t, http.StatusBadRequest)
 	v.get("/console/users/"+ann.ID).isPage(t, http.StatusOK, "<h1>ann</h1>", "ann@example.com", "0 API tokens", "/edit", "/roles", "/password", "/disable", "/delete", "Nothing that is logged.")

@@ -148,7 +148,7 @@ func TestPageHeaders(t *testing.T) {
 		if found := external.FindString(strings.ReplaceAll(a.body, "coco://oauth_callback", "")); found != "" {
 			t.Errorf("%s names %q", name, found)
 		}
-		if strings.Count(a.body, "<script") != strings.Count(a.body, `<script src="`+console.AssetURL("console.js")+`" defer></script>`) || strings.Contains(a.body, "style=") || strings.Contains(a.body, "<style") {
+		if strings.Count(a.body, "<script") != strings.Count(a.body, `<script src="`+console.AssetURL("console.js")+`" defer blocking="render"></script>`) || strings.Contains(a.body, "style=") || strings.Contains(a.body, "<style") {
 			t.Errorf("%s has a script or a style of its own", name)
 		}
 	}

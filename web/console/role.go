@@ -15,12 +15,12 @@ const pageNewRole = roomRoles + "/_new"
 
 var rolePlaces = []Place{
 	get(roomRoles, Handler{answer: rolesPage}),
-	get(pageNewRole, Handler{answer: newRolePage}),
+	get(pageNewRole, Handler{answer: needs(permRoleCreate, newRolePage)}),
 	post(roomRoles, createRole),
 	get(roomRoles+"/:id", Handler{answer: rolePage}),
-	get(roomRoles+"/:id/edit", Handler{answer: editRolePage}),
+	get(roomRoles+"/:id/edit", Handler{answer: needs(permRoleUpdate, editRolePage)}),
 	post(roomRoles+"/:id/edit", changeRole),
-	get(roomRoles+"/:id/delete", Handler{answer: askDeleteRole}),
+	get(roomRoles+"/:id/delete", Handler{answer: needs(permRoleDelete, askDeleteRole)}),
 	post(roomRoles+"/:id/delete", Handler{Fields: []string{fieldOnce}, answer: deleteRole}),
 }
 
@@ -208,7 +208,7 @@ var createRole = Handler{
 	Fields: []string{"name", "description", "permissions", fieldKeys},
 	Many:   []string{"permissions"},
 	answer: makeRole,
-	form:   func(v *Visit) error { return v.showRoleForm(api.Role{}, v.again(), http.StatusOK) },
+	form:   needs(permRoleCreate, func(v *Visit) error { return v.showRoleForm(api.Role{}, v.again(), http.StatusOK) }),
 }
 
 // sentRole is the role of a form.
@@ -260,13 +260,13 @@ var changeRole = Handler{
 	Fields: []string{"description", "permissions", fieldKeys},
 	Many:   []string{"permissions"},
 	answer: updateRole,
-	form: func(v *Visit) error {
+	form: needs(permRoleUpdate, func(v *Visit) error {
 		r, err := v.role()
 		if err != nil {
 			return err
 		}
 		return v.showRoleForm(r, v.again(), http.StatusOK)
-	},
+	}),
 	sensitive: func(*Visit) bool { return true },
 }
 
