@@ -3,10 +3,10 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help check test ci generate release
+.PHONY: help check test ci generate screenshots release
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: ## before each commit: form, vet, staticcheck, build, quick tests; under 2 minutes
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
@@ -25,6 +25,9 @@ generate: ## what is made of the source: openapi.json, docs/commands.md, tables 
 	$(GO) generate ./web
 	$(GO) test ./cmd -run Page -update
 	$(GO) generate ./web/manual
+
+screenshots: ## the pictures in docs/screenshots, of a house where people live
+	$(GO) test ./web -run TestScreenshots -update-screenshots -v
 
 release: ## the programs of a release, with their checksums, in dist/out
 	bash dist/release

@@ -95,7 +95,7 @@ func fill(t *testing.T, c *Config, filling db.Filling, much int, rules *gate.Rul
 
 // countsOf is what an hour is like: by day there is more.
 func countsOf(at time.Time, much uint64, rules *gate.Rules) db.Counts {
-	day := uint64(12 - max(at.Hour()-13, 13-at.Hour()))
+	day := uint64(14 - max(at.Hour()-13, 13-at.Hour()))
 	if at.Weekday() == time.Sunday {
 		day /= 3
 	}
@@ -103,7 +103,7 @@ func countsOf(at time.Time, much uint64, rules *gate.Rules) db.Counts {
 	c := db.Counts{
 		SignIns:  db.SignInCounts{OK: day/2 + odd, Refused: odd / 3, Throttled: odd / 6},
 		Requests: db.RequestCounts{Session: much * day * 3, Token: much * (20 + day*2 + odd), None: day + odd, Refused: odd},
-		Store:    int64(much)<<16 + at.Unix()<<4&0xffffff,
+		Store:    1_300_000 + (at.Unix()-filledNow.Unix())/4,
 	}
 	var hosts []string
 	if rules != nil {

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"fmt"
+	"html"
 	"maps"
 	"net/http"
 	"net/url"
@@ -209,3 +210,41 @@ const pageProblems = `(lang, keys) => {
 	for (const e of document.querySelectorAll("img")) if (!e.complete || !e.naturalWidth) wrong.push("has a broken picture: " + name(e));
 	return JSON.stringify(wrong);
 }`
+
+// Each link of a page leads to a page, and so on, as far as there are new kinds of them.
+func TestHouseHasNoDeadLinks(t *testing.T) {
+	t.Parallel()
+	h := newFilledHouse(t, 2)
+	link := regexp.MustCompile(`href="([^"]+)"`)
+	value := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}|0{12}-\w+|=[^&]+|team-\w+`)
+	met, open := map[string]bool{}, h.places()
+	for len(open) > 0 {
+		path := open[0]
+		open = open[1:]
+		if kind := value.ReplaceAllString(path, "*"); met[kind] {
+			continue
+		} else {
+			met[kind] = true
+		}
+		a := h.get(path, "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate")
+		if a.StatusCode != http.StatusOK && path != "/me/nothing-here" {
+			t.Errorf("%s: %d", path, a.StatusCode)
+			continue
+		}
+		base, err := url.Parse(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(a.body, -1) {
+			to, err := base.Parse(html.UnescapeString(m[1]))
+			if err != nil {
+				t.Errorf("%s leads to %q", path, m[1])
+				continue
+			}
+			if to.Host == "" && !to.Query().Has("lang") && !to.Query().Has("theme") && to.Path != "/account/logout" {
+				open = append(open, to.RequestURI())
+			}
+		}
+	}
+	t.Logf("%d kinds of links", len(met))
+}
