@@ -36,6 +36,8 @@ func TestBrowserSingleUser(t *testing.T) {
 	p.Fill("again", testPassword)
 	p.Click("button")
 
+	p.At("/", "Welcome, coco-default-user") // who sets up is signed in
+	p.Click("form button")
 	p.At("/login", "Sign in")
 	p.Shoot("login")
 	p.Fill("password", "not the password")
@@ -48,17 +50,17 @@ func TestBrowserSingleUser(t *testing.T) {
 	p.Fill("password", testPassword)
 	p.Click("button")
 
-	p.At("/", "coco-default-user")
+	p.At("/", "Welcome, coco-default-user")
 	p.Shoot("home")
 	p.Visit("/login/")
-	p.At("/", "coco-default-user")
+	p.At("/", "Welcome, coco-default-user")
 	p.Visit("/password")
 	p.Shoot("password")
 	p.Fill("old", testPassword)
 	p.Fill("new", testPassword+"!")
 	p.Fill("again", testPassword+"!")
-	p.Click("button")
-	p.At("/", "coco-default-user")
+	p.Click("main form button")
+	p.At("/me/account", "Account")
 	p.Click("form button")
 	p.At("/login", "Sign in")
 	p.Visit("/")
@@ -130,7 +132,7 @@ func TestBrowserPlainHTTP(t *testing.T) {
 	p.Fill("new", testPassword)
 	p.Fill("again", testPassword)
 	p.Click("button")
-	p.At("/", "ann")
+	p.At("/", "Welcome, ann")
 	p.Shoot("home-multi")
 	p.Click("form button")
 	p.At("/login", "Sign in")
@@ -202,7 +204,7 @@ func (h *testHouse) besideForeign(t *testing.T, hosts [2]string) (p *chromiumtes
 	p.Visit("/login")
 	p.Fill("password", testPassword)
 	p.Click("button")
-	p.At("/", "coco-default-user")
+	p.At("/", "Welcome, coco-default-user")
 	p.Foreign = true
 	return p, base, evil
 }
@@ -234,7 +236,7 @@ func TestBrowserSiblingSite(t *testing.T) {
 					t.Errorf("%s is answered with:\n%s", to, text)
 				}
 				p.Visit("/")
-				p.At("/", "coco-default-user")
+				p.At("/", "Welcome, coco-default-user")
 			}
 			trap("/form", "/account/logout")
 			trap("/form", "/account/login", "email", "eve@example.com", "password", "a phrase of her own")
@@ -269,7 +271,7 @@ func TestBrowserForeignLogoutLink(t *testing.T) {
 					t.Errorf("the link is answered with:\n%s", text)
 				}
 				p.Visit("/")
-				p.At("/", "coco-default-user")
+				p.At("/", "Welcome, coco-default-user")
 			}
 			if hosts[0] == "127.0.0.1" {
 				p.Visit("/account/logout") // typed in by the person
