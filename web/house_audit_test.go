@@ -92,7 +92,7 @@ func TestAllSessions(t *testing.T) {
 	of.lacks(t, "bob@example.com")
 	admin.get("/console/sessions?address=127.0.0.0/8").isPage(t, http.StatusOK, "bob@example.com")
 	admin.get("/console/sessions?address=192.0.2.1").isPage(t, http.StatusOK, "Nothing matches")
-	admin.get("/console/sessions?user=nobody@example.com").isPage(t, http.StatusNotFound, `id="user-problem"`, "There is no user with that email or id.", `value="nobody@example.com"`)
+	admin.get("/console/sessions?user=nobody@example.com").isPage(t, http.StatusNotFound, `id="user-problem"`, "There is no user with that email or ID.", `value="nobody@example.com"`)
 	admin.get("/console/sessions?address=here").isPage(t, http.StatusBadRequest, `id="address-problem"`, `value="here"`)
 
 	one := of.link(t, `/console/sessions/[^"?]+`)

@@ -35,7 +35,7 @@ func TestNobodyIsNamed(t *testing.T) {
 	h := newTestHouse(t, nil)
 	h.newAnn()
 	admin := h.signedIn("")
-	const told = "There is no user with that email or id."
+	const told = "There is no user with that email or ID."
 	admin.post("/console/tokens", "owner", "nobody@example.com", "name", "x", "ends", "90", "rights", "all").
 		isPage(t, http.StatusNotFound, `id="owner-problem" role="alert">`+told, `value="nobody@example.com"`)
 	admin.get("/console/tokens?owner=nobody@example.com").isPage(t, http.StatusOK, told)
