@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -205,4 +206,21 @@ func livelyFilling(hash string) db.Filling {
 		return e
 	}
 	return f
+}
+
+// What the README shows is there.
+func TestReadmePictures(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile(`(?:src|srcset)="([^"]+)"`).FindAllStringSubmatch(string(readme), -1)
+	for _, m := range shown {
+		if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+			t.Errorf("%v: 'make screenshots' makes the pictures", err)
+		}
+	}
+	if len(shown) < 2 {
+		t.Errorf("the README shows %d pictures", len(shown))
+	}
 }

@@ -161,7 +161,7 @@ func nameOf(file string) string {
 const extensions = markdown.NoIntraEmphasis | markdown.Tables | markdown.FencedCode | markdown.SpaceHeadings | markdown.NoEmptyLineBeforeBlock
 
 // pictures are a paragraph of screenshots, by day and by night.
-var pictures = regexp.MustCompile(`^\s*<p>\s*(<picture>(<source [^<>]*>)?<img [^<>]*></picture>\s*)+</p>\s*$`)
+var pictures = regexp.MustCompile(`^\s*<p>\s*((<picture>(<source [^<>]*>)?)?<img [^<>]*>(</picture>)?\s*)+</p>\s*$`)
 
 // renderer makes the HTML of one page. What it does not know it refuses: so the
 // elements are a closed list.
