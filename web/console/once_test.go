@@ -38,16 +38,17 @@ func (a *acting) handler() Handler {
 	}}
 }
 
+// newActing is such a form, on a console that tells the time by now.
+func newActing(now func() time.Time) *acting {
+	return &acting{console: Console{Now: now, IsProgram: func(http.Header) bool { return false }}}
+}
+
 // send sends the form once, from a browser with that cookie.
 func (a *acting) send(r *http.Request, once, cookie string) (*httptest.ResponseRecorder, error) {
 	r.Header.Set("Cookie", cookie)
 	r.Header.Set("Accept", "text/html")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
-	a.console.IsProgram = func(http.Header) bool { return false }
-	if a.console.Now == nil {
-		a.console.Now = time.Now
-	}
 	err := a.console.Serve(a.handler(), w, r, Sent{Form: url.Values{"name": {"x"}, fieldOnce: {once}}}, nil)
 	return w, err
 }
@@ -56,7 +57,7 @@ func post1() *http.Request { return httptest.NewRequest("POST", "/me/tokens", ni
 
 func TestFormIsDoneOnce(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	a := &acting{console: Console{Now: func() time.Time { return now }}}
+	a := newActing(func() time.Time { return now })
 	if w, err := a.send(post1(), "one", "s=1"); err != nil || !strings.Contains(w.Body.String(), "secret 1") {
 		t.Fatal(err, w.Body)
 	}
@@ -84,7 +85,8 @@ func TestFormIsDoneOnce(t *testing.T) {
 // A second click comes while the first is being done, and the browser shows the answer
 // to the second alone: it is the same, with the secret.
 func TestSecondClickGetsTheAnswer(t *testing.T) {
-	a := &acting{enter: make(chan struct{}), leave: make(chan struct{})}
+	a := newActing(time.Now)
+	a.enter, a.leave = make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	answers := make([]*httptest.ResponseRecorder, 3)
 	first, left := post1(), make(chan struct{})
@@ -115,7 +117,8 @@ func TestSecondClickGetsTheAnswer(t *testing.T) {
 // What was refused was not done, and may be sent again.
 func TestRefusedFormMayBeSentAgain(t *testing.T) {
 	for name, err := range map[string]error{"refused": refusal(400, "bad_name", "no"), "failed": errors.New("no")} {
-		a := &acting{err: err}
+		a := newActing(time.Now)
+		a.err = err
 		_, _ = a.send(post1(), "one", "s=1")
 		a.err = nil
 		if w, err := a.send(post1(), "one", "s=1"); err != nil || w.Code != 200 || a.done != 2 {
@@ -199,7 +202,7 @@ func TestWhatLastsIsNotKept(t *testing.T) {
 
 // Who shows a credential in a header has a form of their own, whatever they call it.
 func TestFormsOfPrograms(t *testing.T) {
-	a := &acting{}
+	a := newActing(time.Now)
 	for _, header := range []string{"Authorization", "X-Api-Token"} {
 		for _, value := range []string{"Bearer ann", "Bearer bob"} {
 			r := post1()
