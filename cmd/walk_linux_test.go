@@ -253,7 +253,7 @@ func (w *walk) out() {
 		}
 	}
 	w.Go(w.id + "/")
-	w.At("/", "Ann Example")
+	w.At("/", "Welcome, Ann Example")
 	ended := time.Now().UnixMilli()
 	w.Click("form button")
 	w.At("/login", "Sign in")

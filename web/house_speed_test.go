@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 	"husk/web/manual"
 )
@@ -16,6 +17,7 @@ import (
 // browser. What it names is kept for ever.
 func TestFirstVisitIsSmall(t *testing.T) {
 	t.Parallel()
+	dbtest.TakesLong(t, "what each page sends, with many records")
 	const most = 100_000
 	h := newFilledHouse(t, 3)
 	named := regexp.MustCompile(`(?:href|src)="(/assets/[^"]+|/favicon[^"]*)"`)

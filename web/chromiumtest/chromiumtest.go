@@ -195,8 +195,7 @@ type Tab struct {
 	Sent    []string // URLs whose answers came from the server, not from what the browser keeps
 	Foreign bool     // it shows pages of others, which may do what ours may not
 
-	documents map[string]bool // URLs of pages, which may be refused
-	had       map[string]bool // requests that what the browser keeps answered
+	had map[string]bool // requests that what the browser keeps answered
 }
 
 // Open opens a page that is empty yet. What it shows is of base, or of the others:
@@ -207,7 +206,7 @@ func (b *Browser) Open(base string, others ...string) *Tab {
 	b.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
 	var attached struct{ SessionID string }
 	b.call("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	p := &Tab{Browser: b, session: attached.SessionID, base: base, others: others, documents: map[string]bool{}, had: map[string]bool{}}
+	p := &Tab{Browser: b, session: attached.SessionID, base: base, others: others, had: map[string]bool{}}
 	for _, domain := range []string{"Page", "Runtime", "Log", "Network"} {
 		p.Do(domain+".enable", nil, nil)
 	}
@@ -247,7 +246,7 @@ func (p *Tab) Await(method string) {
 }
 
 // look fails the test for what no page of ours may do: break its own policy, throw an
-// error, miss a file, or ask another server for anything.
+// error, miss a file of ours, or ask another server for anything.
 func (p *Tab) look(e event) {
 	p.Helper()
 	if p.Foreign {
@@ -271,7 +270,7 @@ func (p *Tab) look(e event) {
 	switch e.Method {
 	case "Log.entryAdded":
 		said := params.Entry
-		if strings.Contains(said.Text, "Content Security Policy") || said.Source == "security" || said.Level == "error" && !p.documents[said.URL] {
+		if strings.Contains(said.Text, "Content Security Policy") || said.Source == "security" || said.Level == "error" && (said.Source != "network" || strings.HasPrefix(said.URL, p.base+"/assets/")) {
 			p.Errorf("the browser says: %s %s", said.Text, said.URL)
 		}
 	case "Runtime.exceptionThrown":
@@ -281,9 +280,6 @@ func (p *Tab) look(e event) {
 			p.Errorf("a script says: %s", params.Args)
 		}
 	case "Network.requestWillBeSent":
-		if params.Type == "Document" {
-			p.documents[params.Request.URL] = true
-		}
 		if !p.mayAsk(params.Request.URL) {
 			p.Errorf("the page asked for %s", params.Request.URL)
 		}
