@@ -272,9 +272,9 @@ func (l *lines) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// A large import takes seconds. What memory it takes, BenchmarkImportMany tells.
+// A large import takes seconds, beside no browser of another test. What memory it takes,
+// BenchmarkImportMany tells.
 func TestImportMany(t *testing.T) {
-	t.Parallel()
 	n := 20_000
 	switch {
 	case dbtest.Race || testing.Short():
