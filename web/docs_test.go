@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 	"husk/web/console"
 )
@@ -212,6 +213,7 @@ const paleText = `(() => {
 // On a desk and a telephone, by day and by night, the page fits and can be read:
 // closed, with an operation open and tried, and where a credential is asked for.
 func TestBrowserDocs(t *testing.T) {
+	dbtest.TakesVeryLong(t, "the API reference in a browser")
 	t.Parallel()
 	s, _, _ := benchServer(t)
 	server := httptest.NewServer(s)

@@ -4,12 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 )
 
 // What an administrator looks up: who is signed in, what the rules let in, what became
 // of a request, and whether the log of it all is whole.
 func TestBrowserAudit(t *testing.T) {
+	dbtest.TakesVeryLong(t, "the audit log in a browser")
 	t.Parallel()
 	h, _, ann, _ := threeOf(t, wiki(t))
 	ann.post("/me/tokens", "name", "nightly backup 夜间备份 مريم", "ends", "90")

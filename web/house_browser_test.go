@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 	"husk/web/gate"
 )
@@ -49,6 +50,7 @@ func TestBrowserFirstMinute(t *testing.T) {
 
 // The rooms of everybody, with long names in them, as they are seen.
 func TestBrowserMyRooms(t *testing.T) {
+	dbtest.TakesVeryLong(t, "one's own rooms in a browser")
 	t.Parallel()
 	h := newTestHouse(t, nil)
 	rules, faults := gate.Parse(gate.Config{LoginURL: "https://auth.example.com", Rules: []gate.Rule{

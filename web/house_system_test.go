@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/db/archive"
 	"husk/db/bolt"
 	"husk/web/api"
@@ -270,6 +271,7 @@ func TestSettingsByPage(t *testing.T) {
 
 // All pages of the system in a browser, with some life behind them.
 func TestBrowserSystem(t *testing.T) {
+	dbtest.TakesVeryLong(t, "the pages of the system in a browser")
 	t.Parallel()
 	h, _ := newSystemHouse(t, true)
 	p := chromiumtest.Start(t).Open(h.base)

@@ -6,11 +6,13 @@ import (
 	"testing"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 )
 
 // Users and roles as an administrator makes them in a browser.
 func TestBrowserUsers(t *testing.T) {
+	dbtest.TakesVeryLong(t, "the pages of users in a browser")
 	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
@@ -81,6 +83,7 @@ func TestBrowserUsers(t *testing.T) {
 
 // A file is checked, and imported by the second button without being chosen again.
 func TestBrowserImport(t *testing.T) {
+	dbtest.TakesVeryLong(t, "an import in a browser")
 	t.Parallel()
 	h := newTestHouse(t, nil)
 	h.user("", testPassword, false)
