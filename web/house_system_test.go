@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"husk/db"
-	"husk/db/dbtest"
 	"husk/db/archive"
 	"husk/db/bolt"
+	"husk/db/dbtest"
 	"husk/web/api"
 	"husk/web/chromiumtest"
 	"husk/web/gate"
