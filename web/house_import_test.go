@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"husk/db/dbtest"
 )
 
 const importPage = "/console/users/import"
@@ -135,9 +137,7 @@ func (e *endless) Read(p []byte) (n int, err error) {
 
 // A file that is too large is told, when it was sent.
 func TestImportTooLarge(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it sends 70 MiB")
-	}
+	dbtest.TakesLong(t, "70 MiB that are sent")
 	v := newSignedIn(t)
 	head := "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"users.jsonl\"\r\n\r\n"
 	body := io.MultiReader(strings.NewReader(head), &endless{strings.Repeat(" ", 1023) + "\n", 70 << 20}, strings.NewReader("\r\n--x--\r\n"))
