@@ -207,6 +207,7 @@ const pageProblems = `(lang, keys) => {
 	for (const key of keys) if (words.has(key)) wrong.push("shows the key " + key);
 	if (!document.querySelector(".manual") && /\{[a-z_]+\}/.test(said)) wrong.push("shows a place for a value: " + said.match(/.{0,20}\{[a-z_]+\}/)[0]);
 	if (/\bundefined\b|\bNaN\b|Invalid Date/.test(said)) wrong.push("shows what is no value");
+	if (document.activeElement.matches(".danger")) wrong.push("what can't be undone is a press of Enter away: " + name(document.activeElement));
 	for (const e of document.querySelectorAll("img")) if (!e.complete || !e.naturalWidth) wrong.push("has a broken picture: " + name(e));
 	return JSON.stringify(wrong);
 }`

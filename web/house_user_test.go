@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -77,6 +78,21 @@ func TestUsersOfAHelpdesk(t *testing.T) {
 	if v.found(t, db.SingleUser).Disabled {
 		t.Error("who may do less disabled an administrator")
 	}
+}
+
+// A few roles are seen at a glance; of many those that one looks for can be found.
+func TestManyRolesCanBeFiltered(t *testing.T) {
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	v := h.visitor()
+	v.signIn("", testPassword)
+	v.get("/console/users/new").lacks(t, `data-filter="roles"`)
+	for i := range 12 {
+		if err := h.Store.CreateRole(t.Context(), localActor, fmt.Sprint("team-", i), db.RoleChange{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.get("/console/users/new").isPage(t, http.StatusOK, `class="picker" id="roles"`, `data-filter="roles"`, `value="team-11"`)
 }
 
 func TestMakeUser(t *testing.T) {

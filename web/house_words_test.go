@@ -50,9 +50,18 @@ func TestFailuresStayInside(t *testing.T) {
 	t.Parallel()
 	h := newTestHouse(t, nil)
 	v := h.newAnn()
-	for path, status := range map[string]int{"/console/users": http.StatusForbidden, "/console/nothing": http.StatusNotFound, "/me/tokens/none": http.StatusNotFound, "/me/tokens?after=x": http.StatusBadRequest} {
+	for path, want := range map[string]struct {
+		status int
+		next   string
+	}{
+		"/console/users":     {http.StatusForbidden, `href="/">Go to the start page`},
+		"/console/nothing":   {http.StatusNotFound, `href="/">Go to the start page`},
+		"/me/tokens/none":    {http.StatusNotFound, `href="/me/tokens">Go back`},
+		"/me/nothing":        {http.StatusNotFound, `href="/">Go to the start page`},
+		"/me/tokens?after=x": {http.StatusBadRequest, `href="/">Go to the start page`},
+	} {
 		page := v.get(path)
-		page.isPage(t, status, `<body class="house">`, `href="/me/tokens"`, "Signed in as ann", "Go to the start page")
+		page.isPage(t, want.status, `<body class="house">`, `href="/me/tokens"`, "Signed in as ann", want.next)
 		page.lacks(t, `href="/console/users"`)
 	}
 	v.get("/nothing").isPage(t, http.StatusNotFound, `<body class="alone">`)

@@ -101,7 +101,11 @@ func (v *Visit) fail(e *api.Error) bool {
 		return false
 	}
 	if v.staysInside(e) {
-		page.within = roomAt(r.URL.Path)
+		in := roomAt(r.URL.Path)
+		page.within = in.Path
+		if e.Status == http.StatusNotFound && in.Path != roomMe && mayEnter(*v.profile, in.needs) {
+			page.Back = in.Path
+		}
 		return v.refuse(e, page) == nil
 	}
 	return refuse(w, r, e, page) == nil
@@ -118,12 +122,12 @@ func (v *Visit) staysInside(e *api.Error) bool {
 }
 
 // roomAt is the room in which a page of the house stands.
-func roomAt(path string) string {
-	at := roomMe
+func roomAt(path string) room {
+	at := room{Path: roomMe}
 	for _, w := range house {
 		for _, r := range w.Rooms {
-			if (path == r.Path || strings.HasPrefix(path, r.Path+"/")) && len(r.Path) >= len(at) {
-				at = r.Path
+			if (path == r.Path || strings.HasPrefix(path, r.Path+"/")) && len(r.Path) >= len(at.Path) {
+				at = r
 			}
 		}
 	}

@@ -128,6 +128,10 @@ type Field struct {
 	Problem Text // set by field
 }
 
+// Many tells whether there is more to choose from than is seen at a glance: then it can
+// be filtered, and scrolls in a place of its own.
+func (f Field) Many() bool { return len(f.Options) > 12 }
+
 // Option is one of what a field offers.
 type Option struct {
 	Value  string
