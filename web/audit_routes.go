@@ -23,17 +23,23 @@ func showEvent(e *db.Event) api.Hit[api.AuditEvent] {
 // every door.
 type auditSearch struct {
 	listed
+	fromAddress
 	Actor     string `query:"actor"`
 	Action    string `query:"action"`
 	Target    string `query:"target"`
 	RequestID string `query:"request_id"`
+	Result    string `query:"result"`
 	Since     moment `query:"since"`
 	Until     moment `query:"until"`
 }
 
 func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) (*api.Search[api.AuditEvent], error) {
 	began, list := time.Now(), in.query()
-	page, err := s.Store.Audit(ctx, db.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, RequestID: in.RequestID,
+	from, err := in.network()
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Store.Audit(ctx, db.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, RequestID: in.RequestID, Result: in.Result, Address: from,
 		Since: time.Time(in.Since), Until: time.Time(in.Until), From: list.From, Size: list.Size, After: list.After})
 	if err != nil {
 		return nil, err
