@@ -26,7 +26,8 @@ func roomsOfSystem(text string) map[string]Page {
 	return map[string]Page{
 		"overview": Overview{Warnings: []Advice{{said, said, text, "/console/manual/backup"}}, Figures: []Figure{{Path: roomUsers, Title: said, Value: said}, {Title: said, At: &at}, {Path: roomSystem, Title: said, State: state}},
 			Spans: spans, Charts: []Chart{lying, usageChart(api.TokenUsage{}), signInChart(someStatistics())}, Refusals: []Refusal{{at, said, text, text, 2}}, Audit: true, Terminal: terminal},
-		"overview new": Overview{Audit: true},
+		"overview new":     Overview{Audit: true},
+		"overview further": Overview{Audit: true, Further: true},
 		"system": System{inSystem: in, State: state, Warnings: []Advice{{Text: said, Link: "/console/manual"}}, Version: text, License: text, Since: at, Writable: state, CertExpires: &at,
 			Size: text, Free: text, Spans: spans, Chart: storeChart(someStatistics()), Check: true, Health: terminal, Checks: Terminal{"checks", text}},
 		"system few":   System{inSystem: in, Chart: storeChart(api.Statistics{})},
