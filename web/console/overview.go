@@ -58,7 +58,7 @@ func overviewPage(v *Visit) error {
 		return err
 	}
 	page.Spans = spans
-	page.Charts = []Chart{signInChart(counted), requestChart(counted), gateChart(counted), lifeChart(counted)}
+	page.Charts = []Chart{signInChart(counted), requestChart(counted), gateChart(counted), lifeChart(counted, v.console.Now())}
 	if page.Audit {
 		if page.Refusals, page.Further, err = v.newestRefusals(); err != nil {
 			return err
