@@ -106,12 +106,16 @@ func (s *Server) verifyAudit(ctx context.Context, _ *db.Actor, in *auditProof) (
 	if err != nil {
 		return nil, err
 	}
+	findings := []api.AuditFinding{}
+	for _, f := range v.Findings {
+		findings = append(findings, api.AuditFinding(f))
+	}
 	unread := []api.AuditSpan{}
 	for _, span := range v.Unread {
 		unread = append(unread, api.AuditSpan(span))
 	}
 	return &api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Kept: v.Kept, Pruned: v.Pruned,
-		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Unread: unread}, nil
+		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Findings: findings, Unread: unread}, nil
 }
 
 func (s *Server) auditHead(ctx context.Context, _ *db.Actor, _ *nothing) (*api.AuditHead, error) {

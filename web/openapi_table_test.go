@@ -349,6 +349,7 @@ var values = map[string][]string{
 	"Introspection.Code":   {"expired", "replaced", "address", "owner_disabled", "owner_deleted"},
 	"Principal.Type":       {"user"},
 	"AuditEvent.Result":    {"ok", "refused"},
+	"AuditFinding.Code":    db.AuditFindings(),
 	"AuditEvent.Transport": {"http", "socket", "offline", ""},
 }
 

@@ -21,7 +21,7 @@ func roomsOfAudit(text string) map[string]Page {
 	form := Form{Once: "x", Problem: said}
 	event := EventRow{Time: at, Words: said, Story: "/console/audit/request/x", Who: text, WhoActs: "/console/audit?actor=x", What: said, WhatActs: "/console/audit?target=x", From: said, Refused: true, Count: 7}
 	rule := RuleRow{Number: 1, Line: 12, Host: text, Path: "/", Methods: []string{text}, From: []string{text}, Requires: []Text{said, said}, Extras: []Text{said}, Ungranted: []string{text}, Upstream: text, Test: "/console/rules/test?url=x"}
-	verdict := api.AuditVerdict{OK: false, Kept: "absent", Pruned: 2, Problems: []string{text}, Gaps: []string{text}}
+	verdict := api.AuditVerdict{OK: false, Kept: "absent", Pruned: 2, Findings: []api.AuditFinding{{Code: text, Text: text, From: 7, To: 1234}, {Code: foundLost, Text: text, From: 3, To: 3}}}
 	return map[string]Page{
 		"sessions all":      AllSessions{Done: said, Problem: said, User: field, Address: named(field, "address"), Narrowed: true, EndAll: "/console/sessions/end?user=x", Sessions: []SignInRow{row}, Pager: Pager{"/console/sessions", "/console/sessions?after=x"}},
 		"sessions none":     AllSessions{User: field, Address: named(field, "address")},
@@ -41,8 +41,8 @@ func roomsOfAudit(text string) map[string]Page {
 		"audit story": Story{RequestID: text, Headline: said, State: State{"bad", said}, Why: said, Time: at, Who: text, WhoActs: "/console/audit?actor=x", From: said, FromActs: "/console/audit?address=x",
 			Next: []NextStep{{said, text}}, Entries: []StoryEntry{{Seq: 1, Time: at, Words: said, Refused: true, Count: 5}}, All: "/console/audit?request_id=x"},
 		"audit story none": Story{RequestID: text, Headline: said, Why: said},
-		"audit verify":     Verify{Problem: said, Known: named(field, "head"), Keep: text, Verdict: &Verdict{verdict, said}},
-		"audit whole":      Verify{Known: named(field, "head"), Verdict: &Verdict{api.AuditVerdict{OK: true, Entries: 1, First: 1, Last: 1}, Text{}}},
+		"audit verify":     Verify{Problem: said, Known: named(field, "head"), Keep: text, Verdict: verdictOf(verdict)},
+		"audit whole":      Verify{Known: named(field, "head"), Verdict: verdictOf(api.AuditVerdict{OK: true, Entries: 1, First: 1, Last: 1})},
 		"audit verify new": Verify{Known: named(field, "head"), Keep: text},
 	}
 }
@@ -104,6 +104,46 @@ func TestStoriesInEveryLanguage(t *testing.T) {
 				t.Errorf("%s: nothing says %s", l.Tag, key)
 			}
 		}
+	}
+}
+
+// What the check of the log can find, by the contract, has words in every language, and
+// nothing else has; one of a newer server is told as the API has it.
+func TestFindingsInEveryLanguage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## What the check of the audit log finds")
+	table, _, _ = strings.Cut(table, "\n## ")
+	codes := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(table, -1) {
+		codes[m[1]] = true
+	}
+	if len(codes) < 15 || !codes[foundLost] {
+		t.Errorf("the contract has %v", codes)
+	}
+	for _, l := range languages()[1:] {
+		for code := range codes {
+			got, err := l.html(foundText(api.AuditFinding{Code: code, Text: "English", From: 1, To: 2345}))
+			if err != nil || strings.Contains(string(got), "English") || strings.Contains(l.messages[foundArea+code], "{which}") != strings.Contains(string(got), "1–2\u202f345") {
+				t.Errorf("%s tells %s as %q, %v", l.Tag, code, got, err)
+			}
+		}
+		for key := range l.messages {
+			if code, is := strings.CutPrefix(key, foundArea); is && !codes[code] {
+				t.Errorf("%s: nothing says %s", l.Tag, key)
+			}
+		}
+	}
+	one := foundText(api.AuditFinding{Code: "missing", Text: "entry 7 is missing", From: 7, To: 7})
+	for l, want := range map[*language]string{languageOf("en"): "Entry 7 is missing.", languageOf("zh"): "缺少第 7 条记录。"} {
+		if got, err := l.html(one); string(got) != want || err != nil {
+			t.Errorf("%s: %q %v", l.Tag, got, err)
+		}
+	}
+	if got, err := languageOf("zh").html(foundText(api.AuditFinding{Code: "newer", Text: "something <new>"})); string(got) != "Something &lt;new&gt;." || err != nil {
+		t.Errorf("%q %v", got, err)
 	}
 }
 
