@@ -183,7 +183,8 @@ func TestAuditList(t *testing.T) {
 		a.isPage(t, a.StatusCode, `id="`+field+`-problem"`)
 	}
 	admin.get("/console/audit?since=2026-11-24T12:00:00Z").isPage(t, http.StatusOK, `type="search" value="2026-11-24T12:00:00Z"`)
-	admin.get("/console/audit?result=refused").isPage(t, http.StatusOK, `<option value="refused" selected>refused</option>`, "<details open>")
+	admin.get("/console/audit?result=refused").isPage(t, http.StatusOK, `<option value="refused" selected>refused</option>`, "<details>")
+	admin.get("/console/audit?address=127.0.0.1").isPage(t, http.StatusOK, "<details open>")
 	admin.get("/console/audit?after=forged").isPage(t, http.StatusBadRequest)
 	admin.get("/console/audit", "Accept-Language", "zh").isPage(t, http.StatusOK, "创建 API 令牌", "访问被拒绝")
 }

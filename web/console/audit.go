@@ -29,6 +29,7 @@ type Audit struct {
 	Unusable bool // it can't be
 	Actor    Field
 	Action   Field
+	Result   Field
 	Others   []Field // filters that are asked for less often
 	Open     bool    // those are shown
 	Narrowed bool
@@ -87,7 +88,8 @@ func auditPage(v *Visit) error {
 		return err
 	}
 	page := Audit{Problem: f.Problem, Pager: v.pager(found.Hits.After), Actor: f.field(Field{Name: "actor", Label: say("audit.actor"), Type: "search", Max: 254}),
-		Action: f.field(Field{Name: "action", Label: say("audit.action"), Type: "select", Options: actionOptions()}), Others: f.auditFilters()}
+		Action: f.field(Field{Name: "action", Label: say("audit.action"), Type: "select", Options: actionOptions()}),
+		Result: f.field(Field{Name: "result", Label: say("audit.result"), Type: "select", Options: resultOptions()}), Others: f.auditFilters()}
 	for _, value := range asked {
 		page.Narrowed = page.Narrowed || value != ""
 	}
@@ -112,8 +114,7 @@ func auditPage(v *Visit) error {
 func (f Form) auditFilters() []Field {
 	fields := []Field{
 		{Name: "target", Label: say("audit.target"), Type: "search", Max: 254},
-		{Name: "result", Label: say("audit.result"), Type: "select", Options: []Option{{Label: say("audit.any")}, {Value: resultOK, Label: say("story.done")}, {Value: resultRefused, Label: say("audit.refused")}}},
-		{Name: "address", Label: say("audit.address"), Hint: say("audit.address.hint"), Type: "search", Max: 64},
+		{Name: "address", Label: say("audit.address"), Type: "search", Max: 64},
 		{Name: "since", Label: say("audit.since"), Type: "date"},
 		{Name: "until", Label: say("audit.until"), Type: "date"},
 		{Name: "request_id", Label: say("audit.request"), Type: "search", Max: 100},
@@ -214,6 +215,10 @@ func actionOptions() []Option {
 		all = append(all, Option{Value: strings.TrimPrefix(key, actionsArea), Label: say(key)})
 	}
 	return all
+}
+
+func resultOptions() []Option {
+	return []Option{{Label: say("audit.any")}, {Value: resultOK, Label: say("story.done")}, {Value: resultRefused, Label: say("audit.refused")}}
 }
 
 // sentence is English words that another language may have a message for, with a
