@@ -200,9 +200,6 @@ var scaleCases = []scaleCase{
 	{"audit/actor", 40, get(func(i int) string { return "/security/audit/_search?actor=" + large.UserID(i/large.TokensOfUser) })},
 	{"audit/target", 40, get(func(i int) string { return "/security/audit/_search?target=" + large.TokenID(i) })},
 	{"audit/request", 40, get(func(i int) string { return "/security/audit/_search?request_id=" + large.RequestID(i) })},
-	{"audit/refused", 10, fixed("/security/audit/_search?size=25&result=refused")},
-	{"audit/address", 10, fixed("/security/audit/_search?size=25&address=203.0.113.7")},
-	{"audit/action-refused", 10, fixed("/security/audit/_search?size=25&action=token.create&result=refused")},
 	{"statistics", 2, fixed("/system/statistics?span=400d")}, // which counts tokens as far as its bound
 	{"audit/action-broad", 2, fixed("/security/audit/_search?action=token.create")},
 }

@@ -67,10 +67,10 @@ func actsOf(actor string) string { return roomAudit + "?actor=" + url.QueryEscap
 // actsFrom leads to what came from an address, or from the network that stands for those
 // of strangers; "" where it came from no one place.
 func actsFrom(address string) string {
-	if _, err := netip.ParseAddr(address); err != nil {
-		if _, err := netip.ParsePrefix(address); err != nil {
-			return ""
-		}
+	if one, err := netip.ParseAddr(address); err == nil {
+		address = one.WithZone("").String() // which is of the machine that it was seen on
+	} else if _, err := netip.ParsePrefix(address); err != nil {
+		return ""
 	}
 	return roomAudit + "?address=" + url.QueryEscape(address)
 }

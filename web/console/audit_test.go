@@ -179,6 +179,17 @@ func TestStoryIsThatOfExplain(t *testing.T) {
 	}
 }
 
+func TestActsFrom(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7": "/console/audit?address=192.0.2.7", "2001:db8::7": "/console/audit?address=2001%3Adb8%3A%3A7", "fe80::1%eth0": "/console/audit?address=fe80%3A%3A1",
+		"2001:db8:0:1::/64": "/console/audit?address=2001%3Adb8%3A0%3A1%3A%3A%2F64", "many": "", "": "",
+	} {
+		if got := actsFrom(address); got != want {
+			t.Errorf("%q leads to %q, want %q", address, got, want)
+		}
+	}
+}
+
 func TestDayBegins(t *testing.T) {
 	for text, want := range map[string][2]string{
 		"2026-11-24": {"2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z"}, "2026-12-31": {"2026-12-31T00:00:00Z", "2027-01-01T00:00:00Z"},
