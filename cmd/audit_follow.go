@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"husk/db"
 	"husk/web/api"
 )
 
@@ -16,15 +17,25 @@ const followEvery = time.Second
 // ones as they come. It connects anew each time: it must not hold the file that
 // others want to write.
 func (a *app) auditFollow(ctx context.Context, list api.ListOptions, begin uint) error {
-	var last uint64
+	var seen uint64 // the newest entry of the log at the last look
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	var lines *grid
 	for first := true; ; first = false {
 		var fresh []api.AuditEvent
 		err := a.use(ctx, false, func(s *session) error {
-			for hit, err := range api.All(ctx, list, s.SearchAudit) {
-				if err != nil || hit.Source.Seq <= last || (first && uint(len(fresh)) == begin) {
+			head, err := s.AuditHead(ctx)
+			if err != nil || !first && head.Seq <= seen {
+				return err
+			}
+			search := s.SearchAudit
+			if !first {
+				search = amongNewest(search, head.Seq-seen)
+			}
+			behind := seen
+			seen = head.Seq
+			for hit, err := range api.All(ctx, list, search) {
+				if err != nil || hit.Source.Seq <= behind || (first && uint(len(fresh)) == begin) {
 					return err
 				}
 				fresh = append(fresh, hit.Source)
@@ -39,7 +50,7 @@ func (a *app) auditFollow(ctx context.Context, list api.ListOptions, begin uint)
 		}
 		slices.Reverse(fresh)
 		if len(fresh) > 0 {
-			last = fresh[len(fresh)-1].Seq
+			seen = max(seen, fresh[len(fresh)-1].Seq)
 		}
 		if lines, err = a.printEvents(lines, fresh); err != nil {
 			return err
@@ -49,6 +60,26 @@ func (a *app) auditFollow(ctx context.Context, list api.ListOptions, begin uint)
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// auditSearch is a search of the log, as api.All pages through it.
+type auditSearch func(context.Context, api.ListOptions) (api.Search[api.AuditEvent], error)
+
+// amongNewest ends a search where so many of the newest entries were looked at: a page
+// that is not full and goes on has looked at db.MostLooked. What is rare would be
+// looked for in the whole log at each look.
+func amongNewest(search auditSearch, entries uint64) auditSearch {
+	looked := uint64(0)
+	return func(ctx context.Context, o api.ListOptions) (api.Search[api.AuditEvent], error) {
+		page, err := search(ctx, o)
+		if len(page.Hits.Hits) < o.Size {
+			looked += db.MostLooked
+		}
+		if looked >= entries {
+			page.Hits.After = ""
+		}
+		return page, err
 	}
 }
 

@@ -60,6 +60,7 @@ var valuesOfFlag = map[string]candidates{
 	"actor":      users,
 	"target":     targets,
 	"action":     words(db.Actions()...),
+	"result":     words(auditResults...),
 	"role":       roles,
 	"permission": permissions,
 	"method":     words("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),

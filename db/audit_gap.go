@@ -53,13 +53,13 @@ func (g auditGap) signed() (purpose, text string, mac []byte) {
 func (v *auditVerifier) beginGaps(t *txn) {
 	gaps, err := t.auditGaps()
 	if err != nil {
-		v.problem("the record of what damage took can't be read")
+		v.problem(FoundGapsUnreadable, 0, 0, "the record of what damage took can't be read")
 	}
 	for _, g := range gaps {
 		switch {
 		case g.To < v.next:
 		case !t.isSigned(g):
-			v.problem("the record of a gap, entries %d to %d, is not signed by this store", g.From, g.To)
+			v.problem(FoundGapUnsigned, g.From, g.To, "the record of a gap, entries %d to %d, is not signed by this store", g.From, g.To)
 		default:
 			v.gaps = append(v.gaps, g)
 		}
@@ -70,7 +70,7 @@ func (v *auditVerifier) beginGaps(t *txn) {
 func (v *auditVerifier) crossGap(seq uint64) (crossed bool) {
 	for _, g := range v.gaps {
 		if g.From == v.next && g.To < seq {
-			v.Gaps = append(v.Gaps, g.String())
+			v.gap(&g)
 			v.unread(g.From, g.To)
 			v.next, v.sum = g.To+1, g.Hash
 			v.found(g.To, g.Hash, KeptLost)

@@ -71,6 +71,7 @@ func TestRepairKnowsWhatWasPruned(t *testing.T) {
 			if err != nil || !got.OK || !slices.Equal(got.Gaps, c.gaps) || got.Kept != db.KeptPresent {
 				t.Errorf("%+v, %v, want gaps %q", got, err, c.gaps)
 			}
+			sameFindings(t, got)
 			if page, err := s.Audit(f.ctx, db.AuditQuery{Size: 1000}); err != nil || page.Total != int64(len(page.Items)) {
 				t.Errorf("%d entries are counted, %d are listed, %v", page.Total, len(page.Items), err)
 			}

@@ -73,7 +73,7 @@ func (q *AuditQuery) byName() bool { return q.actorName.folded != "" || q.target
 // passesOver tells that an entry is none that the query asks for, by its value
 // as it stands in the store.
 func (q *AuditQuery) passesOver(sealed []byte) bool {
-	return q.actorName.isNone(sealed, `,"actor":"`, `,"actor_name":"`) || q.targetName.isNone(sealed, `,"target":"`, `,"target_name":"`)
+	return q.siftsOut(sealed) || q.actorName.isNone(sealed, `,"actor":"`, `,"actor_name":"`) || q.targetName.isNone(sealed, `,"target":"`, `,"target_name":"`)
 }
 
 // check refuses what no entry can match.
@@ -84,7 +84,7 @@ func (q *AuditQuery) check() error {
 	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
 		return fail(ErrInvalid, "bad_interval", "since is not before until: nothing lies between them")
 	}
-	return nil
+	return q.checkSifted()
 }
 
 // resolve turns what was given as actor and target into ids, or into names to be

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"sort"
 	"time"
 )
@@ -16,6 +17,8 @@ type AuditQuery struct {
 	Action    string // one of Actions
 	Target    string // id, or the name of a user or token, now or in the log
 	RequestID string
+	Result    string       // ResultOK or ResultRefused
+	Address   netip.Prefix // came from there; zero: from anywhere
 	Since     time.Time
 	Until     time.Time
 	From      int
@@ -27,7 +30,7 @@ type AuditQuery struct {
 
 func (q *AuditQuery) matches(e *Event) bool {
 	return (q.Actor == "" || e.Actor == q.Actor) && (q.Action == "" || e.Action == q.Action) && (q.Target == "" || e.Target == q.Target) &&
-		(q.RequestID == "" || e.RequestID == q.RequestID) &&
+		(q.RequestID == "" || e.RequestID == q.RequestID) && q.letsThrough(e.Result, e.Address) &&
 		q.actorName.is(e.Actor, e.ActorName) && q.targetName.is(e.Target, e.TargetName) &&
 		(q.Since.IsZero() || !e.Time.Before(q.Since)) && (q.Until.IsZero() || e.Time.Before(q.Until))
 }
@@ -49,7 +52,7 @@ func (q *AuditQuery) index() (bucket string, prefix []byte) {
 }
 
 func (q *AuditQuery) unlimited() bool {
-	return !q.byName() && q.Actor == "" && q.Action == "" && q.Target == "" && q.RequestID == "" && q.Since.IsZero() && q.Until.IsZero()
+	return !q.byName() && !q.sifted() && q.Actor == "" && q.Action == "" && q.Target == "" && q.RequestID == "" && q.Since.IsZero() && q.Until.IsZero()
 }
 
 // exact tells whether all that stands in the index matches: it can be counted
@@ -64,12 +67,15 @@ func (q *AuditQuery) exact() bool {
 	return narrow == 1 && !q.byName() && q.Since.IsZero() && q.Until.IsZero()
 }
 
-// Audit returns a page of the audit log. An action that there is not, and an
-// interval that holds nothing, are ErrInvalid; an actor or a target that nobody
-// and nothing is called, or was, is ErrNotFound. A damaged entry is passed over
-// here: the rest stays readable, and VerifyAudit names the place.
+// Audit returns a page of the audit log. An action or a result that there is not,
+// and an interval that holds nothing, are ErrInvalid; an actor or a target that
+// nobody and nothing is called, or was, is ErrNotFound. A damaged entry is passed
+// over here: the rest stays readable, and VerifyAudit names the place.
+//
+// With Result or Address no more than MostLooked are looked at: where a page has a
+// cursor, there may be more, and Total is what is known of. From is not for it.
 func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err error) {
-	l, err := parseListing(auditBucket, ListQuery{From: q.From, Size: q.Size, After: q.After,
+	l, err := parseListing(q.cursorOf(), ListQuery{From: q.From, Size: q.Size, After: q.After,
 		Query: fmt.Sprint(q.Actor, " ", q.Action, " ", q.Target, " ", q.RequestID, " ", q.Since.Unix(), " ", q.Until.Unix())}, byCreated)
 	if err != nil {
 		return page, err
@@ -82,7 +88,7 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 		if err := t.resolve(&asked); err != nil {
 			return err
 		}
-		if page, err = t.auditPage(asked, l); err == nil && page.Total == 0 {
+		if page, err = t.auditPage(asked, l); err == nil && page.Total == 0 && l.after == nil {
 			err = t.known(asked)
 		}
 		return err
@@ -93,6 +99,9 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) (page Page[Event], err 
 // auditPage returns the page and counts all that match, also what stands
 // before the cursor.
 func (t *txn) auditPage(q AuditQuery, l listing) (page Page[Event], err error) {
+	if q.sifted() {
+		return t.auditSift(q, l)
+	}
 	if page, err = t.auditScan(q, l); err != nil {
 		return page, err
 	}
@@ -148,10 +157,14 @@ func (t *txn) auditScan(q AuditQuery, l listing) (page Page[Event], err error) {
 		skip, unread = 0, l.from
 	}
 	pageOnly := exact || q.unlimited() || l.after != nil
+	bucket, _ := q.index()
 	err = t.auditWalk(&q, from, unread, l.size, func(key, sealed []byte) bool {
+		if bucket == auditBucket && q.passesOver(sealed) {
+			return true
+		}
 		e := openEvent(key, sealed)
 		if e == nil || !q.matches(e) {
-			return e == nil || q.Since.IsZero() || !e.Time.Before(q.Since.Add(-auditDelay))
+			return e == nil || !q.isBehind(e)
 		}
 		page.Total++
 		if skip > 0 {
@@ -182,7 +195,7 @@ func (t *txn) auditWalk(q *AuditQuery, from uint64, but, wanted int, f func(key,
 	bucket, prefix := q.index()
 	at := append(bytes.Clone(prefix), seqKey(from)...)
 	if bucket == auditBucket {
-		return t.Scan(bucket, prefix, at, true, func(key, sealed []byte) bool { return q.passesOver(sealed) || f(key, sealed) })
+		return t.Scan(bucket, prefix, at, true, f)
 	}
 	var last []byte // of the part before
 	for most := min(max(wanted, 1), auditPart); ; most = min(2*most, auditPart) {

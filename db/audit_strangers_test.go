@@ -50,6 +50,9 @@ func (f *timedStore) verdict(known string) db.AuditVerdict {
 	f.t.Helper()
 	v, err := f.VerifyAudit(context.Background(), known)
 	must(f.t, err)
+	if t, is := f.t.(*testing.T); is {
+		sameFindings(t, v)
+	}
 	return v
 }
 
@@ -209,37 +212,38 @@ func TestForgedRanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		forge func(tx db.Tx)
 		told  string
+		code  string
 	}{
-		"missing": {func(tx db.Tx) { must(t, tx.Delete("audit.pruned", ranges[0])) }, "is missing"},
+		"missing": {func(tx db.Tx) { must(t, tx.Delete("audit.pruned", ranges[0])) }, "is missing", db.FoundMissing},
 		"longer": {func(tx db.Tx) {
 			change(tx, "audit.pruned", ranges[1], func(r map[string]any) { r["to"] = r["to"].(float64) - 1 })
-		}, "is not signed by this store"},
+		}, "is not signed by this store", db.FoundRangeUnsigned},
 		"another's signature": {func(tx db.Tx) {
 			var mac any
 			change(tx, "audit.pruned", ranges[0], func(r map[string]any) { mac = r["mac"] })
 			change(tx, "audit.pruned", ranges[1], func(r map[string]any) { r["mac"] = mac })
-		}, "is not signed by this store"},
+		}, "is not signed by this store", db.FoundRangeUnsigned},
 		"damaged": {func(tx db.Tx) {
 			must(t, tx.Put("audit.pruned", ranges[0], []byte("damaged, and long enough")))
-		}, "is missing"},
+		}, "is missing", db.FoundMissing},
 		"a change before it": {func(tx db.Tx) {
 			key := seq(uint64(ranges[1][6])<<8 + uint64(ranges[1][7]) - 1)
 			change(tx, "audit", key, func(e map[string]any) { e["target"] = "another" })
-		}, "does not follow"},
+		}, "does not follow", db.FoundRangeChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			must(t, f.Engine().Update(t.Context(), func(tx db.Tx) error { c.forge(tx); return nil }))
 			v := f.verdict("")
-			if v.OK || !strings.Contains(strings.Join(v.Problems, "\n"), c.told) {
+			if v.OK || !strings.Contains(strings.Join(v.Problems, "\n"), c.told) || !strings.Contains(coded(v), c.code+" ") {
 				t.Errorf("%+v", v)
 			}
 			writeFile(t, f, whole)
 		})
 	}
-	for seq, told := range map[uint64]string{4: "entry 5 does not follow the change that it names", 1: "what retention removed from entry 1 on"} {
+	for seq, told := range map[uint64]string{4: "change_gone 5-5: entry 5 does not follow the change that it names", 1: "range_first 1-1: what retention removed from entry 1 on"} {
 		t.Run("a change passed off for a stranger's", func(t *testing.T) {
 			must(t, f.PassOff(t.Context(), seq))
-			if v := f.verdict(""); v.OK || len(v.Problems) != 1 || !strings.Contains(v.Problems[0], told) {
+			if v := f.verdict(""); v.OK || len(v.Problems) != 1 || !strings.Contains(coded(v)+": "+v.Problems[0], told) {
 				t.Errorf("%+v", v)
 			}
 			writeFile(t, f, whole)

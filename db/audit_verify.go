@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -16,15 +15,16 @@ import (
 // AuditVerdict is what VerifyAudit found.
 type AuditVerdict struct {
 	OK       bool
-	Entries  int64       // that were looked at
-	First    uint64      // number of the oldest entry
-	Last     uint64      // of the newest
-	Head     string      // hex hash of the newest
-	Kept     string      // what became of the entry whose hash was kept, one of those below; empty: none was asked for
-	Pruned   int64       // entries of strangers that retention took out between first and last; signed for by the store
-	Problems []string    // each names a place; at most maxProblems
-	Gaps     []string    // what damage took before a repair; signed for by the store, and no problem of the rest
-	Unread   []AuditSpan // the numbers of what is missing or damaged, by a problem or a gap; at most maxProblems
+	Entries  int64          // that were looked at
+	First    uint64         // number of the oldest entry
+	Last     uint64         // of the newest
+	Head     string         // hex hash of the newest
+	Kept     string         // what became of the entry whose hash was kept, one of those below; empty: none was asked for
+	Pruned   int64          // entries of strangers that retention took out between first and last; signed for by the store
+	Problems []string       // each names a place; at most maxProblems
+	Gaps     []string       // what damage took before a repair; signed for by the store, and no problem of the rest
+	Findings []AuditFinding // the problems and gaps, with codes
+	Unread   []AuditSpan    // the numbers of what is missing or damaged, by a problem or a gap; at most maxProblems
 }
 
 // AuditSpan is a place in the log.
@@ -126,19 +126,13 @@ func (v *auditVerifier) missed(t *txn) error {
 	case pruned:
 		v.Kept = KeptPruned
 	case v.other:
-		v.problem("entry %d has another hash than the one that was kept: the log was written anew", v.number)
+		v.problem(FoundOtherHash, v.number, v.number, "entry %d has another hash than the one that was kept: the log was written anew", v.number)
 	case old:
 		v.Kept = KeptForgotten
 	default:
-		v.problem("no entry has the hash that was kept: entries were removed from the end, or the log was written anew")
+		v.problem(FoundNoHash, 0, 0, "no entry has the hash that was kept: entries were removed from the end, or the log was written anew")
 	}
 	return nil
-}
-
-func (v *auditVerifier) problem(format string, args ...any) {
-	if len(v.Problems) < maxProblems {
-		v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
-	}
 }
 
 // unread notes a place of which nothing is known.
@@ -161,8 +155,8 @@ func (v *auditVerifier) step(t *txn) (n int, err error) {
 	}
 	v.resumed = v.next
 	err = t.Scan(auditBucket, nil, seqKey(v.next), false, func(key, sealed []byte) bool {
-		if binary.BigEndian.Uint64(key) > head.Seq {
-			v.problem("entry %d stands behind the end of the log", binary.BigEndian.Uint64(key))
+		if seq := binary.BigEndian.Uint64(key); seq > head.Seq {
+			v.problem(FoundBehindEnd, seq, seq, "entry %d stands behind the end of the log", seq)
 			return false
 		}
 		n++
@@ -180,7 +174,7 @@ func (v *auditVerifier) begin(t *txn, stub auditStub) {
 	v.next, v.sum, v.change = stub.Seq+1, stub.Hash, stub.Change
 	v.First = v.next
 	if stub.Seq > 0 && !t.isSigned(stub) {
-		v.problem("the record of what retention removed, up to entry %d, is not signed by this store", stub.Seq)
+		v.problem(FoundPrunedUnsigned, 1, stub.Seq, "the record of what retention removed, up to entry %d, is not signed by this store", stub.Seq)
 	}
 	v.found(stub.Seq, stub.Hash, KeptPruned)
 	v.beginGaps(t)
@@ -194,15 +188,15 @@ func (v *auditVerifier) entry(t *txn, key, sealed []byte) {
 	value, err := unseal(auditBucket, key, sealed)
 	link, whole := linkOf(value)
 	if err != nil || !whole || link.seq != seq {
-		v.problem("entry %d is damaged", seq)
+		v.problem(FoundDamaged, seq, seq, "entry %d is damaged", seq)
 		v.unread(seq, seq)
 		return
 	}
 	switch {
 	case v.sum != link.prev && (v.sum != "" || seq == 1):
-		v.problem("entry %d does not follow entry %d: one of them was changed", seq, seq-1)
+		v.problem(FoundChanged, max(seq, 1)-1, seq, "entry %d does not follow entry %d: one of them was changed", seq, seq-1)
 	case v.change != link.change && v.change != "" && link.change != "":
-		v.problem("entry %d does not follow the change that it names: one before it was removed or changed", seq)
+		v.problem(FoundChangeGone, seq, seq, "entry %d does not follow the change that it names: one before it was removed or changed", seq)
 	}
 	sum := sha256.Sum256(value)
 	v.sum = hex.EncodeToString(sum[:])
@@ -223,7 +217,7 @@ func (v *auditVerifier) reach(t *txn, seq uint64) {
 		if from, ok := t.rangeBetween(v.next, seq); ok {
 			to = from - 1
 		}
-		v.problem("entry %d is missing (the next that is there is %d)", v.next, seq)
+		v.problem(FoundMissing, v.next, to, "entry %d is missing (the next that is there is %d)", v.next, seq)
 		v.unread(v.next, to)
 		v.next = to + 1
 	}
@@ -239,11 +233,11 @@ func (v *auditVerifier) crossRange(t *txn, seq uint64) (crossed bool) {
 	}
 	switch {
 	case !t.isSigned(r):
-		v.problem("the record of what retention removed, entries %d to %d, is not signed by this store", r.From, r.To)
+		v.problem(FoundRangeUnsigned, r.From, r.To, "the record of what retention removed, entries %d to %d, is not signed by this store", r.From, r.To)
 	case v.next == v.First: // nothing tells what change stood before, and retention would have made it one with the stub
-		v.problem("what retention removed from entry %d on, at the beginning, is told as if something stood before", r.From)
+		v.problem(FoundRangeFirst, r.From, r.To, "what retention removed from entry %d on, at the beginning, is told as if something stood before", r.From)
 	case r.From == v.next && v.sum != r.Prev && v.sum != "":
-		v.problem("what retention removed from entry %d on does not follow entry %d: one of them was changed", r.From, r.From-1)
+		v.problem(FoundRangeChanged, r.From, r.To, "what retention removed from entry %d on does not follow entry %d: one of them was changed", r.From, r.From-1)
 	}
 	v.Pruned += int64(r.To - v.next + 1)
 	v.next, v.sum = r.To+1, r.Hash
@@ -315,9 +309,9 @@ func (v *auditVerifier) end(t *txn, head auditHead) {
 	}
 	switch {
 	case v.next <= head.Seq:
-		v.problem("entries %d to %d are missing at the end", v.next, head.Seq)
+		v.problem(FoundEndMissing, v.next, head.Seq, "entries %d to %d are missing at the end", v.next, head.Seq)
 		v.unread(v.next, head.Seq)
 	case v.sum != head.Hash && v.sum != "":
-		v.problem("entry %d, the newest, was changed", head.Seq)
+		v.problem(FoundNewestChanged, head.Seq, head.Seq, "entry %d, the newest, was changed", head.Seq)
 	}
 }

@@ -189,10 +189,12 @@ func lies(text string, in netip.Prefix) bool {
 	return err == nil && in.Contains(a.WithZone("").Unmap())
 }
 
+var errNoFrom = fail(ErrInvalid, "bad_page", "a filtered list has no 'from': page with 'after'")
+
 // parseSifted is parseListing of a list that is looked through.
 func parseSifted(bucket string, q ListQuery, usual string, kinds []string, kind string, address netip.Prefix) (l listing, err error) {
 	if q.From != 0 {
-		return l, fail(ErrInvalid, "bad_page", "a filtered list has no 'from': page with 'after'")
+		return l, errNoFrom
 	}
 	if q.Sort == "" {
 		q.Sort = usual

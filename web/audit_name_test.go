@@ -50,7 +50,12 @@ func TestAuditJudges(t *testing.T) {
 	ask("target=deploy").want(404, "unknown_target")
 	ask("since=2040-01-02T00:00:00Z&until=2040-01-01T00:00:00Z").want(400, "bad_interval")
 	ask("target=5f4e1b57-9d4c-4a52-8c11-3b6d2f0e7a90").want(200)
-	ask("actor=&action=&target=").want(200)
+	ask("actor=&action=&target=&result=&address=").want(200)
+	ask("result=denied").want(400, "bad_result")
+	ask("result=ok&from=1").want(400, "bad_page")
+	for _, none := range []string{"here", "127.0.0.1:80", "10.0.0.0/33", "::ffff:10.0.0.0/104", "fe80::1%25eth0"} {
+		ask("address="+none).want(400, "bad_prefix")
+	}
 	// Whose own look costs a walk of the log has one turn after another.
 	var ends []func()
 	for range 2 {
@@ -58,19 +63,50 @@ func TestAuditJudges(t *testing.T) {
 		must(t, err)
 		ends = append(ends, end)
 	}
-	answered := make(chan int, 1)
-	go func() { answered <- ask("target=deploy").status }()
-	for holders := 0; holders != 3; holders, _ = s.Turns(admin.id) {
-		select {
-		case status := <-answered:
-			t.Fatalf("it did not wait: %d", status)
-		default:
+	answered, queries := make(chan int, 3), []string{"target=deploy", "result=denied", "address=here"}
+	for i, query := range queries {
+		go func() { answered <- ask(query).status }()
+		for holders := 0; holders != 3+i; holders, _ = s.Turns(admin.id) {
+			select {
+			case status := <-answered:
+				t.Fatalf("%s did not wait: %d", query, status)
+			default:
+			}
 		}
 	}
 	ends[0]()
 	ends[1]()
-	if status := <-answered; status != 404 {
-		t.Errorf("%d when its turn had come", status)
+	sum := 0
+	for range queries {
+		sum += <-answered
+	}
+	if sum != 404+400+400 {
+		t.Errorf("the answers when their turn had come add up to %d", sum)
+	}
+}
+
+// The log tells what was refused, and what came from somewhere.
+func TestAuditByResultAndAddress(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser("ann@example.com", db.RoleAdmin)
+	s.do("POST", "/account/login", jsonOf(api.Login{Email: "ann@example.com", Password: "not the right one"}), nobody).want(403)
+	must(t, s.store.FlushLastUsed(t.Context()))
+	for query, want := range map[string]string{
+		"result=refused": "session.login", "result=refused&actor=&action=session.login": "session.login", "result=refused&address=192.0.2.0/24": "session.login",
+		"result=refused&action=token.create": "", "result=refused&address=127.0.0.1": "", "address=2001:db8::/32": "",
+	} {
+		var page api.Search[api.AuditEvent]
+		s.do("GET", "/security/audit/_search?"+query, "", ann.session()).want(200).json(&page)
+		got := ""
+		for _, hit := range page.Hits.Hits {
+			got += hit.Source.Action
+			if hit.Source.Result != db.ResultRefused {
+				t.Errorf("%s: %+v", query, hit.Source)
+			}
+		}
+		if got != want || page.Hits.Total.Value != int64(len(page.Hits.Hits)) {
+			t.Errorf("%s: %q, want %q; the total is %+v", query, got, want, page.Hits.Total)
+		}
 	}
 }
 

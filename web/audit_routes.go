@@ -23,17 +23,23 @@ func showEvent(e *db.Event) api.Hit[api.AuditEvent] {
 // every door.
 type auditSearch struct {
 	listed
+	fromAddress
 	Actor     string `query:"actor"`
 	Action    string `query:"action"`
 	Target    string `query:"target"`
 	RequestID string `query:"request_id"`
+	Result    string `query:"result"`
 	Since     moment `query:"since"`
 	Until     moment `query:"until"`
 }
 
 func (s *Server) searchAudit(ctx context.Context, _ *db.Actor, in *auditSearch) (*api.Search[api.AuditEvent], error) {
 	began, list := time.Now(), in.query()
-	page, err := s.Store.Audit(ctx, db.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, RequestID: in.RequestID,
+	from, err := in.network()
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Store.Audit(ctx, db.AuditQuery{Actor: in.Actor, Action: in.Action, Target: in.Target, RequestID: in.RequestID, Result: in.Result, Address: from,
 		Since: time.Time(in.Since), Until: time.Time(in.Until), From: list.From, Size: list.Size, After: list.After})
 	if err != nil {
 		return nil, err
@@ -100,12 +106,16 @@ func (s *Server) verifyAudit(ctx context.Context, _ *db.Actor, in *auditProof) (
 	if err != nil {
 		return nil, err
 	}
+	findings := []api.AuditFinding{}
+	for _, f := range v.Findings {
+		findings = append(findings, api.AuditFinding(f))
+	}
 	unread := []api.AuditSpan{}
 	for _, span := range v.Unread {
 		unread = append(unread, api.AuditSpan(span))
 	}
 	return &api.AuditVerdict{OK: v.OK, Entries: v.Entries, First: v.First, Last: v.Last, Head: v.Head, Kept: v.Kept, Pruned: v.Pruned,
-		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Unread: unread}, nil
+		Problems: append([]string{}, v.Problems...), Gaps: append([]string{}, v.Gaps...), Findings: findings, Unread: unread}, nil
 }
 
 func (s *Server) auditHead(ctx context.Context, _ *db.Actor, _ *nothing) (*api.AuditHead, error) {

@@ -117,6 +117,14 @@ func TestContractActions(t *testing.T) {
 	sameSets(t, "action", page, db.Actions())
 }
 
+func TestContractFindings(t *testing.T) {
+	var page []string
+	for _, row := range contractTable(t, "What the check of the audit log finds") {
+		page = append(page, words(row[0])...)
+	}
+	sameSets(t, "finding", page, db.AuditFindings())
+}
+
 // TestContractCodes reads the source for every code that an answer can have, and
 // its status where that stands beside it.
 func TestContractCodes(t *testing.T) {

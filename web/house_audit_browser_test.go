@@ -57,6 +57,8 @@ func TestBrowserAudit(t *testing.T) {
 	p.Shoot("audit")
 	p.Visit("/console/audit?since=2026-11-25&actor=ann@example.com")
 	p.Shoot("audit-filtered")
+	p.Visit("/console/audit?result=refused&address=127.0.0.0/8")
+	p.Shoot("audit-refused")
 	p.Visit("/console/audit?action=session.login&actor=")
 	p.Visit("/console/audit?action=access.refused")
 	p.Click(".list a")
@@ -73,6 +75,8 @@ func TestBrowserAudit(t *testing.T) {
 	p.Shoot("audit-whole")
 	p.Visit("/console/audit?lang=zh")
 	p.Shoot("audit-zh")
+	p.Visit("/console/audit/verify?check=yes&head=" + strings.Repeat("0", 64))
+	p.Shoot("audit-broken-zh")
 	p.Visit("/console/rules/test?url=https://wiki.example.com/edit&method=POST&user=ann@example.com")
 	p.Shoot("rule-refused-zh")
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,6 +161,11 @@ func TestAuditList(t *testing.T) {
 		"since=2026-11-25":                  {"Nothing matches", "API token made<"},
 		"until=2026-11-23":                  {"Nothing matches", "API token made<"},
 		"since=2026-11-24T12:00:00Z":        {"API token made<", "Nothing matches"},
+		"result=refused":                    {"Access refused<", "API token made<"},
+		"result=ok&address=":                {"API token made<", "Access refused<"},
+		"address=127.0.0.1":                 {"API token made<", "Store made<"},
+		"address=+127.0.0.0%2F8&result=":    {"API token made<", "Store made<"},
+		"address=192.0.2.1":                 {"Nothing matches", "API token made<"},
 	} {
 		a := admin.get("/console/audit?" + query)
 		a.isPage(t, http.StatusOK, "Show all")
@@ -168,7 +174,7 @@ func TestAuditList(t *testing.T) {
 	}
 	for query, field := range map[string]string{
 		"actor=nobody%40example.com": "actor", "target=nothing": "target", "action=token.make": "action", "since=yesterday": "since",
-		"since=2026-11-24&until=2026-11-01": "since",
+		"since=2026-11-24&until=2026-11-01": "since", "result=denied": "result", "address=here": "address",
 	} {
 		a := admin.get("/console/audit?" + query)
 		if a.StatusCode != http.StatusBadRequest && a.StatusCode != http.StatusNotFound {
@@ -177,6 +183,8 @@ func TestAuditList(t *testing.T) {
 		a.isPage(t, a.StatusCode, `id="`+field+`-problem"`)
 	}
 	admin.get("/console/audit?since=2026-11-24T12:00:00Z").isPage(t, http.StatusOK, `type="search" value="2026-11-24T12:00:00Z"`)
+	admin.get("/console/audit?result=refused").isPage(t, http.StatusOK, `<option value="refused" selected>refused</option>`, "<details>")
+	admin.get("/console/audit?address=127.0.0.1").isPage(t, http.StatusOK, "<details open>")
 	admin.get("/console/audit?after=forged").isPage(t, http.StatusBadRequest)
 	admin.get("/console/audit", "Accept-Language", "zh").isPage(t, http.StatusOK, "创建 API 令牌", "访问被拒绝")
 }
@@ -193,6 +201,44 @@ func TestAuditPager(t *testing.T) {
 	if strings.Count(first.listed().body, "User made<") != 25 || strings.Count(second.listed().body, "User made<") != 7 {
 		t.Errorf("%d and %d entries", strings.Count(first.listed().body, "User made<"), strings.Count(second.listed().body, "User made<"))
 	}
+}
+
+// What is rare is looked for further on by one link after another, with all that was
+// asked for; the overview leads there.
+func TestRefusalsFurtherOn(t *testing.T) {
+	h, admin, ann, _ := threeOf(t, nil)
+	admin.get("/console").isPage(t, http.StatusOK, "Nothing was refused, as far back as the audit log goes.", `href="/console/audit?result=refused">All refusals`)
+	ann.get("/console/audit")
+	admin.written()
+	h.done(60)
+	admin.get("/console").isPage(t, http.StatusOK, "Asked for what they have no right to")
+	h.done(db.MostLooked)
+	overview := admin.get("/console")
+	overview.isPage(t, http.StatusOK, "Nothing was refused lately. There may be refusals further back")
+	overview.lacks(t, "Asked for what they have no right to")
+	first := admin.get("/console/audit?actor=&result=refused&address=127.0.0.0/8")
+	first.isPage(t, http.StatusOK, "There may be more further on.")
+	first.listed().lacks(t, "Nothing matches", "<table")
+	second := admin.get(first.link(t, `/console/audit\?[^"]*after=[^"]+`))
+	second.isPage(t, http.StatusOK, ">Access refused</a>", `value="127.0.0.0/8"`, `value="refused" selected`, "First page")
+	first.isPage(t, http.StatusOK, `href="/security/audit/_export"`)
+
+	story := admin.get(second.link(t, `/console/audit/request/[^"]+`))
+	admin.get(story.link(t, `/console/audit\?address=[^"]+`)).isPage(t, http.StatusOK, `value="127.0.0.1"`)
+}
+
+// done has as many acts stand in the audit log.
+func (h *testHouse) done(n int) {
+	h.Helper()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			if _, err := h.Store.AuditRead(h.Context(), localActor, "audit.export", db.NoTarget); err != nil {
+				h.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // The story of a request is that of its id, whatever that is made of.
@@ -229,7 +275,8 @@ func TestAuditVerify(t *testing.T) {
 	ann.post("/me/tokens", "name", "ci", "ends", "90")
 	admin.get("/console/audit/verify?check=yes").isPage(t, http.StatusOK, "The log is whole", `id="keep"`)
 	admin.get("/console/audit/verify?check=yes&head=+"+kept[1]).isPage(t, http.StatusOK, "The log is whole", "all that stands before it is as it was", `value=" `+kept[1]+`"`)
-	admin.get("/console/audit/verify?check=yes&head="+strings.Repeat("0", 64)).isPage(t, http.StatusOK, "The log is not whole", "is not there", `role="alert"`)
+	admin.get("/console/audit/verify?check=yes&head="+strings.Repeat("0", 64)).isPage(t, http.StatusOK, "The log is not whole", "is not there", `role="alert"`, "<li>No entry has the hash that was kept: entries were removed from the end, or the log was written anew.</li>")
+	admin.get("/console/audit/verify?check=yes&head=1:"+strings.Repeat("0", 64), "Accept-Language", "zh").isPage(t, http.StatusOK, "<li>第 1 条记录的哈希值与所保存的不同：日志被重写。</li>")
 	admin.get("/console/audit/verify?check=yes&head=%3Cb%3E:1").isPage(t, http.StatusBadRequest, `id="head-problem"`, `value="&lt;b&gt;:1"`)
 	admin.get("/console/audit").isPage(t, http.StatusOK, `href="/security/audit/_export" download="husk-audit.ndjson"`)
 	export := admin.get("/security/audit/_export")

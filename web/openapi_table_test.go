@@ -273,12 +273,15 @@ var operations = map[string]operation{
 
 	"GET /security/audit/_search": {id: "SearchAudit", tag: tagAudit, summary: "Read the audit log, the newest entry first",
 		about: "An actor or a target is looked for by id, by the email that a user has now, and else by a name that the log knows, of who is gone too: a user's email, a token's name. " +
-			"A name that nobody and nothing has or had is 404, an action that there is not 400: an empty list would say that nothing was done.",
+			"A name that nobody and nothing has or had is 404, an action or a result that there is not 400: an empty list would say that nothing was done. " +
+			"With `result` or `address` no more than 1,000 entries are looked at for a page, of those that the other parameters have an index for: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`. `from` is not for it.",
 		query: []parameter{
 			{name: "actor", about: "Who did it, by id or email."},
 			{name: "action", about: "What was done, such as `token.create`; the refusal of another one lists them."},
 			{name: "target", about: "To whom or what, by id, email or name."},
 			{name: "request_id", about: "In the request whose answer had this `X-Request-Id`."},
+			{name: "result", about: "What became of it.", schema: map[string]any{"type": "string", "enum": []string{db.ResultOK, db.ResultRefused}}},
+			{name: "address", about: "An address or a CIDR prefix: came from there. What strangers from one IPv6 /64 were refused is one entry a minute, which has the /64: an address finds it, too. What came from too many to keep apart has `many`, and is found by none."},
 			{name: "since", about: "From then on."}, {name: "until", about: "Before then."},
 		}, also: []int{404}},
 	"GET /security/audit/_export": {id: "ExportAudit", tag: tagAudit, summary: "The whole audit log, the oldest entry first",
@@ -346,6 +349,7 @@ var values = map[string][]string{
 	"Introspection.Code":   {"expired", "replaced", "address", "owner_disabled", "owner_deleted"},
 	"Principal.Type":       {"user"},
 	"AuditEvent.Result":    {"ok", "refused"},
+	"AuditFinding.Code":    db.AuditFindings(),
 	"AuditEvent.Transport": {"http", "socket", "offline", ""},
 }
 

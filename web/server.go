@@ -109,6 +109,7 @@ type Server struct {
 
 	changes, proofs quota // how much each user may do; see quota.go
 	turns           turns // at large answers
+	lives           lifeCount
 
 	copies  atomic.Int32 // of the store, that backups under way have made
 	imports atomic.Int32 // that are under way

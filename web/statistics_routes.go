@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -45,11 +44,11 @@ func (s *Server) statistics(ctx context.Context, _ *db.Actor, in *statisticsSpan
 	if err != nil {
 		return nil, err
 	}
-	lives, err := s.Store.TokenLives(ctx)
+	lives, at, err := s.lives.get(s.Store.Now(), func() ([]db.TokenLife, error) { return s.Store.TokenLives(ctx) })
 	if err != nil {
 		return nil, err
 	}
-	return &api.Statistics{Span: name, Step: span.step, Points: pointsOf(counted), TokenLife: tokenLife(lives)}, nil
+	return &api.Statistics{Span: name, Step: span.step, Points: pointsOf(counted), TokenLife: tokenLife(lives), TokenLifeCounted: at}, nil
 }
 
 func pointsOf(counted []db.PeriodCounts) []api.StatisticsPoint {
@@ -103,29 +102,6 @@ func gateOf(counted map[string]db.GateCounts, hosts []string) []api.GateCounts {
 		out[i].SignIn += n.SignIn
 	}
 	return out
-}
-
-func tokenLife(lives []db.TokenLife) []api.TokenLife {
-	out := make([]api.TokenLife, len(lives))
-	for i, l := range lives {
-		out[i] = api.TokenLife{Left: leftOf(l), Total: api.Total{Value: l.Count, Relation: "eq"}}
-		if l.OrMore {
-			out[i].Total.Relation = "gte"
-		}
-	}
-	return out
-}
-
-func leftOf(l db.TokenLife) string {
-	switch {
-	case l.Ended:
-		return "ended"
-	case l.Never:
-		return "never"
-	case l.Under == 0:
-		return "more"
-	}
-	return fmt.Sprintf("%dd", l.Under/(24*time.Hour))
 }
 
 // tokenUsage does not take over what is counted in memory alone, as statistics do:

@@ -79,7 +79,7 @@ const (
 	never           turnKind = iota
 	always                   // also where little is answered, for much is walked
 	ifLarge                  // those of a large page
-	ifLargeOrNamed           // also those that the audit log is walked for: it has no index of names
+	ifLargeOrNamed           // also those that the audit log is walked for, or looked through: it has no index of names and of these
 	ifLargeOrSifted          // also those that a part of a list is looked through for
 )
 
@@ -88,7 +88,7 @@ func (k turnKind) waits(c echo.Context) bool {
 	case always:
 		return true
 	case ifLargeOrNamed:
-		if c.QueryParam("actor") != "" || c.QueryParam("target") != "" {
+		if c.QueryParam("actor") != "" || c.QueryParam("target") != "" || c.QueryParam("result") != "" || c.QueryParam("address") != "" {
 			return true
 		}
 	case ifLargeOrSifted:

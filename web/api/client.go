@@ -390,7 +390,8 @@ func (c *Client) SearchPrincipals(ctx context.Context, o ListOptions) (out Searc
 }
 
 // SearchAudit returns a page of the audit log, the newest entry first. The
-// filters are actor, action, target, request_id, since and until (RFC 3339).
+// filters are actor, action, target, request_id, result ("ok" or "refused"),
+// address (or a CIDR prefix), since and until (RFC 3339).
 func (c *Client) SearchAudit(ctx context.Context, o ListOptions) (out Search[AuditEvent], err error) {
 	err = c.do(ctx, "GET", "/security/audit/_search"+o.query(), nil, &out)
 	return out, err

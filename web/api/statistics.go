@@ -8,10 +8,11 @@ import (
 
 // Statistics answers GET /system/statistics: what was counted, for charts.
 type Statistics struct {
-	Span      string            `json:"span"`       // "24h", "30d" or "400d"
-	Step      string            `json:"step"`       // "hour" or "day", which are those of UTC
-	Points    []StatisticsPoint `json:"points"`     // the oldest first; the last is the hour or day that runs
-	TokenLife []TokenLife       `json:"token_life"` // of all tokens, as they are now
+	Span             string            `json:"span"`               // "24h", "30d" or "400d"
+	Step             string            `json:"step"`               // "hour" or "day", which are those of UTC
+	Points           []StatisticsPoint `json:"points"`             // the oldest first; the last is the hour or day that runs
+	TokenLife        []TokenLife       `json:"token_life"`         // of all tokens, as they were when they were counted
+	TokenLifeCounted time.Time         `json:"token_life_counted"` // when that was; where there are many, up to a minute ago
 }
 
 // StatisticsPoint is what was counted in an hour or a day.

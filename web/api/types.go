@@ -472,16 +472,25 @@ type AuditHead struct {
 
 // AuditVerdict answers GET /security/audit/_verify.
 type AuditVerdict struct {
-	OK       bool        `json:"ok"`
-	Entries  int64       `json:"entries"`
-	First    uint64      `json:"first"`
-	Last     uint64      `json:"last"`
-	Head     string      `json:"head"`
-	Kept     string      `json:"kept"`     // what became of the entry whose hash was given: "present"; "pruned", by retention; "forgotten", pruned so long ago that its hash can't be compared; "lost", to damage before a repair; "absent", which is a problem; empty where none was given
-	Pruned   int64       `json:"pruned"`   // refusals of strangers that retention took out between first and last
-	Problems []string    `json:"problems"` // each names a place
-	Gaps     []string    `json:"gaps"`     // what damage took before a repair; the rest is whole all the same
-	Unread   []AuditSpan `json:"unread"`   // the places of problems and gaps, as far as they are missing or damaged
+	OK       bool           `json:"ok"`
+	Entries  int64          `json:"entries"`
+	First    uint64         `json:"first"`
+	Last     uint64         `json:"last"`
+	Head     string         `json:"head"`
+	Kept     string         `json:"kept"`     // what became of the entry whose hash was given: "present"; "pruned", by retention; "forgotten", pruned so long ago that its hash can't be compared; "lost", to damage before a repair; "absent", which is a problem; empty where none was given
+	Pruned   int64          `json:"pruned"`   // refusals of strangers that retention took out between first and last
+	Problems []string       `json:"problems"` // each names a place
+	Gaps     []string       `json:"gaps"`     // what damage took before a repair; the rest is whole all the same
+	Findings []AuditFinding `json:"findings"` // the problems and gaps, with codes
+	Unread   []AuditSpan    `json:"unread"`   // the places of problems and gaps, as far as they are missing or damaged
+}
+
+// AuditFinding is a problem or a gap in the audit log.
+type AuditFinding struct {
+	Code string `json:"code"` // "lost" is a gap, all others are problems
+	Text string `json:"text"` // the same in words
+	From uint64 `json:"from"` // number of the first entry that it is about; 0: of none
+	To   uint64 `json:"to"`   // of the last
 }
 
 // AuditSpan is a place in the audit log: the numbers of its first and last entry.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -28,12 +29,14 @@ type Audit struct {
 	Unusable bool // it can't be
 	Actor    Field
 	Action   Field
+	Result   Field
 	Others   []Field // filters that are asked for less often
 	Open     bool    // those are shown
 	Narrowed bool
 	Of       string // the name of the actor who is asked for; may be empty
 	Live     bool   // it is asked for again, while somebody looks
 	Events   []EventRow
+	More     bool // nothing was found so far, and there is more to look through
 	Pager    Pager
 }
 
@@ -55,16 +58,27 @@ func (Audit) view() (file string, title Text) { return "audit.html", say("nav.au
 
 // fieldOfAuditCode is which filter of the log a refusal is about.
 var fieldOfAuditCode = map[string]string{
-	"unknown_actor": "actor", "unknown_target": "target", "unknown_action": "action", "bad_time": "since", "bad_interval": "since",
+	"unknown_actor": "actor", "unknown_target": "target", "unknown_action": "action", "bad_result": "result", "bad_prefix": "address", "bad_time": "since", "bad_interval": "since",
 }
 
 // actsOf leads to what somebody did.
 func actsOf(actor string) string { return roomAudit + "?actor=" + url.QueryEscape(actor) }
 
+// actsFrom leads to what came from an address, or from the network that stands for those
+// of strangers; "" where it came from no one place.
+func actsFrom(address string) string {
+	if one, err := netip.ParseAddr(address); err == nil {
+		address = one.WithZone("").String() // which is of the machine that it was seen on
+	} else if _, err := netip.ParsePrefix(address); err != nil {
+		return ""
+	}
+	return roomAudit + "?address=" + url.QueryEscape(address)
+}
+
 func auditPage(v *Visit) error {
 	f := v.asked()
 	asked := map[string]string{}
-	for _, name := range []string{"actor", "action", "target", "request_id"} {
+	for _, name := range []string{"actor", "action", "target", "result", "address", "request_id"} {
 		asked[name] = strings.TrimSpace(v.query(name))
 	}
 	asked["since"], asked["until"] = dayBegins(v.query("since"), 0), dayBegins(v.query("until"), 1)
@@ -74,7 +88,8 @@ func auditPage(v *Visit) error {
 		return err
 	}
 	page := Audit{Problem: f.Problem, Pager: v.pager(found.Hits.After), Actor: f.field(Field{Name: "actor", Label: say("audit.actor"), Type: "search", Max: 254}),
-		Action: f.field(Field{Name: "action", Label: say("audit.action"), Type: "select", Options: actionOptions()}), Others: f.auditFilters()}
+		Action: f.field(Field{Name: "action", Label: say("audit.action"), Type: "select", Options: actionOptions()}),
+		Result: f.field(Field{Name: "result", Label: say("audit.result"), Type: "select", Options: resultOptions()}), Others: f.auditFilters()}
 	for _, value := range asked {
 		page.Narrowed = page.Narrowed || value != ""
 	}
@@ -85,6 +100,7 @@ func auditPage(v *Visit) error {
 		page.Unusable = true
 		return v.refuse(refused, page)
 	}
+	page.More = len(found.Hits.Hits) == 0 && found.Hits.After != ""
 	page.Live = !page.Narrowed && v.query("after") == ""
 	for _, hit := range found.Hits.Hits {
 		page.Events = append(page.Events, eventRow(hit.Source))
@@ -98,6 +114,7 @@ func auditPage(v *Visit) error {
 func (f Form) auditFilters() []Field {
 	fields := []Field{
 		{Name: "target", Label: say("audit.target"), Type: "search", Max: 254},
+		{Name: "address", Label: say("audit.address"), Type: "search", Max: 64},
 		{Name: "since", Label: say("audit.since"), Type: "date"},
 		{Name: "until", Label: say("audit.until"), Type: "date"},
 		{Name: "request_id", Label: say("audit.request"), Type: "search", Max: 100},
@@ -128,7 +145,7 @@ func dayBegins(text string, after int) string {
 }
 
 func eventRow(e api.AuditEvent) EventRow {
-	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), From: fromText(e), Refused: e.Result != "ok" && e.Action != accessRefused, Count: e.Count}
+	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), From: fromText(e), Refused: e.Result != resultOK && e.Action != accessRefused, Count: e.Count}
 	if e.RequestID != "" {
 		row.Story = storyOf(e.RequestID)
 	}
@@ -140,6 +157,12 @@ func eventRow(e api.AuditEvent) EventRow {
 	}
 	return row
 }
+
+// Results of an entry of the audit log.
+const (
+	resultOK      = "ok"
+	resultRefused = "refused"
+)
 
 // accessRefused is the one action whose words say that it was refused.
 const accessRefused = "access.refused"
@@ -192,6 +215,10 @@ func actionOptions() []Option {
 		all = append(all, Option{Value: strings.TrimPrefix(key, actionsArea), Label: say(key)})
 	}
 	return all
+}
+
+func resultOptions() []Option {
+	return []Option{{Label: say("audit.any")}, {Value: resultOK, Label: say("story.done")}, {Value: resultRefused, Label: say("audit.refused")}}
 }
 
 // sentence is English words that another language may have a message for, with a

@@ -19,7 +19,7 @@ const (
 // toldKey is the key of the message for what an entry means; those of why it was
 // refused, and of what to do next, begin with it.
 func toldKey(e *api.AuditEvent) string {
-	if e.Result != "ok" {
+	if e.Result != resultOK {
 		return toldRefused + e.Action
 	}
 	return toldDone + e.Action
@@ -39,6 +39,7 @@ type Story struct {
 	Who       string
 	WhoActs   string // path of what they did; may be empty
 	From      Text
+	FromActs  string // path of what came from there; may be empty
 	Next      []NextStep
 	Entries   []StoryEntry
 	All       string // path of all entries, where there are more than are shown
@@ -85,17 +86,17 @@ func storyPage(v *Visit) error {
 func (p *Story) tell(told *story.Story, commands bool) {
 	first, decides := told.Entries[0].AuditEvent, told.Entries[0].AuditEvent
 	for _, e := range told.Entries {
-		if e.Result != "ok" && decides.Result == "ok" {
+		if e.Result != resultOK && decides.Result == resultOK {
 			decides = e.AuditEvent
 		}
 	}
-	p.Time, p.Who, p.From = told.Time, told.Who, fromText(first)
+	p.Time, p.Who, p.From, p.FromActs = told.Time, told.Who, fromText(first), actsFrom(first.Address)
 	if first.Actor != "" {
 		p.WhoActs = actsOf(first.Actor)
 	}
 	p.Headline = didText(&decides, told.Headline)
 	p.State = State{"good", say("story.done")}
-	if told.Result != "ok" {
+	if told.Result != resultOK {
 		p.State = State{"bad", say("audit.refused")}
 	}
 	p.Why = sentence(toldKey(&decides)+".why", told.Why, "what", targetText(decides))
@@ -107,7 +108,7 @@ func (p *Story) tell(told *story.Story, commands bool) {
 		p.Next = append(p.Next, one)
 	}
 	for _, e := range told.Entries {
-		p.Entries = append(p.Entries, StoryEntry{Seq: e.Seq, Time: e.Time, Words: didText(&e.AuditEvent, e.Words), Refused: e.Result != "ok", Count: e.Count})
+		p.Entries = append(p.Entries, StoryEntry{Seq: e.Seq, Time: e.Time, Words: didText(&e.AuditEvent, e.Words), Refused: e.Result != resultOK, Count: e.Count})
 	}
 }
 

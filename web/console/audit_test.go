@@ -21,7 +21,7 @@ func roomsOfAudit(text string) map[string]Page {
 	form := Form{Once: "x", Problem: said}
 	event := EventRow{Time: at, Words: said, Story: "/console/audit/request/x", Who: text, WhoActs: "/console/audit?actor=x", What: said, WhatActs: "/console/audit?target=x", From: said, Refused: true, Count: 7}
 	rule := RuleRow{Number: 1, Line: 12, Host: text, Path: "/", Methods: []string{text}, From: []string{text}, Requires: []Text{said, said}, Extras: []Text{said}, Ungranted: []string{text}, Upstream: text, Test: "/console/rules/test?url=x"}
-	verdict := api.AuditVerdict{OK: false, Kept: "absent", Pruned: 2, Problems: []string{text}, Gaps: []string{text}}
+	verdict := api.AuditVerdict{OK: false, Kept: "absent", Pruned: 2, Findings: []api.AuditFinding{{Code: text, Text: text, From: 7, To: 1234}, {Code: foundLost, Text: text, From: 3, To: 3}}}
 	return map[string]Page{
 		"sessions all":      AllSessions{Done: said, Problem: said, User: field, Address: named(field, "address"), Narrowed: true, EndAll: "/console/sessions/end?user=x", Sessions: []SignInRow{row}, Pager: Pager{"/console/sessions", "/console/sessions?after=x"}},
 		"sessions none":     AllSessions{User: field, Address: named(field, "address")},
@@ -35,13 +35,14 @@ func roomsOfAudit(text string) map[string]Page {
 		"rule test":         TestRule{Form: Form{Problem: said}, Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: field, Tested: &Tested{"allowed", said, text, text, said, text, &rule}},
 		"rule test sign in": TestRule{Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: named(choice, "user"), Tested: &Tested{"signin", said, text, text, said, text, nil}},
 		"rule test token":   TestRule{Tabs: ruleTabs(testTokenPath, nil), ByToken: true, URL: named(field, "url"), Method: choice, From: named(field, "from"), Secret: Field{Name: fieldSecret, Label: said, Type: "password"}, Tested: &Tested{"refused", said, text, text, said, text, nil}},
-		"audit":             Audit{Problem: said, Actor: named(field, "actor"), Action: choice, Others: []Field{named(field, "target"), {Name: "since", Label: said, Type: "date", Value: text}}, Open: true, Narrowed: true, Of: text, Live: true, Events: []EventRow{event, {From: said, Words: said, Count: 1}}},
-		"audit none":        Audit{Actor: named(field, "actor"), Action: choice},
-		"audit story": Story{RequestID: text, Headline: said, State: State{"bad", said}, Why: said, Time: at, Who: text, WhoActs: "/console/audit?actor=x", From: said,
+		"audit":             Audit{Problem: said, Actor: named(field, "actor"), Action: choice, Result: named(choice, "result"), Others: []Field{named(field, "target"), named(field, "address"), {Name: "since", Label: said, Type: "date", Value: text}}, Open: true, Narrowed: true, Of: text, Live: true, Events: []EventRow{event, {From: said, Words: said, Count: 1}}},
+		"audit further":     Audit{Actor: named(field, "actor"), Action: choice, Result: named(choice, "result"), Others: []Field{named(field, "address")}, Open: true, Narrowed: true, More: true, Pager: Pager{Next: "/console/audit?after=x"}},
+		"audit none":        Audit{Actor: named(field, "actor"), Action: choice, Result: named(choice, "result")},
+		"audit story": Story{RequestID: text, Headline: said, State: State{"bad", said}, Why: said, Time: at, Who: text, WhoActs: "/console/audit?actor=x", From: said, FromActs: "/console/audit?address=x",
 			Next: []NextStep{{said, text}}, Entries: []StoryEntry{{Seq: 1, Time: at, Words: said, Refused: true, Count: 5}}, All: "/console/audit?request_id=x"},
 		"audit story none": Story{RequestID: text, Headline: said, Why: said},
-		"audit verify":     Verify{Problem: said, Known: named(field, "head"), Keep: text, Verdict: &Verdict{verdict, said}},
-		"audit whole":      Verify{Known: named(field, "head"), Verdict: &Verdict{api.AuditVerdict{OK: true, Entries: 1, First: 1, Last: 1}, Text{}}},
+		"audit verify":     Verify{Problem: said, Known: named(field, "head"), Keep: text, Verdict: verdictOf(verdict)},
+		"audit whole":      Verify{Known: named(field, "head"), Verdict: verdictOf(api.AuditVerdict{OK: true, Entries: 1, First: 1, Last: 1})},
 		"audit verify new": Verify{Known: named(field, "head"), Keep: text},
 	}
 }
@@ -106,6 +107,46 @@ func TestStoriesInEveryLanguage(t *testing.T) {
 	}
 }
 
+// What the check of the log can find, by the contract, has words in every language, and
+// nothing else has; one of a newer server is told as the API has it.
+func TestFindingsInEveryLanguage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## What the check of the audit log finds")
+	table, _, _ = strings.Cut(table, "\n## ")
+	codes := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(table, -1) {
+		codes[m[1]] = true
+	}
+	if len(codes) < 15 || !codes[foundLost] {
+		t.Errorf("the contract has %v", codes)
+	}
+	for _, l := range languages()[1:] {
+		for code := range codes {
+			got, err := l.html(foundText(api.AuditFinding{Code: code, Text: "English", From: 1, To: 2345}))
+			if err != nil || strings.Contains(string(got), "English") || strings.Contains(l.messages[foundArea+code], "{which}") != strings.Contains(string(got), "1–2\u202f345") {
+				t.Errorf("%s tells %s as %q, %v", l.Tag, code, got, err)
+			}
+		}
+		for key := range l.messages {
+			if code, is := strings.CutPrefix(key, foundArea); is && !codes[code] {
+				t.Errorf("%s: nothing says %s", l.Tag, key)
+			}
+		}
+	}
+	one := foundText(api.AuditFinding{Code: "missing", Text: "entry 7 is missing", From: 7, To: 7})
+	for l, want := range map[*language]string{languageOf("en"): "Entry 7 is missing.", languageOf("zh"): "缺少第 7 条记录。"} {
+		if got, err := l.html(one); string(got) != want || err != nil {
+			t.Errorf("%s: %q %v", l.Tag, got, err)
+		}
+	}
+	if got, err := languageOf("zh").html(foundText(api.AuditFinding{Code: "newer", Text: "something <new>"})); string(got) != "Something &lt;new&gt;." || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
 // A story names who did it, and is told in English by package story alone.
 func TestStoryIsThatOfExplain(t *testing.T) {
 	refused := api.AuditEvent{Seq: 2, Action: "session.login", Result: "refused", Target: "b1", TargetName: "bob@example.com", Count: 3}
@@ -135,6 +176,17 @@ func TestStoryIsThatOfExplain(t *testing.T) {
 	page = Story{}
 	if page.tell(told, true); page.Next[0].Command != "husk user show bob@example.com" {
 		t.Errorf("an administrator is told %q", page.Next[0].Command)
+	}
+}
+
+func TestActsFrom(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7": "/console/audit?address=192.0.2.7", "2001:db8::7": "/console/audit?address=2001%3Adb8%3A%3A7", "fe80::1%eth0": "/console/audit?address=fe80%3A%3A1",
+		"2001:db8:0:1::/64": "/console/audit?address=2001%3Adb8%3A0%3A1%3A%3A%2F64", "many": "", "": "",
+	} {
+		if got := actsFrom(address); got != want {
+			t.Errorf("%q leads to %q, want %q", address, got, want)
+		}
 	}
 }
 

@@ -19,7 +19,9 @@ type Verify struct {
 // Verdict is what was found.
 type Verdict struct {
 	api.AuditVerdict
-	Kept Text // what became of the entry whose hash was given; may say nothing
+	Kept     Text // what became of the entry whose hash was given; may say nothing
+	Problems []Text
+	Gaps     []Text
 }
 
 func (Verify) view() (file string, title Text) { return "audit_verify.html", say("verify.title") }
@@ -44,8 +46,35 @@ func verifyPage(v *Visit) error {
 		return v.refuse(refused, verifyForm(f, ""))
 	}
 	page := verifyForm(f, headText(found.Last, found.Head))
-	page.Verdict = &Verdict{found, keptText(found.Kept)}
+	page.Verdict = verdictOf(found)
 	return v.show(page)
+}
+
+func verdictOf(found api.AuditVerdict) *Verdict {
+	out := &Verdict{AuditVerdict: found, Kept: keptText(found.Kept)}
+	for _, f := range found.Findings {
+		if f.Code == foundLost {
+			out.Gaps = append(out.Gaps, foundText(f))
+		} else {
+			out.Problems = append(out.Problems, foundText(f))
+		}
+	}
+	return out
+}
+
+// What the check finds is told in English by the API; the other languages have messages
+// for it, whose keys are foundArea and the code. That of what is no problem is foundLost.
+const (
+	foundArea = "found."
+	foundLost = "lost"
+)
+
+func foundText(f api.AuditFinding) Text {
+	which := number(f.From)
+	if f.To != f.From {
+		which += "–" + number(f.To)
+	}
+	return sentence(foundArea+f.Code, f.Text, "which", literal(which))
 }
 
 func headText(seq uint64, hash string) string {

@@ -13,9 +13,10 @@ import (
 type Chart struct {
 	ID     string // of its element, one of a kind on its page
 	Title  Text
-	Empty  Text     // what stands in its place where nothing was counted
-	Series []Series // from the bottom up
-	Column Text     // head of the first column of the table
+	Empty  Text      // what stands in its place where nothing was counted
+	Series []Series  // from the bottom up
+	AsOf   time.Time // when it was counted; zero: now
+	Column Text      // head of the first column of the table
 	Rows   []ChartRow
 
 	Marks []Mark // on the axis at the left

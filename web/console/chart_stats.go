@@ -52,9 +52,13 @@ var lifeWords = map[string]string{
 	"90d": "life.90d", "365d": "life.365d", "more": "life.more", "never": "life.never",
 }
 
-func lifeChart(s api.Statistics) Chart {
+// lifeChart says when its tokens were counted, where that is not just now.
+func lifeChart(s api.Statistics, now time.Time) Chart {
 	c := Chart{ID: "chart-life", Title: say("chart.life"), Empty: say("chart.life.none"), Column: say("chart.left"),
 		Series: []Series{{Label: say("chart.tokens")}}}
+	if now.Sub(s.TokenLifeCounted) >= time.Second {
+		c.AsOf = s.TokenLifeCounted
+	}
 	var all []namedCounts
 	for _, l := range s.TokenLife {
 		name := literal(l.Left)

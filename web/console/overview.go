@@ -17,6 +17,7 @@ type Overview struct {
 	Spans    []Tab
 	Charts   []Chart
 	Refusals []Refusal
+	Further  bool // more refusals may stand further back in the log
 	Audit    bool // who looks may read the audit log
 	Terminal Terminal
 }
@@ -57,9 +58,9 @@ func overviewPage(v *Visit) error {
 		return err
 	}
 	page.Spans = spans
-	page.Charts = []Chart{signInChart(counted), requestChart(counted), gateChart(counted), lifeChart(counted)}
+	page.Charts = []Chart{signInChart(counted), requestChart(counted), gateChart(counted), lifeChart(counted, v.console.Now())}
 	if page.Audit {
-		if page.Refusals, err = v.newestRefusals(); err != nil {
+		if page.Refusals, page.Further, err = v.newestRefusals(); err != nil {
 			return err
 		}
 	}
@@ -94,24 +95,20 @@ func (v *Visit) figures(h api.HealthDetails) []Figure {
 	return all
 }
 
-// looked is among how many of the newest entries of the audit log refusals are looked
-// for, and mostRefusals how many are shown.
-const (
-	looked       = 50
-	mostRefusals = 6
-)
+// mostRefusals is how many of the newest refusals are shown.
+const mostRefusals = 6
 
-func (v *Visit) newestRefusals() (all []Refusal, err error) {
-	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: looked})
+// newestRefusals are those that the API finds at one look; further tells that it may
+// find more behind them.
+func (v *Visit) newestRefusals() (all []Refusal, further bool, err error) {
+	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: mostRefusals, Filter: map[string]string{"result": resultRefused}})
 	if refused := refusedBy(err); refused != nil && refused.Status == http.StatusForbidden {
-		return nil, nil
+		return nil, false, nil
 	}
 	for _, hit := range found.Hits.Hits {
-		if e := hit.Source; e.Result == "refused" && len(all) < mostRefusals {
-			all = append(all, refusalOf(e))
-		}
+		all = append(all, refusalOf(hit.Source))
 	}
-	return all, err
+	return all, found.Hits.After != "", err
 }
 
 // refusalWords say what was refused, by action and result of the audit log.

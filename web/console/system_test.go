@@ -20,13 +20,14 @@ func roomsOfSystem(text string) map[string]Page {
 	state, terminal := State{"good", said}, Terminal{"terminal", text}
 	spans := []Tab{{Path: "/console?span=24h", Title: said}}
 	lying := Chart{ID: "lying", Title: said, Column: said, Series: []Series{{"s1", said, said}}}.lying([]namedCounts{{said, []uint64{3}, text}})
-	lying.Series[0].Total = said
+	lying.Series[0].Total, lying.AsOf = said, at
 	form := Form{Once: "x", Problem: said, Proof: true}
 	row := BackupRow{Name: text, Made: at, Size: text, Asked: said, State: state, Holds: said}
 	return map[string]Page{
 		"overview": Overview{Warnings: []Advice{{said, said, text, "/console/manual/backup"}}, Figures: []Figure{{Path: roomUsers, Title: said, Value: said}, {Title: said, At: &at}, {Path: roomSystem, Title: said, State: state}},
 			Spans: spans, Charts: []Chart{lying, usageChart(api.TokenUsage{}), signInChart(someStatistics())}, Refusals: []Refusal{{at, said, text, text, 2}}, Audit: true, Terminal: terminal},
-		"overview new": Overview{Audit: true},
+		"overview new":     Overview{Audit: true},
+		"overview further": Overview{Audit: true, Further: true},
 		"system": System{inSystem: in, State: state, Warnings: []Advice{{Text: said, Link: "/console/manual"}}, Version: text, License: text, Since: at, Writable: state, CertExpires: &at,
 			Size: text, Free: text, Spans: spans, Chart: storeChart(someStatistics()), Check: true, Health: terminal, Checks: Terminal{"checks", text}},
 		"system few":   System{inSystem: in, Chart: storeChart(api.Statistics{})},
@@ -49,6 +50,7 @@ func roomsOfSystem(text string) map[string]Page {
 func someStatistics() api.Statistics {
 	s := api.Statistics{Span: "24h", Step: "hour", TokenLife: []api.TokenLife{{Left: "ended"}, {Left: "7d", Total: api.Total{Value: 12, Relation: "eq"}}, {Left: "never", Total: api.Total{Value: 1000, Relation: "gte"}}}}
 	begin := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	s.TokenLifeCounted = begin.Add(24 * time.Hour)
 	for i := range 24 {
 		p := api.StatisticsPoint{Time: begin.Add(time.Duration(i) * time.Hour), Gate: []api.GateCounts{{Host: "app.example.com"}, {}}}
 		if i == 3 || i == 23 {
@@ -131,13 +133,13 @@ func TestChartShowsTheLeast(t *testing.T) {
 func TestChartsOfNothingAreBlank(t *testing.T) {
 	empty := api.Statistics{Step: "day", Points: []api.StatisticsPoint{{Gate: []api.GateCounts{{Host: "a"}}}}, TokenLife: []api.TokenLife{{Left: "ended"}}}
 	for _, s := range []api.Statistics{{}, empty} {
-		for _, c := range []Chart{signInChart(s), requestChart(s), gateChart(s), lifeChart(s), storeChart(s), usageChart(api.TokenUsage{})} {
+		for _, c := range []Chart{signInChart(s), requestChart(s), gateChart(s), lifeChart(s, time.Time{}), storeChart(s), usageChart(api.TokenUsage{})} {
 			if !c.Blank() || !c.Empty.Said() {
 				t.Errorf("%s: %+v", c.ID, c)
 			}
 		}
 	}
-	for _, c := range []Chart{signInChart(someStatistics()), requestChart(someStatistics()), gateChart(someStatistics()), lifeChart(someStatistics()), storeChart(someStatistics())} {
+	for _, c := range []Chart{signInChart(someStatistics()), requestChart(someStatistics()), gateChart(someStatistics()), lifeChart(someStatistics(), someStatistics().TokenLifeCounted), storeChart(someStatistics())} {
 		if c.Blank() {
 			t.Errorf("%s is blank", c.ID)
 		}
@@ -149,7 +151,13 @@ func TestLyingCharts(t *testing.T) {
 	if len(gate.Lying) != 2 || gate.Lying[0].Total != "200" || len(gate.Lying[0].Parts) != 3 || gate.Lying[0].Parts[1].X != 60 || gate.Lying[1].Parts[0].Width != 10 || gate.Lying[1].Name.key != "chart.other_hosts" {
 		t.Errorf("%+v", gate.Lying)
 	}
-	life := lifeChart(someStatistics())
+	life := lifeChart(someStatistics(), someStatistics().TokenLifeCounted)
+	if !life.AsOf.IsZero() {
+		t.Errorf("what was counted just now is of %v", life.AsOf)
+	}
+	if old := lifeChart(someStatistics(), someStatistics().TokenLifeCounted.Add(30*time.Second)); !old.AsOf.Equal(someStatistics().TokenLifeCounted) {
+		t.Errorf("what was counted before is of %v", old.AsOf)
+	}
 	if len(life.Lying) != 3 || life.Lying[2].Total != "1\u202f000+" || life.Rows[2].Values[0] != "1\u202f000+" || len(life.Lying[0].Parts) != 0 {
 		t.Errorf("%+v", life)
 	}

@@ -69,6 +69,15 @@ var (
 	nobody = netip.MustParsePrefix("203.0.113.7/32")
 )
 
+// auditBy is a filter of the audit log.
+func auditBy(q db.AuditQuery) func(context.Context, *db.Store, string) (int, error) {
+	q.Size = 25
+	return func(ctx context.Context, s *db.Store, _ string) (int, error) {
+		page, err := s.Audit(ctx, q)
+		return len(page.Items), err
+	}
+}
+
 var filterCases = []filterCase{
 	{"expiring/all", tokensBy(false, db.TokenFilter{Kind: db.TokensExpiring})},
 	{"expiring/one", tokensBy(true, db.TokenFilter{Kind: db.TokensExpiring})},
@@ -89,6 +98,9 @@ var filterCases = []filterCase{
 		page, err := s.SessionsFrom(ctx, db.ListQuery{Size: 25, Owner: user}, netip.MustParsePrefix("192.0.2.0/24"))
 		return len(page.Items), err
 	}},
+	{"audit-refused/none", auditBy(db.AuditQuery{Result: db.ResultRefused})},
+	{"audit-address/none", auditBy(db.AuditQuery{Address: nobody})},
+	{"audit-action-refused/none", auditBy(db.AuditQuery{Result: db.ResultRefused, Action: "token.create"})},
 	{"ended/all", func(ctx context.Context, s *db.Store, _ string) (int, error) {
 		page, err := s.EndedTokens(ctx, db.ListQuery{Size: 25})
 		return len(page.Items), err
