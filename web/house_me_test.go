@@ -284,12 +284,13 @@ func TestTokenFormOutlivesTheSession(t *testing.T) {
 	h := newTestHouse(t, nil)
 	v := h.newAnn()
 	id, _ := v.makeToken("nightly")
+	by := v.get("/me/tokens/new").hidden(t, "by")
 	for path, form := range map[string][]string{
 		"/me/tokens":                 {"name", "kept <i>", "ends", "30", "rights", "these", "permissions", db.PermTokenSearch},
 		"/me/tokens/" + id + "/edit": {"name", "kept <i>", "rights", "these", "permissions", db.PermTokenSearch},
 	} {
 		v.post("/account/logout")
-		a := v.post(path, form...)
+		a := v.post(path, append(form, "by", by)...)
 		a.isPage(t, http.StatusUnauthorized, "what you typed is kept")
 		a = v.post("/account/login", "email", annEmailHere, "password", testPassword, "kept_form", a.hidden(t, "kept_form"))
 		a.isPage(t, http.StatusOK, `action="`+path+`"`, `value="kept &lt;i&gt;"`)

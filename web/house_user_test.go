@@ -190,9 +190,10 @@ func TestUserFormOutlivesTheSession(t *testing.T) {
 	ann := h.user("ann@example.com", testPassword, false)
 	v := h.visitor()
 	v.signIn("", testPassword)
-	h.wait(25 * time.Hour)
 	at := "/console/users/" + ann.ID + "/edit"
-	login := v.post(at, "name", "Ann", "email", "ann2@example.com")
+	by := v.get(at).hidden(t, "by")
+	h.wait(25 * time.Hour)
+	login := v.post(at, "name", "Ann", "email", "ann2@example.com", "by", by)
 	login.isPage(t, http.StatusUnauthorized, "what you typed is kept")
 	v.post("/account/login", "password", testPassword, "kept_form", login.hidden(t, "kept_form")).isPage(t, http.StatusOK, `action="`+at+`"`)
 	v.post(at, "name", "Ann", "email", "ann2@example.com", "kept", "yes").isPage(t, http.StatusOK, `value="ann2@example.com"`)

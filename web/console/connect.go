@@ -86,7 +86,7 @@ func connectPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	if err := v.askProofOfAll(&f); err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type TokenLimits struct {
 
 func (NewToken) view() (file string, title Text) { return "token_new.html", say("token.new") }
 
-func newTokenPage(v *Visit) error { return v.showNewToken(newForm()) }
+func newTokenPage(v *Visit) error { return v.showNewToken(v.newForm()) }
 
 // lives are the lifetimes that are offered, in days.
 var lives = []int{30, 90, 365}

@@ -20,7 +20,7 @@ type RotateToken struct {
 
 func (RotateToken) view() (file string, title Text) { return "token_rotate.html", say("token.rotate") }
 
-func rotateTokenPage(v *Visit) error { return v.showRotateToken(newForm(), http.StatusOK) }
+func rotateTokenPage(v *Visit) error { return v.showRotateToken(v.newForm(), http.StatusOK) }
 
 func (v *Visit) showRotateToken(f Form, status int) error {
 	k, err := v.token()
@@ -63,7 +63,7 @@ func beginRotation(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(TokenRotated{inTokens: v.inTokens(), Token: made, Secret: Secret{Label: say("token.secret"), Value: made.AccessToken}, Settle: newSettleForm(newForm())})
+	return v.show(TokenRotated{inTokens: v.inTokens(), Token: made, Secret: Secret{Label: say("token.secret"), Value: made.AccessToken}, Settle: newSettleForm(v.newForm())})
 }
 
 // SettleForm is that of the second step.

@@ -26,7 +26,7 @@ func askUser(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.showAskUser(u, newForm(), http.StatusOK)
+	return v.showAskUser(u, v.newForm(), http.StatusOK)
 }
 
 // showAskUser asks about the act that the address ends with.

@@ -41,7 +41,7 @@ func typedField(f Form) Field {
 }
 
 func newUserPage(v *Visit) error {
-	return v.showNewUser(newForm(), http.StatusOK)
+	return v.showNewUser(v.newForm(), http.StatusOK)
 }
 
 func (v *Visit) showNewUser(f Form, status int) error {
@@ -131,7 +131,7 @@ func editUserPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	f.Seen = seenAt(u.Updated)
 	return v.showEditUser(u, f, http.StatusOK)
 }
@@ -180,7 +180,7 @@ func (v *Visit) changeUser(change api.UserUpdate, show userShow) error {
 		return err
 	}
 	if v.stale(u.Updated) {
-		f := newForm()
+		f := v.newForm()
 		f.changedMeanwhile(u.Updated)
 		return show(v, u, f, http.StatusConflict)
 	}
@@ -219,7 +219,7 @@ func userRolesPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	f.Seen = seenAt(u.Updated)
 	if err := v.askProof(&f); err != nil {
 		return err
@@ -257,7 +257,7 @@ func userPasswordPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	if err := v.askProof(&f); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type Visit struct {
 	API     *api.Client // asks as the browser
 	console *Console
 	r       *http.Request
+	by      Sender
 	form    url.Values
 	file    io.Reader
 	w       http.ResponseWriter
@@ -72,7 +73,7 @@ func (v *Visit) query(name string) string { return v.r.URL.Query().Get(name) }
 // visit begins one; end closes its connection to the API.
 func (c *Console) visit(w http.ResponseWriter, r *http.Request, sent Sent, dial Dialer) (v *Visit, end func()) {
 	t := &http.Transport{DialContext: dial, DisableCompression: true}
-	v = &Visit{r: r, console: c, form: sent.Form, file: sent.File, w: w}
+	v = &Visit{r: r, console: c, by: sent.By, form: sent.Form, file: sent.File, w: w}
 	v.API = &api.Client{Base: "http://localhost", HTTP: &http.Client{Transport: asBrowser{t, v}}}
 	return v, t.CloseIdleConnections
 }
