@@ -105,8 +105,8 @@ func (v *Visit) showEditToken(k api.Token, f Form, status int) error {
 	return v.showAs(status, page)
 }
 
-// changeToken changes a token. One that is to do all becomes what createToken asks the
-// password for.
+// changeToken changes a token. One that becomes powerful becomes what createToken asks
+// the password for.
 var changeToken = Handler{
 	Fields: []string{"name", "description", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
 	Many:   []string{"permissions"},
@@ -118,7 +118,7 @@ var changeToken = Handler{
 		}
 		return v.showEditToken(k, v.again(), http.StatusOK)
 	},
-	sensitive: func(v *Visit) bool { return v.form.Get("rights") != allRights && v.isAll(v.form["permissions"]) },
+	sensitive: func(v *Visit) bool { return v.form.Get("rights") != allRights && v.isPowerful(v.form["permissions"]) },
 }
 
 func updateToken(v *Visit) error {

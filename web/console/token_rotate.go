@@ -30,7 +30,7 @@ func (v *Visit) showRotateToken(f Form, status int) error {
 	return v.showAs(status, RotateToken{Form: f, inTokens: v.inTokens(), Token: k})
 }
 
-// rotateToken makes a new secret: of a token that never ends, or may do all, that is
+// rotateToken makes a new secret: of a token that never ends, or is powerful, that is
 // as sensitive as to make such a token.
 var rotateToken = Handler{
 	Fields: []string{fieldOnce},
@@ -38,7 +38,7 @@ var rotateToken = Handler{
 	form:   func(v *Visit) error { return v.showRotateToken(v.again(), http.StatusOK) },
 	sensitive: func(v *Visit) bool {
 		k, err := v.token()
-		return err != nil || v.isFar(k.ExpireIn) || v.isAll(k.Permissions)
+		return err != nil || v.isFar(k.ExpireIn) || v.isPowerful(k.Permissions)
 	},
 }
 
