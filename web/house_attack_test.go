@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -80,6 +81,69 @@ func TestNoRecordIsARoute(t *testing.T) {
 			v.do(p.Method, strings.ReplaceAll(p.Path, ":id", id), formType, "").isPage(t, http.StatusNotFound)
 		}
 	}
+}
+
+// at has the browser ask for a page under a Host, and whatever else names one.
+func (v *visitor) at(host, method, path, body string) answer {
+	v.Helper()
+	r, err := http.NewRequestWithContext(v.Context(), method, v.base+path, strings.NewReader(body))
+	if err != nil {
+		v.Fatal(err)
+	}
+	r.Host = host
+	for _, cookie := range v.client.Jar.Cookies(&url.URL{Scheme: "http", Host: strings.TrimPrefix(v.base, "http://")}) {
+		r.AddCookie(cookie)
+	}
+	for name, value := range map[string]string{"Accept": browserAccept, "Content-Type": formType, "Sec-Fetch-Site": "same-origin", "X-Forwarded-Host": "evil.example",
+		"X-Forwarded-Proto": "gopher", "Forwarded": "host=evil.example;proto=gopher", "X-Original-Url": "http://evil.example/", "X-Host": "evil.example"} {
+		r.Header.Set(name, value)
+	}
+	res, err := v.visitors.RoundTrip(r)
+	if err != nil {
+		v.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.Fatal(err)
+	}
+	return answer{res, string(text)}
+}
+
+// Without a public-url, what people copy names the Host that was asked for: one that is
+// a host, and no header beside it. It is in no answer but that one, which nobody keeps.
+func TestHostThatIsCopied(t *testing.T) {
+	t.Parallel()
+	v := newSignedIn(t)
+	v.loopback.Store(false) // where others can come, its names are not known
+	token := url.Values{"name": {"x"}, "ends": {"90"}, "rights": {"these"}, "permissions": {db.PermTokenSearch}}.Encode()
+	for _, host := range []string{"husk.example.com", "husk_app:9000", "HUSK.lan", "husk.lan.", "husk.lan.:9000", "192.0.2.7:443", "[2001:db8::7]:9000", "[2001:db8::7]"} {
+		a := v.at(host, "POST", "/me/tokens", token)
+		a.isPage(t, http.StatusOK, "&#39;http://"+host+"/account/profile&#39;")
+		a.lacks(t, "evil.example", "gopher")
+		for path, status := range map[string]int{"/login": http.StatusSeeOther, "/me": http.StatusOK, "/console/users/new": http.StatusOK, "/me/none": http.StatusNotFound} {
+			a := v.at(host, "GET", path, "")
+			if a.StatusCode != status || a.Header.Get("Cache-Control") != "no-store" || strings.HasPrefix(a.Header.Get("Location"), "http") {
+				t.Errorf("%s at %s: %d, %v", path, host, a.StatusCode, a.Header)
+			}
+			if strings.Contains(strings.ToLower(a.body), "evil.example") || strings.Contains(a.body, host) {
+				t.Errorf("%s at %s names a host:\n%s", path, host, a.body)
+			}
+		}
+	}
+	before := len(v.tokens(t))
+	for _, host := range []string{"a'$(id)'", "a;id", "x&y", "a:b", "a:9:9", "a:999999", "..", "a..b", ".", ":80", "[::1", "[x]", "a[::1]", "(a)", "a=b", "a,evil.example", "%65vil.example", "*.example.com"} {
+		for _, a := range []answer{v.at(host, "POST", "/me/tokens", token), v.at(host, "GET", "/login", ""), v.at(host, "GET", "/me", "")} {
+			a.isPage(t, http.StatusBadRequest, "The Host header is no name of a host")
+			if strings.Contains(a.body, host) && len(host) > 2 || a.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%q: %v\n%s", host, a.Header, a.body)
+			}
+		}
+	}
+	if after := len(v.tokens(t)); after != before {
+		t.Errorf("%d tokens are made", after-before)
+	}
+	v.at("@", "POST", "/me/tokens", token).isPage(t, http.StatusOK, "&#39;http://HOST/account/profile&#39;") // which goes out as none
 }
 
 // What people copy names the server as it is configured, whatever was asked for.

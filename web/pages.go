@@ -59,12 +59,15 @@ func senderOf(actor *db.Actor) console.Sender {
 
 func (s *Server) servePage(c echo.Context, h console.Handler, by console.Sender) error {
 	sent, length, w := console.Sent{}, 0, http.ResponseWriter(c.Response())
-	var err error
-	if h.Uploads {
+	err := checkHost(c.Request())
+	switch {
+	case err != nil:
+		return err
+	case h.Uploads:
 		file := s.readUpload(c, h)
 		defer file.end()
 		sent, err, w = file.sent, file.err, file.answer
-	} else {
+	default:
 		sent.Form, length, err = readPageForm(c, h)
 	}
 	if err != nil {

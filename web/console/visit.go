@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -180,5 +181,5 @@ func (v *Visit) origin() string {
 	if v.console.Secure {
 		scheme = "https"
 	}
-	return scheme + "://" + v.r.Host
+	return scheme + "://" + cmp.Or(v.r.Host, "HOST")
 }
