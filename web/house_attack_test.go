@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/web/api"
 	"husk/web/console"
 )
 
@@ -79,6 +80,61 @@ func TestNoRecordIsARoute(t *testing.T) {
 		}
 		for _, id := range []string{"_search", "_ended", "_cat", "_import"} {
 			v.do(p.Method, strings.ReplaceAll(p.Path, ":id", id), formType, "").isPage(t, http.StatusNotFound)
+		}
+	}
+}
+
+// A link of another site does not have the browser take all of the audit log, or a
+// backup, and so write into the log that somebody did. A program that shows its own
+// credential may be asked from anywhere.
+func TestLinksToWhatWrites(t *testing.T) {
+	t.Parallel()
+	h, _ := newSystemHouse(t, true)
+	admin := h.admin()
+	admin.post("/console/system/backups").leadsTo(t, "/console/system/backups?done=made")
+	_, secret := admin.makeToken("program")
+	written := func() int64 {
+		found, err := admin.asks().SearchAudit(t.Context(), api.ListOptions{Size: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.Hits.Total.Value
+	}
+	links := []string{"/security/audit/_export", "/system/backup", "/system/backup/_file/husk-20261124T120000Z-asked.tar"}
+	for _, path := range links {
+		before := written()
+		for _, site := range []string{"cross-site", "same-site"} {
+			for _, method := range []string{"GET", "HEAD"} {
+				a := admin.do(method, path, "", "", "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "navigate")
+				if a.StatusCode != http.StatusForbidden {
+					t.Errorf("%s %s from another site (%s): %d", method, path, site, a.StatusCode)
+				}
+			}
+		}
+		if n := written(); n != before {
+			t.Errorf("%s: %d entries", path, n-before)
+		}
+		for _, header := range [][]string{{"Sec-Fetch-Site", "none"}, {"Sec-Fetch-Site", "same-origin"}, {}} {
+			if a := admin.do("GET", path, "", "", append(header, "Accept", "*/*")...); a.StatusCode != http.StatusOK {
+				t.Errorf("%s with %v: %d", path, header, a.StatusCode)
+			}
+		}
+		if a := h.visitor().do("GET", path, "", "", "Sec-Fetch-Site", "cross-site", "X-API-TOKEN", secret); a.StatusCode != http.StatusOK {
+			t.Errorf("%s by a program: %d", path, a.StatusCode)
+		}
+	}
+}
+
+// Who types the address of a backup is led to where the password is asked for.
+func TestBackupInTheAddressBar(t *testing.T) {
+	t.Parallel()
+	h, _ := newSystemHouse(t, true)
+	admin := h.admin()
+	admin.post("/console/system/backups").leadsTo(t, "/console/system/backups?done=made")
+	h.wait(11 * time.Minute)
+	for _, path := range []string{"/system/backup", "/system/backup?x=1", "/system/backup/_file/husk-20261124T120000Z-asked.tar", "/system/backup/_file/none"} {
+		for _, header := range [][]string{{"Sec-Fetch-Site", "none"}, {}} {
+			admin.get(path, header...).leadsTo(t, "/console/system/backups")
 		}
 	}
 }
