@@ -64,6 +64,27 @@ func TestSensitiveActAsksForThePassword(t *testing.T) {
 	v.post("/me/tokens", "name", "and more", "ends", "0").isPage(t, http.StatusOK, "Token made")
 }
 
+// A form that was shown again for the password was not done: who clicked twice is shown
+// the same form, and not told that it was done; sent once more it is.
+func TestFormThatWantsAProofIsNotDone(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	v := h.visitor()
+	v.signIn("", testPassword)
+	h.wait(11 * time.Minute)
+	form := []string{"name", "for ever", "ends", "0", "once", "a name of twenty letters"}
+	for range 2 {
+		v.post("/me/tokens", form...).isPage(t, http.StatusOK, "Show your password once more", "Nothing has been done yet")
+	}
+	v.post("/me/tokens", append(form, "proof", "wrong and wrong")...).isPage(t, http.StatusOK, "password is wrong")
+	v.post("/me/tokens", append(form, "proof", testPassword)...).isPage(t, http.StatusOK, "Token made")
+	v.post("/me/tokens", append(form, "proof", testPassword)...).isPage(t, http.StatusConflict, "Done already")
+	if got := v.tokens(t); len(got) != 1 {
+		t.Errorf("tokens: %q", got)
+	}
+}
+
 // Who typed for long finds the session ended, signs in, and the form is there again with
 // what was typed. Nothing was done meanwhile.
 func TestFormOutlivesTheSession(t *testing.T) {

@@ -120,7 +120,7 @@ func (s *sent) drop(user string, key sentKey) {
 	}
 }
 
-// finish hands the answer to who waits. What was refused may be sent again.
+// finish hands the answer to who waits. What was refused, or not done, may be sent again.
 func (s *sent) finish(user string, key sentKey, one *sending, answer *recorded, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,13 +140,16 @@ type recorded struct {
 	status int
 	body   bytes.Buffer
 	err    error
+	asks   bool // it shows the form again, for the password, and nothing was done
 }
 
 func (r *recorded) Header() http.Header         { return r.header }
 func (r *recorded) WriteHeader(status int)      { r.status = status }
 func (r *recorded) Write(b []byte) (int, error) { return r.body.Write(b) }
 
-func (r *recorded) refused() bool { return r.err != nil || r.status >= http.StatusBadRequest }
+func (r *recorded) refused() bool {
+	return r.err != nil || r.status >= http.StatusBadRequest || r.asks
+}
 
 func (r *recorded) sendTo(w http.ResponseWriter) {
 	for name, values := range r.header {
@@ -191,7 +194,7 @@ func (v *Visit) serveOnce(h Handler) error {
 	answer.status = http.StatusInternalServerError // of a panic, which goes on
 	defer func() { v.console.sent.finish(v.by.User, key, one, answer, v.console.Now()) }()
 	answer.err = v.guarded(h)
-	v.w = w
+	v.w, answer.asks = w, v.wantsProof
 	if answer.err == nil {
 		answer.sendTo(w)
 	}
