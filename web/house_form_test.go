@@ -146,6 +146,36 @@ func TestFormOfSomebodyElseIsNotShown(t *testing.T) {
 	ann.post("/me/tokens", "name", "a secret plan", "ends", "30").isPage(t, http.StatusUnauthorized, "could not be kept")
 }
 
+// A form acts for whom it was shown: sent by whoever has signed in since at the same
+// browser, it does nothing, and shows nothing of what was typed.
+func TestFormActsForWhomItWasShown(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	ann := h.newAnn()
+	h.user("bob@example.com", testPassword, false)
+	h.signedIn(annEmailHere)
+	by := ann.get("/me/tokens/new").hidden(t, "by")
+	if got := ann.get("/me/sessions").hidden(t, "by"); got != by {
+		t.Errorf("her forms are marked %q and %q", by, got)
+	}
+	ann.post("/account/logout")
+	ann.signIn("bob@example.com", testPassword)
+	other := h.signedIn("bob@example.com")
+	for _, more := range [][]string{{}, {"once", "a name of twenty letters"}, {"kept", "yes"}, {"proof", testPassword}} {
+		a := ann.post("/me/tokens", append(more, "name", "hers", "ends", "90", "by", by)...)
+		a.isPage(t, http.StatusConflict, "Somebody else&#39;s form", "Nothing has been done")
+		a.lacks(t, "hers")
+	}
+	ann.post("/me/sessions/others/end", "by", by).isPage(t, http.StatusConflict, "Somebody else&#39;s form")
+	other.get("/me").isPage(t, http.StatusOK)
+	if got := ann.tokens(t); len(got) != 0 {
+		t.Errorf("tokens: %q", got)
+	}
+	mine := ann.get("/me/tokens/new").hidden(t, "by")
+	ann.post("/me/tokens", "name", "his", "ends", "90", "by", mine).isPage(t, http.StatusOK, "Token made")
+	ann.get("/me/sessions").isPage(t, http.StatusOK, `name="by" value="`+mine+`"`)
+}
+
 // A form is of the session that sends it: another one, of whomever, does its own.
 func TestFormsOfTwoSessions(t *testing.T) {
 	t.Parallel()

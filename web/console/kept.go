@@ -48,6 +48,13 @@ func (c *Console) markOf(user string) string {
 	return base64.RawURLEncoding.EncodeToString(c.MAC([]byte("\xffform of " + user)))
 }
 
+// isOthers tells whether the form was shown to somebody else than who sends it: at the
+// same browser another one has signed in since, or a cookie of another one was planted.
+func (v *Visit) isOthers() bool {
+	by := v.form.Get(fieldBy)
+	return by != "" && v.by.User != "" && !hmac.Equal([]byte(by), []byte(v.console.markOf(v.by.User)))
+}
+
 // keep signs the form with the path that it was sent to; "" for one that is too long, or
 // nobody's.
 func (v *Visit) keep() string {

@@ -168,6 +168,9 @@ func (v *Visit) answerBy(h Handler) error {
 	if strings.HasPrefix(v.param("id"), "_") {
 		return &api.Error{Status: http.StatusNotFound, Detail: api.ErrorDetail{Code: codeNotFound, Reason: "there is no such thing, or it is not yours"}}
 	}
+	if v.isOthers() {
+		return v.showAs(http.StatusConflict, Failure{Title: say("form.others.title"), Text: say("form.others"), Back: v.r.URL.Path})
+	}
 	return v.serveOnce(h)
 }
 
