@@ -64,6 +64,28 @@ func TestSensitiveActAsksForThePassword(t *testing.T) {
 	v.post("/me/tokens", "name", "and more", "ends", "0").isPage(t, http.StatusOK, "Token made")
 }
 
+// Who is told that a form was done is led on to a page that there is: to most forms
+// none is sent by GET.
+func TestDoneAlreadyLeadsOn(t *testing.T) {
+	t.Parallel()
+	v := newSignedIn(t)
+	id, _ := v.makeToken("nightly")
+	for path, back := range map[string]string{
+		"/me/sessions/others/end":           "/me/sessions",
+		"/me/tokens/" + id + "/revoke":      "/me/tokens",
+		"/console/sessions/x/end":           "/console/sessions",
+		"/connect" + "?" + desktopQuery[1:]: "/me",
+	} {
+		form := []string{"once", "a name of twenty letters", "product", "coco", "provider", "x", "request_id", testRequest}
+		if !strings.HasPrefix(path, "/connect") {
+			form = form[:2]
+		}
+		v.post(path, form...)
+		v.post(path, form...).isPage(t, http.StatusConflict, "Done already", `href="`+back+`"`)
+		v.get(back).isPage(t, http.StatusOK)
+	}
+}
+
 // A form that was shown again for the password was not done: who clicked twice is shown
 // the same form, and not told that it was done; sent once more it is.
 func TestFormThatWantsAProofIsNotDone(t *testing.T) {

@@ -169,7 +169,7 @@ func (v *Visit) answerBy(h Handler) error {
 		return &api.Error{Status: http.StatusNotFound, Detail: api.ErrorDetail{Code: codeNotFound, Reason: "there is no such thing, or it is not yours"}}
 	}
 	if v.isOthers() {
-		return v.showAs(http.StatusConflict, Failure{Title: say("form.others.title"), Text: say("form.others"), Back: v.r.URL.Path})
+		return v.showAs(http.StatusConflict, Failure{Title: say("form.others.title"), Text: say("form.others")})
 	}
 	return v.serveOnce(h)
 }
@@ -217,7 +217,7 @@ func (v *Visit) sentBefore(one *sending) error {
 		return v.r.Context().Err()
 	}
 	if one.answer == nil {
-		return v.showAs(http.StatusConflict, Failure{Title: say("once.title"), Text: say("once.text"), Back: v.r.URL.Path})
+		return v.showAs(http.StatusConflict, Failure{Title: say("once.title"), Text: say("once.text"), Back: roomAt(v.r.URL.Path)})
 	}
 	if one.answer.err == nil {
 		one.answer.sendTo(v.w)
