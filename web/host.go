@@ -106,6 +106,16 @@ func knownHost(host, public string) bool {
 	return err == nil
 }
 
+// checkHost refuses what no browser sends as a Host (RFC 9110, 7.2): where no public-url
+// is known, pages name it in what people copy. net/http lets any sub-delimiter pass.
+func checkHost(r *http.Request) error {
+	folded := strings.TrimSuffix(strings.Replace(strings.ToLower(r.Host), ".:", ":", 1), ".")
+	if r.Host == "" || originHost.MatchString(folded) {
+		return nil
+	}
+	return malformed("bad_host_header", "the Host header is no name of a host and no address")
+}
+
 // hostName is a Host without port, brackets and final dot.
 func hostName(host string) (name string, ok bool) {
 	name = host

@@ -129,8 +129,9 @@ func TestEndAllSessionsOfAUser(t *testing.T) {
 	admin.post("/console/sessions/end", "user", "nobody@example.com").isPage(t, http.StatusNotFound)
 	admin.post("/console/sessions/end", "user", "").isPage(t, http.StatusBadRequest)
 
+	by := admin.get("/console/sessions/end?user=bob@example.com").hidden(t, "by")
 	h.wait(25 * time.Hour)
-	login := admin.post("/console/sessions/end", "user", "bob@example.com")
+	login := admin.post("/console/sessions/end", "user", "bob@example.com", "by", by)
 	login.isPage(t, http.StatusUnauthorized, "what you typed is kept")
 	resume := admin.post("/account/login", "password", testPassword, "kept_form", login.hidden(t, "kept_form"))
 	resume.isPage(t, http.StatusOK, `action="/console/sessions/end"`, `value="bob@example.com"`)

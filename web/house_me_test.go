@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,9 +234,49 @@ func TestSensitiveTokens(t *testing.T) {
 			t.Fatalf("%s: %d tokens", name, n)
 		}
 	}
+	for _, one := range powersHere {
+		v.send("/me/tokens", url.Values{"name": {"x"}, "ends": {"90"}, "rights": {"these"}, "permissions": {db.PermTokenSearch, one}}).isPage(t, http.StatusOK, "Show your password once more")
+	}
 	v.post("/me/tokens/"+id+"/rotate").isPage(t, http.StatusOK, `name="proof"`)
 	v.post("/me/tokens", "name", "narrow", "ends", "90", "rights", "these", "permissions", db.PermTokenSearch).isPage(t, http.StatusOK, "Token made")
 	v.post("/me/tokens", append(sensitive["endless"], "proof", testPassword)...).isPage(t, http.StatusOK, "Token made")
+}
+
+// powersHere are the permissions by which one comes to others.
+var powersHere = []string{db.PermUserCreate, db.PermUserUpdate, db.PermRoleCreate, db.PermRoleUpdate, db.PermBackup, db.PermKeys}
+
+// Whoever may give others rights, and is no administrator, is asked as one is: for a
+// token that may, and for one that may all that they may. One permission less makes no
+// other token of it.
+func TestSensitiveTokensOfAHelpdesk(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	if err := h.Store.CreateRole(t.Context(), localActor, "helpdesk", db.RoleChange{Permissions: []string{db.PermUserSearch, db.PermUserUpdate}}); err != nil {
+		t.Fatal(err)
+	}
+	h.user("kim@example.com", testPassword, false, "user", "helpdesk")
+	h.user("ann@example.com", testPassword, false)
+	admin := h.visitor()
+	admin.signIn("", testPassword)
+	kim, ann := h.signedIn("kim@example.com"), h.signedIn("ann@example.com")
+	h.wait(11 * time.Minute)
+	for _, form := range [][]string{
+		{"rights", "all"},
+		{"rights", "these", "permissions", db.PermUserUpdate},
+	} {
+		kim.post("/me/tokens", append(form, "name", "x", "ends", "90")...).isPage(t, http.StatusOK, `name="proof"`)
+	}
+	kim.get("/connect"+desktopQuery).isPage(t, http.StatusOK, `name="proof"`)
+	kim.post("/me/tokens", "name", "x", "ends", "90", "rights", "these", "permissions", db.PermUserSearch).isPage(t, http.StatusOK, "Token made")
+	ann.post("/me/tokens", "name", "x", "ends", "90", "rights", "all").isPage(t, http.StatusOK, "Token made")
+	ann.get("/connect"+desktopQuery).lacks(t, `name="proof"`)
+	almost := slices.DeleteFunc(db.BuiltinPermissions(), func(key string) bool { return key == db.PermPermissionRead })
+	a := admin.send("/me/tokens", url.Values{"name": {"almost"}, "ends": {"90"}, "rights": {"these"}, "permissions": almost})
+	a.isPage(t, http.StatusOK, "Show your password once more", `name="proof"`)
+	if n := len(h.allTokens()); n != 2 {
+		t.Errorf("%d tokens", n)
+	}
 }
 
 // What a token may not be made without the password for, it does not become by an edit,
@@ -253,7 +294,7 @@ func TestSensitiveTokensByOtherForms(t *testing.T) {
 	h.wait(11 * time.Minute)
 	v.post("/me/tokens", "name", "narrow", "ends", "90", "rights", "these", "permissions", db.PermTokenSearch).isPage(t, http.StatusOK, "Token made")
 	narrow := h.allTokens()[0].ID
-	for name, permissions := range map[string][]string{"star": {"*"}, "each": all} {
+	for name, permissions := range map[string][]string{"star": {"*"}, "each": all, "one": {db.PermUserUpdate}, "a few": powersHere} {
 		a := v.send("/me/tokens/"+narrow+"/edit", url.Values{"name": {"narrow"}, "permissions": permissions})
 		a.isPage(t, http.StatusOK, "Show your password once more", `name="proof"`)
 		if k := h.allTokens()[0]; len(k.Permissions) != 1 {
@@ -284,12 +325,13 @@ func TestTokenFormOutlivesTheSession(t *testing.T) {
 	h := newTestHouse(t, nil)
 	v := h.newAnn()
 	id, _ := v.makeToken("nightly")
+	by := v.get("/me/tokens/new").hidden(t, "by")
 	for path, form := range map[string][]string{
 		"/me/tokens":                 {"name", "kept <i>", "ends", "30", "rights", "these", "permissions", db.PermTokenSearch},
 		"/me/tokens/" + id + "/edit": {"name", "kept <i>", "rights", "these", "permissions", db.PermTokenSearch},
 	} {
 		v.post("/account/logout")
-		a := v.post(path, form...)
+		a := v.post(path, append(form, "by", by)...)
 		a.isPage(t, http.StatusUnauthorized, "what you typed is kept")
 		a = v.post("/account/login", "email", annEmailHere, "password", testPassword, "kept_form", a.hidden(t, "kept_form"))
 		a.isPage(t, http.StatusOK, `action="`+path+`"`, `value="kept &lt;i&gt;"`)

@@ -146,8 +146,59 @@ func TestMakingAnAdministratorIsSensitive(t *testing.T) {
 	if _, err := v.asks().GetUser(t.Context(), "eve@example.com"); err == nil {
 		t.Error("she is made without it")
 	}
-	v.post("/console/users", "email", "user@example.com", "roles", "user", "way", "invite").isPage(t, http.StatusOK, "Email: user@example.com")
 	v.post("/console/users", "email", "eve@example.com", "roles", "admin", "way", "invite", "proof", testPassword).isPage(t, http.StatusOK, "Email: eve@example.com")
+}
+
+// So is anybody else, who may come in from then on: with a password that whoever sits at
+// the browser types, or by an email that a rule of the gate names.
+func TestMakingAUserIsSensitive(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	v := h.visitor()
+	v.signIn("", testPassword)
+	h.wait(11 * time.Minute)
+	v.get("/console/users/new").isPage(t, http.StatusOK, `name="proof"`)
+	for _, way := range []string{"invite", "typed", "none"} {
+		v.post("/console/users", "email", "eve@example.com", "roles", "user", "way", way, "password", testPassword).isPage(t, http.StatusOK, `name="proof"`, "eve@example.com")
+	}
+	if _, err := v.asks().GetUser(t.Context(), "eve@example.com"); err == nil {
+		t.Error("she is made without it")
+	}
+	v.post("/console/users", "email", "eve@example.com", "roles", "user", "way", "invite", "proof", testPassword).isPage(t, http.StatusOK, "Email: eve@example.com")
+}
+
+// Another email may be one by which a rule of the gate lets in, and a user who was
+// disabled may have been so for a reason: by who shows the password alone, whatever the
+// form leaves out.
+func TestEmailAndEnablingAreSensitive(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	ann := h.user("ann@example.com", testPassword, false)
+	v := h.visitor()
+	v.signIn("", testPassword)
+	at := "/console/users/" + ann.ID
+	v.post(at+"/disable").leadsTo(t, at+"?done=disabled")
+	h.wait(11 * time.Minute)
+	seen := v.get(at+"/edit").hidden(t, "seen")
+	v.post(at+"/edit", "name", "Ann Other", "email", "ann@example.com", "seen", seen).leadsTo(t, at+"?done=changed")
+	v.post(at+"/edit", "name", "Ann Third").leadsTo(t, at+"?done=changed")
+	for _, email := range []string{"boss@example.com", "ANN@example.com", " ann@example.com", "nobody", ""} {
+		a := v.post(at+"/edit", "name", "Ann", "email", email)
+		a.isPage(t, http.StatusOK, "Show your password once more", `name="proof"`)
+	}
+	v.post(at+"/edit", "name", "Ann", "email", "boss@example.com", "proof", "wrong and wrong").isPage(t, http.StatusOK, `id="proof-problem"`)
+	v.post(at+"/enable").isPage(t, http.StatusOK, "Enable Ann Third?", `name="proof"`, `action="`+at+`/enable"`)
+	v.post(at+"/enable", "kept", "yes").isPage(t, http.StatusOK, "Enable Ann Third?")
+	if u := v.found(t, ann.ID); u.Email != "ann@example.com" || u.Name != "Ann Third" || !u.Disabled {
+		t.Errorf("changed without it: %+v", u)
+	}
+	v.post(at+"/edit", "name", "Ann", "email", "boss@example.com", "proof", testPassword).leadsTo(t, at+"?done=changed")
+	v.post(at+"/enable").leadsTo(t, at+"?done=enabled")
+	if u := v.found(t, ann.ID); u.Email != "boss@example.com" || u.Disabled {
+		t.Errorf("not changed: %+v", u)
+	}
 }
 
 func TestChangeUser(t *testing.T) {
@@ -206,9 +257,10 @@ func TestUserFormOutlivesTheSession(t *testing.T) {
 	ann := h.user("ann@example.com", testPassword, false)
 	v := h.visitor()
 	v.signIn("", testPassword)
-	h.wait(25 * time.Hour)
 	at := "/console/users/" + ann.ID + "/edit"
-	login := v.post(at, "name", "Ann", "email", "ann2@example.com")
+	by := v.get(at).hidden(t, "by")
+	h.wait(25 * time.Hour)
+	login := v.post(at, "name", "Ann", "email", "ann2@example.com", "by", by)
 	login.isPage(t, http.StatusUnauthorized, "what you typed is kept")
 	v.post("/account/login", "password", testPassword, "kept_form", login.hidden(t, "kept_form")).isPage(t, http.StatusOK, `action="`+at+`"`)
 	v.post(at, "name", "Ann", "email", "ann2@example.com", "kept", "yes").isPage(t, http.StatusOK, `value="ann2@example.com"`)

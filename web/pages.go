@@ -41,27 +41,39 @@ func (s *Server) takeConsole(returnKey []byte) {
 // page is the action of a page. What its route needs is checked before, as of any
 // route, and again by the API where the page calls it.
 func (s *Server) page(h console.Handler) *action {
-	a := raw(func(c echo.Context, _ *db.Actor) error { return s.servePage(c, h) })
+	a := raw(func(c echo.Context, actor *db.Actor) error { return s.servePage(c, h, senderOf(actor)) })
 	if h.Keeps() && !h.Uploads {
 		first := h.SignInFirst()
-		a.signInFirst = func(c echo.Context) error { return s.servePage(c, first) }
+		a.signInFirst = func(c echo.Context) error { return s.servePage(c, first, console.Sender{}) }
 	}
 	return a
 }
 
-func (s *Server) servePage(c echo.Context, h console.Handler) error {
+// senderOf is who is signed in by a session.
+func senderOf(actor *db.Actor) console.Sender {
+	if actor.Session == nil {
+		return console.Sender{}
+	}
+	return console.Sender{User: actor.User.ID, Session: actor.Session.ID}
+}
+
+func (s *Server) servePage(c echo.Context, h console.Handler, by console.Sender) error {
 	sent, length, w := console.Sent{}, 0, http.ResponseWriter(c.Response())
-	var err error
-	if h.Uploads {
+	err := checkHost(c.Request())
+	switch {
+	case err != nil:
+		return err
+	case h.Uploads:
 		file := s.readUpload(c, h)
 		defer file.end()
 		sent, err, w = file.sent, file.err, file.answer
-	} else {
+	default:
 		sent.Form, length, err = readPageForm(c, h)
 	}
 	if err != nil {
 		return err
 	}
+	sent.By = by
 	r := c.Request()
 	// A call of the API takes memory as a request of HTTP/2 does, and has a copy of
 	// the form at each of its ends.
@@ -111,7 +123,7 @@ func (s *Server) pageOr(isForm func(r *http.Request) bool, h console.Handler, ot
 	own := otherwise.serve
 	otherwise.serve = func(c echo.Context, actor *db.Actor) error {
 		if isForm(c.Request()) {
-			return s.servePage(c, h)
+			return s.servePage(c, h, senderOf(actor))
 		}
 		return own(c, actor)
 	}

@@ -367,7 +367,7 @@ func TestDesktopRefuses(t *testing.T) {
 			}
 		})
 	}
-	stranger.post("/connect", "product", "coco", "provider", "x", "request_id", testRequest).isPage(t, http.StatusUnauthorized, `name="kept_form"`)
+	stranger.post("/connect", "product", "coco", "provider", "x", "request_id", testRequest).isPage(t, http.StatusUnauthorized, "could not be kept")
 	if tokens, err := h.Store.Tokens(t.Context(), db.ListQuery{Size: 10}); err != nil || len(tokens.Items) != 0 {
 		t.Errorf("%d tokens, %v", len(tokens.Items), err)
 	}

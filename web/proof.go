@@ -9,7 +9,8 @@ import (
 )
 
 // A proof shows that who uses a session still is who signed in. The API asks it for
-// nothing: its clients know no such step. The pages do, before what is grave, so that
+// nothing, not for another email either: its clients know no such step, and programs do
+// the same with tokens, which prove nothing. The pages do, before what is grave, so that
 // a browser that was left alone is not enough. It is no defence against who has the
 // session's secret and calls the API.
 

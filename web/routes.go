@@ -177,7 +177,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "POST", path: "/assistant/_search", need: isSignedIn, effect: onlyAsks, do: endpoint(s.searchNothing)},
 		{method: "GET", path: "/connector/_search", need: isSignedIn, do: endpoint(s.searchNothing)},
 
-		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, do: raw(s.backup)},
+		{method: "GET", path: "/system/backup", need: permission(db.PermBackup), effect: changes, do: s.pageOr(s.wantsPage, console.BackupsInstead, raw(s.backup))},
 	}
 }
 
@@ -286,6 +286,11 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 	if r.need.kind == public {
 		return s.nobody(req, id), nil
 	}
+	if r.effect == changes && !r.acts && console.IsSafeMethod(req) {
+		if err := s.checkLink(req); err != nil {
+			return s.nobody(req, id), err
+		}
+	}
 	actor, err := s.authenticate(req, id, r.bearerTokens)
 	if !actor.SignedIn() && !isPageCall(req.Context()) {
 		s.tally.countNobody(err)
@@ -340,7 +345,23 @@ func (s *Server) checkOrigin(r *http.Request) error {
 		return nil // a script that is let in, and nothing that the browser added
 	}
 	if s.csrf.Check(r) != nil {
-		return forbidden("cross_origin", "a browser sent this from another origin; where that is this server's own under another name, start it with --public-url")
+		return errCrossOrigin
+	}
+	return nil
+}
+
+var errCrossOrigin = forbidden("cross_origin", "a browser sent this from another origin; where that is this server's own under another name, start it with --public-url")
+
+// checkLink refuses a link of another site to what writes: the audit log would have
+// somebody take all of it, or a backup, who only opened a page.
+func (s *Server) checkLink(r *http.Request) error {
+	if decides(r.Header) {
+		return nil
+	}
+	asked := r.WithContext(r.Context())
+	asked.Method = http.MethodPost // or it would not be looked at
+	if s.csrf.Check(asked) != nil {
+		return errCrossOrigin
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"husk/db/archive"
 	"husk/db/fsys"
 	"husk/web/api"
+	"husk/web/console"
 	"husk/web/listen"
 	"husk/web/upkeep"
 )
@@ -27,7 +28,7 @@ func (s *Server) systemRoutes() []route {
 	return []route{
 		{method: "GET", path: "/system/settings", need: permission(db.PermSystemRead), do: endpoint(s.configuration)},
 		{method: "GET", path: "/system/backup/_list", need: permission(db.PermBackup), turn: always, do: endpoint(s.listBackups)},
-		{method: "GET", path: "/system/backup/_file/:id", need: permission(db.PermBackup), effect: changes, turn: always, do: raw(s.keptBackup)},
+		{method: "GET", path: "/system/backup/_file/:id", need: permission(db.PermBackup), effect: changes, turn: always, do: s.pageOr(s.wantsPage, console.BackupsInstead, raw(s.keptBackup))},
 		{method: "POST", path: "/system/backup", need: permission(db.PermBackup), effect: changes, long: true, do: endpoint(s.makeBackup)},
 	}
 }

@@ -161,7 +161,7 @@ type EndSignIn struct {
 
 func (EndSignIn) view() (file string, title Text) { return "session_end.html", say("session.end") }
 
-func endSignInPage(v *Visit) error { return v.askEnd(newForm()) }
+func endSignInPage(v *Visit) error { return v.askEnd(v.newForm()) }
 
 func (v *Visit) askEnd(f Form) error {
 	found, err := v.API.GetSession(v.r.Context(), v.param("id"))
@@ -198,7 +198,7 @@ func (EndSignIns) view() (file string, title Text) {
 	return "sessions_end.html", say("session.end_all")
 }
 
-func endSignInsPage(v *Visit) error { return v.askEndAll(newForm(), v.query("user")) }
+func endSignInsPage(v *Visit) error { return v.askEndAll(v.newForm(), v.query("user")) }
 
 func (v *Visit) askEndAll(f Form, user string) error {
 	found, err := v.API.SearchSessions(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"user": user}})

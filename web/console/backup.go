@@ -28,6 +28,10 @@ func taking(answer func(*Visit) error) Handler {
 	}
 }
 
+// BackupsInstead answers a browser in whose address bar stands a backup itself: who sits
+// down at it is led to where the password is asked for.
+var BackupsInstead = Handler{answer: func(v *Visit) error { return v.seeOther(roomBackups) }}
+
 // Backups lists what the server keeps of itself.
 type Backups struct {
 	inSystem

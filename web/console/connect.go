@@ -86,19 +86,18 @@ func connectPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
-	if err := v.askProofOfAll(&f); err != nil {
+	f := v.newForm()
+	if err := v.askProofOfPowers(&f); err != nil {
 		return err
 	}
 	return v.showConnect(d, f)
 }
 
-// askProofOfAll has a new form ask for the password at once, where the token may do all
-// that an administrator may.
-func (v *Visit) askProofOfAll(f *Form) error {
-	who, err := v.me()
-	if err != nil || !who.Administrator {
-		return err
+// askProofOfPowers has a new form ask for the password at once, where a token that may do
+// all that its owner may is powerful.
+func (v *Visit) askProofOfPowers(f *Form) error {
+	if !v.isPowerful(nil) {
+		return nil
 	}
 	return v.askProof(f)
 }
@@ -117,7 +116,7 @@ func (v *Visit) showConnect(d desktop, f Form) error {
 
 // ConnectProgram mints the token that the person clicked for. The link goes out in
 // the body of the answer, not in a Location: headers end up in logs. The token may do
-// all that the person may: of an administrator that is as sensitive as any such token.
+// all that the person may: that is as sensitive as any such token.
 var ConnectProgram = Handler{
 	Fields: []string{"product", "provider", "request_id"}, answer: connectProgram,
 	form: func(v *Visit) error {
@@ -127,7 +126,7 @@ var ConnectProgram = Handler{
 		}
 		return v.showConnect(d, v.again())
 	},
-	sensitive: func(v *Visit) bool { return v.isAll(nil) },
+	sensitive: func(v *Visit) bool { return v.isPowerful(nil) },
 }
 
 func connectProgram(v *Visit) error {

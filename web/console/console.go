@@ -98,6 +98,14 @@ func (h Handler) Reads() []string {
 type Sent struct {
 	Form url.Values // of what Handler.Reads, in UTF-8
 	File io.Reader  // of a Handler that Uploads, as it comes in; nil: none was chosen
+	By   Sender
+}
+
+// Sender is who sent a request, as the server knows them. Its zero value is nobody who
+// is signed in.
+type Sender struct {
+	User    string // id
+	Session string // id
 }
 
 // Serve answers a request by h; dial connects to the API for who asks. An error is one

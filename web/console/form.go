@@ -11,10 +11,11 @@ import (
 )
 
 // ownFields are the names that all forms may have besides their own.
-var ownFields = []string{fieldOnce, fieldProof, fieldSeen, fieldKept}
+var ownFields = []string{fieldOnce, fieldBy, fieldProof, fieldSeen, fieldKept}
 
 const (
 	fieldOnce   = "once"   // names this showing of the form: it is done once
+	fieldBy     = "by"     // marks whose form it is
 	fieldProof  = "proof"  // the password, before an act that is sensitive
 	fieldSeen   = "seen"   // when what is changed was last changed, as the page knew it
 	fieldSecret = "secret" // of an API token
@@ -28,6 +29,7 @@ var secretFields = []string{"password", "old_password", "new_password", "again",
 // and field of parts.html.
 type Form struct {
 	Once    string // a new value for each showing
+	By      string // marks whom it was shown
 	Seen    string
 	Proof   bool // ask for the password as well
 	Problem Text // what is wrong with the whole
@@ -38,11 +40,11 @@ type Form struct {
 }
 
 // newForm is an empty form.
-func newForm() Form { return Form{Once: rand.Text()} }
+func (v *Visit) newForm() Form { return Form{Once: rand.Text(), By: v.console.markOf(v.by.User)} }
 
 // again is the form with what was sent, without secrets.
 func (v *Visit) again() Form {
-	f := newForm()
+	f := v.newForm()
 	f.values = url.Values{}
 	for name, values := range v.form {
 		if !slices.Contains(secretFields, name) {

@@ -28,7 +28,7 @@ func (Import) view() (file string, title Text) { return "import.html", say("impo
 func (Import) room() string                    { return roomUsers }
 
 func importPage(v *Visit) error {
-	f := newForm()
+	f := v.newForm()
 	if err := v.askProof(&f); err != nil {
 		return err
 	}

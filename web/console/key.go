@@ -79,7 +79,7 @@ func rotatePage(v *Visit) error {
 	if _, err := v.API.SearchKeys(v.r.Context(), api.ListOptions{Size: 1}); err != nil {
 		return err
 	}
-	return v.askRotation(newForm())
+	return v.askRotation(v.newForm())
 }
 
 func (v *Visit) askRotation(f Form) error {

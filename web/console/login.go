@@ -114,7 +114,11 @@ func signIn(v *Visit) error {
 	if who.MustChange {
 		return v.seeOther(v.console.withReturn("/password", target))
 	}
-	if page, ok := v.console.openKept(v.form.Get("kept_form")); ok {
+	if kept := v.form.Get("kept_form"); kept != "" {
+		page, ok := v.console.openKept(kept, who.ID)
+		if !ok {
+			return v.show(keptLost())
+		}
 		return v.show(page)
 	}
 	return v.seeOther(target)

@@ -43,14 +43,21 @@ func newActing(now func() time.Time) *acting {
 	return &acting{console: Console{Now: now, IsProgram: func(http.Header) bool { return false }}}
 }
 
-// send sends the form once, from a browser with that cookie.
-func (a *acting) send(r *http.Request, once, cookie string) (*httptest.ResponseRecorder, error) {
-	r.Header.Set("Cookie", cookie)
+// send sends the form once, by a session of a user; "" by nobody.
+func (a *acting) send(r *http.Request, once, session string) (*httptest.ResponseRecorder, error) {
 	r.Header.Set("Accept", "text/html")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
-	err := a.console.Serve(a.handler(), w, r, Sent{Form: url.Values{"name": {"x"}, fieldOnce: {once}}}, nil)
+	err := a.console.Serve(a.handler(), w, r, Sent{Form: url.Values{"name": {"x"}, fieldOnce: {once}}, By: by(session)}, nil)
 	return w, err
+}
+
+// by is a session of a user of its own.
+func by(session string) Sender {
+	if session == "" {
+		return Sender{}
+	}
+	return Sender{User: "user of " + session, Session: session}
 }
 
 func post1() *http.Request { return httptest.NewRequest("POST", "/me/tokens", nil) }
@@ -70,6 +77,8 @@ func TestFormIsDoneOnce(t *testing.T) {
 		"another session": func() { _, _ = a.send(post1(), "one", "s=2") },
 		"another form":    func() { _, _ = a.send(httptest.NewRequest("POST", "/me/else", nil), "one", "s=1") },
 		"without a name":  func() { _, _ = a.send(post1(), "", "s=1") },
+		"by nobody":       func() { _, _ = a.send(post1(), "one", "") },
+		"nobody again":    func() { _, _ = a.send(post1(), "one", "") },
 	} {
 		before := a.done
 		if send(); a.done != before+1 {
@@ -77,7 +86,7 @@ func TestFormIsDoneOnce(t *testing.T) {
 		}
 	}
 	now = now.Add(sentTTL)
-	if _, _ = a.send(post1(), "one", "s=1"); a.done != 6 {
+	if _, _ = a.send(post1(), "one", "s=1"); a.done != 8 {
 		t.Error("a name is known for ever")
 	}
 }
@@ -127,18 +136,65 @@ func TestRefusedFormMayBeSentAgain(t *testing.T) {
 	}
 }
 
-func TestFormsThatWereSentAreBounded(t *testing.T) {
-	s, now := sent{}, time.Now()
-	for i := range 3 * sentMost {
-		key := sentKey{byte(i), byte(i >> 8), byte(i >> 16)}
-		one, begun := s.begin(key, now)
+// finished has a user send n forms, which are done.
+func (s *sent) finished(t *testing.T, user string, n int, now time.Time) {
+	t.Helper()
+	for i := range n {
+		key := sentKey{byte(i), byte(i >> 8), byte(i >> 16), 1}
+		one, begun := s.begin(user, key, now)
 		if !begun {
 			t.Fatal("known already")
 		}
-		s.finish(key, one, &recorded{status: 200}, now)
+		s.finish(user, key, one, &recorded{status: 200}, now)
 	}
-	if len(s.known) > sentMost || len(s.order) > sentMost {
-		t.Errorf("%d forms are known, %d in order", len(s.known), len(s.order))
+}
+
+// However many forms a user sends, they push out nobody's but their own; however many
+// users do, those with few keep theirs.
+func TestFormsThatWereSentAreBounded(t *testing.T) {
+	s, now := sent{}, time.Now()
+	s.finished(t, "ann", 3, now)
+	s.finished(t, "eve", 3*sentMost, now)
+	if s.known != sentEach+3 {
+		t.Errorf("%d forms are known of two users", s.known)
+	}
+	for i := range 2 * sentMost / sentEach {
+		s.finished(t, "eve"+strconv.Itoa(i), sentEach, now)
+	}
+	n := 0
+	for _, forms := range s.users {
+		n += len(forms.order)
+		if len(forms.order) != len(forms.known) || len(forms.order) == 0 || forms.doing != 0 {
+			t.Errorf("%d in order, %d known, %d being done", len(forms.order), len(forms.known), forms.doing)
+		}
+	}
+	if n != s.known || n > sentMost {
+		t.Errorf("%d forms are known, %d counted", n, s.known)
+	}
+	for i := range 3 {
+		if _, begun := s.begin("ann", sentKey{byte(i), 0, 0, 1}, now); begun {
+			t.Error("others have pushed a form out")
+		}
+	}
+}
+
+// Forms that stay under way, such as those of a user whose acts have to wait, are no
+// reason to keep more of others.
+func TestFormsUnderWayPushNothingIn(t *testing.T) {
+	s, now := sent{}, time.Now()
+	for i := range 2 * sentEach {
+		s.begin("slow", sentKey{byte(i), byte(i >> 8)}, now)
+	}
+	for i := range 2 * sentMost / sentEach {
+		s.finished(t, strconv.Itoa(i), sentEach, now)
+	}
+	if s.known > sentMost {
+		t.Errorf("%d forms are known", s.known)
+	}
+	for i := range 2 * sentEach {
+		if _, begun := s.begin("slow", sentKey{byte(i), byte(i >> 8)}, now); begun {
+			t.Fatal("one that is being done is forgotten")
+		}
 	}
 }
 
@@ -147,11 +203,11 @@ func TestFormsThatWereSentAreBounded(t *testing.T) {
 func TestKeptForm(t *testing.T) {
 	now := time.Now()
 	c := &Console{MAC: macOf("a key"), Now: func() time.Time { return now }}
-	form := url.Values{"name": {"ci <x>"}, "permissions": {"a", "b"}, "password": {"secret"}, "proof": {"secret"}, fieldOnce: {"one"}}
+	form := url.Values{"name": {"ci <x>"}, "permissions": {"a", "b"}, "password": {"secret"}, "proof": {"secret"}, fieldOnce: {"one"}, fieldBy: {c.markOf("ann")}}
 	v := &Visit{console: c, r: post1(), form: form}
 	sealed := v.keep()
-	page, ok := c.openKept(sealed)
-	want := []Hidden{{"name", "ci <x>"}, {"permissions", "a"}, {"permissions", "b"}, {fieldKept, "yes"}}
+	page, ok := c.openKept(sealed, "ann")
+	want := []Hidden{{"by", c.markOf("ann")}, {"name", "ci <x>"}, {"permissions", "a"}, {"permissions", "b"}, {fieldKept, "yes"}}
 	if !ok || page.Path != "/me/tokens" || len(page.Fields) != len(want) {
 		t.Fatalf("%v %+v", ok, page)
 	}
@@ -163,23 +219,32 @@ func TestKeptForm(t *testing.T) {
 	other := &Console{MAC: macOf("another key"), Now: c.Now}
 	returns := c.sealReturn("/me/tokens")
 	for name, bad := range map[string]string{"nothing": "", "text": "name=x", "cut": sealed[:len(sealed)-2], "a way back": returns} {
-		if _, ok := c.openKept(bad); ok {
+		if _, ok := c.openKept(bad, "ann"); ok {
 			t.Errorf("%s is a form", name)
 		}
 	}
-	if _, ok := other.openKept(sealed); ok {
+	if _, ok := other.openKept(sealed, "ann"); ok {
 		t.Error("a form that was kept elsewhere is opened")
+	}
+	for _, user := range []string{"bob", ""} {
+		if _, ok := c.openKept(sealed, user); ok {
+			t.Errorf("what ann typed is shown to %q", user)
+		}
 	}
 	if c.openReturn(sealed) != "/" {
 		t.Error("a form is a way back")
 	}
 	now = now.Add(returnTTL)
-	if _, ok := c.openKept(sealed); ok {
+	if _, ok := c.openKept(sealed, "ann"); ok {
 		t.Error("a form is kept for ever")
 	}
-	v.form = url.Values{"name": {strings.Repeat("x", maxKept)}}
+	v.form = url.Values{"name": {strings.Repeat("x", maxKept)}, fieldBy: {c.markOf("ann")}}
 	if v.keep() != "" {
 		t.Error("a form of any length is kept")
+	}
+	v.form = url.Values{"name": {"x"}}
+	if v.keep() != "" {
+		t.Error("a form of nobody is kept")
 	}
 }
 
@@ -200,21 +265,6 @@ func TestWhatLastsIsNotKept(t *testing.T) {
 	}
 }
 
-// Who shows a credential in a header has a form of their own, whatever they call it.
-func TestFormsOfPrograms(t *testing.T) {
-	a := newActing(time.Now)
-	for _, header := range []string{"Authorization", "X-Api-Token"} {
-		for _, value := range []string{"Bearer ann", "Bearer bob"} {
-			r := post1()
-			r.Header.Set(header, value)
-			before := a.done
-			if _, err := a.send(r, "one", ""); err != nil || a.done != before+1 {
-				t.Errorf("%s %s: %v, %d done", header, value, err, a.done)
-			}
-		}
-	}
-}
-
 // However many others are sent, one that is being done stays known; and one that was
 // refused leaves nothing by which its next sending would be forgotten early.
 func TestFormsAreForgottenInOrder(t *testing.T) {
@@ -222,28 +272,28 @@ func TestFormsAreForgottenInOrder(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	named := func(i int) sentKey { return sentKey{byte(i >> 16), byte(i >> 8), byte(i)} }
 	done, refused := &recorded{status: http.StatusOK}, &recorded{status: http.StatusBadRequest}
-	slow, _ := s.begin(named(0), now)
+	slow, _ := s.begin("ann", named(0), now)
 	for range 2 {
-		one, _ := s.begin(named(1), now)
-		s.finish(named(1), one, refused, now)
+		one, _ := s.begin("ann", named(1), now)
+		s.finish("ann", named(1), one, refused, now)
 	}
-	again, _ := s.begin(named(1), now)
-	s.finish(named(1), again, done, now)
-	for i := range sentMost - 2 {
-		one, _ := s.begin(named(2+i), now)
-		s.finish(named(2+i), one, done, now)
+	again, _ := s.begin("ann", named(1), now)
+	s.finish("ann", named(1), again, done, now)
+	for i := range sentEach - 2 {
+		one, _ := s.begin("ann", named(2+i), now)
+		s.finish("ann", named(2+i), one, done, now)
 	}
-	if _, begun := s.begin(named(1), now); begun {
+	if _, begun := s.begin("ann", named(1), now); begun {
 		t.Error("it is forgotten before its turn")
 	}
 	for i := range 10 {
-		one, _ := s.begin(named(sentMost+i), now)
-		s.finish(named(sentMost+i), one, done, now)
+		one, _ := s.begin("ann", named(sentEach+i), now)
+		s.finish("ann", named(sentEach+i), one, done, now)
 	}
-	if one, begun := s.begin(named(0), now); begun || one != slow {
+	if one, begun := s.begin("ann", named(0), now); begun || one != slow {
 		t.Error("one that is being done is forgotten")
 	}
-	if _, begun := s.begin(named(1), now); !begun || len(s.known) != sentMost || len(s.order) != sentMost {
-		t.Errorf("%d are known, %d in order", len(s.known), len(s.order))
+	if _, begun := s.begin("ann", named(1), now); !begun || s.known != sentEach || len(s.users["ann"].order) != sentEach {
+		t.Errorf("%d are known, %d in order", s.known, len(s.users["ann"].order))
 	}
 }

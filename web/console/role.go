@@ -201,7 +201,7 @@ func (v *Visit) showRoleForm(r api.Role, f Form, status int) error {
 	return v.showAs(status, page)
 }
 
-func newRolePage(v *Visit) error { return v.showRoleForm(api.Role{}, newForm(), http.StatusOK) }
+func newRolePage(v *Visit) error { return v.showRoleForm(api.Role{}, v.newForm(), http.StatusOK) }
 
 // createRole makes a role. Until somebody has it, it grants nothing to anybody.
 var createRole = Handler{
@@ -241,7 +241,7 @@ func editRolePage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	f.Seen = fingerprint(r)
 	if err := v.askProof(&f); err != nil {
 		return err
@@ -276,7 +276,7 @@ func updateRole(v *Visit) error {
 		return err
 	}
 	if seen := v.form.Get(fieldSeen); seen != "" && seen != fingerprint(r) {
-		f := newForm()
+		f := v.newForm()
 		f.Problem, f.Seen = say("form.stale"), fingerprint(r)
 		return v.showRoleForm(r, f, http.StatusConflict)
 	}
@@ -309,7 +309,7 @@ func askDeleteRole(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.showDeleteRole(r, newForm(), http.StatusOK)
+	return v.showDeleteRole(r, v.newForm(), http.StatusOK)
 }
 
 func (v *Visit) showDeleteRole(r api.Role, f Form, status int) error {

@@ -27,7 +27,7 @@ func roomsOfUsers(text string) map[string]Page {
 		Did: []ActRow{{At: at, Words: said, What: literal(text), State: State{"bad", said}}}, May: all}
 	user.Counts.Tokens, user.Counts.Sessions = said, said
 	self := UserDetails{User: api.User{ID: singleUser, Name: text, Roles: []string{text}}, Self: true, State: State{"good", said}}
-	ask := AskUser{Form: form, ID: "u1", Title: said, About: said, Effects: []Text{said}, To: "/console/users/u1/delete", Act: said}
+	ask := AskUser{Form: form, ID: "u1", Title: said, About: said, Effects: []Text{said}, To: "/console/users/u1/delete", Act: said, Danger: true}
 	ask.Proof, ask.Seen = false, ""
 	role := RoleDetails{Role: api.Role{Name: "clerk"}, About: said, Done: said, Rights: groups, Users: []UserRow{{ID: "u1", Email: text}, {ID: "u2", Name: text}}, Count: said,
 		Rules: []api.Rule{{Number: 3, Host: text, Path: text}}, Above: true}

@@ -42,7 +42,7 @@ func sessionsPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	page := Sessions{Form: newForm(), Others: found.Hits.Total.Value > 1, Pager: v.pager(found.Hits.After)}
+	page := Sessions{Form: v.newForm(), Others: found.Hits.Total.Value > 1, Pager: v.pager(found.Hits.After)}
 	switch v.query("done") {
 	case "ended":
 		page.Done = say("session.ended")

@@ -36,7 +36,7 @@ type TokenLimits struct {
 
 func (NewToken) view() (file string, title Text) { return "token_new.html", say("token.new") }
 
-func newTokenPage(v *Visit) error { return v.showNewToken(newForm()) }
+func newTokenPage(v *Visit) error { return v.showNewToken(v.newForm()) }
 
 // lives are the lifetimes that are offered, in days.
 var lives = []int{30, 90, 365}
@@ -77,7 +77,7 @@ func (v *Visit) newToken(f Form, status int) error {
 }
 
 func rightsField(chosen string) Field {
-	return Field{Name: "rights", Label: say("token.rights"), Type: "radio", Options: []Option{
+	return Field{Name: "rights", Label: say("token.rights"), Hint: say("token.rights.hint"), Type: "radio", Options: []Option{
 		{Value: allRights, Label: say("token.rights.all"), Chosen: chosen == allRights},
 		{Value: theseFew, Label: say("token.rights.these"), Chosen: chosen == theseFew},
 	}}
@@ -118,8 +118,7 @@ func (f Form) tokenLimits(k api.Token) TokenLimits {
 	return l
 }
 
-// createToken makes a token. One without an end, or with all that an administrator may
-// do, is sensitive.
+// createToken makes a token. One without an end, or that is powerful, is sensitive.
 var createToken = Handler{
 	Fields: []string{"owner", "name", "description", "ends", "end_date", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
 	Many:   []string{"permissions"},
@@ -127,17 +126,24 @@ var createToken = Handler{
 	form:   func(v *Visit) error { return v.showNewToken(v.again()) },
 	sensitive: func(v *Visit) bool {
 		if v.form.Get("rights") != theseFew {
-			return v.asksEndless() || v.isAll(nil)
+			return v.asksEndless() || v.isPowerful(nil)
 		}
-		return v.asksEndless() || v.isAll(v.form["permissions"])
+		return v.asksEndless() || v.isPowerful(v.form["permissions"])
 	},
 }
 
-// isAll tells whether permissions of a token are all that an administrator may do;
-// none are those of its owner. Where it is not known who asks, they are.
-func (v *Visit) isAll(permissions []string) bool {
+// powers are the permissions by which one gives others more, or oneself, or takes all
+// secrets out: one of them is enough to get the rest.
+var powers = []string{permAll, permUserCreate, permUserUpdate, permRoleCreate, permRoleUpdate, permBackup, permKeys}
+
+// isPowerful tells whether one of the permissions of a token is among powers; none are
+// those of its owner. Where it is not known who asks, it is.
+func (v *Visit) isPowerful(permissions []string) bool {
 	who, err := v.me()
-	return err != nil || who.Administrator && (len(permissions) == 0 || slices.Contains(permissions, "*") || len(permissions) >= len(who.Permissions))
+	if len(permissions) == 0 {
+		permissions = who.Permissions
+	}
+	return err != nil || slices.ContainsFunc(permissions, func(key string) bool { return slices.Contains(powers, key) })
 }
 
 // asksEndless tells whether the form asks for a token without an end. A day far off is

@@ -35,7 +35,7 @@ func tokenPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.showToken(k, newForm(), http.StatusOK)
+	return v.showToken(k, v.newForm(), http.StatusOK)
 }
 
 func (v *Visit) token() (api.Token, error) {
@@ -82,7 +82,7 @@ func editTokenPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	f.Seen = seenAt(k.Updated)
 	return v.showEditToken(k, f, http.StatusOK)
 }
@@ -105,8 +105,8 @@ func (v *Visit) showEditToken(k api.Token, f Form, status int) error {
 	return v.showAs(status, page)
 }
 
-// changeToken changes a token. One that is to do all becomes what createToken asks the
-// password for.
+// changeToken changes a token. One that becomes powerful becomes what createToken asks
+// the password for.
 var changeToken = Handler{
 	Fields: []string{"name", "description", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
 	Many:   []string{"permissions"},
@@ -118,7 +118,7 @@ var changeToken = Handler{
 		}
 		return v.showEditToken(k, v.again(), http.StatusOK)
 	},
-	sensitive: func(v *Visit) bool { return v.form.Get("rights") != allRights && v.isAll(v.form["permissions"]) },
+	sensitive: func(v *Visit) bool { return v.form.Get("rights") != allRights && v.isPowerful(v.form["permissions"]) },
 }
 
 func updateToken(v *Visit) error {
@@ -127,7 +127,7 @@ func updateToken(v *Visit) error {
 		return err
 	}
 	if v.stale(k.Updated) {
-		f := newForm()
+		f := v.newForm()
 		f.changedMeanwhile(k.Updated)
 		return v.showEditToken(k, f, http.StatusConflict)
 	}
@@ -180,7 +180,7 @@ func revokePage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(RevokeToken{Form: newForm(), inTokens: v.inTokens(), Token: k, Mine: k.Owner == who.ID})
+	return v.show(RevokeToken{Form: v.newForm(), inTokens: v.inTokens(), Token: k, Mine: k.Owner == who.ID})
 }
 
 func revokeToken(v *Visit) error {

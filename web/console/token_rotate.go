@@ -20,7 +20,7 @@ type RotateToken struct {
 
 func (RotateToken) view() (file string, title Text) { return "token_rotate.html", say("token.rotate") }
 
-func rotateTokenPage(v *Visit) error { return v.showRotateToken(newForm(), http.StatusOK) }
+func rotateTokenPage(v *Visit) error { return v.showRotateToken(v.newForm(), http.StatusOK) }
 
 func (v *Visit) showRotateToken(f Form, status int) error {
 	k, err := v.token()
@@ -30,7 +30,7 @@ func (v *Visit) showRotateToken(f Form, status int) error {
 	return v.showAs(status, RotateToken{Form: f, inTokens: v.inTokens(), Token: k})
 }
 
-// rotateToken makes a new secret: of a token that never ends, or may do all, that is
+// rotateToken makes a new secret: of a token that never ends, or is powerful, that is
 // as sensitive as to make such a token.
 var rotateToken = Handler{
 	Fields: []string{fieldOnce},
@@ -38,7 +38,7 @@ var rotateToken = Handler{
 	form:   func(v *Visit) error { return v.showRotateToken(v.again(), http.StatusOK) },
 	sensitive: func(v *Visit) bool {
 		k, err := v.token()
-		return err != nil || v.isFar(k.ExpireIn) || v.isAll(k.Permissions)
+		return err != nil || v.isFar(k.ExpireIn) || v.isPowerful(k.Permissions)
 	},
 }
 
@@ -63,7 +63,7 @@ func beginRotation(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(TokenRotated{inTokens: v.inTokens(), Token: made, Secret: Secret{Label: say("token.secret"), Value: made.AccessToken}, Settle: newSettleForm(newForm())})
+	return v.show(TokenRotated{inTokens: v.inTokens(), Token: made, Secret: Secret{Label: say("token.secret"), Value: made.AccessToken}, Settle: newSettleForm(v.newForm())})
 }
 
 // SettleForm is that of the second step.

@@ -20,7 +20,7 @@ var userPlaces = []Place{
 	post(roomUsers+"/:id/password", setUserPassword),
 	get(roomUsers+"/:id/disable", Handler{answer: needs(permUserUpdate, askUser)}),
 	post(roomUsers+"/:id/disable", Handler{Fields: []string{fieldOnce}, answer: disableUser}),
-	post(roomUsers+"/:id/enable", Handler{Fields: []string{fieldOnce}, answer: enableUser}),
+	post(roomUsers+"/:id/enable", enableUser),
 	post(roomUsers+"/:id/unlock", Handler{Fields: []string{fieldOnce}, answer: unlockUser}),
 	get(roomUsers+"/:id/end", Handler{answer: needs(permSessionDelete, askUser)}),
 	post(roomUsers+"/:id/end", Handler{Fields: []string{fieldOnce}, answer: endSessionsOfUser}),

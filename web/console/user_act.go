@@ -16,6 +16,7 @@ type AskUser struct {
 	Effects []Text
 	To      string
 	Act     Text
+	Danger  bool // it takes something away
 }
 
 func (p AskUser) view() (file string, title Text) { return "user_ask.html", p.Title }
@@ -26,7 +27,7 @@ func askUser(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.showAskUser(u, newForm(), http.StatusOK)
+	return v.showAskUser(u, v.newForm(), http.StatusOK)
 }
 
 // showAskUser asks about the act that the address ends with.
@@ -35,8 +36,10 @@ func (v *Visit) showAskUser(u api.User, f Form, status int) error {
 		return err
 	}
 	act := path.Base(v.r.URL.Path)
-	page := AskUser{Form: f, ID: u.ID, To: userPath(u.ID) + "/" + act}
+	page := AskUser{Form: f, ID: u.ID, To: userPath(u.ID) + "/" + act, Danger: act != "enable"}
 	switch act {
+	case "enable":
+		page.Title, page.About, page.Act = say("user.enable.ask", "name", u.Name), say("user.enable.about"), say("user.enable")
 	case "disable":
 		page.Title, page.About, page.Act = say("user.disable.ask", "name", u.Name), say("user.disable.about"), say("user.disable")
 	case "end":
@@ -60,7 +63,7 @@ func (v *Visit) effectsOn(u api.User, act string) (effects []Text, err error) {
 		}
 		effects = append(effects, say("user.effect.sessions", "count", countOf("user.sessions", found.Hits.Total)))
 	}
-	if act == "end" || !v.profile.Administrator {
+	if act == "end" || act == "enable" || !v.profile.Administrator {
 		return effects, nil
 	}
 	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"owner": u.ID}})
@@ -96,7 +99,15 @@ func disableUser(v *Visit) error {
 	}, (*Visit).showAskUser)
 }
 
-func enableUser(v *Visit) error {
+// enableUser lets in again whom somebody has kept out, perhaps for what they did.
+var enableUser = Handler{
+	Fields:    []string{fieldOnce},
+	answer:    doEnableUser,
+	form:      needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showAskUser) }),
+	sensitive: func(*Visit) bool { return true },
+}
+
+func doEnableUser(v *Visit) error {
 	return v.actOn(func(id string) error {
 		disabled := false
 		out, err := v.API.UpdateUser(v.r.Context(), id, api.UserUpdate{Disabled: &disabled})

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"slices"
 
 	"husk/web/api"
 )
@@ -41,7 +40,11 @@ func typedField(f Form) Field {
 }
 
 func newUserPage(v *Visit) error {
-	return v.showNewUser(newForm(), http.StatusOK)
+	f := v.newForm()
+	if err := v.askProof(&f); err != nil {
+		return err
+	}
+	return v.showNewUser(f, http.StatusOK)
 }
 
 func (v *Visit) showNewUser(f Form, status int) error {
@@ -73,16 +76,15 @@ func (v *Visit) showNewUser(f Form, status int) error {
 // roleUser is the role of who is given none.
 const roleUser = "user"
 
-// createUser makes a user. Roles that matter are sensitive, as they are to be given
-// later: else a browser that was left alone would make an administrator.
+// createUser makes a user: somebody who may come in from then on, with an email by which
+// rules of the gate and applications may know them. Else a browser that was left alone
+// would make one for whoever sits down at it.
 var createUser = Handler{
-	Fields: []string{"email", "name", "roles", fieldOtherRoles, "way", "password"},
-	Many:   []string{"roles"},
-	answer: makeUser,
-	form:   needs(permUserCreate, func(v *Visit) error { return v.showNewUser(v.again(), http.StatusOK) }),
-	sensitive: func(v *Visit) bool {
-		return slices.ContainsFunc(v.sentRoles(), func(name string) bool { return name != roleUser })
-	},
+	Fields:    []string{"email", "name", "roles", fieldOtherRoles, "way", "password"},
+	Many:      []string{"roles"},
+	answer:    makeUser,
+	form:      needs(permUserCreate, func(v *Visit) error { return v.showNewUser(v.again(), http.StatusOK) }),
+	sensitive: func(*Visit) bool { return true },
 }
 
 func makeUser(v *Visit) error {
@@ -131,7 +133,7 @@ func editUserPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	f.Seen = seenAt(u.Updated)
 	return v.showEditUser(u, f, http.StatusOK)
 }
@@ -146,6 +148,8 @@ func (v *Visit) showEditUser(u api.User, f Form, status int) error {
 	return v.showAs(status, page)
 }
 
+// changeUser changes what a user is called. By the email rules of the gate and
+// applications know them: another one may open what is somebody else's, and is sensitive.
 var changeUser = Handler{
 	Fields: []string{"name", "email"},
 	answer: func(v *Visit) error {
@@ -158,6 +162,13 @@ var changeUser = Handler{
 		return v.changeUser(change, (*Visit).showEditUser)
 	},
 	form: func(v *Visit) error { return v.againFor((*Visit).showEditUser) },
+	sensitive: func(v *Visit) bool {
+		if !v.form.Has("email") {
+			return false
+		}
+		u, err := v.user()
+		return err != nil || v.form.Get("email") != u.Email
+	},
 }
 
 // userShow shows a form about a user.
@@ -180,7 +191,7 @@ func (v *Visit) changeUser(change api.UserUpdate, show userShow) error {
 		return err
 	}
 	if v.stale(u.Updated) {
-		f := newForm()
+		f := v.newForm()
 		f.changedMeanwhile(u.Updated)
 		return show(v, u, f, http.StatusConflict)
 	}
@@ -219,7 +230,7 @@ func userRolesPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	f.Seen = seenAt(u.Updated)
 	if err := v.askProof(&f); err != nil {
 		return err
@@ -257,7 +268,7 @@ func userPasswordPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	f := newForm()
+	f := v.newForm()
 	if err := v.askProof(&f); err != nil {
 		return err
 	}

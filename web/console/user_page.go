@@ -56,7 +56,7 @@ func userPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.showUser(u, newForm(), http.StatusOK)
+	return v.showUser(u, v.newForm(), http.StatusOK)
 }
 
 func (v *Visit) user() (api.User, error) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -20,6 +21,7 @@ type Visit struct {
 	API     *api.Client // asks as the browser
 	console *Console
 	r       *http.Request
+	by      Sender
 	form    url.Values
 	file    io.Reader
 	w       http.ResponseWriter
@@ -72,7 +74,7 @@ func (v *Visit) query(name string) string { return v.r.URL.Query().Get(name) }
 // visit begins one; end closes its connection to the API.
 func (c *Console) visit(w http.ResponseWriter, r *http.Request, sent Sent, dial Dialer) (v *Visit, end func()) {
 	t := &http.Transport{DialContext: dial, DisableCompression: true}
-	v = &Visit{r: r, console: c, form: sent.Form, file: sent.File, w: w}
+	v = &Visit{r: r, console: c, by: sent.By, form: sent.Form, file: sent.File, w: w}
 	v.API = &api.Client{Base: "http://localhost", HTTP: &http.Client{Transport: asBrowser{t, v}}}
 	return v, t.CloseIdleConnections
 }
@@ -153,6 +155,7 @@ func send(w http.ResponseWriter, status int, l look, f frame) error {
 	h := w.Header()
 	h["Content-Security-Policy"], h["Referrer-Policy"] = []string{PolicyOf(f.Page)}, valueSameOrigin
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // who asked may have left
@@ -178,5 +181,5 @@ func (v *Visit) origin() string {
 	if v.console.Secure {
 		scheme = "https"
 	}
-	return scheme + "://" + v.r.Host
+	return scheme + "://" + cmp.Or(v.r.Host, "HOST")
 }

@@ -53,13 +53,8 @@ func (u *Upkeep) KeptBackups() (*api.Backups, error) {
 	return out, nil
 }
 
-func (u *Upkeep) isMaking() bool {
-	if !u.making.TryLock() {
-		return true
-	}
-	u.making.Unlock()
-	return false
-}
+// isMaking takes no turn itself: who looks would keep others from making one.
+func (u *Upkeep) isMaking() bool { return len(u.making) > 0 }
 
 // describe reads what a backup says of itself. Its error says why it can't be read.
 func (b *Backups) describe(file backupFile) (told api.BackupFile, err error) {
@@ -122,10 +117,12 @@ func (u *Upkeep) BackUpNow(ctx context.Context, actor *db.Actor) (told api.Backu
 	if u == nil || u.Backups.Dir == "" {
 		return told, ErrNoBackupDir
 	}
-	if !u.making.TryLock() {
+	select {
+	case u.making <- struct{}{}:
+		defer func() { <-u.making }()
+	default:
 		return told, ErrMaking
 	}
-	defer u.making.Unlock()
 	if err := u.life.Err(); err != nil {
 		return told, err
 	}

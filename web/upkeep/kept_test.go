@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,6 +67,24 @@ func TestOneBackupAtATime(t *testing.T) {
 	w.pass(time.Minute)
 	w.backUpWhenDue(t.Context())
 	w.wantBackups(2, "one by schedule")
+}
+
+// Who looks is in nobody's way, however many do at once: nothing is said to be made
+// meanwhile, and what is asked for is made.
+func TestLookingAtBackupsIsNoMaking(t *testing.T) {
+	w := newBackedUp(t, nil)
+	var looking sync.WaitGroup
+	for range 4 {
+		looking.Go(func() {
+			for range 1_000_000 {
+				if w.isMaking() {
+					t.Error("one is said to be made, and none is")
+					return
+				}
+			}
+		})
+	}
+	looking.Wait()
 }
 
 // Who asked may leave: a proxy does long before a large store is copied. The server

@@ -178,8 +178,8 @@ func (u *Upkeep) backUpWhenDue(ctx context.Context) {
 
 // backUpAndThin makes a backup, and removes those that are more than are kept.
 func (u *Upkeep) backUpAndThin(ctx context.Context, now time.Time) (name string, size int64, found []backupFile, err error) {
-	u.making.Lock() // there is one file that it is written to
-	defer u.making.Unlock()
+	u.making <- struct{}{} // there is one file that it is written to
+	defer func() { <-u.making }()
 	if name, size, err = u.backUp(ctx, now, ""); err == nil {
 		found, err = u.removeOldBackups(now)
 	}

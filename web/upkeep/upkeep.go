@@ -66,7 +66,7 @@ type Upkeep struct {
 	watcher   watcher
 	hoards    atomic.Pointer[db.Hoards]
 	scheduled scheduled
-	making    sync.Mutex      // holds whoever makes a backup
+	making    chan struct{}   // holds something while somebody makes a backup
 	life      context.Context // of what goes on when who asked for it leaves: it ends with Run
 	endLife   context.CancelFunc
 	future    string    // the name of a backup that is of the future, which the log was told
@@ -77,7 +77,7 @@ type Upkeep struct {
 
 // New makes an Upkeep. It starts nothing.
 func New(c Config) *Upkeep {
-	u := &Upkeep{Config: c, proofPatience: proofPatience, scrubRest: scrubRest, watcher: watcher{told: map[string]told{}}}
+	u := &Upkeep{Config: c, making: make(chan struct{}, 1), proofPatience: proofPatience, scrubRest: scrubRest, watcher: watcher{told: map[string]told{}}}
 	u.life, u.endLife = context.WithCancel(context.Background())
 	if c.NotifyCommand != "" {
 		u.watcher.notify = newNotifier(c.NotifyCommand, c.Log)
@@ -98,8 +98,8 @@ func (u *Upkeep) Run(ctx context.Context) {
 	}
 	working.Wait()
 	u.endLife()
-	u.making.Lock() // nobody copies the store any more
-	defer u.making.Unlock()
+	u.making <- struct{}{} // nobody copies the store any more
+	<-u.making
 }
 
 // job is a line of the table of what is done while the server runs.
