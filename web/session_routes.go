@@ -72,13 +72,13 @@ func (s *Server) showSessions(ctx context.Context, actor *db.Actor, sessions ...
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.Store.Usernames(ctx, owners)
+	users, err := s.Store.Owners(ctx, owners)
 	if err != nil {
 		return nil, err
 	}
 	shown := make(map[string]api.Session, len(sessions))
 	for _, r := range sessions {
-		shown[r.ID] = showSession(actor, r, uses[r.ID], names[r.User])
+		shown[r.ID] = showSession(actor, r, uses[r.ID], users[r.User].Username)
 	}
 	return shown, nil
 }

@@ -162,23 +162,23 @@ func (s *Server) showTokens(ctx context.Context, tokens ...*db.Token) (map[strin
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.Store.Usernames(ctx, owners)
+	users, err := s.Store.Owners(ctx, owners)
 	if err != nil {
 		return nil, err
 	}
 	shown, now := make(map[string]api.Token, len(tokens)), s.Store.Now()
 	for _, k := range tokens {
-		shown[k.ID] = showToken(k, uses[k.ID], names[k.Owner], now)
+		shown[k.ID] = showToken(k, uses[k.ID], users[k.Owner], now)
 	}
 	return shown, nil
 }
 
-func showToken(k *db.Token, use db.LastUsed, owner string, now time.Time) api.Token {
+func showToken(k *db.Token, use db.LastUsed, owner db.Owner, now time.Time) api.Token {
 	out := api.Token{
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
 		AllowedHosts: append([]string{}, k.AllowedHosts...), AllowedPaths: append([]string{}, k.AllowedPaths...), AllowedMethods: append([]string{}, k.AllowedMethods...),
-		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner, OwnerName: owner,
+		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner, OwnerName: owner.Username, OwnerDisabled: owner.Disabled,
 	}
 	if p := k.Previous; p != nil && now.Unix() < p.Ends {
 		out.Previous = &api.PreviousSecret{Ends: p.Ends}

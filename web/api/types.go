@@ -153,6 +153,7 @@ type Token struct {
 	LastIP         string     `json:"last_ip"`
 	Owner          string     `json:"owner"`      // the user's id
 	OwnerName      string     `json:"owner_name"` // the email, or the single user's id
+	OwnerDisabled  bool       `json:"owner_disabled,omitempty"` // the token is refused as long as the user is disabled
 
 	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
 	Next     *NextSecret     `json:"next,omitempty"`     // while a rotation was begun and is not settled

@@ -152,10 +152,12 @@ const soon = 30 * 24 * time.Hour
 func tokenState(k api.Token, now time.Time) State {
 	left := time.Unix(k.ExpireIn, 0).Sub(now)
 	switch {
+	case k.ExpireIn >= 0 && left <= 0:
+		return State{"bad", say("token.ended")}
+	case k.OwnerDisabled:
+		return State{"bad", say("token.owner_disabled")}
 	case k.ExpireIn < 0:
 		return State{"plain", say("token.endless")}
-	case left <= 0:
-		return State{"bad", say("token.ended")}
 	case left < 24*time.Hour:
 		return State{"warn", say("token.today")}
 	case left < soon:

@@ -152,11 +152,6 @@ func (v *Visit) tokensOf(page *UserDetails) error {
 	}
 	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"owner": page.User.ID}})
 	page.Tokens, page.Counts.Tokens = v.tokenRows(found), countOf("user.tokens", found.Hits.Total)
-	for i := range page.Tokens {
-		if page.User.Disabled {
-			page.Tokens[i].State = State{"bad", say("user.token_refused")}
-		}
-	}
 	return err
 }
 
