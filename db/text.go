@@ -73,13 +73,13 @@ func inPlainText(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// checkText refuses text that is too long or not plain; what names it.
-func checkText(what, s string, most int) error {
+// checkText refuses text of a field that is too long or not plain.
+func checkText(field, s string, most int) error {
 	if utf8.RuneCountInString(s) > most {
-		return fail(ErrInvalid, "text_too_long", what+" is over "+strconv.Itoa(most)+" characters")
+		return &Error{Kind: ErrInvalid, Field: field, Code: "text_too_long", Reason: "the " + field + " is over " + strconv.Itoa(most) + " characters"}
 	}
 	if !plain(s) {
-		return fail(ErrInvalid, "text_not_plain", what+" has control, invisible or direction-changing characters; use plain text on one line")
+		return &Error{Kind: ErrInvalid, Field: field, Code: "text_not_plain", Reason: "the " + field + " has control, invisible or direction-changing characters; use plain text on one line"}
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,4 +29,62 @@ func TestTokensOfTheDisabledInTheConsole(t *testing.T) {
 	}
 	h.wait(91 * 24 * time.Hour)
 	h.signedIn("").get("/console/tokens/"+id).isPage(t, http.StatusOK, `<span class="state bad">ended<`)
+}
+
+// Each field that is not right says so at once, also those that the page looks at by
+// itself; the first of them has the focus, and nothing is made or changed.
+func TestAllFieldsOfATokenAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	v := h.newAnn()
+	bad := url.Values{"name": {"a\u202eb"}, "description": {strings.Repeat("x", 1001)}, "ends": {"date"}, "end_date": {""}, "rights": {"these"},
+		"addresses": {"here"}, "hosts": {"a:b"}, "paths": {"x?y"}, "methods": {"get"}}
+	want := []string{"name", "description", "end_date", "addresses", "hosts", "paths", "methods"}
+	look := func(page answer, fields []string, n string) {
+		t.Helper()
+		page.isPage(t, http.StatusBadRequest, n+" fields are not right yet. Nothing has been done.", "Choose at least one permission.", `limits" open`)
+		for _, field := range fields {
+			if !strings.Contains(page.body, `id="`+field+`-problem" role="alert"`) {
+				t.Errorf("nothing is said at %s:\n%s", field, page.body)
+			}
+		}
+		if n := strings.Count(page.body, " autofocus"); n != 1 || !strings.Contains(page.body, `aria-describedby="name-problem name-hint" aria-invalid="true" autofocus>`) {
+			t.Errorf("%d fields have the focus:\n%s", n, page.body)
+		}
+	}
+	page := v.send("/me/tokens", bad)
+	look(page, want, "8")
+	page.isPage(t, http.StatusBadRequest, "Choose a day", "The description is over 1000 characters.")
+	page.lacks(t, `id="ends-problem"`, "category#resource/action", "in the past")
+	v.do("POST", "/me/tokens", formType, bad.Encode(), "Accept-Language", "zh-CN").isPage(t, http.StatusBadRequest, "有 8 个字段还不正确")
+	if n := len(h.allTokens()); n != 0 {
+		t.Errorf("%d tokens", n)
+	}
+	for _, alone := range []url.Values{{"name": {"x"}, "ends": {"date"}, "rights": {"all"}}, {"name": {"x"}, "ends": {"90"}, "rights": {"these"}}} {
+		v.send("/me/tokens", alone).isPage(t, http.StatusBadRequest, `role="alert"`)
+		if n := len(h.allTokens()); n != 0 {
+			t.Errorf("%v: %d tokens", alone, n)
+		}
+	}
+
+	id, _ := v.makeToken("kept")
+	delete(bad, "ends")
+	delete(bad, "end_date")
+	look(v.send("/me/tokens/"+id+"/edit", bad), []string{"name", "description", "addresses", "hosts", "paths", "methods"}, "7")
+	v.send("/me/tokens/"+id+"/edit", url.Values{"name": {"x"}, "rights": {"these"}}).isPage(t, http.StatusBadRequest, "Choose at least one permission.", `value="x"`)
+	if k := h.allTokens()[0]; k.Name != "kept" || len(k.Permissions) != 0 {
+		t.Errorf("it was changed: %+v", k)
+	}
+}
+
+// So do the fields of users and of roles.
+func TestAllFieldsOfUsersAndRolesAreToldAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	h.newAnn()
+	v := h.signedIn("")
+	v.post("/console/users", "email", "nobody", "name", "a\tb", "way", "typed", "password", "short").
+		isPage(t, http.StatusBadRequest, `id="email-problem"`, `id="name-problem"`, `id="password-problem"`)
+	v.post("/console/roles", "name", "a b", "description", strings.Repeat("x", 1001), "keys", "x").
+		isPage(t, http.StatusBadRequest, `id="name-problem"`, `id="description-problem"`, "category#resource/action")
 }

@@ -16,20 +16,14 @@ type newToken struct {
 
 func (s *Server) createToken(ctx context.Context, actor *db.Actor, in *newToken) (*api.TokenCreated, error) {
 	asked := in.Body
-	addresses, err := parsePrefixes(asked.AllowedIPs)
-	if err != nil {
-		return nil, err
-	}
-	reach, err := parseReach(asked.AllowedHosts, asked.AllowedPaths, asked.AllowedMethods)
-	if err != nil {
-		return nil, err
-	}
+	addresses, badAddress := parsePrefixes(asked.AllowedIPs)
+	reach, badReach := parseReach(asked.AllowedHosts, asked.AllowedPaths, asked.AllowedMethods)
 	secret, id := token.New()
 	sum := token.Hash(secret)
 	k, err := s.Store.CreateToken(ctx, actor, db.NewToken{
 		ID: id, Hash: sum[:], Name: asked.Name, Description: asked.Description, Permissions: asked.Permissions,
 		AllowedIPs: addresses, Reach: reach, Expires: asked.ExpireIn, MaxTTL: s.MaxTokenTTL, Owner: asked.Owner,
-		MaxPerUser: s.Quotas.Tokens,
+		MaxPerUser: s.Quotas.Tokens, Wrong: db.Together(wrong(badAddress), badReach),
 	})
 	if err != nil {
 		return nil, err
@@ -206,16 +200,11 @@ func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*ap
 
 func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
 	asked := in.Body
-	addresses, err := parsePrefixes(orNone(asked.AllowedIPs))
-	if err != nil {
-		return nil, err
-	}
-	reach, err := parseReach(orNone(asked.AllowedHosts), orNone(asked.AllowedPaths), orNone(asked.AllowedMethods))
-	if err != nil {
-		return nil, err
-	}
+	addresses, badAddress := parsePrefixes(orNone(asked.AllowedIPs))
+	reach, badReach := parseReach(orNone(asked.AllowedHosts), orNone(asked.AllowedPaths), orNone(asked.AllowedMethods))
 	return s.changeToken(ctx, actor, in.ID, db.TokenChange{
 		Name: asked.Name, Description: asked.Description, Permissions: asked.Permissions, AllowedIPs: addresses, Reach: reach,
+		Wrong: db.Together(wrong(badAddress), badReach),
 	})
 }
 

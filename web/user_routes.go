@@ -67,11 +67,9 @@ func (s *Server) createUser(ctx context.Context, actor *db.Actor, in *newUser) (
 		generated = password.Generate()
 		asked.Password, n.MustChange = generated, true
 	} else if asked.Password != "" {
-		if err := password.Check(asked.Password, asked.Email, asked.Name); err != nil {
-			return nil, err
-		}
+		n.Wrong = wrong(password.Check(asked.Password, asked.Email, asked.Name))
 	}
-	if asked.Password != "" {
+	if asked.Password != "" && n.Wrong == nil {
 		var err error
 		if n.Password, err = s.Passwords.Hash(ctx, callerOf(actor), asked.Password); err != nil {
 			return nil, err

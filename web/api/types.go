@@ -151,8 +151,8 @@ type Token struct {
 	Updated        time.Time  `json:"updated"`
 	LastUsed       *time.Time `json:"last_used"`
 	LastIP         string     `json:"last_ip"`
-	Owner          string     `json:"owner"`      // the user's id
-	OwnerName      string     `json:"owner_name"` // the email, or the single user's id
+	Owner          string     `json:"owner"`                    // the user's id
+	OwnerName      string     `json:"owner_name"`               // the email, or the single user's id
 	OwnerDisabled  bool       `json:"owner_disabled,omitempty"` // the token is refused as long as the user is disabled
 
 	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace

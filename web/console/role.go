@@ -190,14 +190,14 @@ func (v *Visit) showRoleForm(r api.Role, f Form, status int) error {
 		return err
 	}
 	offered := slices.DeleteFunc(append(known, permAll), func(key string) bool { return !v.may(key) })
-	page := RoleForm{Form: f, Title: say("role.new"), Role: r.Name,
-		Description: f.field(Field{Name: "description", Label: say("role.description"), Value: r.Description, Max: 1000})}
-	page.Permissions = f.permissionPicker("permissions", say("role.permissions"), offered, r.Grants.Permissions).typing(f, offered, r.Grants.Permissions)
+	page := RoleForm{Form: f, Title: say("role.new"), Role: r.Name}
 	if r.Name == "" {
 		page.Name = f.field(Field{Name: "name", Label: say("field.name"), Hint: say("role.name.hint"), Required: true, Max: 64, Focus: true})
 	} else {
 		page.Title = say("role.edit", "name", r.Name)
 	}
+	page.Description = f.field(Field{Name: "description", Label: say("role.description"), Value: r.Description, Max: 1000})
+	page.Permissions = f.permissionPicker("permissions", say("role.permissions"), offered, r.Grants.Permissions).typing(f, offered, r.Grants.Permissions)
 	return v.showAs(status, page)
 }
 

@@ -131,14 +131,11 @@ func updateToken(v *Visit) error {
 		f.changedMeanwhile(k.Updated)
 		return v.showEditToken(k, f, http.StatusConflict)
 	}
-	change := v.tokenChange()
-	if v.form.Get("rights") != allRights && len(change.Permissions) == 0 {
-		return v.showEditToken(k, v.formWith(fieldProblem{"permissions", say("token.permissions.none")}), http.StatusBadRequest)
-	}
-	_, err = v.API.UpdateToken(v.r.Context(), k.ID, change)
+	own := map[string]fieldProblem{}
+	_, err = v.API.UpdateToken(v.r.Context(), k.ID, v.tokenChange(own))
 	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
 		retryAfter(v.w, refused)
-		return v.showEditToken(k, v.refused(refused), refused.Status)
+		return v.showEditToken(k, v.refusedAs(refused, own), refused.Status)
 	}
 	if err != nil {
 		return err
@@ -146,8 +143,8 @@ func updateToken(v *Visit) error {
 	return v.seeOther(v.inTokens().path(k.ID) + "?done=changed")
 }
 
-// tokenChange reads the form. An empty list is no limit.
-func (v *Visit) tokenChange() api.TokenUpdate {
+// tokenChange reads the form, as askedToken does. An empty list is no limit.
+func (v *Visit) tokenChange(own map[string]fieldProblem) api.TokenUpdate {
 	list := func(name string) *[]string {
 		all := append([]string{}, lines(v.form.Get(name))...)
 		return &all
@@ -156,7 +153,7 @@ func (v *Visit) tokenChange() api.TokenUpdate {
 	change := api.TokenUpdate{Name: v.form.Get("name"), Description: &description, AllowedIPs: list("addresses"),
 		AllowedHosts: list("hosts"), AllowedPaths: list("paths"), AllowedMethods: list("methods")}
 	if v.form.Get("rights") != allRights {
-		change.Permissions = v.form["permissions"]
+		change.Permissions = v.chosenPermissions(own)
 	}
 	return change
 }
