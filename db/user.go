@@ -304,6 +304,15 @@ func (t *txn) mayChange(old *User, c UserChange) error {
 	return nil
 }
 
+// Above tells whether a user may do more than the actor, who can't change them.
+func (s *Store) Above(ctx context.Context, actor *Actor, u *User) (above bool, err error) {
+	if actor.Local() {
+		return false, nil
+	}
+	roles, err := s.Roles(ctx)
+	return err == nil && actor.Permissions.Missing(roles.Permissions(u.Roles)) != "", err
+}
+
 // mayTouch refuses a user who may do more than the actor.
 func (t *txn) mayTouch(u *User) error {
 	if t.actor.Local() {

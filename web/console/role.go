@@ -236,8 +236,22 @@ func makeRole(v *Visit) error {
 	return v.seeOther(rolePath(made.ID) + "?done=made")
 }
 
-func editRolePage(v *Visit) error {
+// roleToChange is the role of the page, where who asks may change it: no form is shown
+// for what the API would refuse.
+func (v *Visit) roleToChange() (api.Role, error) {
 	r, err := v.role()
+	switch {
+	case err != nil:
+	case r.Builtin:
+		err = forbidden("builtin_role", "a built-in role can't be changed or deleted; make one of your own")
+	case !v.mayGrant(r):
+		err = forbidden("role_above", "that role grants more than you have")
+	}
+	return r, err
+}
+
+func editRolePage(v *Visit) error {
+	r, err := v.roleToChange()
 	if err != nil {
 		return err
 	}
@@ -261,7 +275,7 @@ var changeRole = Handler{
 	Many:   []string{"permissions"},
 	answer: updateRole,
 	form: needs(permRoleUpdate, func(v *Visit) error {
-		r, err := v.role()
+		r, err := v.roleToChange()
 		if err != nil {
 			return err
 		}
@@ -305,7 +319,7 @@ func (p AskDeleteRole) view() (file string, title Text) {
 func (AskDeleteRole) room() string { return roomRoles }
 
 func askDeleteRole(v *Visit) error {
-	r, err := v.role()
+	r, err := v.roleToChange()
 	if err != nil {
 		return err
 	}

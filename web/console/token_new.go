@@ -124,7 +124,7 @@ var createToken = Handler{
 	Fields: []string{"owner", "name", "description", "ends", "end_date", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
 	Many:   []string{"permissions"},
 	answer: mintToken,
-	form:   func(v *Visit) error { return v.showNewToken(v.again()) },
+	form:   needs(permTokenCreate, func(v *Visit) error { return v.showNewToken(v.again()) }),
 	sensitive: func(v *Visit) bool {
 		if v.form.Get("rights") != theseFew {
 			return v.asksEndless() || v.isAll(nil)

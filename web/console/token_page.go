@@ -111,13 +111,13 @@ var changeToken = Handler{
 	Fields: []string{"name", "description", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
 	Many:   []string{"permissions"},
 	answer: updateToken,
-	form: func(v *Visit) error {
+	form: needs(permTokenUpdate, func(v *Visit) error {
 		k, err := v.token()
 		if err != nil {
 			return err
 		}
 		return v.showEditToken(k, v.again(), http.StatusOK)
-	},
+	}),
 	sensitive: func(v *Visit) bool { return v.form.Get("rights") != allRights && v.isAll(v.form["permissions"]) },
 }
 

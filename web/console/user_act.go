@@ -21,8 +21,35 @@ type AskUser struct {
 func (p AskUser) view() (file string, title Text) { return "user_ask.html", p.Title }
 func (AskUser) room() string                      { return roomUsers }
 
-func askUser(v *Visit) error {
+// userToAct is the user to whom the address does something, where who asks may: no form is
+// shown for what the API would refuse.
+func (v *Visit) userToAct() (api.User, error) {
+	who, err := v.me()
+	if err != nil {
+		return api.User{}, err
+	}
 	u, err := v.user()
+	if err != nil {
+		return u, err
+	}
+	act, self := path.Base(v.r.URL.Path), u.ID == who.ID
+	switch {
+	case u.Above:
+		err = errUserAbove
+	case act == "delete" && u.ID == singleUser:
+		err = forbidden("single_user", "the single user can't be deleted; disable it instead")
+	case act == "delete" && self:
+		err = forbidden("own_user", "nobody deletes themselves; ask another administrator")
+	case act == "password" && self:
+		err = forbidden("own_password", "you change your own password on the page of your account, with the old one")
+	case act == "roles" && self:
+		err = forbidden("own_roles", "nobody changes their own roles; ask another administrator")
+	}
+	return u, err
+}
+
+func askUser(v *Visit) error {
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}

@@ -127,7 +127,7 @@ func (v *Visit) invitation(u api.User, password string) Invitation {
 }
 
 func editUserPage(v *Visit) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ var changeUser = Handler{
 		}
 		return v.changeUser(change, (*Visit).showEditUser)
 	},
-	form: func(v *Visit) error { return v.againFor((*Visit).showEditUser) },
+	form: needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showEditUser) }),
 }
 
 // userShow shows a form about a user.
@@ -165,7 +165,7 @@ type userShow func(v *Visit, u api.User, f Form, status int) error
 
 // againFor shows a form about a user with what was sent.
 func (v *Visit) againFor(show userShow) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (v *Visit) userDone(id, done, keptOut string) error {
 }
 
 func userRolesPage(v *Visit) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -248,12 +248,12 @@ var changeUserRoles = Handler{
 		roles := v.sentRoles()
 		return v.changeUser(api.UserUpdate{Roles: &roles}, (*Visit).showUserRoles)
 	},
-	form:      func(v *Visit) error { return v.againFor((*Visit).showUserRoles) },
+	form:      needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showUserRoles) }),
 	sensitive: func(*Visit) bool { return true },
 }
 
 func userPasswordPage(v *Visit) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -284,6 +284,6 @@ var setUserPassword = Handler{
 		password := v.form.Get("password")
 		return v.changeUser(api.UserUpdate{Password: &password}, (*Visit).showUserPassword)
 	},
-	form:      func(v *Visit) error { return v.againFor((*Visit).showUserPassword) },
+	form:      needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showUserPassword) }),
 	sensitive: func(*Visit) bool { return true },
 }
