@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"husk/db"
 )
 
 // Who is disabled has no token that is good: lists and pages say why not. One that has
@@ -87,4 +89,53 @@ func TestAllFieldsOfUsersAndRolesAreToldAtOnce(t *testing.T) {
 		isPage(t, http.StatusBadRequest, `id="email-problem"`, `id="name-problem"`, `id="password-problem"`)
 	v.post("/console/roles", "name", "a b", "description", strings.Repeat("x", 1001), "keys", "x").
 		isPage(t, http.StatusBadRequest, `id="name-problem"`, `id="description-problem"`, "category#resource/action")
+}
+
+// Who ends a token, or what somebody's tokens are good for, sees what uses them.
+func TestWhatUsesATokenBeforeItEnds(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	v := h.newAnn()
+	admin := h.signedIn("")
+	busy, secret := v.makeToken("busy")
+	v.makeToken("idle")
+	user := h.allTokens()[0].Owner
+	flush := func() {
+		t.Helper()
+		h.HandCounts()
+		if err := h.Store.FlushLastUsed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use := func(n int) {
+		t.Helper()
+		for range n {
+			h.works(secret)
+		}
+		flush()
+	}
+	revoke, disable, remove := "/console/tokens/"+busy+"/revoke", "/console/users/"+user+"/disable", "/console/users/"+user+"/delete"
+
+	admin.get(revoke).isPage(t, http.StatusOK, "It was never used.")
+	admin.get(revoke).lacks(t, "No request")
+	for _, path := range []string{disable, remove} {
+		admin.get(path).isPage(t, http.StatusOK, "2 API tokens: ", "None of these tokens was used in the last 24 hours.")
+	}
+	admin.get("/console/users/"+db.SingleUser+"/disable").lacks(t, "last 24 hours")
+	use(1)
+	h.wait(6 * 24 * time.Hour)
+	admin, v = h.signedIn(""), h.signedIn(annEmailHere)
+	use(2)
+	v.get("/me/tokens/"+busy+"/revoke").isPage(t, http.StatusOK, "It was last used", ", from 127.0.0.1.", "3 requests were made with it in the last 7 days.")
+	for _, path := range []string{disable, remove} {
+		admin.get(path).isPage(t, http.StatusOK, "1 API token of these: used in the last 24 hours")
+	}
+	admin.get("/console/users/"+user+"/end").lacks(t, "last 24 hours")
+	h.wait(24 * time.Hour)
+	admin = h.signedIn("")
+	admin.get(revoke).isPage(t, http.StatusOK, "2 requests were made with it in the last 7 days.")
+	admin.get(disable).isPage(t, http.StatusOK, "None of these tokens was used")
+	h.wait(6 * 24 * time.Hour)
+	h.signedIn("").get(revoke).isPage(t, http.StatusOK, "It was last used", "No request was made with it in the last 7 days.")
+	h.signedIn("").get(revoke, "Accept-Language", "zh").isPage(t, http.StatusOK, "最近 7 天内没有请求使用它。")
 }

@@ -46,7 +46,7 @@ func roomsOfMine(text string) map[string]Page {
 		"token edit all":   EditToken{Form: Form{Once: "x"}, inTokens: mine, ID: "k1", Name: field, Rights: rightsField(theseFew), Description: named(field, "description"), Permissions: picker, Limits: limits},
 		"token rotate":     RotateToken{Form: form, inTokens: mine, Token: api.Token{ID: "k1", Name: text, Next: &api.NextSecret{Made: at}}},
 		"token rotated":    TokenRotated{inTokens: mine, Token: api.TokenCreated{ID: "k1", Name: text}, Secret: Secret{said, text}, Settle: SettleForm{Form: form, Grace: choice}},
-		"token revoke":     RevokeToken{Form: form, inTokens: mine, Token: api.Token{ID: "k1", Name: text, LastUsed: &at, LastIP: text, OwnerName: text}},
+		"token revoke":     RevokeToken{Form: form, inTokens: mine, Token: api.Token{ID: "k1", Name: text, LastUsed: &at, LastIP: text, OwnerName: text}, Lately: said},
 		"sessions":         Sessions{Form: Form{Once: "x"}, Done: said, Sessions: []SessionRow{this, sign}, Others: true},
 		"applications":     Applications{Applications: []api.OwnApplication{app}},
 		"applications new": Applications{Empty: Empty{said, said, pageOfGate}},

@@ -162,8 +162,9 @@ func (v *Visit) tokenChange(own map[string]fieldProblem) api.TokenUpdate {
 type RevokeToken struct {
 	Form
 	inTokens
-	Token api.Token
-	Mine  bool
+	Token  api.Token
+	Mine   bool
+	Lately Text // how much it was used in the last days; says nothing of one that never was
 }
 
 func (RevokeToken) view() (file string, title Text) { return "token_revoke.html", say("token.revoke") }
@@ -177,7 +178,29 @@ func revokePage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(RevokeToken{Form: newForm(), inTokens: v.inTokens(), Token: k, Mine: k.Owner == who.ID})
+	page := RevokeToken{Form: newForm(), inTokens: v.inTokens(), Token: k, Mine: k.Owner == who.ID}
+	if k.LastUsed != nil {
+		usage, err := v.API.TokenUsage(v.r.Context(), k.ID)
+		if err != nil {
+			return err
+		}
+		page.Lately = usedLately(usage)
+	}
+	return v.show(page)
+}
+
+// latelyDays is how many days, today included, tell whether something still uses a token.
+const latelyDays = 7
+
+func usedLately(u api.TokenUsage) Text {
+	var n uint64
+	for _, day := range u.Days[max(0, len(u.Days)-latelyDays):] {
+		n += day.Requests
+	}
+	if n == 0 {
+		return say("token.revoke.lately_none", "days", latelyDays)
+	}
+	return say("token.revoke.lately", "n", n, "days", latelyDays)
 }
 
 func revokeToken(v *Visit) error {

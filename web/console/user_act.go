@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"path"
+	"time"
 
 	"husk/web/api"
 )
@@ -90,12 +91,39 @@ func (v *Visit) effectsOn(u api.User, act string) (effects []Text, err error) {
 	if act == "end" || !v.profile.Administrator {
 		return effects, nil
 	}
-	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"owner": u.ID}})
-	tokens := countOf("user.tokens", found.Hits.Total)
+	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: mostCounted, Filter: map[string]string{"owner": u.ID}})
+	tokens, effect := countOf("user.tokens", found.Hits.Total), "user.effect.tokens_gone"
 	if act == "disable" {
-		return append(effects, say("user.effect.tokens_rest", "count", tokens)), err
+		effect = "user.effect.tokens_rest"
 	}
-	return append(effects, say("user.effect.tokens_gone", "count", tokens)), err
+	effects = append(effects, say(effect, "count", tokens))
+	if used := usedToday(found, v.console.Now()); used.Said() {
+		effects = append(effects, used)
+	}
+	return effects, err
+}
+
+// mostCounted is how many tokens are looked at, of which few have more: a page of the API.
+const mostCounted = 1000
+
+// usedToday says how many of somebody's tokens are in use, where there are any.
+func usedToday(found api.Search[api.Token], now time.Time) Text {
+	used := api.Total{Relation: "eq"}
+	for _, hit := range found.Hits.Hits {
+		if at := hit.Source.LastUsed; at != nil && now.Sub(*at) < 24*time.Hour {
+			used.Value++
+		}
+	}
+	more := found.Hits.Total.Value > int64(len(found.Hits.Hits))
+	switch {
+	case len(found.Hits.Hits) == 0, more && used.Value == 0:
+		return Text{}
+	case more:
+		used.Relation = "gte"
+	case used.Value == 0:
+		return say("user.effect.unused")
+	}
+	return say("user.effect.used", "count", countOf("user.tokens", used))
 }
 
 // actOn does something to the user of the page. What is refused is told where it was
