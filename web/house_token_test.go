@@ -139,3 +139,32 @@ func TestWhatUsesATokenBeforeItEnds(t *testing.T) {
 	h.signedIn("").get(revoke).isPage(t, http.StatusOK, "It was last used", "No request was made with it in the last 7 days.")
 	h.signedIn("").get(revoke, "Accept-Language", "zh").isPage(t, http.StatusOK, "最近 7 天内没有请求使用它。")
 }
+
+// Where the last token has ended, the lists do not say that there never was one.
+func TestNoTokenIsLeft(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	v := h.newAnn()
+	admin := h.signedIn("")
+	lists := []struct {
+		*visitor
+		path, none string
+	}{{v, "/me/tokens", "You have no token."}, {admin, "/console/tokens", "Nobody has a token."}}
+	for _, l := range lists {
+		l.get(l.path).isPage(t, http.StatusOK, l.none)
+		l.get(l.path).lacks(t, "have ended", " yet")
+	}
+	id, _ := v.makeToken("nightly")
+	for _, l := range lists {
+		l.get(l.path).lacks(t, l.none, "See those")
+		l.get(l.path+"?q=zzz").isPage(t, http.StatusOK, "Nothing matches.")
+	}
+	v.post("/me/tokens/" + id + "/revoke")
+	for _, l := range lists {
+		l.get(l.path).isPage(t, http.StatusOK, l.none, `<a href="`+l.path+`/ended">See those that have ended</a>`)
+		l.get(l.path).lacks(t, " yet")
+		l.get(l.path, "Accept-Language", "zh").isPage(t, http.StatusOK, "查看已结束的令牌")
+		l.get(l.path+"?q=zzz").lacks(t, l.none, "See those")
+	}
+	admin.get("/me/tokens").lacks(t, "See those")
+}
