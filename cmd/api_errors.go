@@ -3,6 +3,8 @@ package cmd
 import (
 	"cmp"
 	"errors"
+	"slices"
+	"strings"
 
 	"husk/web/api"
 )
@@ -34,15 +36,33 @@ var inOwnWords = map[string]struct {
 	"name_required":      {exitUsage, "", "give --name one"},
 }
 
-// inWords returns err in the words of a command line.
+// inWords returns err in the words of a command line. Of several things that are
+// wrong the first one gives the exit code, and each says what to do.
 func inWords(err error) error {
 	var answer *api.Error
 	if !errors.As(err, &answer) {
 		return err
 	}
 	own, ok := inOwnWords[answer.Detail.Code]
-	if !ok {
-		return err
+	all := answer.All()
+	if len(all) == 1 {
+		if !ok {
+			return err
+		}
+		return &failure{code: own.code, err: err, what: cmp.Or(own.what, answer.Error()), next: own.next}
 	}
-	return &failure{code: own.code, err: err, what: cmp.Or(own.what, answer.Error()), next: own.next}
+	f := &failure{code: own.code, err: err}
+	if !ok {
+		f.code = exitCode(err)
+	}
+	var what, next []string
+	for _, one := range all {
+		own := inOwnWords[one.Detail.Code]
+		what = append(what, cmp.Or(own.what, one.Error()))
+		if own.next != "" && !slices.Contains(next, own.next) {
+			next = append(next, own.next)
+		}
+	}
+	f.what, f.next = strings.Join(what, "; "), strings.Join(next, "\n  ")
+	return f
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -17,18 +18,18 @@ func TestErrorsAsJSON(t *testing.T) {
 		args string
 		want printedError
 	}{
-		{"of the API", "", "token create --json --user nobody@example.com", printedError{404, printedDetail{"there is no user nobody@example.com", "not_found", "see 'husk user list'"}, exitNotFound}},
-		{"of the command", "", "token create --json --expires soon", printedError{0, printedDetail{"--expires is not understood", "usage",
-			"give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never"}, exitUsage}},
-		{"unknown flag", "", "token create --json --nam x", printedError{0, printedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
-		{"before the flag", "", "token create --nam x --json=true", printedError{0, printedDetail{"unknown flag: --nam", "usage", "did you mean --name?"}, exitUsage}},
-		{"unknown command", "", "tokn --json", printedError{0, printedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
-		{"by the variable", "HUSK_JSON=1", "tokn", printedError{0, printedDetail{"there is no command husk tokn", "usage", "did you mean 'husk token'?"}, exitUsage}},
+		{"of the API", "", "token create --json --user nobody@example.com", printedError{404, printedDetail{Reason: "there is no user nobody@example.com", Code: "not_found", Next: "see 'husk user list'"}, exitNotFound}},
+		{"of the command", "", "token create --json --expires soon", printedError{0, printedDetail{Reason: "--expires is not understood", Code: "usage",
+			Next: "give a duration such as 90s, 12h, 365d, 2w or 1y, a date such as 2030-12-31, or never"}, exitUsage}},
+		{"unknown flag", "", "token create --json --nam x", printedError{0, printedDetail{Reason: "unknown flag: --nam", Code: "usage", Next: "did you mean --name?"}, exitUsage}},
+		{"before the flag", "", "token create --nam x --json=true", printedError{0, printedDetail{Reason: "unknown flag: --nam", Code: "usage", Next: "did you mean --name?"}, exitUsage}},
+		{"unknown command", "", "tokn --json", printedError{0, printedDetail{Reason: "there is no command husk tokn", Code: "usage", Next: "did you mean 'husk token'?"}, exitUsage}},
+		{"by the variable", "HUSK_JSON=1", "tokn", printedError{0, printedDetail{Reason: "there is no command husk tokn", Code: "usage", Next: "did you mean 'husk token'?"}, exitUsage}},
 		{"not asked for", "", "tokn", printedError{}},
 		{"asked not to", "HUSK_JSON=1", "tokn --json=false", printedError{}},
 		{"behind the end of flags", "", "tokn -- --json", printedError{}},
-		{"no store", "", "user list --json --data /nonexistent/husk", printedError{0, printedDetail{"there is no store in /nonexistent/husk", "not_found",
-			"'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}, exitNotFound}},
+		{"no store", "", "user list --json --data /nonexistent/husk", printedError{0, printedDetail{Reason: "there is no store in /nonexistent/husk", Code: "not_found",
+			Next: "'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}, exitNotFound}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := runHere(t, []string{"HUSK_DATA=" + data, c.env}, "", strings.Fields(c.args)...)
@@ -37,7 +38,7 @@ func TestErrorsAsJSON(t *testing.T) {
 			switch {
 			case c.want.Exit == 0 && (err == nil || !strings.HasPrefix(r.errors, "husk: ")):
 				t.Errorf("%+v", r)
-			case c.want.Exit != 0 && (err != nil || got != c.want || r.code != c.want.Exit || strings.Count(r.errors, "\n") != 1):
+			case c.want.Exit != 0 && (err != nil || !reflect.DeepEqual(got, c.want) || r.code != c.want.Exit || strings.Count(r.errors, "\n") != 1):
 				t.Errorf("%v\ngot  %+v\nwant %+v, exit code %d\n%s", err, got, c.want, r.code, r.errors)
 			}
 		})

@@ -34,6 +34,7 @@ import (
 	"time"
 	"unicode"
 
+	"husk/db"
 	"husk/web/api"
 )
 
@@ -89,7 +90,7 @@ func (a *app) pairs(pairs ...string) error {
 
 // printable escapes what could steer a terminal or hide in it.
 func printable(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }) < 0 {
+	if db.IsPlain(s) || strings.IndexFunc(s, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }) < 0 {
 		return s
 	}
 	q := strconv.QuoteToGraphic(s)

@@ -23,6 +23,9 @@ type printedDetail struct {
 	Reason string `json:"reason"`
 	Code   string `json:"code"`           // the API's, else the exit code's word
 	Next   string `json:"next,omitempty"` // the next step
+
+	// Errors are all that is wrong, as the API tells it, where that is more than one thing.
+	Errors []api.ErrorDetail `json:"errors,omitempty"`
 }
 
 // exitWords are the codes of errors that have none of the API's.
@@ -38,7 +41,7 @@ func (a *app) printError(err error, asJSON bool) {
 		told := printedError{Error: printedDetail{Reason: what, Next: next}, Exit: exitCode(err)}
 		var answer *api.Error
 		if errors.As(err, &answer) {
-			told.Status, told.Error.Code = answer.Status, answer.Detail.Code
+			told.Status, told.Error.Code, told.Error.Errors = answer.Status, answer.Detail.Code, answer.Detail.Errors
 		}
 		told.Error.Code = cmp.Or(told.Error.Code, exitWords[told.Exit])
 		_ = writeLine(a.stderr, told) // there is nobody else to tell

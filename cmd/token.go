@@ -161,8 +161,14 @@ func (a *app) tokenShowCommand() *cobra.Command {
 }
 
 // ownerText is whose a token is, as people know them; the id from an older
-// server.
-func ownerText(t api.Token) string { return cmp.Or(t.OwnerName, t.Owner) }
+// server. The tokens of one who is disabled are refused.
+func ownerText(t api.Token) string {
+	owner := cmp.Or(t.OwnerName, t.Owner)
+	if t.OwnerDisabled {
+		return owner + " (disabled)"
+	}
+	return owner
+}
 
 // oldSecretText tells of the secret that a rotation replaced.
 func (a *app) oldSecretText(t api.Token) string {

@@ -51,6 +51,8 @@ last 16 addresses of each, and those that are limited to exactly that.
 expired and made room for another one, or went with its owner, for 90 days, the
 last thousand of each owner.
 
+Behind an owner who is disabled stands (disabled): those tokens are refused.
+
 A column GATE tells of tokens that are good behind the gate alone for
 which methods, hosts and paths they are. While a rotation is in its time of grace,
 the last column tells whether the old secret is still used.`,

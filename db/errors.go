@@ -1,7 +1,9 @@
 package db
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -36,6 +38,10 @@ type Error struct {
 	Cause  error  // for the log; may be nil
 
 	Wait time.Duration // of ErrQuota: when it is worth another try
+
+	// Field is which of what was asked for it is about, where the code does not
+	// tell: "name" or "description".
+	Field string
 }
 
 func (e *Error) Error() string { return e.Reason }
@@ -46,6 +52,50 @@ func (e *Error) Unwrap() []error {
 		return []error{e.Kind}
 	}
 	return []error{e.Kind, e.Cause}
+}
+
+// Problems are several things that are wrong with what was asked for, at least two.
+// To whoever branches on kinds they are the first of them.
+type Problems []*Error
+
+func (p Problems) Error() string { return p[0].Reason }
+
+// Unwrap makes errors.Is and errors.As work with the first.
+func (p Problems) Unwrap() error { return p[0] }
+
+// Together is all that is wrong with what was asked for, so that it can be told at
+// once: nil, an *Error, or Problems, what is denied first: that is what the audit log
+// tells of. An error that is about anything else is all that is told.
+func Together(errs ...error) error {
+	var all Problems
+	for _, err := range errs {
+		var several Problems
+		var one *Error
+		switch {
+		case err == nil:
+		case errors.As(err, &several):
+			all = append(all, several...)
+		case errors.As(err, &one) && one.Cause == nil && (one.Kind == ErrInvalid || one.Kind == ErrDenied || one.Kind == ErrNotFound):
+			all = append(all, one)
+		default:
+			return err
+		}
+	}
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	slices.SortStableFunc(all, func(a, b *Error) int { return cmp.Compare(b.denied(), a.denied()) })
+	return all
+}
+
+func (e *Error) denied() int {
+	if e.Kind == ErrDenied {
+		return 1
+	}
+	return 0
 }
 
 // fail is the short form of an Error without a cause.

@@ -15,7 +15,7 @@ var (
 	FormatCursor = formatCursor
 	ParseCursor  = parseCursor
 	Words        = words
-	Plain        = plain
+	Plain        = IsPlain
 	CheckText    = checkText
 	CheckEmail   = checkEmail
 	Within       = within

@@ -292,6 +292,7 @@ func TestUnknownOutcomeIsLookedFor(t *testing.T) {
 func TestTransactionsOfAPage(t *testing.T) {
 	f := newStore(t)
 	ann, bob := f.user("ann@example.com"), f.user("bob@example.com")
+	must(t, second1(f.UpdateUser(f.ctx, local, bob.ID, db.UserChange{Disabled: ptr(true)})))
 	ids := make([]string, db.MaxPageSize)
 	for i := range ids {
 		ids[i] = uuid.NewString()
@@ -323,7 +324,7 @@ func TestTransactionsOfAPage(t *testing.T) {
 		}
 		uses, err := s.TokensLastUsed(f.ctx, append(listed, "absent"))
 		must(t, err)
-		names, err := s.Usernames(f.ctx, owners)
+		users, err := s.Owners(f.ctx, owners)
 		must(t, err)
 		if n := e.Views.Load() - before; n > 3 {
 			t.Errorf("%s: a page takes %d transactions", what, n)
@@ -337,8 +338,8 @@ func TestTransactionsOfAPage(t *testing.T) {
 				t.Fatalf("%s: use %d is %+v on the page and %+v by itself (%v)", what, i, got, one, err)
 			}
 		}
-		if len(names) != 3 || names[ann.ID] != "ann@example.com" || names[bob.ID] != "bob@example.com" || names["gone"] != "gone" {
-			t.Errorf("%s: the owners are called %q", what, names)
+		if len(users) != 3 || users[ann.ID] != (db.Owner{Username: "ann@example.com"}) || users[bob.ID] != (db.Owner{Username: "bob@example.com", Disabled: true}) || users["gone"] != (db.Owner{Username: "gone"}) {
+			t.Errorf("%s: the owners are %v", what, users)
 		}
 	}
 }

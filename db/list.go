@@ -381,26 +381,34 @@ func hasWords(keys [][]byte, scope string, words []string) bool {
 	return true
 }
 
-// Usernames returns what the users of a page are called, by id, read in one
-// transaction; one who is gone is called by the id.
-func (s *Store) Usernames(ctx context.Context, ids []string) (map[string]string, error) {
-	names := make(map[string]string, len(ids))
+// Owner is what a list tells of whose something is.
+type Owner struct {
+	Username string
+	Disabled bool
+}
+
+func ownerOf(u *User) Owner { return Owner{Username: u.Username(), Disabled: u.Disabled} }
+
+// Owners returns the users of a page by id, read in one transaction; one who is
+// gone is called by the id.
+func (s *Store) Owners(ctx context.Context, ids []string) (map[string]Owner, error) {
+	owners := make(map[string]Owner, len(ids))
 	var unread []string
 	for _, id := range ids {
-		if _, met := names[id]; met {
+		if _, met := owners[id]; met {
 			continue
 		}
-		names[id] = id
+		owners[id] = Owner{Username: id}
 		if u := s.users.kept(id); u != nil {
-			names[id] = u.Username()
+			owners[id] = ownerOf(u)
 		} else {
 			unread = append(unread, id)
 		}
 	}
 	if len(unread) == 0 {
-		return names, nil
+		return owners, nil
 	}
-	return names, s.view(ctx, func(t *txn) error {
+	return owners, s.view(ctx, func(t *txn) error {
 		all, err := t.GetMany(userRecords.bucket, keysOf(unread))
 		for i, sealed := range all {
 			u, err := userRecords.open(unread[i], sealed)
@@ -410,7 +418,7 @@ func (s *Store) Usernames(ctx context.Context, ids []string) (map[string]string,
 			if err != nil {
 				return err
 			}
-			names[unread[i]] = u.Username()
+			owners[unread[i]] = ownerOf(u)
 		}
 		return err
 	})

@@ -195,7 +195,7 @@ const (
 // valid form that nobody named before exist from then on.
 func (s *Store) CreateRole(ctx context.Context, actor *Actor, name string, c RoleChange) error {
 	if !roleForm.MatchString(name) {
-		return errRoleForm
+		return s.wrongBefore(ctx, actor, errRoleForm, func(t *txn) error { return t.applyRoleChange(&Role{}, c) })
 	}
 	return s.update(ctx, actor, func(t *txn) error {
 		set, err := t.roleSet()
@@ -243,18 +243,8 @@ func (t *txn) changeableRole(name string) (*Role, error) {
 }
 
 func (t *txn) saveRole(old, r *Role, c RoleChange, action string) error {
-	r.Updated = t.now
-	if c.Description != nil {
-		r.Description = strings.TrimSpace(*c.Description)
-		if err := checkText("the description", r.Description, maxDescription); err != nil {
-			return err
-		}
-	}
-	if c.Permissions != nil {
-		if err := t.mayName(r.Permissions, c.Permissions); err != nil {
-			return err
-		}
-		r.Permissions = NewPermissions(c.Permissions).Keys()
+	if err := t.applyRoleChange(r, c); err != nil {
+		return err
 	}
 	return t.guarded(func() error {
 		if err := t.putRole(old, r); err != nil {
@@ -262,6 +252,19 @@ func (t *txn) saveRole(old, r *Role, c RoleChange, action string) error {
 		}
 		return t.audit(action, Literal(r.Name))
 	})
+}
+
+func (t *txn) applyRoleChange(r *Role, c RoleChange) (wrong error) {
+	r.Updated = t.now
+	if c.Description != nil {
+		r.Description = strings.TrimSpace(*c.Description)
+		wrong = checkText("description", r.Description, maxDescription)
+	}
+	if c.Permissions != nil {
+		wrong = Together(wrong, t.mayName(r.Permissions, c.Permissions))
+		r.Permissions = NewPermissions(c.Permissions).Keys()
+	}
+	return wrong
 }
 
 // mayName refuses permissions that are malformed, too many, none of Husk's own

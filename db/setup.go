@@ -28,7 +28,7 @@ func (s *Store) Initialize(ctx context.Context, actor *Actor, in Setup) (u *User
 		return nil, fail(ErrInvalid, "password_missing", "a password is needed")
 	}
 	if n.Email == "" {
-		err = checkText("the name", n.Name, maxName)
+		err = checkText("name", n.Name, maxName)
 	} else {
 		err = n.check()
 	}

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"fmt"
 	"net/mail"
 	"slices"
 	"strconv"
@@ -46,15 +47,29 @@ func words(texts ...string) []string {
 	return slices.Compact(all)
 }
 
-// plain tells whether s is printable text on one line: valid UTF-8, no control
+// IsPlain tells whether s is printable text on one line: valid UTF-8, no control
 // characters, nothing that reorders or hides text (bidirectional controls,
 // zero-width characters, letters that show as nothing), so that a name shows on
-// a terminal and on a page as what it is.
-func plain(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
+// a terminal and on a page as what it is. A joiner is plain where it shows: between
+// letters that it keeps apart or joins, and between emoji.
+func IsPlain(s string) bool { return firstNotPlain(s) < 0 }
+
+// firstNotPlain returns the byte at which the first character that is not plain
+// begins; -1: there is none.
+func firstNotPlain(s string) int {
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case isJoiner(r):
+			if n = joined(s, i); n == 0 {
+				return i
+			}
+		case notPlain(r):
+			return i
+		}
+		i += n
 	}
-	return strings.IndexFunc(s, notPlain) < 0
+	return -1
 }
 
 func notPlain(r rune) bool {
@@ -73,15 +88,25 @@ func inPlainText(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// checkText refuses text that is too long or not plain; what names it.
-func checkText(what, s string, most int) error {
+// checkText refuses text of a field that is too long or not plain.
+func checkText(field, s string, most int) error {
 	if utf8.RuneCountInString(s) > most {
-		return fail(ErrInvalid, "text_too_long", what+" is over "+strconv.Itoa(most)+" characters")
+		return &Error{Kind: ErrInvalid, Field: field, Code: "text_too_long", Reason: "the " + field + " is over " + strconv.Itoa(most) + " characters"}
 	}
-	if !plain(s) {
-		return fail(ErrInvalid, "text_not_plain", what+" has control, invisible or direction-changing characters; use plain text on one line")
+	if at := firstNotPlain(s); at >= 0 {
+		return &Error{Kind: ErrInvalid, Field: field, Code: "text_not_plain", Reason: "the " + field + " has control, invisible or direction-changing characters, the first of them " + characterText(s, at) + "; use plain text on one line"}
 	}
 	return nil
+}
+
+// characterText says which character stands at a byte, and where that is.
+func characterText(s string, at int) string {
+	r, n := utf8.DecodeRuneInString(s[at:])
+	what := fmt.Sprintf("%U", r)
+	if r == utf8.RuneError && n == 1 {
+		what = "a byte that is no UTF-8"
+	}
+	return what + " as character " + strconv.Itoa(utf8.RuneCountInString(s[:at])+1)
 }
 
 // checkEmail refuses what is no address of the form local@domain.
@@ -93,7 +118,7 @@ func checkEmail(email string) error {
 	if len(email) > maxEmail {
 		return fail(ErrInvalid, "bad_email", "an email address is at most "+strconv.Itoa(maxEmail)+" bytes")
 	}
-	if !plain(email) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
+	if strings.ContainsFunc(email, notPlain) || strings.ContainsFunc(email, selector) || strings.ContainsAny(email, " <>\"(),:;\\/?#%") {
 		return bad
 	}
 	// So do the two spellings of a letter with a mark.

@@ -25,13 +25,13 @@ func TestPlain(t *testing.T) {
 		if db.Plain(s) {
 			t.Errorf("%s: %q is taken", name, s)
 		}
-		wantErr(t, db.CheckText("the name", s, 9), db.ErrInvalid, "text_not_plain")
+		wantErr(t, db.CheckText("name", s, 9), db.ErrInvalid, "text_not_plain")
 	}
 	for _, s := range []string{strings.Repeat("n", 200), strings.Repeat("ü", 200), strings.Repeat("🦀", 200)} {
-		must(t, db.CheckText("the name", s, 200))
-		wantErr(t, db.CheckText("the name", s+"n", 200), db.ErrInvalid, "text_too_long")
+		must(t, db.CheckText("name", s, 200))
+		wantErr(t, db.CheckText("name", s+"n", 200), db.ErrInvalid, "text_too_long")
 	}
-	wantErr(t, db.CheckText("the name", strings.Repeat("a", 10_000), 200), db.ErrInvalid, "text_too_long")
+	wantErr(t, db.CheckText("name", strings.Repeat("a", 10_000), 200), db.ErrInvalid, "text_too_long")
 }
 
 func TestEmails(t *testing.T) {

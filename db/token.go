@@ -153,34 +153,24 @@ type NewToken struct {
 	Expires     int64         // Unix seconds, Never, or 0 for the default
 	MaxTTL      time.Duration // 0: none
 	MaxPerUser  int           // how many the owner may have; 0: no bound
+	Wrong       error         // what is wrong already: nothing is made, and the rest is told with it
 	Owner       string        // id or email; empty: the actor, or the single user for the local actor
 }
 
 // CreateToken keeps a new token. More rights than the actor has, or than the
 // owner has, are ErrDenied, and so is another owner for one who is no
-// administrator; more tokens than one may have are ErrQuota.
+// administrator; more tokens than one may have are ErrQuota. What is wrong with
+// several things that were asked for is Problems.
 func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *Token, err error) {
-	if err := errors.Join(checkTokenTexts(&n.Name, &n.Description), checkAddresses(n.AllowedIPs), n.Reach.check()); err != nil {
-		return nil, err
+	wrong := Together(n.Wrong, checkTokenTexts(&n.Name, &n.Description), checkAddresses(n.AllowedIPs), n.Reach.check())
+	if wrong != nil {
+		return nil, s.wrongBefore(ctx, actor, wrong, func(t *txn) error {
+			_, err := t.tokenAsked(n)
+			return err
+		})
 	}
 	err = s.update(ctx, actor, func(t *txn) error {
-		owner, err := t.tokenOwner(n.Owner)
-		if err != nil {
-			return err
-		}
-		k = &Token{ID: n.ID, Hash: n.Hash, Owner: owner.ID, Name: n.Name, Description: n.Description,
-			Created: t.now, Issued: t.now, Updated: t.now, AllowedIPs: maskAll(n.AllowedIPs)}
-		k.Name = cmp.Or(k.Name, "token "+t.now.Format(time.DateOnly)+" "+k.ID[:8])
-		if k.Expires, err = t.tokenExpiry(n.Expires, n.MaxTTL); err != nil {
-			return err
-		}
-		if k.Permissions, err = t.tokenPermissions(owner, n.Permissions); err != nil {
-			return err
-		}
-		if k.AllowedIPs, err = t.tokenAddresses(k.AllowedIPs); err != nil {
-			return err
-		}
-		if k.Reach, err = t.tokenReach(n.Reach); err != nil {
+		if k, err = t.tokenAsked(n); err != nil {
 			return err
 		}
 		if err := s.roomForToken(t, k, n.MaxPerUser); err != nil {
@@ -194,12 +184,38 @@ func (s *Store) CreateToken(ctx context.Context, actor *Actor, n NewToken) (k *T
 	return k, err
 }
 
+// wrongBefore adds to what is wrong without a look at the store what is wrong in its
+// eyes. Nothing is changed.
+func (s *Store) wrongBefore(ctx context.Context, actor *Actor, wrong error, check func(*txn) error) error {
+	all := Together(wrong, s.view(ctx, func(t *txn) error {
+		t.actor = actor
+		return check(t)
+	}))
+	if several := (Problems)(nil); errors.As(all, &several) {
+		return all
+	}
+	return wrong
+}
+
+// tokenAsked is the token that is asked for, as the actor may have it.
+func (t *txn) tokenAsked(n NewToken) (*Token, error) {
+	k := &Token{ID: n.ID, Hash: n.Hash, Name: n.Name, Description: n.Description, Created: t.now, Issued: t.now, Updated: t.now}
+	k.Name = cmp.Or(k.Name, "token "+t.now.Format(time.DateOnly)+" "+k.ID[:8])
+	owner, noOwner := t.tokenOwner(n.Owner)
+	if noOwner == nil {
+		k.Owner = owner.ID
+	}
+	var wrong [4]error
+	k.Expires, wrong[0] = t.tokenExpiry(n.Expires, n.MaxTTL)
+	k.Permissions, wrong[1] = t.tokenPermissions(owner, n.Permissions)
+	k.AllowedIPs, wrong[2] = t.tokenAddresses(maskAll(n.AllowedIPs))
+	k.Reach, wrong[3] = t.tokenReach(n.Reach)
+	return k, Together(append([]error{noOwner}, wrong[:]...)...)
+}
+
 func checkTokenTexts(name, description *string) error {
 	*name, *description = strings.TrimSpace(*name), strings.TrimSpace(*description)
-	if err := checkText("the name", *name, maxName); err != nil {
-		return err
-	}
-	return checkText("the description", *description, maxDescription)
+	return Together(checkText("name", *name, maxName), checkText("description", *description, maxDescription))
 }
 
 // maxTokenAddresses bounds the addresses and networks that a token is limited
@@ -270,7 +286,8 @@ func spanText(d time.Duration) string {
 // later tells whether a token that ends at a outlives one that ends at b.
 func later(a, b int64) bool { return b != Never && (a == Never || a > b) }
 
-// tokenPermissions decides what a new token is limited to.
+// tokenPermissions decides what a new token is limited to; owner may be nil, where
+// there is none.
 func (t *txn) tokenPermissions(owner *User, asked []string) ([]string, error) {
 	if len(asked) == 0 {
 		if t.actor.Token != nil {
@@ -284,6 +301,9 @@ func (t *txn) tokenPermissions(owner *User, asked []string) ([]string, error) {
 	}
 	if err := t.mayHold(roles, asked); err != nil {
 		return nil, err
+	}
+	if owner == nil {
+		return nil, nil
 	}
 	if missing := roles.Permissions(owner.Roles).Missing(NewPermissions(asked)); missing != "" {
 		return nil, fail(ErrDenied, "owner_lacks", "the token's owner does not have "+missing)
@@ -339,12 +359,24 @@ type TokenChange struct {
 	Permissions []string       // empty: as they are
 	AllowedIPs  []netip.Prefix // nil: as they are; empty: from everywhere
 	Reach                      // a nil list: as it is; an empty one: all
+	Wrong       error          // what is wrong already: nothing is changed, and the rest is told with it
 }
 
-// UpdateToken changes a token that the actor may see.
+// UpdateToken changes a token that the actor may see. What is wrong with several
+// things that were asked for is Problems.
 func (s *Store) UpdateToken(ctx context.Context, actor *Actor, id string, c TokenChange) error {
 	if c.Name = strings.TrimSpace(c.Name); c.Name == "" {
-		return fail(ErrInvalid, "name_required", "a token needs a name")
+		c.Wrong = Together(c.Wrong, fail(ErrInvalid, "name_required", "a token needs a name"))
+	}
+	if c.Wrong != nil {
+		return s.wrongBefore(ctx, actor, c.Wrong, func(t *txn) error {
+			k, err := t.visibleToken(id)
+			if err != nil {
+				return nil // whose token it is that is not there is nobody's to tell
+			}
+			changed := *k
+			return t.applyTokenChange(&changed, c)
+		})
 	}
 	return s.update(ctx, actor, func(t *txn) error {
 		old, err := t.visibleToken(id)
@@ -370,12 +402,7 @@ func (t *txn) applyTokenChange(k *Token, c TokenChange) error {
 	if c.Description != nil {
 		k.Description = *c.Description
 	}
-	if err := checkTokenTexts(&k.Name, &k.Description); err != nil {
-		return err
-	}
-	if err := errors.Join(checkAddresses(c.AllowedIPs), c.Reach.check()); err != nil {
-		return err
-	}
+	wrong := Together(checkTokenTexts(&k.Name, &k.Description), checkAddresses(c.AllowedIPs), c.Reach.check())
 	if c.AllowedIPs != nil {
 		k.AllowedIPs = maskAll(c.AllowedIPs)
 	}
@@ -386,11 +413,10 @@ func (t *txn) applyTokenChange(k *Token, c TokenChange) error {
 		if err != nil {
 			return err
 		}
-		if k.Permissions, err = t.tokenPermissions(owner, asked); err != nil {
-			return err
-		}
+		k.Permissions, err = t.tokenPermissions(owner, asked)
+		wrong = Together(wrong, err)
 	}
-	return nil
+	return wrong
 }
 
 // notAbove refuses that a token changes one into more than itself: no more

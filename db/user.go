@@ -177,13 +177,21 @@ type NewUser struct {
 	Roles      []string // empty: RoleUser
 	Password   string   // a PHC string; empty: can't sign in
 	MustChange bool
+	Wrong      error // what is wrong already: nobody is made, and the rest is told with it
 }
 
 // CreateUser makes a user. A taken email is ErrConflict; rights that the actor
-// does not have are ErrDenied.
+// does not have are ErrDenied. What is wrong with several things that were asked for
+// is Problems.
 func (s *Store) CreateUser(ctx context.Context, actor *Actor, n NewUser) (u *User, err error) {
-	if err := n.check(); err != nil {
-		return nil, err
+	if wrong := n.check(); wrong != nil {
+		return nil, s.wrongBefore(ctx, actor, wrong, func(t *txn) error {
+			roles, err := t.roleSet()
+			if err != nil {
+				return err
+			}
+			return t.mayGrant(roles, n.Roles)
+		})
 	}
 	id := uuid.NewString()
 	err = s.update(ctx, actor, func(t *txn) error {
@@ -206,14 +214,11 @@ func (s *Store) CreateUser(ctx context.Context, actor *Actor, n NewUser) (u *Use
 
 func (n *NewUser) check() error {
 	n.Email, n.Name = strings.TrimSpace(n.Email), strings.TrimSpace(n.Name)
-	if err := checkEmail(n.Email); err != nil {
-		return err
-	}
 	if len(n.Roles) == 0 {
 		n.Roles = []string{RoleUser}
 	}
 	n.Roles = unique(n.Roles)
-	return checkText("the name", n.Name, maxName)
+	return Together(n.Wrong, checkEmail(n.Email), checkText("name", n.Name, maxName))
 }
 
 // unique returns a sorted copy without doubles, never nil.
@@ -299,6 +304,15 @@ func (t *txn) mayChange(old *User, c UserChange) error {
 	return nil
 }
 
+// Above tells whether a user may do more than the actor, who can't change them.
+func (s *Store) Above(ctx context.Context, actor *Actor, u *User) (above bool, err error) {
+	if actor.Local() {
+		return false, nil
+	}
+	roles, err := s.Roles(ctx)
+	return err == nil && actor.Permissions.Missing(roles.Permissions(u.Roles)) != "", err
+}
+
 // mayTouch refuses a user who may do more than the actor.
 func (t *txn) mayTouch(u *User) error {
 	if t.actor.Local() {
@@ -315,22 +329,18 @@ func (t *txn) mayTouch(u *User) error {
 }
 
 // apply writes the change into u and checks the texts.
-func (c *UserChange) apply(u *User, now time.Time) error {
+func (c *UserChange) apply(u *User, now time.Time) (wrong error) {
 	u.Updated = now
 	if c.Name != nil {
 		u.Name = strings.TrimSpace(*c.Name)
-		if err := checkText("the name", u.Name, maxName); err != nil {
-			return err
-		}
+		wrong = checkText("name", u.Name, maxName)
 	}
 	if c.Email != nil && strings.TrimSpace(*c.Email) != u.Email {
 		if u.ID == SingleUser {
-			return fail(ErrInvalid, "single_user", "the single user has no email; create a user with that email instead")
+			return Together(wrong, fail(ErrInvalid, "single_user", "the single user has no email; create a user with that email instead"))
 		}
 		u.Email = strings.TrimSpace(*c.Email)
-		if err := checkEmail(u.Email); err != nil {
-			return err
-		}
+		wrong = Together(wrong, checkEmail(u.Email))
 	}
 	if c.Roles != nil {
 		u.Roles = unique(c.Roles)
@@ -341,7 +351,7 @@ func (c *UserChange) apply(u *User, now time.Time) error {
 	if c.Disabled != nil {
 		u.Disabled = *c.Disabled
 	}
-	return nil
+	return wrong
 }
 
 // replaceUser writes the changed user after the checks that look at the whole

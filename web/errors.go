@@ -29,6 +29,13 @@ type failure struct {
 	// for those who may ask.
 	cause *cause
 
+	// field is which member of the body it is about, where the code does not tell.
+	field string
+
+	// all are all that is wrong with the request, where that is more than one thing;
+	// the first is what this one tells.
+	all []*failure
+
 	err  error // that it was made of, which only the log tells; nil: there is none
 	told bool  // the log has a line of it
 }
@@ -135,10 +142,31 @@ func explain(err error) *failure {
 	return &f
 }
 
+// wrong is what a handler has against a request, to be told with what the store has
+// against it; nil for nil.
+func wrong(errs ...error) error {
+	var all []error
+	for _, err := range errs {
+		if err != nil {
+			f := explain(err)
+			all = append(all, &db.Error{Kind: db.ErrInvalid, Code: f.code, Reason: f.reason})
+		}
+	}
+	return db.Together(all...)
+}
+
 func kindOf(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f
+	}
+	var several db.Problems
+	if errors.As(err, &several) {
+		first := *kindOf(several[0])
+		for _, one := range several {
+			first.all = append(first.all, kindOf(one))
+		}
+		return &first
 	}
 	if errors.Is(err, db.ErrEnded) {
 		return errBadCredential
@@ -156,7 +184,7 @@ func kindOf(err error) *failure {
 			f := &failure{status: k.status, code: k.code, reason: k.reason}
 			var e *db.Error
 			if errors.As(err, &e) {
-				f.code, f.reason, f.retryAfter = e.Code, e.Reason, e.Wait
+				f.code, f.reason, f.field, f.retryAfter = e.Code, e.Reason, e.Field, e.Wait
 			}
 			if f.status == http.StatusServiceUnavailable && !errors.Is(err, db.ErrMoved) && !errors.Is(err, db.ErrNewer) { // which no wait mends
 				f.retryAfter = time.Second
@@ -196,7 +224,15 @@ func withCause(err error) string { return upkeep.WithCause(err) }
 
 // wire is the failure as the API answers it.
 func (f *failure) wire() *api.Error {
-	return &api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}, RetryAfter: f.retryAfter}
+	e := &api.Error{Status: f.status, Detail: f.detail(), RetryAfter: f.retryAfter}
+	for _, one := range f.all {
+		e.Detail.Errors = append(e.Detail.Errors, one.detail())
+	}
+	return e
+}
+
+func (f *failure) detail() api.ErrorDetail {
+	return api.ErrorDetail{Reason: f.reason, Code: f.code, Field: f.field}
 }
 
 func setRetryAfter(h http.Header, f *failure) {

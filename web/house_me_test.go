@@ -85,7 +85,7 @@ func TestMyTokens(t *testing.T) {
 	t.Parallel()
 	h := newTestHouse(t, nil)
 	v := h.newAnn()
-	v.get("/me/tokens").isPage(t, http.StatusOK, "You have no token yet", `href="/me/tokens/new"`)
+	v.get("/me/tokens").isPage(t, http.StatusOK, "You have no token. Make one", `href="/me/tokens/new"`)
 	page := v.get("/me/tokens/new")
 	page.isPage(t, http.StatusOK, "Make API tokens", `value="`+db.PermTokenCreate+`"`)
 	page.lacks(t, db.PermUserCreate, `name="owner"`)

@@ -22,7 +22,7 @@ func TestUserPageInWords(t *testing.T) {
 
 	admin.post("/console/users/" + id + "/disable")
 	page = admin.get("/console/users/" + id)
-	page.isPage(t, http.StatusOK, "refused: the user is disabled")
+	page.isPage(t, http.StatusOK, ">owner disabled<")
 	page.lacks(t, ">good<", "tokens/new")
 
 	h.user("root@example.com", testPassword, false, "admin")

@@ -72,13 +72,13 @@ func (s *Server) showSessions(ctx context.Context, actor *db.Actor, sessions ...
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.Store.Usernames(ctx, owners)
+	users, err := s.Store.Owners(ctx, owners)
 	if err != nil {
 		return nil, err
 	}
 	shown := make(map[string]api.Session, len(sessions))
 	for _, r := range sessions {
-		shown[r.ID] = showSession(actor, r, uses[r.ID], names[r.User])
+		shown[r.ID] = showSession(actor, r, uses[r.ID], users[r.User].Username)
 	}
 	return shown, nil
 }
@@ -107,8 +107,14 @@ func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*
 	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown[r.ID]}}
 	who, err := s.identifySession(ctx, r)
 	out.Source.MustChange = err == nil && who.user.MustChange
-	out.Source.Introspection, err = introspect(who, err)
-	return out, err
+	if out.Source.Introspection, err = introspect(who, err); err != nil {
+		return nil, err
+	}
+	if u, err := s.Store.User(ctx, r.User); err == nil { // else anybody who may ends what is left of them
+		out.Source.Above, err = s.Store.Above(ctx, actor, u)
+		return out, err
+	}
+	return out, nil
 }
 
 func (s *Server) endOwnSession(ctx context.Context, actor *db.Actor, in *named) (*api.Result, error) {

@@ -10,17 +10,14 @@ import (
 // This file reads what an API token is to reach behind the gate, into the form in
 // which the gate compares it.
 
-// parseReach reads the hosts, paths and methods of a token. Lists that are nil stay
-// nil, and empty ones empty.
+// parseReach reads the hosts, paths and methods of a token, and tells all that is wrong
+// with them. Lists that are nil stay nil, and empty ones empty.
 func parseReach(hosts, paths, methods []string) (r db.Reach, err error) {
-	if r.AllowedHosts, err = parseEach(hosts, parseHost); err != nil {
-		return r, err
-	}
-	if r.AllowedPaths, err = parseEach(paths, parsePath); err != nil {
-		return r, err
-	}
-	r.AllowedMethods, err = parseEach(methods, parseMethod)
-	return r, err
+	var errs [3]error
+	r.AllowedHosts, errs[0] = parseEach(hosts, parseHost)
+	r.AllowedPaths, errs[1] = parseEach(paths, parsePath)
+	r.AllowedMethods, errs[2] = parseEach(methods, parseMethod)
+	return r, wrong(errs[:]...)
 }
 
 func parseEach(texts []string, parse func(string) (string, error)) ([]string, error) {

@@ -16,20 +16,14 @@ type newToken struct {
 
 func (s *Server) createToken(ctx context.Context, actor *db.Actor, in *newToken) (*api.TokenCreated, error) {
 	asked := in.Body
-	addresses, err := parsePrefixes(asked.AllowedIPs)
-	if err != nil {
-		return nil, err
-	}
-	reach, err := parseReach(asked.AllowedHosts, asked.AllowedPaths, asked.AllowedMethods)
-	if err != nil {
-		return nil, err
-	}
+	addresses, badAddress := parsePrefixes(asked.AllowedIPs)
+	reach, badReach := parseReach(asked.AllowedHosts, asked.AllowedPaths, asked.AllowedMethods)
 	secret, id := token.New()
 	sum := token.Hash(secret)
 	k, err := s.Store.CreateToken(ctx, actor, db.NewToken{
 		ID: id, Hash: sum[:], Name: asked.Name, Description: asked.Description, Permissions: asked.Permissions,
 		AllowedIPs: addresses, Reach: reach, Expires: asked.ExpireIn, MaxTTL: s.MaxTokenTTL, Owner: asked.Owner,
-		MaxPerUser: s.Quotas.Tokens,
+		MaxPerUser: s.Quotas.Tokens, Wrong: db.Together(wrong(badAddress), badReach),
 	})
 	if err != nil {
 		return nil, err
@@ -162,23 +156,23 @@ func (s *Server) showTokens(ctx context.Context, tokens ...*db.Token) (map[strin
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.Store.Usernames(ctx, owners)
+	users, err := s.Store.Owners(ctx, owners)
 	if err != nil {
 		return nil, err
 	}
 	shown, now := make(map[string]api.Token, len(tokens)), s.Store.Now()
 	for _, k := range tokens {
-		shown[k.ID] = showToken(k, uses[k.ID], names[k.Owner], now)
+		shown[k.ID] = showToken(k, uses[k.ID], users[k.Owner], now)
 	}
 	return shown, nil
 }
 
-func showToken(k *db.Token, use db.LastUsed, owner string, now time.Time) api.Token {
+func showToken(k *db.Token, use db.LastUsed, owner db.Owner, now time.Time) api.Token {
 	out := api.Token{
 		ID: k.ID, Name: k.Name, Description: k.Description, Type: "general", AccessToken: token.Mask(k.ID),
 		Permissions: append([]string{}, k.Permissions...), ExpireIn: k.Expires, AllowedIPs: []string{},
 		AllowedHosts: append([]string{}, k.AllowedHosts...), AllowedPaths: append([]string{}, k.AllowedPaths...), AllowedMethods: append([]string{}, k.AllowedMethods...),
-		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner, OwnerName: owner,
+		Created: k.Created, Updated: k.Updated, LastUsed: optionalTime(use.Time), LastIP: use.Address, Owner: k.Owner, OwnerName: owner.Username, OwnerDisabled: owner.Disabled,
 	}
 	if p := k.Previous; p != nil && now.Unix() < p.Ends {
 		out.Previous = &api.PreviousSecret{Ends: p.Ends}
@@ -206,16 +200,11 @@ func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*ap
 
 func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
 	asked := in.Body
-	addresses, err := parsePrefixes(orNone(asked.AllowedIPs))
-	if err != nil {
-		return nil, err
-	}
-	reach, err := parseReach(orNone(asked.AllowedHosts), orNone(asked.AllowedPaths), orNone(asked.AllowedMethods))
-	if err != nil {
-		return nil, err
-	}
+	addresses, badAddress := parsePrefixes(orNone(asked.AllowedIPs))
+	reach, badReach := parseReach(orNone(asked.AllowedHosts), orNone(asked.AllowedPaths), orNone(asked.AllowedMethods))
 	return s.changeToken(ctx, actor, in.ID, db.TokenChange{
 		Name: asked.Name, Description: asked.Description, Permissions: asked.Permissions, AllowedIPs: addresses, Reach: reach,
+		Wrong: db.Together(wrong(badAddress), badReach),
 	})
 }
 

@@ -67,11 +67,9 @@ func (s *Server) createUser(ctx context.Context, actor *db.Actor, in *newUser) (
 		generated = password.Generate()
 		asked.Password, n.MustChange = generated, true
 	} else if asked.Password != "" {
-		if err := password.Check(asked.Password, asked.Email, asked.Name); err != nil {
-			return nil, err
-		}
+		n.Wrong = wrong(password.Check(asked.Password, asked.Email, asked.Name))
 	}
-	if asked.Password != "" {
+	if asked.Password != "" && n.Wrong == nil {
 		var err error
 		if n.Password, err = s.Passwords.Hash(ctx, callerOf(actor), asked.Password); err != nil {
 			return nil, err
@@ -85,12 +83,14 @@ func (s *Server) createUser(ctx context.Context, actor *db.Actor, in *newUser) (
 	return &api.UserCreated{Result: api.Result{ID: u.ID, Result: "created"}, User: s.showUser(u), Password: generated}, nil
 }
 
-func (s *Server) readUser(ctx context.Context, _ *db.Actor, in *named) (*api.Found[api.User], error) {
+func (s *Server) readUser(ctx context.Context, actor *db.Actor, in *named) (*api.Found[api.User], error) {
 	u, err := s.Store.FindUser(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)}, nil
+	out := &api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)}
+	out.Source.Above, err = s.Store.Above(ctx, actor, u)
+	return out, err
 }
 
 type userUpdate struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func TestErrors(t *testing.T) {
 			client, _ := answering(t, c.status, c.body, c.headers...)
 			_, err := client.Profile(t.Context())
 			var got *api.Error
-			if !errors.As(err, &got) || *got != c.want || got.Error() != c.text {
+			if !errors.As(err, &got) || !reflect.DeepEqual(*got, c.want) || got.Error() != c.text {
 				t.Errorf("%#v, want %#v", err, c.want)
 			}
 		})

@@ -23,8 +23,25 @@ type Error struct {
 
 // ErrorDetail tells people and programs what went wrong.
 type ErrorDetail struct {
-	Reason string `json:"reason"` // what went wrong and what to do
-	Code   string `json:"code"`   // a stable word
+	Reason string `json:"reason"`          // what went wrong and what to do
+	Code   string `json:"code"`            // a stable word
+	Field  string `json:"field,omitempty"` // the member of the body that it is about, where the code does not tell
+
+	// All that is wrong, where that is more than one thing; the first of them is
+	// what the members above tell. None of them has errors of its own.
+	Errors []ErrorDetail `json:"errors,omitempty"`
+}
+
+// All are the errors of e, each as if it had been alone: itself, or those that it has.
+func (e *Error) All() []*Error {
+	if len(e.Detail.Errors) == 0 {
+		return []*Error{e}
+	}
+	all := make([]*Error, len(e.Detail.Errors))
+	for i, detail := range e.Detail.Errors {
+		all[i] = &Error{Status: e.Status, Detail: detail, RetryAfter: e.RetryAfter}
+	}
+	return all
 }
 
 func (e *Error) Error() string {

@@ -151,8 +151,9 @@ type Token struct {
 	Updated        time.Time  `json:"updated"`
 	LastUsed       *time.Time `json:"last_used"`
 	LastIP         string     `json:"last_ip"`
-	Owner          string     `json:"owner"`      // the user's id
-	OwnerName      string     `json:"owner_name"` // the email, or the single user's id
+	Owner          string     `json:"owner"`                    // the user's id
+	OwnerName      string     `json:"owner_name"`               // the email, or the single user's id
+	OwnerDisabled  bool       `json:"owner_disabled,omitempty"` // the token is refused as long as the user is disabled
 
 	Previous *PreviousSecret `json:"previous,omitempty"` // while a rotation is in its time of grace
 	Next     *NextSecret     `json:"next,omitempty"`     // while a rotation was begun and is not settled
@@ -218,6 +219,8 @@ type User struct {
 	// Throttled is until when sign-ins of this account are refused, after too
 	// many wrong passwords; absent where they are not.
 	Throttled *time.Time `json:"throttled,omitempty"`
+
+	Above bool `json:"above,omitempty"` // read alone: they may do more than this credential, which can't change them
 }
 
 // UserCreated answers the making of a user.
@@ -297,7 +300,8 @@ type Session struct {
 type SessionDetails struct {
 	Session
 	Introspection
-	MustChange bool `json:"must_change"` // the password was generated: until it is changed it may do no more than that
+	MustChange bool `json:"must_change"`     // the password was generated: until it is changed it may do no more than that
+	Above      bool `json:"above,omitempty"` // its user may do more than the credential that asks, which can't end it
 }
 
 // Ended answers the end of several sessions.

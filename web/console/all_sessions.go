@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 
@@ -73,7 +74,10 @@ func allSessionsPage(v *Visit) error {
 		return v.refuse(refused, page)
 	}
 	if user != "" && len(page.Sessions) > 0 && v.may(permSessionDelete) {
-		page.EndAll = endAllOf(page.Sessions[0].User)
+		one, err := v.API.GetSession(ctx, page.Sessions[0].ID)
+		if err == nil && !one.Source.Above { // where it ended just now, there may be no others
+			page.EndAll = endAllOf(one.Source.User)
+		}
 	}
 	return v.show(page)
 }
@@ -146,7 +150,7 @@ func signInPage(v *Visit) error {
 	if v.may(permAuditSearch) {
 		page.Acts = actsOf(s.User)
 	}
-	if page.MayEnd = v.may(permSessionDelete); page.MayEnd {
+	if page.MayEnd = v.may(permSessionDelete) && !s.Above; page.MayEnd {
 		page.EndAll = endAllOf(s.User)
 	}
 	return v.show(page)
@@ -168,13 +172,18 @@ func (v *Visit) askEnd(f Form) error {
 	if err != nil {
 		return err
 	}
+	if found.Source.Above {
+		return errUserAbove
+	}
 	return v.show(EndSignIn{Form: f, Session: signInRow(found.Source.Session)})
 }
+
+var errUserAbove = forbidden("user_above", "that user may do more than you may")
 
 // endSignIn ends a sign-in; one that has ended meanwhile is what was asked for.
 var endSignIn = Handler{
 	Fields: []string{fieldOnce},
-	form:   func(v *Visit) error { return v.askEnd(v.again()) },
+	form:   needs(permSessionDelete, func(v *Visit) error { return v.askEnd(v.again()) }),
 	answer: func(v *Visit) error {
 		_, err := v.API.EndSession(v.r.Context(), v.param("id"))
 		if refused := refusedBy(err); err != nil && (refused == nil || refused.Status != http.StatusNotFound) {
@@ -213,12 +222,15 @@ func (v *Visit) askEndAll(f Form, user string) error {
 		return v.seeOther(roomAllSessions + "?user=" + url.QueryEscape(user))
 	}
 	row := signInRow(found.Hits.Hits[0].Source)
+	if one, err := v.API.GetSession(v.r.Context(), row.ID); err != nil || one.Source.Above {
+		return cmp.Or(err, errUserAbove)
+	}
 	return v.show(EndSignIns{Form: f, User: row.User, Username: row.Username, Count: found.Hits.Total.Value, Mine: row.User == who.ID})
 }
 
 var endSignIns = Handler{
 	Fields: []string{fieldOnce, "user"},
-	form:   func(v *Visit) error { return v.askEndAll(v.again(), v.form.Get("user")) },
+	form:   needs(permSessionDelete, func(v *Visit) error { return v.askEndAll(v.again(), v.form.Get("user")) }),
 	answer: func(v *Visit) error {
 		if _, err := v.API.EndSessions(v.r.Context(), v.form.Get("user")); err != nil {
 			return err

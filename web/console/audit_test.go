@@ -31,7 +31,7 @@ func roomsOfAudit(text string) map[string]Page {
 		"session end":       EndSignIn{Form: form, Session: row},
 		"sessions end":      EndSignIns{Form: form, User: text, Username: text, Count: 12345, Mine: true},
 		"rules":             Rules{Tabs: ruleTabs(roomRules, nil), Rules: []RuleRow{rule, {Number: 2, Requires: []Text{said}}}, Lacking: 1, Pager: Pager{"/console/rules", "/console/rules?after=100"}},
-		"rules none":        Rules{Tabs: ruleTabs(roomRules, nil), Empty: Empty{said, said, pageOfGate}},
+		"rules none":        Rules{Tabs: ruleTabs(roomRules, nil), Empty: Empty{said, said, pageOfGate, ""}},
 		"rule test":         TestRule{Form: Form{Problem: said}, Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: field, Tested: &Tested{"allowed", said, text, text, said, text, &rule}},
 		"rule test sign in": TestRule{Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: named(choice, "user"), Tested: &Tested{"signin", said, text, text, said, text, nil}},
 		"rule test token":   TestRule{Tabs: ruleTabs(testTokenPath, nil), ByToken: true, URL: named(field, "url"), Method: choice, From: named(field, "from"), Secret: Field{Name: fieldSecret, Label: said, Type: "password"}, Tested: &Tested{"refused", said, text, text, said, text, nil}},

@@ -69,6 +69,12 @@ const (
 	codeThrottled       = "throttled"
 )
 
+// forbidden is an error of the API's form, for what it would refuse: the form for it is
+// not shown.
+func forbidden(code, reason string) error {
+	return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: code, Reason: reason}}
+}
+
 // malformed is an error of the API's form, for what a page does not pass on to it.
 func malformed(code, reason string) error {
 	return &api.Error{Status: http.StatusBadRequest, Detail: api.ErrorDetail{Code: code, Reason: reason}}

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"crypto/rand"
 	"net/http"
 	"net/url"
@@ -37,10 +38,11 @@ type Form struct {
 
 	values   url.Values      // as they were sent; nil where the form is new
 	problems map[string]Text // by the name of the field
+	focused  *bool           // the first field with a problem has the focus
 }
 
 // newForm is an empty form.
-func (v *Visit) newForm() Form { return Form{Once: rand.Text(), By: v.console.markOf(v.by.User)} }
+func (v *Visit) newForm() Form { return Form{Once: rand.Text(), By: v.console.markOf(v.by.User), focused: new(bool)} }
 
 // again is the form with what was sent, without secrets.
 func (v *Visit) again() Form {
@@ -67,24 +69,63 @@ func (v *Visit) again() Form {
 // refused is the form with what was sent, and what the API said against it: at the
 // field that it is about, where that is known.
 func (v *Visit) refused(e *api.Error) Form {
+	return v.refusedAs(e, nil)
+}
+
+// refusedAs is refused, where the form says some of it by itself: by the code of the
+// API.
+func (v *Visit) refusedAs(e *api.Error, own map[string]fieldProblem) Form {
 	f := v.again()
-	f.tell(e, fieldOfCode[e.Detail.Code])
+	f.tell(e, func(one *api.Error) fieldProblem {
+		if said, ok := own[one.Detail.Code]; ok {
+			return said
+		}
+		return fieldProblem{field: cmp.Or(one.Detail.Field, fieldOfCode[one.Detail.Code])}
+	})
 	return f
 }
 
-// tell has the form say what the API has against it: at a field, where one is known.
-func (f *Form) tell(e *api.Error, field string) {
-	f.Problem, f.Wait = problemOf(e)
-	if field != "" && e.Detail.Code == codeNotFound {
-		f.Problem = say("form.no_user") // nothing else is named in a field by what may be gone
+// fieldProblem is what is wrong with a field. Without a text it is what the API says.
+type fieldProblem struct {
+	field string
+	Text
+}
+
+// formWith is the form with what was sent, and what is wrong with a field.
+func (v *Visit) formWith(wrong fieldProblem) Form {
+	f := v.again()
+	f.problems = map[string]Text{wrong.field: wrong.Text}
+	return f
+}
+
+// tell has the form say what the API has against it: at fields, where they are known.
+// Of several things the first one that belongs to no field is said of the whole.
+func (f *Form) tell(e *api.Error, at func(*api.Error) fieldProblem) {
+	f.problems = map[string]Text{}
+	for _, one := range e.All() {
+		said := at(one)
+		text, wait := problemOf(one)
+		switch {
+		case said.Said():
+			text = said.Text
+		case said.field != "" && one.Detail.Code == codeNotFound:
+			text = say("form.no_user") // nothing else is named in a field by what may be gone
+		}
+		if f.Wait = wait; said.field == "" || wait > 0 {
+			if !f.Problem.Said() {
+				f.Problem = text
+			}
+		} else if !f.problems[said.field].Said() {
+			f.problems[said.field] = text
+		}
 	}
-	if field != "" && f.Wait == 0 {
-		f.problems, f.Problem = map[string]Text{field: f.Problem}, Text{}
+	if n := len(f.problems); n > 1 && !f.Problem.Said() {
+		f.Problem = say("form.several", "n", n)
 	}
 }
 
 // asked is the form of a list, as it stands in the address of the page.
-func (v *Visit) asked() Form { return Form{values: v.r.URL.Query()} }
+func (v *Visit) asked() Form { return Form{values: v.r.URL.Query(), focused: new(bool)} }
 
 // narrowed has the form of a list say why that can't be narrowed as it was asked, at
 // the field that fields has for the code. other is any other error.
@@ -93,7 +134,7 @@ func (f *Form) narrowed(err error, fields map[string]string) (refused *api.Error
 	if refused == nil || refused.Status != http.StatusBadRequest && refused.Status != http.StatusNotFound {
 		return nil, err
 	}
-	f.tell(refused, fields[refused.Detail.Code])
+	f.tell(refused, func(e *api.Error) fieldProblem { return fieldProblem{field: fields[e.Detail.Code]} })
 	return refused, nil
 }
 
@@ -152,8 +193,18 @@ func (f Form) field(in Field) Field {
 		}
 	}
 	in.Problem = f.problems[in.Name]
-	in.Focus = in.Focus && len(f.problems) == 0 || in.Problem.Said()
+	in.Focus = in.Focus && len(f.problems) == 0 || f.isFirst(in.Problem)
 	return in
+}
+
+// isFirst tells whether a problem is that of the first field that has one: a page has
+// one focus.
+func (f Form) isFirst(problem Text) bool {
+	if !problem.Said() || *f.focused {
+		return false
+	}
+	*f.focused = true
+	return true
 }
 
 // ProofField is the password that a sensitive act asks for.

@@ -2,11 +2,12 @@ package console
 
 // What the templates of parts.html show, besides forms.
 
-// Empty is a place where nothing is yet. It says what the next step is.
+// Empty is a place where nothing is. It says what the next step is.
 type Empty struct {
 	Text Text
 	Act  Text   // of the button; unused without a Link
 	Link string // may be empty
+	Gone string // leads to what was there; may be empty
 }
 
 // State is a word for how something is.

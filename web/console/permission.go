@@ -127,7 +127,7 @@ const fieldKeys = "keys"
 func (p PermissionPicker) typing(f Form, offered, chosen []string) PermissionPicker {
 	others := slices.DeleteFunc(slices.Clone(chosen), func(key string) bool { return slices.Contains(offered, key) })
 	p.Typed = f.field(Field{Name: fieldKeys, Type: "area", Label: say("perm.typed"), Hint: say("perm.typed.hint"), Value: strings.Join(others, "\n")})
-	p.Typed.Focus = p.Problem.Said()
+	p.Typed.Focus = f.isFirst(p.Problem)
 	return p
 }
 

@@ -190,14 +190,14 @@ func (v *Visit) showRoleForm(r api.Role, f Form, status int) error {
 		return err
 	}
 	offered := slices.DeleteFunc(append(known, permAll), func(key string) bool { return !v.may(key) })
-	page := RoleForm{Form: f, Title: say("role.new"), Role: r.Name,
-		Description: f.field(Field{Name: "description", Label: say("role.description"), Value: r.Description, Max: 1000})}
-	page.Permissions = f.permissionPicker("permissions", say("role.permissions"), offered, r.Grants.Permissions).typing(f, offered, r.Grants.Permissions)
+	page := RoleForm{Form: f, Title: say("role.new"), Role: r.Name}
 	if r.Name == "" {
 		page.Name = f.field(Field{Name: "name", Label: say("field.name"), Hint: say("role.name.hint"), Required: true, Max: 64, Focus: true})
 	} else {
 		page.Title = say("role.edit", "name", r.Name)
 	}
+	page.Description = f.field(Field{Name: "description", Label: say("role.description"), Value: r.Description, Max: 1000})
+	page.Permissions = f.permissionPicker("permissions", say("role.permissions"), offered, r.Grants.Permissions).typing(f, offered, r.Grants.Permissions)
 	return v.showAs(status, page)
 }
 
@@ -236,8 +236,22 @@ func makeRole(v *Visit) error {
 	return v.seeOther(rolePath(made.ID) + "?done=made")
 }
 
-func editRolePage(v *Visit) error {
+// roleToChange is the role of the page, where who asks may change it: no form is shown
+// for what the API would refuse.
+func (v *Visit) roleToChange() (api.Role, error) {
 	r, err := v.role()
+	switch {
+	case err != nil:
+	case r.Builtin:
+		err = forbidden("builtin_role", "a built-in role can't be changed or deleted; make one of your own")
+	case !v.mayGrant(r):
+		err = forbidden("role_above", "that role grants more than you have")
+	}
+	return r, err
+}
+
+func editRolePage(v *Visit) error {
+	r, err := v.roleToChange()
 	if err != nil {
 		return err
 	}
@@ -261,7 +275,7 @@ var changeRole = Handler{
 	Many:   []string{"permissions"},
 	answer: updateRole,
 	form: needs(permRoleUpdate, func(v *Visit) error {
-		r, err := v.role()
+		r, err := v.roleToChange()
 		if err != nil {
 			return err
 		}
@@ -305,7 +319,7 @@ func (p AskDeleteRole) view() (file string, title Text) {
 func (AskDeleteRole) room() string { return roomRoles }
 
 func askDeleteRole(v *Visit) error {
-	r, err := v.role()
+	r, err := v.roleToChange()
 	if err != nil {
 		return err
 	}

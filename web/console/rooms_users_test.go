@@ -21,8 +21,8 @@ func roomsOfUsers(text string) map[string]Page {
 	users.May.Create, users.May.Read = true, true
 	all := userRights{Tokens: true, Sessions: true, Audit: true, Roles: true, Edit: true, Grant: true, Password: true, Disable: true, Enable: true, Unlock: true, EndSessions: true, Delete: true}
 	// The name of a role in a path is escaped there; of the user, a role is plain text.
-	user := UserDetails{Form: Form{Once: "x", Problem: said}, User: api.User{ID: "u1", Name: text, Email: text, Created: at, LastLogin: &at}, Done: said, Still: said,
-		State: State{"bad", said}, Reason: said, Above: true,
+	user := UserDetails{Form: Form{Once: "x", Problem: said}, User: api.User{ID: "u1", Name: text, Email: text, Created: at, LastLogin: &at, Above: true}, Done: said, Still: said,
+		State: State{"bad", said}, Reason: said,
 		Tokens: []TokenRow{{ID: "k1", Name: text, State: State{"warn", said}, LastUsed: &at}}, Sessions: []SessionRow{{ID: "s1", Device: said, Address: text, LastSeen: at}},
 		Did: []ActRow{{At: at, Words: said, What: literal(text), State: State{"bad", said}}}, May: all}
 	user.Counts.Tokens, user.Counts.Sessions = said, said

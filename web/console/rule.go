@@ -243,7 +243,7 @@ var testToken = Handler{
 func (v *Visit) testAndShow(asked api.RuleTest, by Text, f Form, byToken bool) error {
 	tested, err := v.API.TestRule(v.r.Context(), asked)
 	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized && fieldOfTestCode[refused.Detail.Code] != "" && !v.lacksRoom(refused) {
-		f.tell(refused, fieldOfTestCode[refused.Detail.Code])
+		f.tell(refused, func(e *api.Error) fieldProblem { return fieldProblem{field: fieldOfTestCode[e.Detail.Code]} })
 		return v.refuse(refused, v.testForm(f, byToken))
 	}
 	if err != nil {

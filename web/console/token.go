@@ -114,7 +114,27 @@ func tokensPage(v *Visit) error {
 		page.Empty = Empty{Text: say("token.none_here")}
 	}
 	page.Tokens, page.Pager = v.tokenRows(found), v.pager(found.Hits.After)
+	if len(page.Tokens) == 0 && page.Query == "" {
+		err = v.emptied(&page.Empty, in, nil)
+	}
+	if err != nil {
+		return err
+	}
 	return v.show(page)
+}
+
+// emptied has a list without a token lead to those that have ended, where there are any.
+// On a later page nothing is said of the whole.
+func (v *Visit) emptied(e *Empty, in inTokens, filter map[string]string) error {
+	if v.query("after") != "" {
+		*e = Empty{Text: say("list.nothing_found")}
+		return nil
+	}
+	ended, err := v.API.EndedTokens(v.r.Context(), api.ListOptions{Size: 1, Filter: filter})
+	if len(ended.Hits.Hits) > 0 {
+		e.Gone = in.Room + "/ended"
+	}
+	return err
 }
 
 // endingSoon are one's own tokens that end soon, the next one first.
@@ -152,10 +172,12 @@ const soon = 30 * 24 * time.Hour
 func tokenState(k api.Token, now time.Time) State {
 	left := time.Unix(k.ExpireIn, 0).Sub(now)
 	switch {
+	case k.ExpireIn >= 0 && left <= 0:
+		return State{"bad", say("token.ended")}
+	case k.OwnerDisabled:
+		return State{"bad", say("token.owner_disabled")}
 	case k.ExpireIn < 0:
 		return State{"plain", say("token.endless")}
-	case left <= 0:
-		return State{"bad", say("token.ended")}
 	case left < 24*time.Hour:
 		return State{"warn", say("token.today")}
 	case left < soon:
@@ -178,6 +200,7 @@ type AllTokens struct {
 	Tokens   []TokenRow
 	More     bool // nothing was found so far, and there is more to look through
 	Pager    Pager
+	Empty    Empty
 }
 
 func (AllTokens) view() (file string, title Text) { return "tokens_all.html", say("token.all") }
@@ -211,6 +234,12 @@ func allTokensPage(v *Visit) error {
 	}
 	page.Tokens, page.Pager = v.tokenRows(found), v.pager(found.Hits.After)
 	page.More = len(page.Tokens) == 0 && found.Hits.After != ""
+	if page.Empty.Text = say("token.none_at_all"); len(page.Tokens) == 0 && !page.Narrowed {
+		err = v.emptied(&page.Empty, in, map[string]string{"owner": "*"})
+	}
+	if err != nil {
+		return err
+	}
 	return v.show(page)
 }
 

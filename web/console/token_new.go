@@ -123,7 +123,7 @@ var createToken = Handler{
 	Fields: []string{"owner", "name", "description", "ends", "end_date", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
 	Many:   []string{"permissions"},
 	answer: mintToken,
-	form:   func(v *Visit) error { return v.showNewToken(v.again()) },
+	form:   needs(permTokenCreate, func(v *Visit) error { return v.showNewToken(v.again()) }),
 	sensitive: func(v *Visit) bool {
 		if v.form.Get("rights") != theseFew {
 			return v.asksEndless() || v.isPowerful(nil)
@@ -171,18 +171,11 @@ type TokenMade struct {
 func (TokenMade) view() (file string, title Text) { return "token_made.html", say("token.made") }
 
 func mintToken(v *Visit) error {
-	asked, wrong := v.askedToken()
-	if wrong.Said() {
-		return v.newToken(v.formWith(wrong), http.StatusBadRequest)
-	}
+	asked, own := v.askedToken()
 	made, err := v.API.CreateToken(v.r.Context(), asked)
 	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
 		retryAfter(v.w, refused)
-		f := v.refused(refused)
-		if refused.Detail.Code == codeNotFound {
-			f.tell(refused, "owner")
-		}
-		return v.newToken(f, refused.Status)
+		return v.newToken(v.refusedAs(refused, own), refused.Status)
 	}
 	if err != nil {
 		return err
@@ -193,30 +186,24 @@ func mintToken(v *Visit) error {
 	})
 }
 
-// fieldProblem is what is wrong with a field, found before the API is asked.
-type fieldProblem struct {
-	field string
-	Text
-}
+// What the API refuses, for what is missing in a form: so it tells of all other fields
+// with it, and nothing is made.
+const (
+	noPermission = "" // no permission at all would ask for all of them, or for no change
+	noEnd        = 1  // a second of 1970
+)
 
-// formWith is the form with what was sent, and what is wrong with a field.
-func (v *Visit) formWith(wrong fieldProblem) Form {
-	f := v.again()
-	f.problems = map[string]Text{wrong.field: wrong.Text}
-	return f
-}
-
-// askedToken reads the form. No permission at all would ask the API for all of them.
-func (v *Visit) askedToken() (asked api.NewToken, wrong fieldProblem) {
+// askedToken reads the form. What is missing in it is said in its own words, by the
+// code of what the API has against it.
+func (v *Visit) askedToken() (asked api.NewToken, own map[string]fieldProblem) {
+	own = map[string]fieldProblem{codeNotFound: {field: "owner"}}
 	asked = api.NewToken{
 		Name: v.form.Get("name"), Description: v.form.Get("description"), Owner: v.form.Get("owner"),
 		AllowedIPs: lines(v.form.Get("addresses")), AllowedHosts: lines(v.form.Get("hosts")),
 		AllowedPaths: lines(v.form.Get("paths")), AllowedMethods: lines(v.form.Get("methods")),
 	}
 	if v.form.Get("rights") == theseFew {
-		if asked.Permissions = v.form["permissions"]; len(asked.Permissions) == 0 {
-			return asked, fieldProblem{"permissions", say("token.permissions.none")}
-		}
+		asked.Permissions = v.chosenPermissions(own)
 	}
 	switch ends := v.form.Get("ends"); ends {
 	case endless:
@@ -225,17 +212,28 @@ func (v *Visit) askedToken() (asked api.NewToken, wrong fieldProblem) {
 	case onDate:
 		day, err := time.Parse(time.DateOnly, v.form.Get("end_date"))
 		if err != nil {
-			return asked, fieldProblem{"end_date", say("token.end_date.bad")}
+			asked.ExpireIn, own["bad_expiry"] = noEnd, fieldProblem{"end_date", say("token.end_date.bad")}
+			break
 		}
 		asked.ExpireIn = day.AddDate(0, 0, 1).Unix()
 	default:
 		days, err := strconv.Atoi(ends)
 		if err != nil || !slices.Contains(lives, days) {
-			return asked, fieldProblem{"ends", say("token.ends.bad")}
+			asked.ExpireIn, own["bad_expiry"] = noEnd, fieldProblem{"ends", say("token.ends.bad")}
+			break
 		}
 		asked.ExpireIn = v.console.Now().Add(time.Duration(days) * 24 * time.Hour).Unix()
 	}
-	return asked, wrong
+	return asked, own
+}
+
+// chosenPermissions are those that are chosen in the form, at least one.
+func (v *Visit) chosenPermissions(own map[string]fieldProblem) []string {
+	if chosen := v.form["permissions"]; len(chosen) > 0 {
+		return chosen
+	}
+	own["bad_permission"] = fieldProblem{"permissions", say("token.permissions.none")}
+	return []string{noPermission}
 }
 
 // curlLine is a command that uses a token: at Husk, or where it is good.

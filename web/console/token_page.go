@@ -111,13 +111,13 @@ var changeToken = Handler{
 	Fields: []string{"name", "description", "rights", "permissions", "addresses", "hosts", "paths", "methods"},
 	Many:   []string{"permissions"},
 	answer: updateToken,
-	form: func(v *Visit) error {
+	form: needs(permTokenUpdate, func(v *Visit) error {
 		k, err := v.token()
 		if err != nil {
 			return err
 		}
 		return v.showEditToken(k, v.again(), http.StatusOK)
-	},
+	}),
 	sensitive: func(v *Visit) bool { return v.form.Get("rights") != allRights && v.isPowerful(v.form["permissions"]) },
 }
 
@@ -131,14 +131,11 @@ func updateToken(v *Visit) error {
 		f.changedMeanwhile(k.Updated)
 		return v.showEditToken(k, f, http.StatusConflict)
 	}
-	change := v.tokenChange()
-	if v.form.Get("rights") != allRights && len(change.Permissions) == 0 {
-		return v.showEditToken(k, v.formWith(fieldProblem{"permissions", say("token.permissions.none")}), http.StatusBadRequest)
-	}
-	_, err = v.API.UpdateToken(v.r.Context(), k.ID, change)
+	own := map[string]fieldProblem{}
+	_, err = v.API.UpdateToken(v.r.Context(), k.ID, v.tokenChange(own))
 	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
 		retryAfter(v.w, refused)
-		return v.showEditToken(k, v.refused(refused), refused.Status)
+		return v.showEditToken(k, v.refusedAs(refused, own), refused.Status)
 	}
 	if err != nil {
 		return err
@@ -146,8 +143,8 @@ func updateToken(v *Visit) error {
 	return v.seeOther(v.inTokens().path(k.ID) + "?done=changed")
 }
 
-// tokenChange reads the form. An empty list is no limit.
-func (v *Visit) tokenChange() api.TokenUpdate {
+// tokenChange reads the form, as askedToken does. An empty list is no limit.
+func (v *Visit) tokenChange(own map[string]fieldProblem) api.TokenUpdate {
 	list := func(name string) *[]string {
 		all := append([]string{}, lines(v.form.Get(name))...)
 		return &all
@@ -156,7 +153,7 @@ func (v *Visit) tokenChange() api.TokenUpdate {
 	change := api.TokenUpdate{Name: v.form.Get("name"), Description: &description, AllowedIPs: list("addresses"),
 		AllowedHosts: list("hosts"), AllowedPaths: list("paths"), AllowedMethods: list("methods")}
 	if v.form.Get("rights") != allRights {
-		change.Permissions = v.form["permissions"]
+		change.Permissions = v.chosenPermissions(own)
 	}
 	return change
 }
@@ -165,8 +162,9 @@ func (v *Visit) tokenChange() api.TokenUpdate {
 type RevokeToken struct {
 	Form
 	inTokens
-	Token api.Token
-	Mine  bool
+	Token  api.Token
+	Mine   bool
+	Lately Text // how much it was used in the last days; says nothing of one that never was
 }
 
 func (RevokeToken) view() (file string, title Text) { return "token_revoke.html", say("token.revoke") }
@@ -180,7 +178,29 @@ func revokePage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(RevokeToken{Form: v.newForm(), inTokens: v.inTokens(), Token: k, Mine: k.Owner == who.ID})
+	page := RevokeToken{Form: v.newForm(), inTokens: v.inTokens(), Token: k, Mine: k.Owner == who.ID}
+	if k.LastUsed != nil {
+		usage, err := v.API.TokenUsage(v.r.Context(), k.ID)
+		if err != nil {
+			return err
+		}
+		page.Lately = usedLately(usage)
+	}
+	return v.show(page)
+}
+
+// latelyDays is how many days, today included, tell whether something still uses a token.
+const latelyDays = 7
+
+func usedLately(u api.TokenUsage) Text {
+	var n uint64
+	for _, day := range u.Days[max(0, len(u.Days)-latelyDays):] {
+		n += day.Requests
+	}
+	if n == 0 {
+		return say("token.revoke.lately_none", "days", latelyDays)
+	}
+	return say("token.revoke.lately", "n", n, "days", latelyDays)
 }
 
 func revokeToken(v *Visit) error {

@@ -20,13 +20,25 @@ type RotateToken struct {
 
 func (RotateToken) view() (file string, title Text) { return "token_rotate.html", say("token.rotate") }
 
-func rotateTokenPage(v *Visit) error { return v.showRotateToken(v.newForm(), http.StatusOK) }
+func rotateTokenPage(v *Visit) error { return v.askRotateToken(v.newForm()) }
 
-func (v *Visit) showRotateToken(f Form, status int) error {
+// askRotateToken is for whose token it is: else the new secret would be another's.
+func (v *Visit) askRotateToken(f Form) error {
 	k, err := v.token()
 	if err != nil {
 		return err
 	}
+	who, err := v.me()
+	if err == nil && k.Owner != who.ID {
+		err = forbidden("not_owner", "one rotates only one's own tokens: the new secret would be another's")
+	}
+	if err != nil {
+		return err
+	}
+	return v.showRotateToken(k, f, http.StatusOK)
+}
+
+func (v *Visit) showRotateToken(k api.Token, f Form, status int) error {
 	return v.showAs(status, RotateToken{Form: f, inTokens: v.inTokens(), Token: k})
 }
 
@@ -35,7 +47,7 @@ func (v *Visit) showRotateToken(f Form, status int) error {
 var rotateToken = Handler{
 	Fields: []string{fieldOnce},
 	answer: beginRotation,
-	form:   func(v *Visit) error { return v.showRotateToken(v.again(), http.StatusOK) },
+	form:   needs(permTokenUpdate, func(v *Visit) error { return v.askRotateToken(v.again()) }),
 	sensitive: func(v *Visit) bool {
 		k, err := v.token()
 		return err != nil || v.isFar(k.ExpireIn) || v.isPowerful(k.Permissions)
@@ -57,8 +69,12 @@ func (TokenRotated) view() (file string, title Text) {
 func beginRotation(v *Visit) error {
 	made, err := v.API.RotateToken(v.r.Context(), v.param("id"), api.Rotate{Hold: true})
 	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusNotFound {
+		k, err := v.token()
+		if err != nil {
+			return err
+		}
 		retryAfter(v.w, refused)
-		return v.showRotateToken(v.refused(refused), refused.Status)
+		return v.showRotateToken(k, v.refused(refused), refused.Status)
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"path"
+	"time"
 
 	"husk/web/api"
 )
@@ -22,8 +23,35 @@ type AskUser struct {
 func (p AskUser) view() (file string, title Text) { return "user_ask.html", p.Title }
 func (AskUser) room() string                      { return roomUsers }
 
-func askUser(v *Visit) error {
+// userToAct is the user to whom the address does something, where who asks may: no form is
+// shown for what the API would refuse.
+func (v *Visit) userToAct() (api.User, error) {
+	who, err := v.me()
+	if err != nil {
+		return api.User{}, err
+	}
 	u, err := v.user()
+	if err != nil {
+		return u, err
+	}
+	act, self := path.Base(v.r.URL.Path), u.ID == who.ID
+	switch {
+	case u.Above:
+		err = errUserAbove
+	case act == "delete" && u.ID == singleUser:
+		err = forbidden("single_user", "the single user can't be deleted; disable it instead")
+	case act == "delete" && self:
+		err = forbidden("own_user", "nobody deletes themselves; ask another administrator")
+	case act == "password" && self:
+		err = forbidden("own_password", "you change your own password on the page of your account, with the old one")
+	case act == "roles" && self:
+		err = forbidden("own_roles", "nobody changes their own roles; ask another administrator")
+	}
+	return u, err
+}
+
+func askUser(v *Visit) error {
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -66,12 +94,39 @@ func (v *Visit) effectsOn(u api.User, act string) (effects []Text, err error) {
 	if act == "end" || act == "enable" || !v.profile.Administrator {
 		return effects, nil
 	}
-	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"owner": u.ID}})
-	tokens := countOf("user.tokens", found.Hits.Total)
+	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: mostCounted, Filter: map[string]string{"owner": u.ID}})
+	tokens, effect := countOf("user.tokens", found.Hits.Total), "user.effect.tokens_gone"
 	if act == "disable" {
-		return append(effects, say("user.effect.tokens_rest", "count", tokens)), err
+		effect = "user.effect.tokens_rest"
 	}
-	return append(effects, say("user.effect.tokens_gone", "count", tokens)), err
+	effects = append(effects, say(effect, "count", tokens))
+	if used := usedToday(found, v.console.Now()); used.Said() {
+		effects = append(effects, used)
+	}
+	return effects, err
+}
+
+// mostCounted is how many tokens are looked at, of which few have more: a page of the API.
+const mostCounted = 1000
+
+// usedToday says how many of somebody's tokens are in use, where there are any.
+func usedToday(found api.Search[api.Token], now time.Time) Text {
+	used := api.Total{Relation: "eq"}
+	for _, hit := range found.Hits.Hits {
+		if at := hit.Source.LastUsed; at != nil && now.Sub(*at) < 24*time.Hour {
+			used.Value++
+		}
+	}
+	more := found.Hits.Total.Value > int64(len(found.Hits.Hits))
+	switch {
+	case len(found.Hits.Hits) == 0, more && used.Value == 0:
+		return Text{}
+	case more:
+		used.Relation = "gte"
+	case used.Value == 0:
+		return say("user.effect.unused")
+	}
+	return say("user.effect.used", "count", countOf("user.tokens", used))
 }
 
 // actOn does something to the user of the page. What is refused is told where it was

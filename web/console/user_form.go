@@ -129,7 +129,7 @@ func (v *Visit) invitation(u api.User, password string) Invitation {
 }
 
 func editUserPage(v *Visit) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ var changeUser = Handler{
 		}
 		return v.changeUser(change, (*Visit).showEditUser)
 	},
-	form: func(v *Visit) error { return v.againFor((*Visit).showEditUser) },
+	form: needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showEditUser) }),
 	sensitive: func(v *Visit) bool {
 		if !v.form.Has("email") {
 			return false
@@ -176,7 +176,7 @@ type userShow func(v *Visit, u api.User, f Form, status int) error
 
 // againFor shows a form about a user with what was sent.
 func (v *Visit) againFor(show userShow) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (v *Visit) userDone(id, done, keptOut string) error {
 }
 
 func userRolesPage(v *Visit) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -259,12 +259,12 @@ var changeUserRoles = Handler{
 		roles := v.sentRoles()
 		return v.changeUser(api.UserUpdate{Roles: &roles}, (*Visit).showUserRoles)
 	},
-	form:      func(v *Visit) error { return v.againFor((*Visit).showUserRoles) },
+	form:      needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showUserRoles) }),
 	sensitive: func(*Visit) bool { return true },
 }
 
 func userPasswordPage(v *Visit) error {
-	u, err := v.user()
+	u, err := v.userToAct()
 	if err != nil {
 		return err
 	}
@@ -295,6 +295,6 @@ var setUserPassword = Handler{
 		password := v.form.Get("password")
 		return v.changeUser(api.UserUpdate{Password: &password}, (*Visit).showUserPassword)
 	},
-	form:      func(v *Visit) error { return v.againFor((*Visit).showUserPassword) },
+	form:      needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showUserPassword) }),
 	sensitive: func(*Visit) bool { return true },
 }

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"husk/web/api"
@@ -17,7 +16,6 @@ type UserDetails struct {
 	State  State
 	Reason Text // of the state
 	Self   bool // it is who looks
-	Above  bool // they may do more than who looks: that one can't change them
 
 	Tokens   []TokenRow
 	Sessions []SessionRow
@@ -70,12 +68,7 @@ func (v *Visit) showUser(u api.User, f Form, status int) error {
 		return err
 	}
 	page := UserDetails{Form: f, User: u, Done: userDone(v.query("done")), Still: stillOut(v.query("still")), State: userState(u), Reason: userReason(u), Self: u.ID == who.ID}
-	roles, err := v.knownRoles()
-	if err != nil {
-		return err
-	}
-	page.Above = slices.ContainsFunc(roles, func(r api.Role) bool { return slices.Contains(u.Roles, r.Name) && !v.mayGrant(r) })
-	page.May = v.mayDoWith(u, page.Self, page.Above)
+	page.May = v.mayDoWith(u, page.Self)
 	for _, part := range []func(*UserDetails) error{v.tokensOf, v.sessionsOf, v.actsOf} {
 		if err := part(&page); err != nil {
 			return err
@@ -89,17 +82,17 @@ const singleUser = "coco-default-user"
 
 // mayDoWith leaves out what the API would refuse: about oneself, the single user, and
 // who may do more.
-func (v *Visit) mayDoWith(u api.User, self, above bool) userRights {
+func (v *Visit) mayDoWith(u api.User, self bool) userRights {
 	may := userRights{
 		Tokens: v.profile.Administrator, NewToken: v.profile.Administrator && !self && !u.Disabled, Sessions: v.may(permSessionSearch), Audit: v.may(permAuditSearch), Roles: v.may(permRoleRead),
-		EndSessions: v.may(permSessionDelete) && !self, Delete: v.may(permUserDelete) && !self && !above && u.ID != singleUser, IsSingle: u.ID == singleUser,
+		EndSessions: v.may(permSessionDelete) && !self && !u.Above, Delete: v.may(permUserDelete) && !self && !u.Above && u.ID != singleUser, IsSingle: u.ID == singleUser,
 	}
-	if change := v.may(permUserUpdate) && !above; change {
+	if change := v.may(permUserUpdate) && !u.Above; change {
 		may.Edit = true
 		may.Grant = !self && v.may(permRoleSearch)
 		may.Password, may.Disable, may.Enable = !self, !self && !u.Disabled, u.Disabled
 	}
-	may.Unlock = v.may(permUserUpdate) && u.Throttled != nil
+	may.Unlock = v.may(permUserUpdate) && !u.Above && u.Throttled != nil
 	return may
 }
 
@@ -152,11 +145,6 @@ func (v *Visit) tokensOf(page *UserDetails) error {
 	}
 	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"owner": page.User.ID}})
 	page.Tokens, page.Counts.Tokens = v.tokenRows(found), countOf("user.tokens", found.Hits.Total)
-	for i := range page.Tokens {
-		if page.User.Disabled {
-			page.Tokens[i].State = State{"bad", say("user.token_refused")}
-		}
-	}
 	return err
 }
 

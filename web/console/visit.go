@@ -57,9 +57,9 @@ func needs(permission string, answer func(v *Visit) error) func(v *Visit) error 
 		case err != nil:
 			return err
 		case permission == administratorsOnly && !who.Administrator:
-			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "administrator_required", Reason: "that is for administrators"}}
+			return forbidden("administrator_required", "that is for administrators")
 		case !v.may(permission):
-			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "not_permitted", Reason: "that needs the permission " + permission}}
+			return forbidden("not_permitted", "that needs the permission "+permission)
 		}
 		return answer(v)
 	}
