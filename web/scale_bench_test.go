@@ -200,7 +200,7 @@ var scaleCases = []scaleCase{
 	{"audit/actor", 40, get(func(i int) string { return "/security/audit/_search?actor=" + large.UserID(i/large.TokensOfUser) })},
 	{"audit/target", 40, get(func(i int) string { return "/security/audit/_search?target=" + large.TokenID(i) })},
 	{"audit/request", 40, get(func(i int) string { return "/security/audit/_search?request_id=" + large.RequestID(i) })},
-	{"statistics", 2, fixed("/system/statistics?span=400d")}, // which counts tokens as far as its bound
+	{"statistics", 2, fixed("/system/statistics?span=400d")}, // which counts tokens as far as its bound, once a minute
 	{"audit/action-broad", 2, fixed("/security/audit/_search?action=token.create")},
 }
 

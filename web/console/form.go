@@ -42,7 +42,9 @@ type Form struct {
 }
 
 // newForm is an empty form.
-func (v *Visit) newForm() Form { return Form{Once: rand.Text(), By: v.console.markOf(v.by.User), focused: new(bool)} }
+func (v *Visit) newForm() Form {
+	return Form{Once: rand.Text(), By: v.console.markOf(v.by.User), focused: new(bool)}
+}
 
 // again is the form with what was sent, without secrets.
 func (v *Visit) again() Form {
