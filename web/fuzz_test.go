@@ -67,8 +67,7 @@ func FuzzReach(f *testing.F) {
 		for name, lists := range map[string][3][]string{"hosts": {one, nil, nil}, "paths": {nil, one, nil}, "methods": {nil, nil, one}} {
 			taken, err := parseReach(lists[0], lists[1], lists[2])
 			if err != nil {
-				var own *failure
-				if !errors.As(err, &own) || own.status != 400 {
+				if own := explain(err); own.status != 400 || !strings.HasPrefix(own.code, "bad_") {
 					t.Fatalf("%s: %q is refused by %v", name, text, err)
 				}
 				continue
