@@ -22,6 +22,7 @@ type failure struct {
 	status     int
 	code       string
 	reason     string
+	permission string // that is missing
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
 
@@ -97,7 +98,7 @@ const (
 )
 
 func errNotPermitted(key string) error {
-	return &failure{status: http.StatusForbidden, code: codeNotPermitted, reason: "that needs the permission " + key,
+	return &failure{status: http.StatusForbidden, code: codeNotPermitted, reason: "that needs the permission " + key, permission: key,
 		challenge: `Bearer realm="husk", error="insufficient_scope"`}
 }
 
@@ -196,7 +197,7 @@ func withCause(err error) string { return upkeep.WithCause(err) }
 
 // wire is the failure as the API answers it.
 func (f *failure) wire() *api.Error {
-	return &api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}, RetryAfter: f.retryAfter}
+	return &api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}, Permission: f.permission, RetryAfter: f.retryAfter}
 }
 
 func setRetryAfter(h http.Header, f *failure) {

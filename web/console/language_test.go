@@ -281,3 +281,59 @@ func TestValuesInMessages(t *testing.T) {
 		t.Error("a message that is not there is said")
 	}
 }
+
+// commandLine is what belongs to a terminal: somebody in a browser is never told to run
+// it, but for the one who sets Husk up, who has just started it there.
+var commandLine = regexp.MustCompile(`'husk |\bhusk (check|config|passwd|role|rule|serve|token|user)\b|--[a-z]`)
+
+// A reason of the API that names a command has words of the pages in its place.
+func TestPagesNameNoCommands(t *testing.T) {
+	english, found := languages()[0].messages, 0
+	coded := regexp.MustCompile(`(?:[cC]ode: |fail\(Err\w+, |forbidden\(|malformed\(|tooMany\(|Status\w+, )"([a-z_]+)"`)
+	constants := map[string]string{"codeSetupRequired": codeSetupRequired}
+	for _, pattern := range []string{"../*.go", "../*/*.go", "../../db/*.go"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A code stands on the line of its reason, or on the line before.
+			code := ""
+			for line := range strings.Lines(string(text)) {
+				for name, is := range constants {
+					line = strings.ReplaceAll(line, name, strconv.Quote(is))
+				}
+				before := code
+				code = ""
+				if m := coded.FindStringSubmatch(line); m != nil && !strings.Contains(line, "Warning{") { // warnings have words of their own
+					code = m[1]
+				}
+				named := code
+				if named == "" {
+					named = before
+				}
+				if strings.HasPrefix(strings.TrimSpace(line), "//") || !commandLine.MatchString(line) || named == "" {
+					continue
+				}
+				if found++; english["code."+named] == "" {
+					t.Errorf("%s: English has no code.%s, and pages would say %s", file, named, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d reasons name a command", found)
+	}
+	allowed := []string{"setup.code.hint", "backup.how_else"}
+	for _, l := range languages() {
+		for key, text := range l.messages {
+			if commandLine.MatchString(text) && !slices.Contains(allowed, key) {
+				t.Errorf("%s: %s names a command: %s", l.Tag, key, text)
+			}
+		}
+	}
+}

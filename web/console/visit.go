@@ -57,7 +57,7 @@ func needs(permission string, answer func(v *Visit) error) func(v *Visit) error 
 		case permission == administratorsOnly && !who.Administrator:
 			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "administrator_required", Reason: "that is for administrators"}}
 		case !v.may(permission):
-			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "not_permitted", Reason: "that needs the permission " + permission}}
+			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "not_permitted", Reason: "that needs the permission " + permission}, Permission: permission}
 		}
 		return answer(v)
 	}
