@@ -27,6 +27,7 @@ type Visit struct {
 
 	wantsProof   bool // the password has to be shown before this is done
 	proofProblem Text // why the one that was shown is not good
+	proofWait    int  // seconds until another may be shown
 }
 
 // me is who asks.
