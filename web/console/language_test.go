@@ -62,6 +62,9 @@ func TestMessagesAreComplete(t *testing.T) {
 		if strings.HasSuffix(key, ".one") != (english[plain(key)+".one"] == text && strings.HasSuffix(key, ".one")) || english[plain(key)+".one"] != "" && english[plain(key)+".other"] == "" {
 			t.Errorf("%s has no other form", key)
 		}
+		if gap := regexp.MustCompile(`[。，；：！？] `).FindString(languageOf("zh").messages[key]); gap != "" {
+			t.Errorf("zh: %s has a space after a stop", key)
+		}
 		if strings.ContainsAny(text, "<>&") {
 			t.Errorf("%s has markup", key)
 		}
