@@ -121,7 +121,7 @@ func TestStoryIsThatOfExplain(t *testing.T) {
 		want string
 	}{
 		{en, page.Headline, "A sign-in as bob@example.com was refused; 2 acts in all"},
-		{zh, page.Headline, "以 bob@example.com 的登录被拒绝"},
+		{zh, page.Headline, "以 bob@example.com 的身份登录被拒绝"},
 		{en, page.Entries[0].Words, "ann@example.com made the API token &lt;b&gt;{who}"},
 		{zh, page.Entries[0].Words, "ann@example.com 创建了 API 令牌 &lt;b&gt;{who}"},
 		{en, page.Next[0].Words, "See whether they are disabled or have to wait."},

@@ -340,3 +340,35 @@ func TestPagesNameNoCommands(t *testing.T) {
 		}
 	}
 }
+
+// The words of the glossary are those of the pages, and the others are not.
+func TestGlossaryHolds(t *testing.T) {
+	text, err := os.ReadFile("../../docs/console.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| English | Chinese | not |\n|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var all strings.Builder
+	for _, message := range languageOf("zh").messages {
+		all.WriteString(message + "\n")
+	}
+	rows := 0
+	for row := range strings.Lines(table) {
+		part := strings.Split(strings.Trim(strings.TrimSpace(row), "|"), "|")
+		rows++
+		for _, term := range strings.Split(part[1], ",") {
+			if !strings.Contains(all.String(), strings.TrimSpace(term)) {
+				t.Errorf("nothing says %s", term)
+			}
+		}
+		for _, other := range strings.Split(part[2], ",") {
+			if strings.Contains(all.String(), strings.TrimSpace(other)) {
+				t.Errorf("%s is said, in place of %s", other, part[1])
+			}
+		}
+	}
+	if rows < 20 {
+		t.Errorf("the glossary has %d rows", rows)
+	}
+}
