@@ -117,7 +117,7 @@ func (s *Server) readyz(ctx context.Context, actor *db.Actor, _ *nothing) (*api.
 		return nil, notReady(upkeep.WriteWarning(err).Text)
 	}
 	ready := &api.Ready{Status: "ok", Warnings: []string{}}
-	for _, w := range append(s.warnings(nil), s.notices()...) {
+	for _, w := range append(s.warnings(nil), s.Notices()...) {
 		ready.Warnings = append(ready.Warnings, w.Text)
 	}
 	return ready, nil

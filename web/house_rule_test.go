@@ -79,6 +79,9 @@ func TestRulesOfNoUse(t *testing.T) {
 				}
 			}
 		}
+		if ready := admin.get("/readyz"); strings.Contains(ready.body, "upstream") {
+			t.Errorf("%s: everybody is told %s", name, ready.body)
+		}
 		health, err := admin.asks().HealthDetails(t.Context())
 		if coded := slices.ContainsFunc(health.Warnings, func(w api.Warning) bool { return w.Code == "gate_no_proxy" && w.Text == UnaskedRules }); coded != c.told || health.Status != "green" || err != nil {
 			t.Errorf("%s: %+v, %v", name, health, err)

@@ -61,7 +61,7 @@ var done = map[string]act{
 // denied are what was refused, by their actions.
 var denied = map[string]act{
 	"access.refused": {did: "{who} was refused what they have no right to", why: "it needs[ {what}], which the credential of the one who asked does not have",
-		next: []Step{{"see which roles they have: none of them grants it", "husk user show {who}", PlaceActor}, {"see which roles there are, and what they grant", "husk role list", PlaceRoles}},
+		next: []Step{{"see which roles they have; a limited token has less", "husk user show {who}", PlaceActor}, {"see which roles there are, and what they grant", "husk role list", PlaceRoles}},
 		ask:  "if they need it, an administrator can give them a role that grants it"},
 	"audit.left_out": {did: "more was refused on one day[, {what},] than the audit log has entries of", why: "strangers asked so often that only their number was written down"},
 	"gate.enter": {did: "{who} was not let in[ to {what}]", why: "no rule of the gate lets them in there",
