@@ -22,7 +22,8 @@ as X-Request-Id, and so has every line of the server's log; commands on the
 machine are requests too, and 'husk audit list --json' has their ids.
 
 It ends with 3 where there is no entry: what changed nothing leaves none. Of
-refused sign-ins that were folded into one entry, that has the id of the first.`,
+refused sign-ins that were folded into one entry, that has the id of the first.
+Why something was refused, and what one can do, is said on stderr.`,
 		Example: `  husk explain 4f1c0a9be2d7-1k
   husk explain 4f1c0a9be2d7-1k --json`,
 		Args: one("the id of a request"),
@@ -43,7 +44,7 @@ type explanation struct {
 }
 
 func (a *app) explainRequest(ctx context.Context, s *session, id string) error {
-	told, err := story.Of(ctx, s.SearchAudit, id, 0)
+	told, err := story.Of(ctx, s.SearchAudit, id, 0, a.administers(ctx, s))
 	switch {
 	case err != nil:
 		return err
@@ -59,6 +60,15 @@ func (a *app) explainRequest(ctx context.Context, s *session, id string) error {
 	return a.printJSON(out)
 }
 
+// administers tells whether who asks is an administrator. Who has the data folder is.
+func (a *app) administers(ctx context.Context, s *session) bool {
+	if a.settings.Server == "" {
+		return true
+	}
+	who, err := s.Profile(ctx)
+	return err == nil && who.Administrator
+}
+
 func (a *app) printStory(told *story.Story) error {
 	var facts []string
 	for _, f := range told.Facts(a.timeText, time.Now()) {
@@ -72,6 +82,16 @@ func (a *app) printStory(told *story.Story) error {
 		rows = append(rows, []string{strconv.FormatUint(e.Seq, 10), e.Action, e.Result, a.targetText(e.AuditEvent), strconv.Itoa(e.Count)})
 		if e.Note != "" {
 			a.say("%s", e.Note)
+		}
+	}
+	if told.Why != "" {
+		a.say("%s: %s", told.Headline, told.Why)
+	}
+	for _, step := range told.Next {
+		if step.Command == "" {
+			a.say("%s", step.Words)
+		} else {
+			a.say("%s: %s", step.Words, step.Command)
 		}
 	}
 	return a.table([]column{{name: "SEQ"}, {name: "ACTION"}, {name: "RESULT"}, {name: "TARGET", least: 20}, {name: "TIMES"}}, rows)

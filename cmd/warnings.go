@@ -33,7 +33,7 @@ func (s *settings) gateWarnings(rules *gate.Rules, pairs keyPairs) (all []string
 		all = append(all, "gate.login_url is https and public-url is not set: the cookie of a sign-in is not kept to https then, and husk does not know its own address; set public-url to the same, and leave login_url out")
 	}
 	if rules.NeedProxy() && len(s.TrustedProxies) == 0 {
-		all = append(all, "rules of gate have no upstream, so a proxy asks about them, and all that it asks is refused: name its address as trusted-proxy, such as 127.0.0.1")
+		all = append(all, web.UnaskedRules)
 	}
 	return append(all, uncertified(rules, pairs)...)
 }

@@ -39,10 +39,12 @@ func TestExplanationOfFoldedRequests(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	a := &app{stdout: &stdout, stderr: &stderr}
 	e := api.AuditEvent{Seq: 7, Time: time.Now(), Action: "session.login", Result: "refused", Transport: "http", Address: "203.0.113.7\x1b[2J", Count: 10000}
-	if err := a.printStory(story.Tell("a-1", []api.AuditEvent{e})); err != nil {
+	if err := a.printStory(story.Tell("a-1", []api.AuditEvent{e}, false)); err != nil {
 		t.Fatal(err)
 	}
-	if want := "Entry 7 stands for 10000 requests like it within a minute.\n"; stderr.String() != want {
+	const why = "a sign-in was refused: the password was wrong, nobody who may sign in is called so, or too many tries had failed before: which of them a sign-in does not tell\n"
+	const ask = "if it was they themselves, they can try again, after a wait where one was told; an administrator can give them a new password\n"
+	if want := "Entry 7 stands for 10000 requests like it within a minute.\n" + why + ask; stderr.String() != want {
 		t.Errorf("%q, want %q", stderr.String(), want)
 	}
 	if out := stdout.String(); strings.Contains(out, "\x1b") || !strings.Contains(out, `203.0.113.7\x1b[2J`) || !strings.Contains(out, "10000") {

@@ -41,7 +41,18 @@ func (s *Server) Notices() []api.Warning {
 		return nil
 	}
 	return []api.Warning{{Code: "no_public_url", Text: "public-url is not set, and others than this machine can connect: programs on them are told " + s.listening +
-		", which leads them to themselves, and store it; give --public-url with the address by which people reach this server"}}
+		", which leads them to themselves, and store it; give --public-url with the address by which people reach this server",
+		Values: map[string]string{"told": s.listening}}}
+}
+
+// notices are Notices, and what the command line tells of the rules as it reads them:
+// they change while a server runs.
+func (s *Server) notices() []api.Warning {
+	all := s.Notices()
+	if s.gate.rules.Load().NeedProxy() && len(s.TrustedProxies) == 0 {
+		all = append(all, api.Warning{Code: "gate_no_proxy", Text: UnaskedRules})
+	}
+	return all
 }
 
 // Endpoint is the URL under which browsers and programs reach the server: as

@@ -22,6 +22,7 @@ type failure struct {
 	status     int
 	code       string
 	reason     string
+	permission string // that is missing
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
 
@@ -104,7 +105,7 @@ const (
 )
 
 func errNotPermitted(key string) error {
-	return &failure{status: http.StatusForbidden, code: codeNotPermitted, reason: "that needs the permission " + key,
+	return &failure{status: http.StatusForbidden, code: codeNotPermitted, reason: "that needs the permission " + key, permission: key,
 		challenge: `Bearer realm="husk", error="insufficient_scope"`}
 }
 
@@ -224,7 +225,7 @@ func withCause(err error) string { return upkeep.WithCause(err) }
 
 // wire is the failure as the API answers it.
 func (f *failure) wire() *api.Error {
-	e := &api.Error{Status: f.status, Detail: f.detail(), RetryAfter: f.retryAfter}
+	e := &api.Error{Status: f.status, Detail: f.detail(), Permission: f.permission, RetryAfter: f.retryAfter}
 	for _, one := range f.all {
 		e.Detail.Errors = append(e.Detail.Errors, one.detail())
 	}

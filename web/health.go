@@ -47,7 +47,7 @@ func (s *Server) healthDetails(ctx context.Context, actor *db.Actor, _ *nothing)
 		StoreBytes: engine.Size, FreeBytes: engine.FreeBytes(),
 	}
 	out.Health = *s.healthNow(colour(out.Warnings))
-	out.Warnings = append(out.Warnings, s.Notices()...)
+	out.Warnings = append(out.Warnings, s.notices()...)
 	if _, backups := s.Upkeep.LastBackups(); !backups.Newest.IsZero() {
 		out.LastBackup = &backups.Newest
 	}
@@ -81,10 +81,12 @@ func (s *Server) warnings(proved error) []api.Warning {
 	}
 	all = append(all, s.Upkeep.BackupWarnings()...)
 	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
-		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it"})
+		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it",
+			Values: map[string]string{"ended": ends.UTC().Format(time.RFC3339)}})
 	}
 	if s.CertStale != nil && s.CertStale() {
-		all = append(all, api.Warning{Code: "certificate_stale", Text: "the TLS files can't be served, and a server that starts now would not: the certificate from before stays in use, until " + s.certExpiry().UTC().Format(time.RFC3339) + "; the log says what is wrong with them"})
+		all = append(all, api.Warning{Code: "certificate_stale", Text: "the TLS files can't be served, and a server that starts now would not: the certificate from before stays in use, until " + s.certExpiry().UTC().Format(time.RFC3339) + "; the log says what is wrong with them",
+			Values: map[string]string{"ends": s.certExpiry().UTC().Format(time.RFC3339)}})
 	}
 	return append(all, s.quotaWarnings()...)
 }

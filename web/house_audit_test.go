@@ -254,9 +254,10 @@ func TestAuditStory(t *testing.T) {
 	ann.get("/console/sessions")
 	admin.written()
 	refused := admin.get("/console/audit?action=access.refused").link(t, `/console/audit/request/[^"]+`)
-	admin.get(refused).isPage(t, http.StatusOK, "was refused what they have no right to", "husk role list", "Ask an administrator for a role that grants it.")
-	bob.get(refused).isPage(t, http.StatusOK, "Ask an administrator")
-	bob.get(refused).lacks(t, "husk role list")
+	admin.get(refused).isPage(t, http.StatusOK, "was refused what they have no right to", `<a href="/console/roles">See which roles there are`, "It needs the permission “List and show other people&#39;s sign-ins” (<code>generic#security:session/search</code>)")
+	admin.get(refused).lacks(t, "an administrator can", "<code>husk")
+	bob.get(refused).isPage(t, http.StatusOK, "an administrator can give them a role that grants it.")
+	bob.get(refused).lacks(t, "husk role list", "husk explain", `href="/console/roles"`)
 	for _, unknown := range []string{"none", "..%2f..%2fme", "a%2Fb", "%3Cb%3E", "x%3Factor%3Dann@example.com", strings.Repeat("x", 300)} {
 		a := admin.get("/console/audit/request/" + unknown)
 		a.isPage(t, http.StatusOK, "The log has nothing of that request")

@@ -2,12 +2,15 @@ package web
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"husk/db"
+	"husk/web/api"
 	"husk/web/gate"
 )
 
@@ -52,6 +55,40 @@ func TestRulesPage(t *testing.T) {
 	admin.get(page.link(t, `/console/rules/test\?url=[^"]+`)).isPage(t, http.StatusOK, "Allowed", "rule 1 · line 10")
 }
 
+// Rules about which nobody is believed to ask let nobody in: the page of the rules says so,
+// and what to do, and so do health and the overview, in which nothing turns yellow for it.
+func TestRulesOfNoUse(t *testing.T) {
+	const told, toldZh = "Set trusted-proxy to the address of your proxy", "请将 trusted-proxy 设置为代理的地址"
+	for name, c := range map[string]struct {
+		change func(*Config)
+		told   bool
+	}{
+		"nobody asks": {wiki(t), true},
+		"a proxy asks": {func(c *Config) {
+			wiki(t)(c)
+			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		}, false},
+		"husk is the proxy": {gated(t, gate.Rule{Host: "wiki.example.com", Require: []string{"any"}, UpstreamURL: "http://127.0.0.1:3000"}), false},
+		"no rules":          {gated(t), false},
+	} {
+		_, admin, _, _ := threeOf(t, c.change)
+		for _, path := range []string{"/console/rules", "/console", "/console/system"} {
+			for lang, text := range map[string]string{"en": told, "zh": toldZh} {
+				if got := strings.Contains(admin.get(path, "Accept-Language", lang).body, text); got != c.told {
+					t.Errorf("%s: %s in %s tells of it: %t", name, path, lang, got)
+				}
+			}
+		}
+		if ready := admin.get("/readyz"); strings.Contains(ready.body, "upstream") {
+			t.Errorf("%s: everybody is told %s", name, ready.body)
+		}
+		health, err := admin.asks().HealthDetails(t.Context())
+		if coded := slices.ContainsFunc(health.Warnings, func(w api.Warning) bool { return w.Code == "gate_no_proxy" && w.Text == UnaskedRules }); coded != c.told || health.Status != "green" || err != nil {
+			t.Errorf("%s: %+v, %v", name, health, err)
+		}
+	}
+}
+
 // Many rules are shown in parts.
 func TestRulesPager(t *testing.T) {
 	rules := make([]gate.Rule, 150)
@@ -77,13 +114,16 @@ func TestWhoMayReachThis(t *testing.T) {
 	}{
 		"public":            {url.Values{"url": {"https://wiki.example.com/status"}}, []string{"Allowed", "verdict allowed", "rule 1 · line 10", "lets everybody in", "everybody, without a sign-in"}},
 		"nobody":            {url.Values{"url": {"https://wiki.example.com/"}}, []string{"Sign-in first", "verdict signin", "rule 4 · line 40", "Nobody", "nobody is signed in"}},
-		"ann":               {url.Values{"url": {"https://wiki.example.com/"}, "user": {"ann@example.com"}}, []string{"Allowed", "rule 4 · line 40", "user:ann@example.com is met", `value="ann@example.com"`}},
-		"ann, of an editor": {url.Values{"url": {"https://wiki.example.com/edit"}, "user": {"ann@example.com"}, "method": {"POST"}}, []string{"Refused", "verdict refused", "rule 2 · line 20", "none of it is met", `value="POST" selected`, "nobody is granted role:editor"}},
+		"ann":               {url.Values{"url": {"https://wiki.example.com/"}, "user": {"ann@example.com"}}, []string{"Allowed", "rule 4 · line 40", "this is met: ann@example.com.", `value="ann@example.com"`}},
+		"ann, of an editor": {url.Values{"url": {"https://wiki.example.com/edit"}, "user": {"ann@example.com"}, "method": {"POST"}}, []string{"Refused", "verdict refused", "rule 2 · line 20", "Nothing of what the rule asks for is met.", "No role grants this", `value="POST" selected`, "nobody is granted role:editor"}},
 		"another host":      {url.Values{"url": {"https://other.example.com/"}, "user": {"ann@example.com"}}, []string{"Refused", "no rule", "No rule is about this host"}},
 		"from":              {url.Values{"url": {"https://wiki.example.com/safe"}, "from": {"10.1.2.3"}}, []string{"Sign-in first", "rule 3 · line 30", `value="10.1.2.3"`}},
 	} {
 		a := admin.get("/console/rules/test?" + c.ask.Encode())
 		a.isPage(t, http.StatusOK, c.want...)
+		// In Chinese nothing of it is English.
+		zh := admin.get("/console/rules/test?"+c.ask.Encode(), "Accept-Language", "zh")
+		zh.lacks(t, `<p lang="en"`, "the rule", "The rule", "No rule")
 		if t.Failed() {
 			t.Fatal(name)
 		}
@@ -121,7 +161,7 @@ func TestWhoMayReachThisByToken(t *testing.T) {
 	good := admin.post("/console/rules/test/token", append(ask, "secret", secret+" ")...)
 	good.isPage(t, http.StatusOK, "Allowed", "rule 4 · line 40", `value="https://wiki.example.com/"`)
 	bad := admin.post("/console/rules/test/token", append(ask, "secret", "nonsense of mine")...)
-	bad.isPage(t, http.StatusOK, "Refused", "none of husk")
+	bad.isPage(t, http.StatusOK, "Refused", "none of Husk")
 	admin.post("/console/rules/test/token", append(ask, "secret", "")...).isPage(t, http.StatusBadRequest, `id="secret-problem"`)
 	admin.post("/console/rules/test/token", "url", "wiki", "secret", secret).isPage(t, http.StatusBadRequest, `id="url-problem"`)
 	for _, a := range []answer{good, bad} {

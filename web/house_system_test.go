@@ -267,6 +267,7 @@ func TestKeysByPage(t *testing.T) {
 func TestSettingsByPage(t *testing.T) {
 	h, _ := newSystemHouse(t, false)
 	h.admin().get("/console/system/settings").isPage(t, http.StatusOK, "configuration file, line 9", "variable HUSK_TOKEN_FILE", "a secret is in that file", "/etc/husk/husk.yaml", "husk config show", `data-filter="settings"`)
+	h.admin().get("/console/system/settings", "Accept-Language", "zh").isPage(t, http.StatusOK, "含有用于 server 的 API 令牌的文件")
 }
 
 // All pages of the system in a browser, with some life behind them.

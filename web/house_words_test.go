@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"husk/db"
@@ -63,6 +64,16 @@ func TestFailuresStayInside(t *testing.T) {
 		page := v.get(path)
 		page.isPage(t, want.status, `<body class="house">`, `href="/me/tokens"`, "Signed in as ann", want.next)
 		page.lacks(t, `href="/console/users"`)
+	}
+	// A right that is missing is named as where it is given, with its key; also in a form.
+	for _, path := range []string{"/console/users", "/console/users/new"} {
+		right := map[string]string{"/console/users": "search", "/console/users/new": "create"}[path]
+		v.get(path).isPage(t, http.StatusForbidden, "That needs the permission “"+map[string]string{"search": "List users", "create": "Make and import users"}[right]+"” (<code>generic#security:user/"+right+"</code>).", "ask an administrator")
+		v.get(path, "Accept-Language", "zh").isPage(t, http.StatusForbidden, "此操作需要权限“", "”（<code>generic#security:user/"+right+"</code>）。", "请向管理员申请权限")
+	}
+	refused := v.do("GET", "/security/user/_search", "", "", "Accept", "application/json")
+	if !strings.Contains(refused.body, `"permission":"generic#security:user/search"`) {
+		t.Errorf("a program is told %s", refused.body)
 	}
 	v.get("/nothing").isPage(t, http.StatusNotFound, `<body class="alone">`)
 	h.visitor().get("/console/nothing").isPage(t, http.StatusNotFound, `<body class="alone">`)

@@ -413,7 +413,7 @@ func TestThrottledPageCountsDown(t *testing.T) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	a := v.post("/account/login", "password", "wrong and wrong")
-	a.isPage(t, http.StatusTooManyRequests, `You can try again in <span id="seconds">75</span> s.`, `<script src="`+console.AssetURL("countdown.js")+`" defer></script>`)
+	a.isPage(t, http.StatusTooManyRequests, `<span role="timer">You can try again in <span id="seconds">75</span> s.</span><span role="status"></span>`, `<script src="`+console.AssetURL("countdown.js")+`" defer></script>`)
 	if csp := a.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "script-src 'self';") || a.Header.Get("Retry-After") != "75" || strings.Count(a.body, "<script") != 1 {
 		t.Errorf("%v %s", a.Header, a.body)
 	}

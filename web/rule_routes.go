@@ -64,6 +64,10 @@ func ungranted(rule *gate.Rule, roles *db.RoleSet) (words []string) {
 	return words
 }
 
+// UnaskedRules says that rules are of no use, as nobody is believed who would ask about
+// them (gate.Rules.NeedProxy).
+const UnaskedRules = "rules of gate have no upstream, so a proxy asks about them, and all that it asks is refused: name its address as trusted-proxy, such as 127.0.0.1"
+
 // mostGateWarnings bounds how many words are warned of.
 const mostGateWarnings = 20
 
@@ -122,23 +126,23 @@ func (s *Server) testRule(ctx context.Context, actor *db.Actor, in *ruleTest) (*
 	case err != nil:
 		return nil, err
 	case m != nil:
-		return &api.RuleTested{Status: http.StatusBadRequest, Decision: gate.Refused.String(), Why: m.Reason}, nil
+		return explained(&api.RuleTested{Status: http.StatusBadRequest, Decision: gate.Refused.String()}, api.RuleReason{Code: m.Code, Text: m.Reason}), nil
 	}
 	rules := s.gate.rules.Load()
 	d := rules.Decide(&asked, who.atGate())
-	out := &api.RuleTested{Status: statusAtGate(d.Outcome), Decision: gate.Refused.String(), Why: refused}
+	out := &api.RuleTested{Status: statusAtGate(d.Outcome), Decision: gate.Refused.String()}
 	if d.Rule != nil {
 		out.Rule, out.Line = d.Rule.Number(), d.Rule.Line
 	}
-	if d.Rule != nil && refused != "" {
+	if d.Rule != nil && refused != nil {
 		out.Status = http.StatusUnauthorized
-		return out, nil
+		return explained(out, *refused), nil
 	}
 	if d.Outcome == gate.Allowed {
 		out.Decision = d.Outcome.String()
 	}
-	out.Why, err = s.whyAtGate(ctx, rules, &asked, d, who)
-	return out, err
+	why, err := s.whyAtGate(ctx, rules, &asked, d, who)
+	return explained(out, why...), err
 }
 
 func statusAtGate(o gate.Outcome) int {
@@ -184,118 +188,66 @@ func askedFor(t *api.RuleTest) (asked gate.Request, m *gate.Malformed, err error
 }
 
 // testedWho is who asks; nil: nobody. refused is why the credential is none.
-func (s *Server) testedWho(ctx context.Context, actor *db.Actor, t *api.RuleTest, client netip.Addr) (who *identity, refused string, err error) {
+func (s *Server) testedWho(ctx context.Context, actor *db.Actor, t *api.RuleTest, client netip.Addr) (who *identity, refused *api.RuleReason, err error) {
 	switch {
 	case t.User != "" && t.AccessToken != "":
-		return nil, "", malformed("bad_test", "user and access_token exclude each other")
+		return nil, nil, malformed("bad_test", "user and access_token exclude each other")
 	case t.AccessToken != "":
 		return s.testedToken(ctx, actor, t.AccessToken, client)
 	case t.User == "":
-		return nil, "", nil
+		return nil, nil, nil
 	}
 	self := actor.User != nil && (t.User == actor.ID || actor.User.Email != "" && db.FoldEmail(t.User) == db.FoldEmail(actor.User.Email))
 	if !self && !actor.Permissions.Has(db.PermUserRead) {
-		return nil, "", errNotPermitted(db.PermUserRead)
+		return nil, nil, errNotPermitted(db.PermUserRead)
 	}
 	user, err := s.Store.FindUser(ctx, t.User)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if who, err = s.identifyUser(ctx, user.ID); err == nil {
-		return who, "", nil
+		return who, nil, nil
 	}
 	found, err := introspect(nil, err)
-	return nil, "nobody can be this user: " + found.Reason, err
+	return nil, because("user_"+found.Code, nil), err
 }
 
 // testedToken looks at a token as the gate would; it is neither used nor noted as
 // used. Why it is refused is for its owner and for administrators.
-func (s *Server) testedToken(ctx context.Context, actor *db.Actor, secret string, client netip.Addr) (who *identity, refused string, err error) {
+func (s *Server) testedToken(ctx context.Context, actor *db.Actor, secret string, client netip.Addr) (who *identity, refused *api.RuleReason, err error) {
 	id, err := token.Parse(secret)
 	if err != nil {
-		return nil, "the token is refused: it is none of husk's, is mistyped or cut", nil
+		return nil, because("token_none", nil), nil
 	}
 	who, err = s.resolve(ctx, credential{token: secret}, sha256.Sum256([]byte(secret)))
 	switch {
 	case err == nil && who.token.Allows(client):
-		return who, "", nil
+		return who, nil, nil
 	case err == nil && !client.IsValid():
-		return nil, "the token is refused: it is for some addresses alone, and the client's was not given", nil
+		return nil, because("token_needs_address", nil), nil
 	case err == nil:
 		err = errFromElsewhere
 	}
-	why, err := s.whyRefused(ctx, actor, id, err)
-	return nil, "the token is refused" + why, err
+	refused, err = s.whyRefused(ctx, actor, id, err)
+	return nil, refused, err
 }
 
 // whyRefused tells those who may know what is the matter with a token.
-func (s *Server) whyRefused(ctx context.Context, actor *db.Actor, id string, refusal error) (string, error) {
+func (s *Server) whyRefused(ctx context.Context, actor *db.Actor, id string, refusal error) (*api.RuleReason, error) {
 	var f *failure
 	if !errors.As(refusal, &f) || f.status != http.StatusUnauthorized {
-		return "", refusal
+		return nil, refusal
 	}
 	_, err := s.Store.TokenFor(ctx, actor, id)
 	switch {
 	case errors.Is(err, db.ErrNotFound) && actor.Administrator():
-		return ": husk does not know it; it was revoked, or never was", nil
+		return because("token_unknown", nil), nil
 	case errors.Is(err, db.ErrNotFound):
-		return "; why is for its owner and for administrators to see", nil
+		return because("token_hidden", nil), nil
 	case err != nil:
-		return "", err
+		return nil, err
 	case f.cause == nil:
-		return "", nil
+		return because("token_refused", nil), nil
 	}
-	return ": " + f.cause.reason, nil
-}
-
-// whyAtGate says what fits, or what is missing.
-func (s *Server) whyAtGate(ctx context.Context, rules *gate.Rules, asked *gate.Request, d gate.Decision, who *identity) (string, error) {
-	if d.Rule == nil {
-		return s.whyNoRule(rules, asked), nil
-	}
-	place, needs := placeOf(d.Rule), strings.Join(d.Rule.Require, " or ")
-	switch d.Why {
-	case gate.Public:
-		return place + " lets everybody in", nil
-	case gate.HasWhatNeeds:
-		return fmt.Sprintf("%s requires %s, and %s is met", place, needs, d.Rule.Met(who.atGate())), nil
-	case gate.Nobody:
-		return fmt.Sprintf("%s requires %s, and nobody is signed in", place, needs), nil
-	case gate.OutOfReach:
-		return "the token is not for this host, path or method: see its allowed_hosts, allowed_paths and allowed_methods", nil
-	case gate.MustChange:
-		return "the password was generated, and has to be changed first", nil
-	case gate.NeedsFactor:
-		return place + " asks a session for a second factor", nil
-	}
-	roles, err := s.Store.Roles(ctx)
-	if err != nil {
-		return "", err
-	}
-	why := fmt.Sprintf("%s requires %s, and none of it is met", place, needs)
-	if lacking := ungranted(d.Rule, roles); len(lacking) > 0 {
-		why += "; " + lacking[0] + ": " + strings.TrimPrefix(lackOf(lacking[0]), "and ")
-	}
-	if who.atGate().Narrow {
-		why += "; a token with permissions of its own stands for these alone, and for no role or user"
-	}
-	return why, nil
-}
-
-func (s *Server) whyNoRule(rules *gate.Rules, asked *gate.Request) string {
-	switch {
-	case len(rules.List()) == 0:
-		return "husk has no rules: they stand under gate in the configuration file"
-	case !rules.Knows(asked.Host):
-		why := "no rule is about this host"
-		if strings.EqualFold(asked.Host, s.publicHost) || rules.SignsIn(asked.Host) {
-			why += ": Husk's own pages are there"
-		} else if rules.ServesAny() {
-			why += "; where no proxy asks first, Husk answers there with its own pages"
-		}
-		return why
-	case !asked.Client.IsValid() && slices.ContainsFunc(rules.List(), func(rule gate.Rule) bool { return len(rule.From) > 0 }):
-		return "no rule about this host is about this path and method; one with from fits only where the address of a client was given"
-	}
-	return "no rule about this host is about this path, method and client"
+	return because("token_"+f.cause.code, nil), nil
 }

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -188,7 +189,7 @@ func TestRuleTestTellsNobodyMore(t *testing.T) {
 	s.secret(absent)
 	bob = s.signIn(bob)
 	hidden := ask(bob.session(), api.RuleTest{AccessToken: made.AccessToken}, 200)
-	if none := ask(bob.session(), api.RuleTest{AccessToken: absent}, 200); none != hidden || hidden.Status != 401 || strings.Contains(hidden.Why, "expired") {
+	if none := ask(bob.session(), api.RuleTest{AccessToken: absent}, 200); !reflect.DeepEqual(none, hidden) || hidden.Status != 401 || strings.Contains(hidden.Why, "expired") {
 		t.Errorf("another's token is %+v, one that is absent %+v", hidden, none)
 	}
 	if got := ask(bob.session(), api.RuleTest{AccessToken: own.AccessToken}, 200); got.Status != 401 || !strings.Contains(got.Why, "it has expired") {

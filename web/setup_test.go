@@ -125,7 +125,7 @@ func TestSetupCodeIsLimited(t *testing.T) {
 		t.Errorf("the delay does not grow: %q", a.Header.Get("Retry-After"))
 	}
 	page := v.post("/setup/_initialize", "code", h.SetupCode(), "password", testPassword)
-	page.isPage(t, http.StatusTooManyRequests, "Too many wrong set-up codes")
+	page.isPage(t, http.StatusTooManyRequests, "Too many tries failed. Wait before the next one.")
 	if page.Header.Get("Retry-After") != "2" {
 		t.Error("the page has no Retry-After")
 	}

@@ -26,6 +26,11 @@ const (
 	Spent              // descriptors or memory
 )
 
+// String is a stable word for the kind.
+func (k Kind) String() string {
+	return [...]string{"odd", "denied", "full", "failed", "unfit", "spent"}[k]
+}
+
 // Cause is what the system's answer means.
 type Cause struct {
 	Code syscall.Errno

@@ -18,6 +18,8 @@ type Error struct {
 	Status int         `json:"status"` // the HTTP status
 	Detail ErrorDetail `json:"error"`
 
+	Permission string `json:"permission,omitempty"` // that is missing, of not_permitted
+
 	RetryAfter time.Duration `json:"-"` // of 429 and 503, from the header
 }
 

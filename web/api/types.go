@@ -273,8 +273,9 @@ type HealthDetails struct {
 
 // Warning is something that needs attention.
 type Warning struct {
-	Code string `json:"code"` // a stable word
-	Text string `json:"text"`
+	Code   string            `json:"code"` // a stable word
+	Text   string            `json:"text"`
+	Values map[string]string `json:"values,omitempty"` // what Text tells besides, by name: times (RFC 3339), numbers, words
 }
 
 // Ready answers GET /readyz.
@@ -408,6 +409,15 @@ type RuleTested struct {
 	Rule     int    `json:"rule"`     // number of the rule that decided; 0: none did
 	Line     int    `json:"line"`     // where it stands in the configuration file; 0: nowhere
 	Why      string `json:"why"`      // what fits, or what is missing, for people
+
+	Reasons []RuleReason `json:"reasons"` // the same, one by one
+}
+
+// RuleReason is one of the reasons why a request is let in or refused.
+type RuleReason struct {
+	Code string `json:"code"`           // a stable word
+	Text string `json:"text"`           // for people
+	Word string `json:"word,omitempty"` // of what the rule requires, that it is about
 }
 
 // Permission is a permission key and its parts.

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"husk/web/api"
@@ -43,12 +45,13 @@ type Story struct {
 	Next      []NextStep
 	Entries   []StoryEntry
 	All       string // path of all entries, where there are more than are shown
+	Terminal  Terminal
 }
 
 // NextStep is what one can do about it.
 type NextStep struct {
-	Words   Text
-	Command string // of the command line; "" where there is none, or it is not for who looks
+	Words Text
+	Path  string // of the page where it is done; "": there is none
 }
 
 // StoryEntry is an entry of a story.
@@ -64,11 +67,12 @@ func (Story) view() (file string, title Text) { return "audit_story.html", say("
 
 func storyPage(v *Visit) error {
 	id := v.param("id")
-	told, err := story.Of(v.r.Context(), v.API.SearchAudit, id, mostOfStory)
+	who, err := v.me()
 	if err != nil {
 		return err
 	}
-	if _, err := v.me(); err != nil {
+	told, err := story.Of(v.r.Context(), v.API.SearchAudit, id, mostOfStory, who.Administrator)
+	if err != nil {
 		return err
 	}
 	page := Story{RequestID: id}
@@ -76,20 +80,18 @@ func storyPage(v *Visit) error {
 		page.Headline, page.Why = say("story.none"), say("story.none.why")
 		return v.show(page)
 	}
-	page.tell(told, v.profile.Administrator)
+	page.tell(told, who.Administrator)
 	if told.More {
 		page.All = roomAudit + "?request_id=" + url.QueryEscape(id)
+	}
+	if who.Administrator {
+		page.Terminal = Terminal{"terminal", strings.Join(told.Commands(), "\n")}
 	}
 	return v.show(page)
 }
 
-func (p *Story) tell(told *story.Story, commands bool) {
-	first, decides := told.Entries[0].AuditEvent, told.Entries[0].AuditEvent
-	for _, e := range told.Entries {
-		if e.Result != resultOK && decides.Result == resultOK {
-			decides = e.AuditEvent
-		}
-	}
+func (p *Story) tell(told *story.Story, administrator bool) {
+	first, decides := told.Entries[0].AuditEvent, told.Decides
 	p.Time, p.Who, p.From, p.FromActs = told.Time, told.Who, fromText(first), actsFrom(first.Address)
 	if first.Actor != "" {
 		p.WhoActs = actsOf(first.Actor)
@@ -99,17 +101,52 @@ func (p *Story) tell(told *story.Story, commands bool) {
 	if told.Result != resultOK {
 		p.State = State{"bad", say("audit.refused")}
 	}
-	p.Why = sentence(toldKey(&decides)+".why", told.Why, "what", targetText(decides))
+	p.Why = whyText(&decides, told.Why)
 	for i, step := range told.Next {
-		one := NextStep{Words: sentence(toldKey(&decides)+".next."+strconv.Itoa(i+1), step.Words)}
-		if commands {
-			one.Command = step.Command
+		key := toldKey(&decides) + ".next." + strconv.Itoa(i+1)
+		if !administrator {
+			key = toldKey(&decides) + ".ask"
 		}
-		p.Next = append(p.Next, one)
+		p.Next = append(p.Next, NextStep{Words: sentence(key, step.Words), Path: pathOf(step.Place, &decides)})
 	}
 	for _, e := range told.Entries {
 		p.Entries = append(p.Entries, StoryEntry{Seq: e.Seq, Time: e.Time, Words: didText(&e.AuditEvent, e.Words), Refused: e.Result != resultOK, Count: e.Count})
 	}
+}
+
+// whyText is why an entry was refused. A permission is named as the pages that grant it
+// do.
+func whyText(e *api.AuditEvent, words string) Text {
+	if _, own := permissionWords[e.Target]; own && e.Action == "access.refused" {
+		return say("story.lacks", "permission", permissionNamed(e.Target))
+	}
+	return sentence(toldKey(e)+".why", words, "what", targetText(*e))
+}
+
+// pathOf is the page of a place, which is about an entry; "" where there is none.
+func pathOf(place story.Place, e *api.AuditEvent) string {
+	target, actor := url.PathEscape(e.Target), url.PathEscape(e.Actor)
+	switch {
+	case place == story.PlaceRoles:
+		return roomRoles
+	case place == story.PlaceRules:
+		return testPath + "?" + url.Values{"url": {"https://" + e.Target + "/"}, "method": {http.MethodGet}, "user": {e.Actor}}.Encode()
+	case place == story.PlaceActor && actor != "":
+		return userPath(actor)
+	case place == story.PlaceActorPassword && actor != "":
+		return userPath(actor) + "/password"
+	case place == story.PlaceUser && target != "":
+		return userPath(target)
+	case place == story.PlacePassword && target != "":
+		return userPath(target) + "/password"
+	case place == story.PlaceToken && target != "":
+		return roomAllTokens + "/" + target
+	case place == story.PlaceRevoke && target != "":
+		return roomAllTokens + "/" + target + "/revoke"
+	case place != "":
+		return roomUsers // somebody whom nobody knows
+	}
+	return ""
 }
 
 // didText is what an entry means: in English as package story has it.

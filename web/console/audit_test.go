@@ -30,16 +30,16 @@ func roomsOfAudit(text string) map[string]Page {
 		"session bare":      SignInDetails{SignInRow: row},
 		"session end":       EndSignIn{Form: form, Session: row},
 		"sessions end":      EndSignIns{Form: form, User: text, Username: text, Count: 12345, Mine: true},
-		"rules":             Rules{Tabs: ruleTabs(roomRules, nil), Rules: []RuleRow{rule, {Number: 2, Requires: []Text{said}}}, Lacking: 1, Pager: Pager{"/console/rules", "/console/rules?after=100"}},
+		"rules":             Rules{Tabs: ruleTabs(roomRules, nil), Rules: []RuleRow{rule, {Number: 2, Requires: []Text{said}}}, Warnings: []Advice{{Text: said, Link: roomManual}}, Lacking: 1, Pager: Pager{"/console/rules", "/console/rules?after=100"}},
 		"rules none":        Rules{Tabs: ruleTabs(roomRules, nil), Empty: Empty{said, said, pageOfGate, ""}},
-		"rule test":         TestRule{Form: Form{Problem: said}, Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: field, Tested: &Tested{"allowed", said, text, text, said, text, &rule}},
-		"rule test sign in": TestRule{Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: named(choice, "user"), Tested: &Tested{"signin", said, text, text, said, text, nil}},
-		"rule test token":   TestRule{Tabs: ruleTabs(testTokenPath, nil), ByToken: true, URL: named(field, "url"), Method: choice, From: named(field, "from"), Secret: Field{Name: fieldSecret, Label: said, Type: "password"}, Tested: &Tested{"refused", said, text, text, said, text, nil}},
+		"rule test":         TestRule{Form: Form{Problem: said, Wait: 9}, Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: field, Tested: &Tested{"allowed", said, text, text, said, []Text{said}, &rule}},
+		"rule test sign in": TestRule{Tabs: ruleTabs(testPath, nil), URL: named(field, "url"), Method: choice, From: named(field, "from"), User: named(choice, "user"), Tested: &Tested{"signin", said, text, text, said, []Text{said}, nil}},
+		"rule test token":   TestRule{Tabs: ruleTabs(testTokenPath, nil), ByToken: true, URL: named(field, "url"), Method: choice, From: named(field, "from"), Secret: Field{Name: fieldSecret, Label: said, Type: "password"}, Tested: &Tested{"refused", said, text, text, said, []Text{said}, nil}},
 		"audit":             Audit{Problem: said, Actor: named(field, "actor"), Action: choice, Result: named(choice, "result"), Others: []Field{named(field, "target"), named(field, "address"), {Name: "since", Label: said, Type: "date", Value: text}}, Open: true, Narrowed: true, Of: text, Live: true, Events: []EventRow{event, {From: said, Words: said, Count: 1}}},
 		"audit further":     Audit{Actor: named(field, "actor"), Action: choice, Result: named(choice, "result"), Others: []Field{named(field, "address")}, Open: true, Narrowed: true, More: true, Pager: Pager{Next: "/console/audit?after=x"}},
 		"audit none":        Audit{Actor: named(field, "actor"), Action: choice, Result: named(choice, "result")},
 		"audit story": Story{RequestID: text, Headline: said, State: State{"bad", said}, Why: said, Time: at, Who: text, WhoActs: "/console/audit?actor=x", From: said, FromActs: "/console/audit?address=x",
-			Next: []NextStep{{said, text}}, Entries: []StoryEntry{{Seq: 1, Time: at, Words: said, Refused: true, Count: 5}}, All: "/console/audit?request_id=x"},
+			Next: []NextStep{{said, "/console/roles"}, {Words: said}}, Entries: []StoryEntry{{Seq: 1, Time: at, Words: said, Refused: true, Count: 5}}, All: "/console/audit?request_id=x", Terminal: Terminal{"terminal", text}},
 		"audit story none": Story{RequestID: text, Headline: said, Why: said},
 		"audit verify":     Verify{Problem: said, Known: named(field, "head"), Keep: text, Verdict: verdictOf(verdict)},
 		"audit whole":      Verify{Known: named(field, "head"), Verdict: verdictOf(api.AuditVerdict{OK: true, Entries: 1, First: 1, Last: 1})},
@@ -78,15 +78,17 @@ func TestStoriesInEveryLanguage(t *testing.T) {
 	for _, key := range actionWords {
 		for _, result := range []string{"ok", "refused"} {
 			e := api.AuditEvent{Seq: 1, Action: strings.TrimPrefix(key, actionsArea), Result: result, ActorName: "ann", Target: "bob"}
-			told := story.Tell("r", []api.AuditEvent{e})
-			if told.Headline == "ann: "+e.Action+" of bob" {
+			if story.Tell("r", []api.AuditEvent{e}, true).Headline == "ann: "+e.Action+" of bob" {
 				continue
 			}
-			var page Story
-			page.tell(told, true)
-			texts := []Text{page.Headline, page.Entries[0].Words, page.Why}
-			for _, step := range page.Next {
-				texts = append(texts, step.Words)
+			var texts []Text
+			for _, administrator := range []bool{true, false} {
+				var page Story
+				page.tell(story.Tell("r", []api.AuditEvent{e}, administrator), administrator)
+				texts = append(texts, page.Headline, page.Entries[0].Words, page.Why)
+				for _, step := range page.Next {
+					texts = append(texts, step.Words)
+				}
 			}
 			for _, text := range texts {
 				said[text.key] = true
@@ -151,9 +153,8 @@ func TestFindingsInEveryLanguage(t *testing.T) {
 func TestStoryIsThatOfExplain(t *testing.T) {
 	refused := api.AuditEvent{Seq: 2, Action: "session.login", Result: "refused", Target: "b1", TargetName: "bob@example.com", Count: 3}
 	made := api.AuditEvent{Seq: 1, Action: "token.create", Result: "ok", Actor: "a1", ActorName: "ann@example.com", Target: "k1", TargetName: "<b>{who}", Count: 1}
-	told := story.Tell("r", []api.AuditEvent{made, refused})
 	var page Story
-	page.tell(told, false)
+	page.tell(story.Tell("r", []api.AuditEvent{made, refused}, true), true)
 	en, zh := languageOf("en"), languageOf("zh")
 	for _, test := range []struct {
 		l    *language
@@ -161,7 +162,7 @@ func TestStoryIsThatOfExplain(t *testing.T) {
 		want string
 	}{
 		{en, page.Headline, "A sign-in as bob@example.com was refused; 2 acts in all"},
-		{zh, page.Headline, "以 bob@example.com 的登录被拒绝"},
+		{zh, page.Headline, "以 bob@example.com 的身份登录被拒绝"},
 		{en, page.Entries[0].Words, "ann@example.com made the API token &lt;b&gt;{who}"},
 		{zh, page.Entries[0].Words, "ann@example.com 创建了 API 令牌 &lt;b&gt;{who}"},
 		{en, page.Next[0].Words, "See whether they are disabled or have to wait."},
@@ -170,12 +171,36 @@ func TestStoryIsThatOfExplain(t *testing.T) {
 			t.Errorf("%q %v, want %q", got, err, test.want)
 		}
 	}
-	if page.Next[0].Command != "" {
-		t.Errorf("who is no administrator is told to run %s", page.Next[0].Command)
+	if page.Next[0].Path != "/console/users/b1" || page.Next[1].Path != "/console/users/b1/password" {
+		t.Errorf("an administrator is led to %+v", page.Next)
 	}
 	page = Story{}
-	if page.tell(told, true); page.Next[0].Command != "husk user show bob@example.com" {
-		t.Errorf("an administrator is told %q", page.Next[0].Command)
+	if page.tell(story.Tell("r", []api.AuditEvent{refused}, false), false); len(page.Next) != 1 || page.Next[0].Path != "" || !strings.Contains(page.Next[0].Words.plain, "an administrator can") {
+		t.Errorf("who is no administrator is told %+v", page.Next)
+	}
+}
+
+// Each place of a story is a page that there is.
+func TestPlacesOfStories(t *testing.T) {
+	known := map[string]bool{}
+	for _, p := range Places() {
+		known[p.Path] = p.Method == "GET" || known[p.Path]
+	}
+	for place, want := range map[story.Place]string{
+		story.PlaceActor: "/console/users/:id", story.PlaceActorPassword: "/console/users/:id/password", story.PlacePassword: "/console/users/:id/password",
+		story.PlaceRevoke: "/console/tokens/:id/revoke", story.PlaceRoles: "/console/roles", story.PlaceRules: "/console/rules/test", story.PlaceToken: "/console/tokens/:id", story.PlaceUser: "/console/users/:id",
+	} {
+		path := pathOf(place, &api.AuditEvent{Actor: "a/1", Target: "a/1"})
+		page, _, _ := strings.Cut(strings.ReplaceAll(path, "a%2F1", ":id"), "?")
+		if page != want || !known[want] {
+			t.Errorf("%s is %s", place, path)
+		}
+		if path := pathOf(place, &api.AuditEvent{}); path == "" || strings.Contains(path, "//") {
+			t.Errorf("%s of nobody is %q", place, path)
+		}
+	}
+	if path := pathOf("", &api.AuditEvent{Target: "x"}); path != "" {
+		t.Errorf("no place is %s", path)
 	}
 }
 

@@ -62,6 +62,7 @@ type BackupRow struct {
 }
 
 func (Backups) view() (file string, title Text) { return "backups.html", say("backup.list") }
+func (p Backups) waits() int                    { return p.Wait }
 
 // mostBackups is how many are listed: of more, the newest.
 const mostBackups = 100

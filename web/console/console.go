@@ -153,7 +153,7 @@ const (
 // and of one that leads out, its form may lead there.
 func PolicyOf(p Page) string {
 	scripts, forms := noScript, ownForms
-	if w, ok := p.(interface{ waits() int }); ok && w.waits() > 0 {
+	if waitOf(p) > 0 {
 		scripts = ownScript
 	}
 	if roomOf(p) != "" {
@@ -182,6 +182,14 @@ func roomOf(p Page) string {
 	return ""
 }
 
+// waitOf is how many seconds p says there are to wait; 0: none.
+func waitOf(p Page) int {
+	if w, ok := p.(interface{ waits() int }); ok {
+		return w.waits()
+	}
+	return 0
+}
+
 // frame is what the layout shows around a page.
 type frame struct {
 	Title Text
@@ -190,12 +198,13 @@ type frame struct {
 	Theme string
 	Shell *shell // nil around a card
 	Looks []lookLink
+	Waits int // seconds that the page counts down
 }
 
 // render returns the whole page, so that none is sent by half.
 func render(l look, f frame) ([]byte, error) {
 	file, title := f.Page.view()
-	f.Title, f.Lang, f.Theme = title, l.language.Tag, l.theme
+	f.Title, f.Lang, f.Theme, f.Waits = title, l.language.Tag, l.theme, waitOf(f.Page)
 	var b bytes.Buffer
 	if err := l.language.templates()[file].Execute(&b, f); err != nil {
 		return nil, fmt.Errorf("render %s: %w", file, err)

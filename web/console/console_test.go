@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -42,6 +43,7 @@ func cards(text string) map[string]Page {
 		"login wait":     Login{Problem: said, Wait: 15},
 		"password wait":  Password{Problem: said, Wait: 3600, Username: text, Must: true},
 		"failure wait":   Failure{Title: said, Text: said, Wait: 60},
+		"failure within": Failure{Title: said, Text: said, Wait: 60, within: roomMe},
 		"login single":   Login{},
 		"login out":      Login{Host: text, Return: text, Out: true},
 		"login out wait": Login{Problem: said, Wait: 15, Host: text, Return: text, Out: true},
@@ -191,15 +193,21 @@ func TestWaitIsCountedDown(t *testing.T) {
 	for name, p := range samples("Ann") {
 		doc, body := parse(t, p)
 		scripts := elements(doc, "script")
-		w, ok := p.(interface{ waits() int })
 		if roomOf(p) != "" {
-			if len(scripts) != 1 || !isOurScript(scripts[0], p) {
-				t.Errorf("%s: %d scripts", name, len(scripts))
+			if len(scripts) == 0 || !isOurScript(scripts[0], p) {
+				t.Fatalf("%s: %d scripts", name, len(scripts))
+			}
+			scripts = scripts[1:]
+		}
+		wait := waitOf(p)
+		if roomOf(p) != "" && wait == 0 {
+			if len(scripts) > 0 || strings.Contains(body, "data-over") {
+				t.Errorf("%s: %d scripts more", name, len(scripts))
 			}
 			continue
 		}
-		if !ok || w.waits() == 0 {
-			if len(scripts) > 0 || !strings.HasPrefix(PolicyOf(p), noScript) || !strings.Contains(Policy, "script-src 'none';") {
+		if wait == 0 {
+			if len(scripts) > 0 || strings.Contains(body, "data-over") || !strings.HasPrefix(PolicyOf(p), noScript) || !strings.Contains(Policy, "script-src 'none';") {
 				t.Errorf("%s: %d scripts, %s", name, len(scripts), PolicyOf(p))
 			}
 			continue
@@ -211,16 +219,42 @@ func TestWaitIsCountedDown(t *testing.T) {
 				seconds = textOf(e)
 			}
 		}
-		if len(scripts) != 1 || !isOurScript(scripts[0], p) || seconds != strconv.Itoa(w.waits()) {
+		if len(scripts) != 1 || !isOurScript(scripts[0], p) || seconds != strconv.Itoa(wait) || strings.Count(body, `role="timer"`) != 1 {
 			t.Errorf("%s: %d scripts, %q seconds in\n%s", name, len(scripts), seconds, body)
 		}
 	}
-	if waits != 5 {
+	if waits != 8 {
 		t.Errorf("%d pages count down", waits)
 	}
 }
 
 // Each field of the struct must show, with the value as it was given.
+// Each page with a form tells how long there is to wait, and counts it down.
+func TestEveryFormWaits(t *testing.T) {
+	forms := 0
+	for name, p := range samples("Ann") {
+		waiting := reflect.New(reflect.TypeOf(p)).Elem()
+		waiting.Set(reflect.ValueOf(p))
+		form := waiting.FieldByName("Form")
+		if !form.IsValid() || form.Type() != reflect.TypeFor[Form]() {
+			continue
+		}
+		form.FieldByName("Wait").SetInt(7)
+		form.FieldByName("Problem").Set(reflect.ValueOf(literal("too many tries")))
+		_, body := parse(t, waiting.Interface().(Page))
+		if !strings.Contains(body, "too many tries") { // its forms are refused on a page of their own
+			continue
+		}
+		forms++
+		if strings.Count(body, `<span id="seconds">7</span>`) != 1 || !strings.Contains(body, AssetURL("countdown.js")) {
+			t.Errorf("%s tells no wait", name)
+		}
+	}
+	if forms < 15 {
+		t.Errorf("%d pages have a form", forms)
+	}
+}
+
 func TestPagesShowTheirValues(t *testing.T) {
 	for name, p := range samples(evil) {
 		doc, body := parse(t, p)

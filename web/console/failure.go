@@ -164,5 +164,8 @@ func (c *Console) wayOn(r *http.Request, e *api.Error) string {
 // problemOf is what a page tells of e: why, and how many seconds there are to wait.
 // The reasons of the API are English; other languages have a message for each code.
 func problemOf(e *api.Error) (problem Text, wait int) {
+	if key := e.Permission; key != "" {
+		return say("failure.needs", "permission", permissionNamed(key)), e.WaitSeconds()
+	}
 	return Text{key: "code." + e.Detail.Code, args: []any{"reason", e.Sentence()}, plain: e.Sentence()}, e.WaitSeconds()
 }

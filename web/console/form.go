@@ -41,6 +41,8 @@ type Form struct {
 	focused  *bool           // the first field with a problem has the focus
 }
 
+func (f Form) waits() int { return f.Wait }
+
 // newForm is an empty form.
 func (v *Visit) newForm() Form {
 	return Form{Once: rand.Text(), By: v.console.markOf(v.by.User), focused: new(bool)}
@@ -59,7 +61,7 @@ func (v *Visit) again() Form {
 	f.Proof = v.wantsProof
 	switch {
 	case v.proofProblem.Said():
-		f.problems = map[string]Text{fieldProof: v.proofProblem}
+		f.problems, f.Wait = map[string]Text{fieldProof: v.proofProblem}, v.proofWait
 	case v.wantsProof:
 		f.Problem = say("form.proof_wanted")
 	case v.form.Get(fieldKept) != "":
@@ -222,7 +224,7 @@ func (v *Visit) proven() (bool, error) {
 	if password := v.form.Get(fieldProof); password != "" {
 		_, err := v.API.Prove(v.r.Context(), api.Proof{Password: password})
 		if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-			v.proofProblem, _ = problemOf(refused)
+			v.proofProblem, v.proofWait = problemOf(refused)
 			return false, nil
 		}
 		v.profile = nil

@@ -42,17 +42,18 @@ func (t Text) Said() bool { return t.key != "" || t.plain != "" }
 type language struct {
 	Tag  string // BCP 47
 	Name string // in itself
+	gap  string // between two sentences
 
 	messages  map[string]string
 	templates func() map[string]*template.Template
 }
 
 // languageTags are the languages there are; the first is for who names none.
-var languageTags = []struct{ tag, name string }{{"en", "English"}, {"zh", "简体中文"}}
+var languageTags = []struct{ tag, name, gap string }{{"en", "English", " "}, {"zh", "简体中文", ""}}
 
 var languages = sync.OnceValue(func() (all []*language) {
 	for _, one := range languageTags {
-		l := &language{Tag: one.tag, Name: one.name, messages: map[string]string{}}
+		l := &language{Tag: one.tag, Name: one.name, gap: one.gap, messages: map[string]string{}}
 		text, err := messageFiles.ReadFile("messages/" + one.tag + ".json")
 		if err == nil {
 			err = json.Unmarshal(text, &l.messages)
@@ -82,6 +83,7 @@ func (l *language) parse() map[string]*template.Template {
 func (l *language) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": AssetURL,
+		"gap":   func() string { return l.gap },
 		"t":     l.t,
 		"when":  l.when,
 		"day":   l.day,

@@ -28,6 +28,13 @@ func plain(key string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".other")
 }
 
+// spokenFor are the areas of messages that stand for English of the API, or of package
+// story: English may say it as it comes. Other tests hold these.
+var spokenFor = []string{"about", "code", "detail", "found", "told"}
+
+// area is the first part of a key.
+func area(key string) string { first, _, _ := strings.Cut(key, "."); return first }
+
 // Each language says all that English says, with the same values in it.
 func TestMessagesAreComplete(t *testing.T) {
 	english := languages()[0].messages
@@ -46,7 +53,7 @@ func TestMessagesAreComplete(t *testing.T) {
 			}
 		}
 		for key := range l.messages {
-			if _, there := english[key]; !there && !slices.ContainsFunc([]string{"code.", "told.", foundArea}, func(area string) bool { return strings.HasPrefix(key, area) }) {
+			if _, there := english[key]; !there && !slices.Contains(spokenFor, area(key)) {
 				t.Errorf("%s has %s, which English has not", l.Tag, key)
 			}
 		}
@@ -54,6 +61,9 @@ func TestMessagesAreComplete(t *testing.T) {
 	for key, text := range english {
 		if strings.HasSuffix(key, ".one") != (english[plain(key)+".one"] == text && strings.HasSuffix(key, ".one")) || english[plain(key)+".one"] != "" && english[plain(key)+".other"] == "" {
 			t.Errorf("%s has no other form", key)
+		}
+		if gap := regexp.MustCompile(`[。，；：！？] `).FindString(languageOf("zh").messages[key]); gap != "" {
+			t.Errorf("zh: %s has a space after a stop", key)
 		}
 		if strings.ContainsAny(text, "<>&") {
 			t.Errorf("%s has markup", key)
@@ -128,7 +138,7 @@ func TestMessagesAreUsed(t *testing.T) {
 		used[key] = true
 	}
 	for key := range english {
-		if !used[key] && !used[plain(key)] && !strings.HasPrefix(key, "code.") { // those a test of codes holds
+		if !used[key] && !used[plain(key)] && !strings.HasPrefix(key, "code.") && !strings.HasPrefix(key, "reason.") { // those tests of codes hold
 			t.Errorf("nothing says %s", key)
 		}
 	}
@@ -272,5 +282,93 @@ func TestValuesInMessages(t *testing.T) {
 	}
 	if _, err := en.html(say("no.such")); err == nil {
 		t.Error("a message that is not there is said")
+	}
+}
+
+// commandLine is what belongs to a terminal: somebody in a browser is never told to run
+// it, but for the one who sets Husk up, who has just started it there.
+var commandLine = regexp.MustCompile(`'husk |\bhusk (check|config|passwd|role|rule|serve|token|user)\b|--[a-z]`)
+
+// A reason of the API that names a command has words of the pages in its place.
+func TestPagesNameNoCommands(t *testing.T) {
+	english, found := languages()[0].messages, 0
+	coded := regexp.MustCompile(`(?:[cC]ode: |fail\(Err\w+, |forbidden\(|malformed\(|tooMany\(|Status\w+, )"([a-z_]+)"`)
+	constants := map[string]string{"codeSetupRequired": codeSetupRequired}
+	for _, pattern := range []string{"../*.go", "../*/*.go", "../../db/*.go"} {
+		files, _ := filepath.Glob(pattern)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A code stands on the line of its reason, or on the line before.
+			code := ""
+			for line := range strings.Lines(string(text)) {
+				for name, is := range constants {
+					line = strings.ReplaceAll(line, name, strconv.Quote(is))
+				}
+				before := code
+				code = ""
+				if m := coded.FindStringSubmatch(line); m != nil && !strings.Contains(line, "Warning{") { // warnings have words of their own
+					code = m[1]
+				}
+				named := code
+				if named == "" {
+					named = before
+				}
+				if strings.HasPrefix(strings.TrimSpace(line), "//") || !commandLine.MatchString(line) || named == "" {
+					continue
+				}
+				if found++; english["code."+named] == "" {
+					t.Errorf("%s: English has no code.%s, and pages would say %s", file, named, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d reasons name a command", found)
+	}
+	allowed := []string{"setup.code.hint", "backup.how_else"}
+	for _, l := range languages() {
+		for key, text := range l.messages {
+			if commandLine.MatchString(text) && !slices.Contains(allowed, key) {
+				t.Errorf("%s: %s names a command: %s", l.Tag, key, text)
+			}
+		}
+	}
+}
+
+// The words of the glossary are those of the pages, and the others are not.
+func TestGlossaryHolds(t *testing.T) {
+	text, err := os.ReadFile("../../docs/console.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| English | Chinese | not |\n|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var all strings.Builder
+	for _, message := range languageOf("zh").messages {
+		all.WriteString(message + "\n")
+	}
+	rows := 0
+	for row := range strings.Lines(table) {
+		part := strings.Split(strings.Trim(strings.TrimSpace(row), "|"), "|")
+		rows++
+		for _, term := range strings.Split(part[1], ",") {
+			if !strings.Contains(all.String(), strings.TrimSpace(term)) {
+				t.Errorf("nothing says %s", term)
+			}
+		}
+		for _, other := range strings.Split(part[2], ",") {
+			if strings.Contains(all.String(), strings.TrimSpace(other)) {
+				t.Errorf("%s is said, in place of %s", other, part[1])
+			}
+		}
+	}
+	if rows < 20 {
+		t.Errorf("the glossary has %d rows", rows)
 	}
 }

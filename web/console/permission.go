@@ -1,6 +1,7 @@
 package console
 
 import (
+	"html/template"
 	"maps"
 	"slices"
 	"strings"
@@ -61,6 +62,16 @@ func permissionText(key string) Text {
 		return say(word)
 	}
 	return literal(key)
+}
+
+// permissionNamed is a permission in a sentence: in words, with its key beside; the key
+// alone, where only an application knows what it means.
+func permissionNamed(key string) Text {
+	code := template.HTML("<code>" + template.HTMLEscapeString(key) + "</code>")
+	if word, own := permissionWords[key]; own {
+		return say("perm.named", "words", say(word), "key", code)
+	}
+	return say("perm.key", "key", code)
 }
 
 // groupPermissions puts permissions into groups, Husk's own first, then those of each

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,11 +47,12 @@ const mostRules = 100
 // Rules lists the access rules as the server has them, in their order.
 type Rules struct {
 	inRules
-	Tabs    []Tab
-	Rules   []RuleRow
-	Lacking int // rules that require what nobody is granted
-	Pager   Pager
-	Empty   Empty
+	Tabs     []Tab
+	Rules    []RuleRow
+	Warnings []Advice
+	Lacking  int // rules that require what nobody is granted
+	Pager    Pager
+	Empty    Empty
 }
 
 // RuleRow is a rule, in words.
@@ -75,7 +77,11 @@ func rulesPage(v *Visit) error {
 	if err != nil {
 		return err
 	}
-	page := Rules{Tabs: ruleTabs(roomRules, nil), Empty: Empty{Text: say("rule.none"), Act: say("app.protect"), Link: pageOfGate}}
+	health, err := v.API.HealthDetails(v.r.Context())
+	if err != nil {
+		return err
+	}
+	page := Rules{Tabs: ruleTabs(roomRules, nil), Warnings: advise(ofGate(health.Warnings)), Empty: Empty{Text: say("rule.none"), Act: say("app.protect"), Link: pageOfGate}}
 	for _, rule := range all {
 		if len(rule.Ungranted) > 0 {
 			page.Lacking++
@@ -93,6 +99,11 @@ func rulesPage(v *Visit) error {
 	}
 	page.Pager = v.pager(after)
 	return v.show(page)
+}
+
+// ofGate are the warnings that are about the rules.
+func ofGate(all []api.Warning) []api.Warning {
+	return slices.DeleteFunc(all, func(w api.Warning) bool { return w.Code != "gate_no_proxy" })
 }
 
 func ruleRow(r *api.Rule) RuleRow {
@@ -150,7 +161,7 @@ type Tested struct {
 	Method string
 	Target string // what is asked for
 	By     Text   // who asks
-	Why    string // in English, as the API says it
+	Why    []Text // as the API says it, by its codes
 	Rule   *RuleRow
 }
 
@@ -273,7 +284,14 @@ func (v *Visit) lacksRoom(refused *api.Error) bool {
 }
 
 func testedView(tested api.RuleTested, asked api.RuleTest) *Tested {
-	out := &Tested{Method: or(asked.Method, http.MethodGet), Target: asked.URL, Why: capital(tested.Why) + "."}
+	out := &Tested{Method: or(asked.Method, http.MethodGet), Target: asked.URL}
+	for _, one := range tested.Reasons {
+		why := sentence("reason."+one.Code, one.Text)
+		if one.Word != "" {
+			why.args = []any{"word", requireText(one.Word)}
+		}
+		out.Why = append(out.Why, why)
+	}
 	switch {
 	case tested.Decision == "allowed":
 		out.Mark, out.Says = "allowed", say("rule.allowed")

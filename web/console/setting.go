@@ -1,6 +1,10 @@
 package console
 
-import "husk/web/api"
+import (
+	"strings"
+
+	"husk/web/api"
+)
 
 var settingPlaces = []Place{get(roomSettings, Handler{answer: settingsPage})}
 
@@ -22,7 +26,7 @@ type SettingGroup struct {
 // SettingRow is a setting.
 type SettingRow struct {
 	Name   string
-	About  string // in English
+	About  Text   // what it is, by its name
 	Value  string // "": none
 	Source Text
 	State  State
@@ -67,7 +71,8 @@ func settingsPage(v *Visit) error {
 }
 
 func settingRow(s api.ConfigSetting) SettingRow {
-	row := SettingRow{Name: s.Name, About: s.About, Value: s.Value, Source: say("setting.default")}
+	about := Text{key: "about." + strings.ReplaceAll(s.Name, "-", "_"), plain: s.About}
+	row := SettingRow{Name: s.Name, About: about, Value: s.Value, Source: say("setting.default")}
 	switch s.Source {
 	case "flag":
 		row.Source = say("setting.flag", "name", "--"+s.Name)

@@ -24,7 +24,7 @@ func roomsOfSystem(text string) map[string]Page {
 	form := Form{Once: "x", Problem: said, Proof: true}
 	row := BackupRow{Name: text, Made: at, Size: text, Asked: said, State: state, Holds: said}
 	return map[string]Page{
-		"overview": Overview{Warnings: []Advice{{said, said, text, "/console/manual/backup"}}, Figures: []Figure{{Path: roomUsers, Title: said, Value: said}, {Title: said, At: &at}, {Path: roomSystem, Title: said, State: state}},
+		"overview": Overview{Warnings: []Advice{{said, said, said, "/console/manual/backup"}}, Figures: []Figure{{Path: roomUsers, Title: said, Value: said}, {Title: said, At: &at}, {Path: roomSystem, Title: said, State: state}},
 			Spans: spans, Charts: []Chart{lying, usageChart(api.TokenUsage{}), signInChart(someStatistics())}, Refusals: []Refusal{{at, said, text, text, 2}}, Audit: true, Terminal: terminal},
 		"overview new":     Overview{Audit: true},
 		"overview further": Overview{Audit: true, Further: true},
@@ -41,7 +41,7 @@ func roomsOfSystem(text string) map[string]Page {
 		"keys":         Keys{inSystem: in, Done: said, Keys: []KeyRow{{ID: text, State: state, Created: at}, {ID: "b", Retired: &at, Ends: &at}}, Pager: Pager{roomKeys, roomKeys + "?after=x"}, Terminal: terminal},
 		"rotate":       rotationForm(form),
 		"rotate known": RotateKey{Form: Form{Once: "x"}, Ending: said, Now: Field{Name: "now", Label: said, Type: "radio"}},
-		"settings":     Settings{inSystem: in, File: text, Groups: []SettingGroup{{said, []SettingRow{{text, text, text, said, state}, {Name: "b", Source: said}}}}, Waiting: 2, Terminal: terminal},
+		"settings":     Settings{inSystem: in, File: text, Groups: []SettingGroup{{said, []SettingRow{{text, said, text, said, state}, {Name: "b", About: said, Source: said}}}}, Waiting: 2, Terminal: terminal},
 		"settings few": Settings{inSystem: in},
 	}
 }
@@ -185,6 +185,49 @@ func TestNiceNumbers(t *testing.T) {
 	for n, want := range map[uint64]uint64{1: 1024, 1025: 2048, 3 << 20: 4 << 20, 1<<64 - 1: 1 << 62} {
 		if got := niceBytes(n); got != want {
 			t.Errorf("%d bytes: %d, want %d", n, got, want)
+		}
+	}
+}
+
+// What a warning tells besides is in every language, with the values that the server
+// gives; and no language has a message for what no warning tells.
+func TestWarningDetails(t *testing.T) {
+	values := map[string]map[string]string{
+		"backup_failed":       {"trouble": "failed", "newest": "none", "cause": "full"},
+		"certificate_expired": {"ended": "2030-01-02T03:04:05Z"},
+		"certificate_stale":   {"ends": "2030-01-02T03:04:05Z"},
+		"clock_set_back":      {"by": "1h0m0s", "shows": "2030-01-02T03:04:05Z", "seen": "2030-01-02T04:04:05Z"},
+		"many_tokens":         {"times": "10", "owners": "1", "most": "11"},
+		"no_public_url":       {"told": "http://localhost:9000"},
+		"store_slow":          {"patience": "5s"},
+	}
+	zh := languageOf("zh")
+	for code, words := range warningWords {
+		if words.detail != (values[code] != nil) {
+			t.Errorf("%s has a detail: %t", code, words.detail)
+			continue
+		}
+		if !words.detail {
+			continue
+		}
+		detail := advise([]api.Warning{{Code: code, Text: "in English", Values: values[code]}})[0].Detail
+		told, err := zh.html(detail)
+		if text := string(told); err != nil || strings.ContainsAny(text, "{}") || strings.Contains(text, "English") || strings.Contains(text, "full") {
+			t.Errorf("%s is told as %q, %v", code, text, err)
+		}
+		for _, value := range values[code] {
+			if at, err := time.Parse(time.RFC3339, value); err == nil && !strings.Contains(string(told), string(zh.when(at))) {
+				t.Errorf("%s does not tell %s: %s", code, value, told)
+			}
+		}
+		if told, err := languageOf("en").html(detail); told != "in English" || err != nil {
+			t.Errorf("%s in English: %q, %v", code, told, err)
+		}
+	}
+	known := []string{"trouble_failed", "trouble_overdue", "newest_none"}
+	for key := range zh.messages {
+		if code, ok := strings.CutPrefix(key, "detail."); ok && values[code] == nil && !slices.Contains(known, code) && !strings.HasPrefix(code, "cause_") {
+			t.Errorf("nothing says %s", key)
 		}
 	}
 }

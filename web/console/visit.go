@@ -29,6 +29,7 @@ type Visit struct {
 
 	wantsProof   bool // the password has to be shown before this is done
 	proofProblem Text // why the one that was shown is not good
+	proofWait    int  // seconds until another may be shown
 }
 
 // me is who asks.
@@ -59,7 +60,7 @@ func needs(permission string, answer func(v *Visit) error) func(v *Visit) error 
 		case permission == administratorsOnly && !who.Administrator:
 			return forbidden("administrator_required", "that is for administrators")
 		case !v.may(permission):
-			return forbidden("not_permitted", "that needs the permission "+permission)
+			return &api.Error{Status: http.StatusForbidden, Detail: api.ErrorDetail{Code: "not_permitted", Reason: "that needs the permission " + permission}, Permission: permission}
 		}
 		return answer(v)
 	}

@@ -1,12 +1,18 @@
 package console
 
-import "husk/web/api"
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"husk/web/api"
+)
 
 // Advice is a warning of the server's health in words, with what to do about it.
 type Advice struct {
 	Text   Text
 	Next   Text
-	Detail string // what the server says of it, in English; ""
+	Detail Text   // the numbers and times of it; may say nothing
 	Link   string // page of the manual
 }
 
@@ -23,6 +29,7 @@ var warningWords = map[string]struct {
 	"clock_set_back":      {say("warning.clock_set_back"), say("warning.clock_set_back.next"), true, "reliability"},
 	"disk_failed":         {say("warning.disk_failed"), say("warning.disk_failed.next"), false, "reliability"},
 	"disk_full":           {say("warning.disk_full"), say("warning.disk_full.next"), false, "reliability"},
+	"gate_no_proxy":       {say("warning.gate_no_proxy"), say("warning.gate_no_proxy.next"), false, "proxy"},
 	"many_changes":        {say("warning.many_changes"), say("warning.many_changes.next"), false, "monitoring"},
 	"many_tokens":         {say("warning.many_tokens"), say("warning.many_tokens.next"), true, "monitoring"},
 	"no_public_url":       {say("warning.no_public_url"), say("warning.no_public_url.next"), true, "configuration"},
@@ -45,11 +52,26 @@ func advise(warnings []api.Warning) (all []Advice) {
 		}
 		a := Advice{Text: words.text, Next: words.next, Link: roomManual + "/" + words.page}
 		if words.detail {
-			a.Detail = w.Text
+			a.Detail = detailOf(w)
 		}
 		all = append(all, a)
 	}
 	return all
+}
+
+// detailOf is what a warning tells besides: in English as the server says it, in other
+// languages by the values. Of these, times are shown as times, and words are translated.
+func detailOf(w api.Warning) Text {
+	detail := Text{key: "detail." + w.Code, plain: w.Text}
+	for _, name := range slices.Sorted(maps.Keys(w.Values)) {
+		value := w.Values[name]
+		var shown any = Text{key: "detail." + name + "_" + value, plain: value}
+		if at, err := time.Parse(time.RFC3339, value); err == nil {
+			shown = at
+		}
+		detail.args = append(detail.args, name, shown)
+	}
+	return detail
 }
 
 // healthState is how the server is.

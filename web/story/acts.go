@@ -15,7 +15,8 @@ const refused = "refused"
 type act struct {
 	did  string
 	why  string // it was refused
-	next []Step // in a command {id} is the target, {name} its name and {who} who asked
+	next []Step // for administrators; in a command {id} is the target, {name} its name and {who} who asked
+	ask  string // for others, who have an administrator do it; "": nothing can be done
 }
 
 // done are the acts by their actions.
@@ -46,7 +47,8 @@ var done = map[string]act{
 	"token.rotate_undo":    {did: "{who} left the API token[ {what}] its old secret"},
 	"token.update":         {did: "{who} changed the API token[ {what}]"},
 	"token.use": {did: "the API token[ {what}] was used from an address that it had not been used from",
-		next: []Step{{"if that was none of your programs, revoke it", "husk token revoke {id}"}}},
+		next: []Step{{"if its owner does not know that address, revoke it", "husk token revoke {id}", PlaceRevoke}},
+		ask:  "if its owner does not know that address, they or an administrator should revoke it"},
 	"user.create":   {did: "{who} made the user[ {what}]"},
 	"user.delete":   {did: "{who} removed the user[ {what}]"},
 	"user.disable":  {did: "{who} disabled the user[ {what}]"},
@@ -59,19 +61,27 @@ var done = map[string]act{
 // denied are what was refused, by their actions.
 var denied = map[string]act{
 	"access.refused": {did: "{who} was refused what they have no right to", why: "it needs[ {what}], which the credential of the one who asked does not have",
-		next: []Step{{"ask an administrator for a role that grants it", ""}, {"see which roles there are", "husk role list"}}},
+		next: []Step{{"see which roles they have; a limited token has less", "husk user show {who}", PlaceActor}, {"see which roles there are, and what they grant", "husk role list", PlaceRoles}},
+		ask:  "if they need it, an administrator can give them a role that grants it"},
 	"audit.left_out": {did: "more was refused on one day[, {what},] than the audit log has entries of", why: "strangers asked so often that only their number was written down"},
 	"gate.enter": {did: "{who} was not let in[ to {what}]", why: "no rule of the gate lets them in there",
-		next: []Step{{"ask an administrator whether you should be", ""}, {"see what the rules make of it", "husk rule test --url https://{id}/ --user {who}"}}},
+		next: []Step{{"see what the rules make of it", "husk rule test --url https://{id}/ --user {who}", PlaceRules}, {"see which roles they have", "husk user show {who}", PlaceActor}},
+		ask:  "if they should be let in, an administrator can give them a role that the rules ask for"},
 	"session.login": {did: "a sign-in[ as {what}] was refused", why: "the password was wrong, nobody who may sign in is called so, or too many tries had failed before: which of them a sign-in does not tell",
-		next: []Step{{"see whether they are disabled or have to wait", "husk user show {name}"}, {"give them a new password", "husk passwd {name}"}}},
-	"session.prove": {did: "{who} could not prove who they are", why: "the password was wrong, or too many tries had failed before"},
+		next: []Step{{"see whether they are disabled or have to wait", "husk user show {name}", PlaceUser}, {"give them a new password", "husk passwd {name}", PlacePassword}},
+		ask:  "if it was they themselves, they can try again, after a wait where one was told; an administrator can give them a new password"},
+	"session.prove": {did: "{who} could not prove who they are", why: "the password was wrong, or too many tries had failed before",
+		next: []Step{{"if they have forgotten it, give them a new one", "husk passwd {who}", PlaceActorPassword}},
+		ask:  "they can try again, after a wait where one was told; an administrator can give them a new password"},
 	"setup.initialize": {did: "somebody tried to make the first administrator", why: "the set-up code was wrong, or too many tries had failed before",
-		next: []Step{{"the server prints the code when it starts; it is a new one each time", ""}}},
+		next: []Step{{"the server prints the code when it starts; it is a new one each time", "", ""}},
+		ask:  "who runs the server finds the code where it was started"},
 	"token.use": {did: "the API token[ {what}] was refused", why: "it was shown where it is not good: it is limited to addresses, or to what is behind the gate",
-		next: []Step{{"see what it is limited to", "husk token show {id}"}, {"if that was none of your programs, somebody has its secret: revoke it", "husk token revoke {id}"}}},
+		next: []Step{{"see what it is limited to", "husk token show {id}", PlaceToken}, {"if its owner does not know of that, somebody else has its secret: revoke it", "husk token revoke {id}", PlaceRevoke}},
+		ask:  "if its owner does not know of that, somebody else has its secret: they or an administrator should revoke it"},
 	"user.password": {did: "a new password[ of {what}] was refused", why: "the old one was wrong, or too many tries had failed before",
-		next: []Step{{"ask an administrator for a new one", ""}, {"give them a new password", "husk passwd {name}"}}},
+		next: []Step{{"if they have forgotten it, give them a new one", "husk passwd {name}", PlacePassword}},
+		ask:  "they can try again, after a wait where one was told; an administrator can give them a new password"},
 }
 
 // Knows tells whether there are words for an action.
@@ -111,8 +121,15 @@ func say(text string, e *api.AuditEvent) string {
 // plainWord is what stands in a command as it is, whatever shell reads it.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._-]*$`)
 
-// steps fills in the commands. What is no plain word is left for who types it.
-func (a act) steps(e *api.AuditEvent) (steps []Step) {
+// steps fills in the commands. What is no plain word is left for who types it. Who is
+// no administrator is told what one can do, and no command.
+func (a act) steps(e *api.AuditEvent, administrator bool) (steps []Step) {
+	if !administrator && a.ask != "" {
+		return []Step{{Words: a.ask}}
+	}
+	if !administrator {
+		return nil
+	}
 	word := func(text, instead string) string {
 		if !plainWord.MatchString(text) {
 			return instead
@@ -121,7 +138,8 @@ func (a act) steps(e *api.AuditEvent) (steps []Step) {
 	}
 	fill := strings.NewReplacer("{id}", word(e.Target, "ID"), "{name}", word(cmp.Or(e.TargetName, e.Target), "EMAIL"), "{who}", word(cmp.Or(e.ActorName, e.Actor), "EMAIL"))
 	for _, step := range a.next {
-		steps = append(steps, Step{step.Words, fill.Replace(step.Command)})
+		step.Command = fill.Replace(step.Command)
+		steps = append(steps, step)
 	}
 	return steps
 }

@@ -21,22 +21,40 @@ type Story struct {
 	RequestID string
 	Headline  string // what happened, without a stop at its end
 	Time      time.Time
-	Who       string // who asked: a name, with the id where that is another; "": not known
-	Transport string // "http", "socket" or "offline"; "": the server of its own accord
-	Address   string // of who asked; "": none
-	What      string // what it was done to, by name; "": nothing that has one
-	Result    string // "ok", or "refused" where anything was; "": there is no entry
-	Why       string // why it was refused; "": it was not, or that is not known
-	Next      []Step
-	Entries   []Entry // the oldest first
-	More      bool    // there are older ones, which were not asked for
+	Who       string         // who asked: a name, with the id where that is another; "": not known
+	Transport string         // "http", "socket" or "offline"; "": the server of its own accord
+	Address   string         // of who asked; "": none
+	What      string         // what it was done to, by name; "": nothing that has one
+	Result    string         // "ok", or "refused" where anything was; "": there is no entry
+	Why       string         // why it was refused; "": it was not, or that is not known
+	Decides   api.AuditEvent // the entry that Why and Next are about
+	Next      []Step         // for who was named as the reader
+	Entries   []Entry        // the oldest first
+	More      bool           // there are older ones, which were not asked for
 }
 
-// Step is what one can do next.
+// Step is what one can do next: the same by a command and in a browser, whichever the
+// reader is at.
 type Step struct {
 	Words   string
-	Command string // of the command line, for who may use that; "": there is none
+	Command string // of the command line; "": there is none
+	Place   Place  // where a browser does it; "": nowhere
 }
+
+// Place is a page of the console, by what it is of.
+type Place string
+
+// The places.
+const (
+	PlaceActor         Place = "actor"          // the user who asked
+	PlaceActorPassword Place = "actor_password" // a new password for them
+	PlacePassword      Place = "password"       // a new password for the target
+	PlaceRevoke        Place = "revoke"         // the end of the token that is the target
+	PlaceRoles         Place = "roles"          // all roles
+	PlaceRules         Place = "rules"          // the rules of the gate, asked about the target and who asked
+	PlaceToken         Place = "token"          // the token that is the target
+	PlaceUser          Place = "user"           // the user who is the target
+)
 
 // Entry is an entry of the audit log.
 type Entry struct {
@@ -52,9 +70,10 @@ func (s *Story) Known() bool { return len(s.Entries) > 0 }
 type Search func(context.Context, api.ListOptions) (api.Search[api.AuditEvent], error)
 
 // Of asks for the entries of a request, at most so many of the newest (0: all: an
-// import of users has one for each), and tells their story. That there are none is
+// import of users has one for each), and tells their story to an administrator, or to
+// somebody else who may read the audit log. That there are none is
 // a story, too: see Known.
-func Of(ctx context.Context, search Search, requestID string, most int) (*Story, error) {
+func Of(ctx context.Context, search Search, requestID string, most int, administrator bool) (*Story, error) {
 	var events []api.AuditEvent
 	o := api.ListOptions{Filter: map[string]string{"request_id": requestID}}
 	if most > 0 {
@@ -71,13 +90,13 @@ func Of(ctx context.Context, search Search, requestID string, most int) (*Story,
 		events = append(events, hit.Source)
 	}
 	slices.Reverse(events)
-	s := Tell(requestID, events)
+	s := Tell(requestID, events, administrator)
 	s.More = more
 	return s, nil
 }
 
-// Tell tells the story of entries, the oldest first.
-func Tell(requestID string, events []api.AuditEvent) *Story {
+// Tell tells the story of entries, the oldest first, to an administrator or not.
+func Tell(requestID string, events []api.AuditEvent, administrator bool) *Story {
 	s := &Story{RequestID: requestID}
 	if len(events) == 0 {
 		s.Headline = "the audit log has no entry of that request"
@@ -98,12 +117,25 @@ func Tell(requestID string, events []api.AuditEvent) *Story {
 		s.Who = strings.TrimSpace(e.ActorName + " (" + e.Actor + ")")
 	}
 	a := actOf(decides)
-	s.What = cmp.Or(decides.TargetName, decides.Target)
-	s.Headline, s.Why, s.Next = say(a.did, decides), say(a.why, decides), a.steps(decides)
+	s.Decides, s.What = *decides, cmp.Or(decides.TargetName, decides.Target)
+	s.Headline, s.Why, s.Next = say(a.did, decides), say(a.why, decides), a.steps(decides, administrator)
 	if n := len(events); n > 1 {
 		s.Headline += fmt.Sprintf("; %d acts in all", n)
 	}
 	return s
+}
+
+// Commands tell and do at a terminal what the story does elsewhere.
+func (s *Story) Commands() (lines []string) {
+	if plainWord.MatchString(s.RequestID) {
+		lines = append(lines, "husk explain "+s.RequestID)
+	}
+	for _, step := range s.Next {
+		if step.Command != "" {
+			lines = append(lines, step.Command)
+		}
+	}
+	return lines
 }
 
 func entryOf(e *api.AuditEvent) Entry {

@@ -47,12 +47,12 @@ func TestTell(t *testing.T) {
 			[]string{"husk user show EMAIL", "husk passwd EMAIL"}, nil},
 		{"a name for a flag", []api.AuditEvent{login("refused", "b1", "--all")}, "a sign-in as --all was refused", "", true, []string{"husk user show EMAIL", "husk passwd EMAIL"}, nil},
 		{"for want of a right", []api.AuditEvent{{Action: "access.refused", Actor: "a1", ActorName: "ann@example.com", Target: "generic#system/keys", Result: "refused"}},
-			"ann@example.com was refused what they have no right to", "ann@example.com (a1)", true, []string{"husk role list"}, []string{"ask an administrator for a role that grants it"}},
+			"ann@example.com was refused what they have no right to", "ann@example.com (a1)", true, []string{"husk user show ann@example.com", "husk role list"}, nil},
 		{"a refusal among others", []api.AuditEvent{made, login("refused", "", "")}, "a sign-in was refused; 2 acts in all", "ann@example.com (a1)", true, []string{"husk user show EMAIL", "husk passwd EMAIL"}, nil},
 		{"of a newer server", []api.AuditEvent{{Action: "moon.land", ActorName: "ann", Target: "x", Result: "ok"}}, "ann: moon.land of x", "ann", false, nil, nil},
 		{"refused by a newer server", []api.AuditEvent{{Action: "user.create", ActorName: "ann", Result: "refused"}}, "ann: user.create", "ann", false, nil, nil},
 	} {
-		s := Tell("r", c.events)
+		s := Tell("r", c.events, true)
 		var commands, words []string
 		for _, step := range s.Next {
 			if step.Command != "" {
@@ -76,7 +76,7 @@ func TestEveryText(t *testing.T) {
 		for action, a := range all {
 			for _, e := range []api.AuditEvent{{Action: action}, {Action: action, ActorName: "ann", Target: "x"}} {
 				texts := []string{say(a.did, &e), say(a.why, &e)}
-				for _, step := range a.steps(&e) {
+				for _, step := range append(a.steps(&e, true), a.steps(&e, false)...) {
 					texts = append(texts, step.Words, step.Command)
 				}
 				if text := strings.Join(texts, "\n"); strings.ContainsAny(text, "{}[]") || strings.Contains(text, "  ") || texts[0] == "" {
@@ -88,7 +88,7 @@ func TestEveryText(t *testing.T) {
 }
 
 func TestFacts(t *testing.T) {
-	s := Tell("r", []api.AuditEvent{login("refused", "", "")})
+	s := Tell("r", []api.AuditEvent{login("refused", "", "")}, true)
 	facts := s.Facts(func(t time.Time) string { return t.Format(time.Kitchen) }, s.Time.Add(3*time.Hour))
 	want := []Fact{{"request", "r"}, {"time", "3:04AM, 3 h ago"}, {"actor", "-"}, {"transport", "http"}, {"from", "192.0.2.1"}}
 	if !slices.Equal(facts, want) {
@@ -109,24 +109,54 @@ func TestOf(t *testing.T) {
 			return out, nil
 		}
 	}
-	s, err := Of(t.Context(), search(3), "r", 0)
+	s, err := Of(t.Context(), search(3), "r", 0, true)
 	if err != nil || s.More || len(s.Entries) != 3 || s.Entries[0].Seq != 1 || s.Entries[0].Note != "" || s.Entries[1].Note != "Entry 2 stands for 2 requests like it within a minute." {
 		t.Errorf("all: %+v, %v", s, err)
 	}
-	if s, err = Of(t.Context(), search(3), "r", 2); err != nil || !s.More || len(s.Entries) != 2 || s.Entries[0].Seq != 2 {
+	if s, err = Of(t.Context(), search(3), "r", 2, true); err != nil || !s.More || len(s.Entries) != 2 || s.Entries[0].Seq != 2 {
 		t.Errorf("two: %+v, %v", s, err)
 	}
-	if s, err = Of(t.Context(), search(2), "r", 2); err != nil || s.More || len(s.Entries) != 2 {
+	if s, err = Of(t.Context(), search(2), "r", 2, true); err != nil || s.More || len(s.Entries) != 2 {
 		t.Errorf("two of two: %+v, %v", s, err)
 	}
 	if asked[0].Filter["request_id"] != "r" || asked[1].Size != 3 {
 		t.Errorf("asked %+v", asked)
 	}
-	if s, err = Of(t.Context(), search(0), "r", 0); err != nil || s.Known() || s.Headline == "" || len(s.Next) != 1 {
+	if s, err = Of(t.Context(), search(0), "r", 0, true); err != nil || s.Known() || s.Headline == "" || len(s.Next) != 1 {
 		t.Errorf("none: %+v, %v", s, err)
 	}
 	broken := errors.New("no answer")
-	if _, err := Of(t.Context(), func(context.Context, api.ListOptions) (out api.Search[api.AuditEvent], err error) { return out, broken }, "r", 0); !errors.Is(err, broken) {
+	if _, err := Of(t.Context(), func(context.Context, api.ListOptions) (out api.Search[api.AuditEvent], err error) { return out, broken }, "r", 0, true); !errors.Is(err, broken) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// Who is no administrator is told what one can do, and never a command or a page of
+// administrators; an administrator is not sent to one.
+func TestReaders(t *testing.T) {
+	for _, all := range []map[string]act{done, denied} {
+		for action, a := range all {
+			if (len(a.next) > 0) != (a.ask != "") {
+				t.Errorf("%s says what to do to some readers alone", action)
+			}
+			e := api.AuditEvent{Action: action, ActorName: "ann@example.com", TargetName: "bob@example.com", Target: "b1"}
+			for _, step := range a.steps(&e, false) {
+				if step.Command != "" || step.Place != "" || strings.Contains(step.Words, "husk ") {
+					t.Errorf("%s: others are told %+v", action, step)
+				}
+			}
+			for _, step := range a.steps(&e, true) {
+				if strings.Contains(step.Words, "administrator") || strings.Contains(step.Words, "husk ") || (step.Command == "") != (step.Place == "") {
+					t.Errorf("%s: administrators are told %+v", action, step)
+				}
+			}
+		}
+	}
+	refused := login("refused", "b1", "bob@example.com")
+	if s := Tell("r", []api.AuditEvent{refused}, true); !slices.Equal(s.Commands(), []string{"husk explain r", "husk user show bob@example.com", "husk passwd bob@example.com"}) || s.Decides != refused {
+		t.Errorf("the commands are %q, of %+v", s.Commands(), s.Decides)
+	}
+	if s := Tell("$(reboot)", []api.AuditEvent{refused}, false); len(s.Commands()) != 0 || len(s.Next) != 1 {
+		t.Errorf("the commands of others are %q, and they are told %v", s.Commands(), s.Next)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"husk/db"
 	"husk/db/archive"
 	"husk/db/fsys"
+	"husk/web/api"
 	"husk/web/folder"
 )
 
@@ -381,24 +382,30 @@ func (b *Backups) removeBeyond(found []backupFile, keep int) (kept []backupFile,
 }
 
 // trouble tells what is wrong with the scheduled backups, in words for
-// everybody, or "".
-func (r *scheduled) trouble(every time.Duration, now time.Time) string {
+// everybody; the zero value: nothing. Its values are which trouble it is, "failed" or
+// "overdue"; of when the newest backup is, or "none"; and the kind of what the system
+// answered, or "unknown".
+func (r *scheduled) trouble(every time.Duration, now time.Time) (w api.Warning) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	last := "none was made since the server started"
-	if !r.Newest.IsZero() {
-		last = "the newest is of " + r.Newest.Format(time.RFC3339)
+	tell := func(trouble, text string) api.Warning {
+		last, values := "none was made since the server started", map[string]string{"trouble": trouble, "newest": "none", "cause": "unknown"}
+		if !r.Newest.IsZero() {
+			values["newest"] = r.Newest.Format(time.RFC3339)
+			last = "the newest is of " + values["newest"]
+		}
+		why := "; see the log"
+		if c, ok := fsys.Explain(r.err); ok && trouble == "failed" {
+			why, values["cause"] = ": "+c.What(), c.Kind.String()
+		}
+		return api.Warning{Code: eventBackup, Text: text + ", " + last + why, Values: values}
 	}
 	switch {
 	case r.begun.IsZero():
-		return ""
 	case r.err != nil:
-		if c, ok := fsys.Explain(r.err); ok {
-			return "the last scheduled backup failed, " + last + ": " + c.What()
-		}
-		return "the last scheduled backup failed, " + last + "; see the log"
+		return tell("failed", "the last scheduled backup failed")
 	case now.Sub(r.Newest) > 2*every && now.Sub(r.begun) > 2*every:
-		return "scheduled backups are overdue, " + last + "; see the log"
+		return tell("overdue", "scheduled backups are overdue")
 	}
-	return ""
+	return api.Warning{}
 }

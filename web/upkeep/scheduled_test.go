@@ -71,12 +71,17 @@ func (w *watched) status() string {
 	return "green"
 }
 
-// trouble is what everybody is told of the backups.
+// trouble is what everybody is told of the backups. Its values tell the same.
 func (w *watched) trouble() string {
 	w.t.Helper()
 	warnings := w.BackupWarnings()
 	if len(warnings) != 1 || warnings[0].Code != eventBackup {
 		w.t.Fatalf("the warnings are %v", warnings)
+	}
+	text, values := warnings[0].Text, warnings[0].Values
+	if strings.Contains(text, "overdue") != (values["trouble"] == "overdue") || strings.Contains(text, "failed") != (values["trouble"] == "failed") ||
+		strings.Contains(text, "none was made") != (values["newest"] == "none") || !strings.Contains(text, "none was made") && !strings.Contains(text, values["newest"]) || values["cause"] == "" {
+		w.t.Fatalf("%q has the values %v", text, values)
 	}
 	return warnings[0].Text
 }

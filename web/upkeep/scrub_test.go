@@ -57,7 +57,7 @@ func (p *scrubbed) put(bucket, key string, sealed []byte) {
 func (p *scrubbed) sound() bool {
 	p.t.Helper()
 	warnings := p.StoreWarnings(nil)
-	if told := len(warnings) == 1 && warnings[0] == WriteWarning(db.ErrDamaged); told != p.Damaged() || len(warnings) > 1 {
+	if told := len(warnings) == 1 && warnings[0].Code == eventDamaged; told != p.Damaged() || len(warnings) > 1 {
 		p.t.Errorf("damaged is %t, and the warnings are %v", p.Damaged(), warnings)
 	}
 	return len(warnings) == 0

@@ -3,6 +3,7 @@ package upkeep
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,11 +51,10 @@ func (u *Upkeep) BackupWarnings() []api.Warning {
 	if u == nil {
 		return nil
 	}
-	trouble := u.scheduled.trouble(u.Backups.Every, u.Store.Now())
-	if trouble == "" {
-		return nil
+	if w := u.scheduled.trouble(u.Backups.Every, u.Store.Now()); w.Code != "" {
+		return []api.Warning{w}
 	}
-	return []api.Warning{{Code: eventBackup, Text: trouble}}
+	return nil
 }
 
 // far is how many times what others may have is too much for one who may.
@@ -71,14 +71,16 @@ func (u *Upkeep) HoardWarnings() []api.Warning {
 		return nil
 	}
 	return []api.Warning{{Code: "many_tokens", Text: fmt.Sprintf(
-		"users with more than %d times the API tokens that max-tokens-per-user allows: %d; the one with the most, whom the log names, has %d", far, h.Owners, h.Most)}}
+		"users with more than %d times the API tokens that max-tokens-per-user allows: %d; the one with the most, whom the log names, has %d", far, h.Owners, h.Most),
+		Values: map[string]string{"times": strconv.Itoa(far), "owners": strconv.Itoa(h.Owners), "most": strconv.FormatInt(h.Most, 10)}}}
 }
 
 // ClockWarning tells what the machine's clock shows and what time it is held to
 // be.
 func ClockWarning(fault time.Duration, now time.Time) api.Warning {
-	return api.Warning{Code: eventClock, Text: "the machine's clock is set back by " + fault.Round(time.Second).String() + ": it shows " + now.Add(-fault).Format(time.RFC3339) +
-		", and time goes on from what was seen, " + now.Format(time.RFC3339) + "; set it right"}
+	by, shows, seen := fault.Round(time.Second).String(), now.Add(-fault).Format(time.RFC3339), now.Format(time.RFC3339)
+	return api.Warning{Code: eventClock, Text: "the machine's clock is set back by " + by + ": it shows " + shows + ", and time goes on from what was seen, " + seen + "; set it right",
+		Values: map[string]string{"by": by, "shows": shows, "seen": seen}}
 }
 
 // WriteWarning says why changes are refused, in words for everybody.
@@ -93,7 +95,7 @@ func WriteWarning(err error) api.Warning {
 	case errors.Is(err, db.ErrMoved):
 		return api.Warning{Code: eventMoved, Text: "the data file was moved, replaced or deleted under the running server: changes are refused, credentials are still checked; the log says what to do"}
 	case errors.Is(err, errSlowWrite):
-		return api.Warning{Code: "store_slow", Text: errSlowWrite.Error() + ": look at the disk"}
+		return api.Warning{Code: "store_slow", Text: errSlowWrite.Error() + ": look at the disk", Values: map[string]string{"patience": proofPatience.String()}}
 	}
 	return api.Warning{Code: "write_refused", Text: "changes can't be written; see the log"}
 }

@@ -153,9 +153,9 @@ func (u *Upkeep) watchClock(now time.Time) {
 // watchBackups leaves the cause of a failure to who makes them.
 func (u *Upkeep) watchBackups(now time.Time) {
 	trouble := u.scheduled.trouble(u.Backups.Every, now)
-	if u.watcher.due(eventBackup, trouble != "", now) {
-		u.Log.Warn(trouble, "dir", u.Backups.Dir)
-		u.tell(notice{Event: eventBackup, Time: now, Message: trouble})
+	if u.watcher.due(eventBackup, trouble.Code != "", now) {
+		u.Log.Warn(trouble.Text, "dir", u.Backups.Dir)
+		u.tell(notice{Event: eventBackup, Time: now, Message: trouble.Text})
 	}
 }
 

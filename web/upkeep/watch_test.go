@@ -317,7 +317,7 @@ func TestHoardsAreTold(t *testing.T) {
 		w.watch(t.Context())
 	}
 	all := w.HoardWarnings()
-	if len(all) != 1 || all[0].Code != "many_tokens" || !strings.Contains(all[0].Text, "has 11") || strings.Contains(all[0].Text, db.SingleUser) {
+	if len(all) != 1 || all[0].Code != "many_tokens" || !strings.Contains(all[0].Text, "has 11") || all[0].Values["most"] != "11" || all[0].Values["owners"] != "1" || all[0].Values["times"] != "10" || strings.Contains(all[0].Text, db.SingleUser) {
 		t.Errorf("11 tokens of 1: %v", all)
 	}
 	if n := w.log.Count("user=" + db.SingleUser); n != 1 {

@@ -3,14 +3,14 @@
 {
   const all = (selector, act, under = document) => under.querySelectorAll(selector).forEach(act);
 
-  // Times in the reader's own zone, with UTC beside them.
+  // Times in the reader's own zone, written as the server writes them, with UTC beside.
+  const two = (n) => String(n).padStart(2, "0");
   const localTimes = (under) => all("time[datetime]", (time) => {
     const at = new Date(time.dateTime);
     if (time.title || Number.isNaN(at.getTime())) return;
-    time.title = time.textContent;
-    const shown = { year: "numeric", month: "2-digit", day: "2-digit" };
-    if (!("day" in time.dataset)) Object.assign(shown, { hour: "2-digit", minute: "2-digit" });
-    time.textContent = at.toLocaleString(document.documentElement.lang, shown).replace(/ (?=[AP]M$)/, "\u00a0");
+    time.title = `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+    const day = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join("-");
+    time.textContent = "day" in time.dataset ? day : `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
   }, under);
   localTimes(document);
 
