@@ -36,6 +36,7 @@ type Error struct {
 	Cause  error  // for the log; may be nil
 
 	Wait time.Duration // of ErrQuota: when it is worth another try
+	Line int           // of what was imported, from 1; 0: the failure is about no line
 }
 
 func (e *Error) Error() string { return e.Reason }

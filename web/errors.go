@@ -22,6 +22,7 @@ type failure struct {
 	status     int
 	code       string
 	reason     string
+	line       int // of what was sent, that it is about; 0: none
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
 
@@ -156,7 +157,7 @@ func kindOf(err error) *failure {
 			f := &failure{status: k.status, code: k.code, reason: k.reason}
 			var e *db.Error
 			if errors.As(err, &e) {
-				f.code, f.reason, f.retryAfter = e.Code, e.Reason, e.Wait
+				f.code, f.reason, f.line, f.retryAfter = e.Code, e.Reason, e.Line, e.Wait
 			}
 			if f.status == http.StatusServiceUnavailable && !errors.Is(err, db.ErrMoved) && !errors.Is(err, db.ErrNewer) { // which no wait mends
 				f.retryAfter = time.Second
@@ -196,7 +197,7 @@ func withCause(err error) string { return upkeep.WithCause(err) }
 
 // wire is the failure as the API answers it.
 func (f *failure) wire() *api.Error {
-	return &api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code}, RetryAfter: f.retryAfter}
+	return &api.Error{Status: f.status, Detail: api.ErrorDetail{Reason: f.reason, Code: f.code, Line: f.line}, RetryAfter: f.retryAfter}
 }
 
 func setRetryAfter(h http.Header, f *failure) {

@@ -25,6 +25,10 @@ type Error struct {
 type ErrorDetail struct {
 	Reason string `json:"reason"` // what went wrong and what to do
 	Code   string `json:"code"`   // a stable word
+
+	// Line is that of what was sent which it is about, from 1: of an import. The
+	// reason names it too.
+	Line int `json:"line,omitempty"`
 }
 
 func (e *Error) Error() string {
