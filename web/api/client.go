@@ -319,32 +319,6 @@ func (c *Client) UnlockUser(ctx context.Context, id string) (out Result, err err
 	return out, err
 }
 
-// ImportUsers makes users from lines, which are an ImportUser each, as NDJSON, or
-// what the format of the options says.
-func (c *Client) ImportUsers(ctx context.Context, lines io.Reader, o ImportOptions) (out Imported, err error) {
-	v := url.Values{}
-	if o.IfMissing {
-		v.Set("if_missing", "true")
-	}
-	if o.DryRun {
-		v.Set("dry_run", "true")
-	}
-	media := "application/x-ndjson"
-	if o.Format != "" && o.Format != FormatNDJSON {
-		v.Set("format", o.Format)
-		media = "text/plain" // an older server refuses it, rather than reading it as what it is not
-	}
-	if o.Domain != "" {
-		v.Set("domain", o.Domain)
-	}
-	v["role"] = o.Roles
-	answer, err := c.sendBody(ctx, "POST", "/security/user/_import?"+v.Encode(), media, lines)
-	if err != nil {
-		return out, err
-	}
-	return out, read(answer, &out)
-}
-
 // SearchRoles returns a page of roles.
 func (c *Client) SearchRoles(ctx context.Context, o ListOptions) (out Search[Role], err error) {
 	err = c.do(ctx, "GET", "/security/role/_search"+o.query(), nil, &out)

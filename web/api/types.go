@@ -424,51 +424,6 @@ type Principal struct {
 	Description string `json:"description"` // the email
 }
 
-// ImportUser is one line of an import of users.
-type ImportUser struct {
-	Email        string   `json:"email"`
-	Name         string   `json:"name,omitempty"`
-	Roles        []string `json:"roles,omitempty"`
-	PasswordHash string   `json:"password_hash,omitempty"` // a PHC string or bcrypt; absent: can't sign in
-	Disabled     bool     `json:"disabled,omitempty"`
-}
-
-// ImportOptions say how an import treats what is there.
-type ImportOptions struct {
-	IfMissing bool // a user who is there already is left as they are
-	DryRun    bool // check and count only
-
-	// Format is how the lines are written: FormatNDJSON, which is the default, or
-	// FormatHtpasswd.
-	Format string
-	Domain string   // with FormatHtpasswd: what makes an email of a name that is none
-	Roles  []string // with FormatHtpasswd: what all of them get; none: the role user
-}
-
-// The formats of an import.
-const (
-	FormatNDJSON   = "ndjson"   // an ImportUser a line
-	FormatHtpasswd = "htpasswd" // NAME:HASH lines, as Apache and nginx read them
-)
-
-// Imported answers an import of users.
-type Imported struct {
-	Created int  `json:"created"`
-	Skipped int  `json:"skipped"` // there already, or with a hash that is not imported
-	DryRun  bool `json:"dry_run"`
-
-	// Unsupported are those of the skipped whose hash is of a kind that is not
-	// imported. The lines are the first thousand of them.
-	Unsupported      int               `json:"unsupported,omitempty"`
-	UnsupportedLines []UnsupportedHash `json:"unsupported_lines,omitempty"`
-}
-
-// UnsupportedHash is a line of an import with a hash of a kind that is not imported.
-type UnsupportedHash struct {
-	Line int    `json:"line"` // from 1
-	Kind string `json:"kind"` // such as "MD5 (apr1)"; of one without a name how the hash begins, as "{CRYPT}" or "$sha1$"
-}
-
 // AuditEvent is one entry of the audit log.
 type AuditEvent struct {
 	Seq        uint64    `json:"seq"`
