@@ -5,6 +5,9 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +110,54 @@ func TestImportHtpasswdInTheConsole(t *testing.T) {
 	ann := v.visitor()
 	ann.signIn("ann@example.com", annBefore)
 	ann.get("/").isPage(t, http.StatusOK, "ann")
+}
+
+// The page that tells how to move from htpasswd can be gone through in the console: its
+// file is imported there, and what it calls things is what they are called.
+func TestFromHtpasswdInTheConsole(t *testing.T) {
+	text, err := os.ReadFile("../docs/tasks/from-htpasswd.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, file, _ := strings.Cut(string(text), "$ cat >htpasswd <<'END'\n> ")
+	file, _, found := strings.Cut(file, "\n> END\n")
+	file = strings.ReplaceAll(file, "\n> ", "\n")
+	_, steps, there := strings.Cut(string(text), "## In the browser\n")
+	steps, _, ends := strings.Cut(steps, "\n## ")
+	if !found || !there || !ends {
+		t.Fatal("the page has another form")
+	}
+	v := newSignedIn(t)
+	v.get("/console/users").isPage(t, http.StatusOK, ">Import users<", ">New user<")
+	asked := []string{"format", "htpasswd", "domain", "example.com"}
+	v.upload(importPage+"/check", file, nil, asked...).isPage(t, http.StatusOK, "2 users would be made.", "Line 3: MD5 (apr1)")
+	v.upload(importPage, file, nil, asked...).isPage(t, http.StatusOK, "2 users are made.", "Line 3: MD5 (apr1)")
+	v.post("/console/users", "email", "carol@example.com", "roles", "user", "way", "invite").isPage(t, http.StatusOK, "A password for you to hand over")
+	ann, err := v.Store.UserByEmail(t.Context(), "ann@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.get("/console/users/"+ann.ID).isPage(t, http.StatusOK, "/console/users/"+ann.ID+"/roles")
+	v.post("/console/users/"+ann.ID+"/roles", "roles", "admin")
+	if ann, err = v.Store.UserByEmail(t.Context(), "ann@example.com"); err != nil || !slices.Equal(ann.Roles, []string{"admin"}) {
+		t.Errorf("Ann is %+v, %v", ann, err)
+	}
+	first := v.visitor()
+	first.signIn("ann@example.com", annBefore)
+
+	shown := ""
+	for _, path := range []string{"/console/users", importPage, "/console/users/new", "/console/users/" + ann.ID, "/console/users/" + ann.ID + "/roles"} {
+		shown += v.get(path).body
+	}
+	labels := regexp.MustCompile(`\*\*([^*]+)\*\*`).FindAllStringSubmatch(steps, -1)
+	for _, label := range labels {
+		if name := strings.Join(strings.Fields(label[1]), " "); !strings.Contains(shown, ">"+name) {
+			t.Errorf("no page shows %q", name)
+		}
+	}
+	if len(labels) < 10 {
+		t.Errorf("the page names %d things", len(labels))
+	}
 }
 
 // What is wrong with the form or the file stands at the field that mends it, in the
