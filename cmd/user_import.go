@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,9 @@ An import that was cut short is run again with --if-missing.`,
 	return cmd
 }
 
+// maxImport is how long an import may be, in bytes, as the API has it.
+const maxImport = 64 << 20
+
 func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 	in, err := a.openInput(o.htpasswd+o.ndjson, "the users")
 	if err != nil {
@@ -67,9 +71,17 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 	if o.htpasswd != "" {
 		o.Format = api.FormatHtpasswd
 	}
+	lines, size := io.Reader(in), in.size()
+	if size == 0 { // a pipe, or what somebody types: nobody else waits for that at the locked store
+		whole, err := io.ReadAll(io.LimitReader(in, maxImport+1))
+		if err != nil {
+			return readFailed("the file can't be read", err)
+		}
+		lines = bytes.NewReader(whole)
+	}
 	return a.use(ctx, true, func(s *session) error {
-		p := a.progress("importing", in.size(), byteText)
-		file := &failing{Reader: in}
+		p := a.progress("importing", size, byteText)
+		file := &failing{Reader: lines}
 		out, err := s.ImportUsers(ctx, p.reader(file), o.ImportOptions)
 		p.end()
 		if broke := file.err.Load(); broke != nil && ctx.Err() == nil {
