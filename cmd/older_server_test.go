@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -27,6 +28,13 @@ func TestAskedOfAnOlderServer(t *testing.T) {
 		if n != want {
 			t.Errorf("%d have the role %q, want %d", n, role, want)
 		}
+	}
+	old := &api.Error{Status: http.StatusUnsupportedMediaType, Detail: api.ErrorDetail{Code: "content_type", Reason: "send the body as application/x-ndjson"}}
+	if err := faultyInput(old, api.FormatHtpasswd); !strings.Contains(err.Error(), "which reads no htpasswd files") {
+		t.Errorf("an htpasswd file: %v", err)
+	}
+	if err := faultyInput(old, ""); err != error(old) {
+		t.Errorf("lines of JSON: %v", err)
 	}
 	var out strings.Builder
 	a := &app{stdout: &out, stderr: io.Discard}

@@ -29,7 +29,8 @@ func (a *app) userImportCommand() *cobra.Command {
 		Long: `Make many users from a file (- for stdin), all or, where one line is faulty, none.
 
 --htpasswd takes NAME:HASH lines with bcrypt or argon2id hashes; other kinds are
-reported and skipped. A NAME that is no email gets --domain behind it.
+reported and skipped. A NAME that is no email gets --domain behind it. Comments,
+empty lines and what stands behind a second colon are passed over.
 
 A hash may cost as much as bcrypt with cost 13, or argon2id with m times t of
 311296 (such as m=65536,t=3,p=4): checking one is work that strangers can ask for.
@@ -88,7 +89,7 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 			return readFailed("the file can't be read", *broke)
 		}
 		if err != nil {
-			return faultyInput(err)
+			return faultyInput(err, o.Format)
 		}
 		a.tellUnsupported(out)
 		if a.settings.JSON {
@@ -147,8 +148,12 @@ const nothingChanged = "nothing was changed"
 
 // faultyInput is of what stands in the file: the command itself was called
 // rightly, whatever is wrong with an email or a role there.
-func faultyInput(err error) error {
+func faultyInput(err error, format string) error {
 	var answer *api.Error
+	if format == api.FormatHtpasswd && isStatus(err, http.StatusUnsupportedMediaType) {
+		return &failure{code: exitFailure, err: err, what: "the server is of an older husk, which reads no htpasswd files",
+			next: nothingChanged + "; install this version there, or import lines of JSON with --ndjson"}
+	}
 	if !errors.As(err, &answer) || answer.Status != http.StatusBadRequest || answer.Detail.Code == "bad_domain" {
 		return err
 	}

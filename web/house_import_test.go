@@ -244,6 +244,8 @@ func TestImportFromElsewhere(t *testing.T) {
 		for _, path := range []string{importPage, importPage + "/check"} {
 			v.upload(path, `{"email":"eve@example.com"}`, header).isPage(t, http.StatusForbidden, "another origin")
 		}
+		// As a form of another site may send plain text, too.
+		v.do("POST", "/security/user/_import?format=htpasswd", "text/plain", "eve@example.com:"+annBcrypt, append([]string{"Accept", "*/*"}, header...)...).fails(t, http.StatusForbidden, "cross_origin")
 	}
 	ann.upload(importPage, `{"email":"eve@example.com"}`, nil).isPage(t, http.StatusForbidden)
 	h.visitor().upload(importPage, `{"email":"eve@example.com"}`, nil).leadsTo(t, "/login?return="+sealedPath(h.visitor().get(importPage)))
