@@ -30,6 +30,7 @@ var inOwnWords = map[string]struct {
 	"unknown_role":       {exitNotFound, "", ""},
 	"bad_role_name":      {exitUsage, "", ""},
 	"bad_email":          {exitUsage, "", ""},
+	"bad_domain":         {exitUsage, "the --domain is none", "give what stands behind the @ of an email, such as example.com"},
 	"bad_url":            {exitUsage, "--url is what is asked for, with its scheme and host", "such as https://app.example.com/admin"},
 	"bad_test":           {exitUsage, "--user and --token-file exclude each other", "see 'husk rule test --help'"},
 	"bad_from":           {exitUsage, "--from is the address of a client", "such as 192.0.2.7 or 2001:db8::7"},

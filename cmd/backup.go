@@ -41,7 +41,8 @@ The secret key of any one recipient is enough.`,
 		Example: `  husk backup --output /var/backups/husk.tar
   husk backup --output "/var/backups/husk-$(date +%F).tar"
   husk backup --output - | ssh elsewhere 'cat > husk.tar'
-  husk backup --output husk.tar.age --recipient age1…`,
+  husk backup --output husk.tar.age --recipient age1…
+  husk backup list`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.backup(cmd.Context(), o) },
 	}
@@ -50,6 +51,7 @@ The secret key of any one recipient is enough.`,
 	o.recipients = newRecipients()
 	cmd.Flags().Var(o.recipients, "recipient", "encrypt to this age recipient, age1…; repeatable")
 	pathVar(cmd.Flags(), &o.recipientsFile, "recipients-file", "encrypt to the age recipients in this file, one a line")
+	cmd.AddCommand(a.backupListCommand())
 	return cmd
 }
 

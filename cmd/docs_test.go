@@ -223,6 +223,7 @@ var varying = []struct {
 	{regexp.MustCompile(`"(expire_in|took|uptime)":\d+`), `"$1":N`},
 	{regexp.MustCompile(`\b[0-9a-f]{8}\*\*\*`), "MASKED"},
 	{regexp.MustCompile(`\b\d+ bytes`), "N bytes"},
+	{regexp.MustCompile(`\b\d+\.\d [kM]B`), "SIZE"},
 	{regexp.MustCompile(`\bhas \d+\.`), "has N."},
 	{regexp.MustCompile(`"(size|free)": \d+`), `"$1": N`},
 	{regexp.MustCompile(`\buid \d+\b`), "uid N"},

@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/netip"
 	"strings"
@@ -10,7 +8,6 @@ import (
 	"time"
 
 	"husk/web"
-	"husk/web/api"
 )
 
 // The parsers of what is typed or read from files. Each takes what it gets or
@@ -84,41 +81,6 @@ func FuzzPrefixes(f *testing.F) {
 			if prefix := netip.MustParsePrefix(item); !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Zone() != "" || prefix.Addr().Is4In6() {
 				t.Fatalf("%q is taken as %v", text, prefix)
 			}
-		}
-	})
-}
-
-// FuzzHtpasswd: each line of a file is a user, skipped, or refused by its
-// number.
-func FuzzHtpasswd(f *testing.F) {
-	for _, text := range []string{
-		"ann:$2y$05$abcdefghijklmnopqrstuuJZ0Qm9Lw1i4p6DdC2xwzvK7a1bcdefg\n", "ann@example.com:$apr1$x$y\r\n# a comment\n\n", "ann", ":x", "ann:", "a:b:c", "ann:{SHA}x", "\x00:\xff",
-	} {
-		f.Add(text, "example.com")
-	}
-	f.Fuzz(func(t *testing.T, text, domain string) {
-		a := &app{stderr: &bytes.Buffer{}}
-		lines, skipped, err := a.readHtpasswd(strings.NewReader(text), userImportOptions{domain: domain})
-		if err != nil {
-			var own *failure
-			if !errors.As(err, &own) || strings.Contains(own.what, "bufio") {
-				t.Fatalf("refused by %v", err)
-			}
-			return
-		}
-		users := 0
-		for line := range strings.SplitSeq(lines.(*bytes.Buffer).String(), "\n") {
-			var user api.ImportUser
-			if line == "" {
-				continue
-			}
-			if err := json.Unmarshal([]byte(line), &user); err != nil || user.Email == "" || user.PasswordHash == "" {
-				t.Fatalf("%q became %q, %v", text, line, err)
-			}
-			users++
-		}
-		if users+skipped > strings.Count(text, "\n")+1 {
-			t.Fatalf("%q became %d users, %d skipped", text, users, skipped)
 		}
 	})
 }

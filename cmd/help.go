@@ -48,10 +48,14 @@ func section(w io.Writer, title, text string) {
 }
 
 func usageLines(cmd *cobra.Command) string {
-	if cmd.HasAvailableSubCommands() {
-		return "  " + cmd.CommandPath() + " COMMAND [flags]"
+	group, own := "  "+cmd.CommandPath()+" COMMAND [flags]", "  "+cmd.UseLine()
+	switch {
+	case !cmd.HasAvailableSubCommands():
+		return own
+	case cmd.Use == cmd.Name():
+		return group
 	}
-	return "  " + cmd.UseLine()
+	return own + "\n" + group // it does something itself, too
 }
 
 func commandLines(cmd *cobra.Command) string {
@@ -68,7 +72,6 @@ func commandLines(cmd *cobra.Command) string {
 // path without the program's name.
 var examples = map[string]string{
 	"user":            "  husk user create ann@example.com --role admin\n  husk user list",
-	"user list":       "  husk user list\n  husk user list --json",
 	"user show":       "  husk user show ann@example.com",
 	"user disable":    "  husk user disable ann@example.com",
 	"user enable":     "  husk user enable ann@example.com",

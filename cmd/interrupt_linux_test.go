@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"husk/db/dbtest/large"
 )
@@ -183,6 +186,44 @@ func TestInterruptedPipe(t *testing.T) {
 		interrupted(c)
 		r.Close()
 		w.Close()
+	}
+}
+
+// Who types an import, or pipes one in, keeps nobody from the store meanwhile.
+func TestImportWaitsWithoutTheStore(t *testing.T) {
+	t.Parallel()
+	p := program{data: newData(t)}
+	p.ok(t, "user", "create", "eve@example.com", "--no-password")
+	for format, line := range map[string]string{
+		"--ndjson":   `{"email":"ann@example.com"}`,
+		"--htpasswd": "bob@example.com:$2y$10$tsq4rj0Dc1E3Audye6AKs.4K0GwIsU42jzW5ahsTB0xB9.Kp3qJG.",
+	} {
+		c := p.command(t.Context(), "user", "import", format, "-")
+		r, in, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told bytes.Buffer
+		c.Stdin, c.Stderr = r, &told
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		if _, err := io.WriteString(in, line[:10]); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it has read what there is", func() bool {
+			unread, err := unix.IoctlGetInt(int(in.Fd()), unix.TIOCINQ)
+			return err == nil && unread == 0
+		})
+		p.ok(t, "user", "list")
+		if _, err := io.WriteString(in, line[10:]); err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+		if err := c.Wait(); err != nil || !strings.Contains(told.String(), "1 users made") {
+			t.Errorf("%s: %v: %s", format, err, told.String())
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -10,8 +11,9 @@ import (
 )
 
 type passwdOptions struct {
-	email string
-	stdin bool
+	email    string
+	stdin    bool
+	generate bool
 }
 
 func (a *app) passwdCommand() *cobra.Command {
@@ -24,9 +26,12 @@ end, and the device cookies by which Husk knows the user's browsers; API tokens
 stay ('husk token revoke' ends them).
 
 The password is asked for twice on a terminal, or read from one line of stdin.
-It is never an argument: other users of the machine could see it.`,
+It is never an argument: other users of the machine could see it. --generate
+makes one, prints it, and has it changed at the next sign-in; with --json it
+stands in the answer as "password".`,
 		Example: `  husk passwd
   husk passwd ann@example.com
+  husk passwd ann@example.com --generate
   head -c 24 /dev/urandom | base64 | tee first-password | husk passwd --password-stdin`,
 		Args: atMostOne("the EMAIL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,6 +42,8 @@ It is never an argument: other users of the machine could see it.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.stdin, "password-stdin", false, "read the password from one line of stdin")
+	cmd.Flags().BoolVar(&o.generate, "generate", false, "make a password, print it, and have it changed at the next sign-in")
+	cmd.MarkFlagsMutuallyExclusive("password-stdin", "generate")
 	return cmd
 }
 
@@ -45,23 +52,61 @@ func (a *app) passwd(ctx context.Context, o passwdOptions) error {
 		return &failure{code: exitDenied, what: "one's own password can't be changed with an API token: that needs a session",
 			next: "run 'husk passwd' on the machine where husk runs, or change it after a sign-in"}
 	}
-	pass, err := a.newPassword(o.stdin)
-	if err != nil {
-		return err
+	in := api.UserUpdate{GeneratePassword: o.generate}
+	if !o.generate {
+		pass, err := a.newPassword(o.stdin)
+		if err != nil {
+			return err
+		}
+		in.Password = &pass
 	}
-	who := o.email
-	if who == "" {
-		who = db.SingleUser
-	}
+	who := cmp.Or(o.email, db.SingleUser)
 	return a.use(ctx, true, func(s *session) error {
-		out, err := s.UpdateUser(ctx, who, api.UserUpdate{Password: &pass})
+		out, err := s.UpdateUser(ctx, who, in)
 		if err != nil {
 			return absentUser(err, who)
 		}
-		said := "The password of %s is set; its sessions have ended. API tokens stay: 'husk token revoke' ends them."
+		said := "The password of " + printable(who) + " is set; its sessions have ended. API tokens stay: 'husk token revoke' ends them."
 		if out.KeptOut != "" {
 			said += "\nNobody signs in with it yet: " + keptOutText(out.KeptOut) + "."
 		}
-		return a.done(out.Result, said, who)
+		switch {
+		case o.generate:
+			return a.deliverPassword(ctx, out, who, said)
+		case a.settings.JSON:
+			return a.printJSON(out)
+		}
+		a.say("%s", said)
+		return nil
 	})
+}
+
+// deliverPassword hands over a password that was generated. One that could not be shown
+// can't be taken back: the one before it is gone.
+func (a *app) deliverPassword(ctx context.Context, out api.UserUpdated, who, said string) error {
+	if out.Password == "" {
+		return &failure{code: exitFailure, what: "the server made no password: it is of an older husk that does not know --generate",
+			next: "nothing was changed; set one with --password-stdin, or install this version there"}
+	}
+	err := a.showPassword(ctx, out, said)
+	if err == nil {
+		return nil
+	}
+	next := "make another: husk passwd --generate"
+	if who != db.SingleUser {
+		next = "make another: husk passwd " + printable(who) + " --generate"
+	}
+	return notGivenOut(err, "the password of "+printable(who)+" was replaced, and the new one", "", next)
+}
+
+func (a *app) showPassword(ctx context.Context, out api.UserUpdated, said string) error {
+	if err := ctx.Err(); err != nil {
+		return err // nobody waits for it any more
+	}
+	if a.settings.JSON {
+		return a.giveOutJSON(out)
+	}
+	a.say("%s", said)
+	a.say("The password below is shown this once, and has to be changed at the next sign-in.")
+	return a.giveOut(out.Password + "\n")
 }

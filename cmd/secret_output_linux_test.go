@@ -52,6 +52,7 @@ func TestWhatCantBeGivenOut(t *testing.T) {
 	t.Parallel()
 	p := program{data: newData(t)}
 	old := p.ok(t, "token", "create", "--name", "kept")
+	p.ok(t, "user", "create", "robot@example.com", "--no-password")
 	s := p.serve(t)
 	before := p.ok(t, "token", "show", "kept", "--json")
 	for name, stdout := range map[string]func(*testing.T) *os.File{"no space left on device": fullDevice, "broken pipe": closedPipe} {
@@ -67,6 +68,10 @@ func TestWhatCantBeGivenOut(t *testing.T) {
 			r = p.into(t, stdout(t), "user", "create", "ann@example.com", "--generate", format)
 			if !strings.Contains(r.stderr, "ann@example.com was made, and the password can't be given out: stdout: "+name+"; the user is deleted again") || r.code != exitFailure {
 				t.Errorf("user create: %v", r)
+			}
+			r = p.into(t, stdout(t), "passwd", "robot@example.com", "--generate", format)
+			if !strings.Contains(r.stderr, "the password of robot@example.com was replaced, and the new one can't be given out: stdout: "+name) || !strings.Contains(r.stderr, "make another: husk passwd robot@example.com --generate") || r.code != exitFailure {
+				t.Errorf("passwd: %v", r)
 			}
 		}
 	}

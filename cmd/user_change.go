@@ -19,7 +19,8 @@ func (a *app) userUpdateCommand() *cobra.Command {
 		Short: "Change name, email or roles of a user",
 		Long: `Change name, email or roles of a user. What a flag names is replaced, the rest
 stays; --role names all roles that the user has afterwards. It is effective at
-the next request of any session or token of that user.`,
+the next request of any session or token of that user. A new password is for
+'husk passwd EMAIL', which makes one with --generate.`,
 		Example: `  husk user update ann@example.com --role user --role reader
   husk user update ann@example.com --email ann@example.org`,
 		Args: one("the EMAIL or id"),

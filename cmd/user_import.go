@@ -1,17 +1,14 @@
 package cmd
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
-	"unicode/utf8"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +18,6 @@ import (
 type userImportOptions struct {
 	htpasswd string
 	ndjson   string
-	domain   string
-	roles    []string
 	api.ImportOptions
 }
 
@@ -34,7 +29,8 @@ func (a *app) userImportCommand() *cobra.Command {
 		Long: `Make many users from a file (- for stdin), all or, where one line is faulty, none.
 
 --htpasswd takes NAME:HASH lines with bcrypt or argon2id hashes; other kinds are
-reported and skipped. A NAME that is no email gets --domain behind it.
+reported and skipped. A NAME that is no email gets --domain behind it. Comments,
+empty lines and what stands behind a second colon are passed over.
 
 A hash may cost as much as bcrypt with cost 13, or argon2id with m times t of
 311296 (such as m=65536,t=3,p=4): checking one is work that strangers can ask for.
@@ -53,8 +49,8 @@ An import that was cut short is run again with --if-missing.`,
 	f := cmd.Flags()
 	pathVar(f, &o.htpasswd, "htpasswd", "an htpasswd file, or - for stdin")
 	pathVar(f, &o.ndjson, "ndjson", "a file with one JSON object a line, or - for stdin")
-	f.StringVar(&o.domain, "domain", "", "with --htpasswd: what makes an email of a name")
-	f.StringArrayVar(&o.roles, "role", nil, "with --htpasswd: a role for all of them; may be repeated (default: user)")
+	f.StringVar(&o.Domain, "domain", "", "with --htpasswd: what makes an email of a name")
+	f.StringArrayVar(&o.Roles, "role", nil, "with --htpasswd: a role for all of them; may be repeated (default: user)")
 	f.BoolVar(&o.IfMissing, "if-missing", false, "a user who is there already is left as they are")
 	f.BoolVar(&o.DryRun, "dry-run", false, "check and count, change nothing")
 	cmd.MarkFlagsMutuallyExclusive("htpasswd", "ndjson")
@@ -64,28 +60,38 @@ An import that was cut short is run again with --if-missing.`,
 	return cmd
 }
 
+// maxImport is how long an import may be, in bytes, as the API has it.
+const maxImport = 64 << 20
+
 func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 	in, err := a.openInput(o.htpasswd+o.ndjson, "the users")
 	if err != nil {
 		return readFailed("the file can't be read", err)
 	}
 	defer in.Close()
-	var lines io.Reader = in
-	size, skipped := in.size(), 0
 	if o.htpasswd != "" {
-		if lines, skipped, err = a.readHtpasswd(in, o); err != nil {
-			return err
+		o.Format = api.FormatHtpasswd
+	}
+	lines, size := io.Reader(in), in.size()
+	if size == 0 { // a pipe, or what somebody types: nobody else waits for that at the locked store
+		whole, err := io.ReadAll(io.LimitReader(in, maxImport+1))
+		if err != nil {
+			return readFailed("the file can't be read", err)
 		}
-		size = 0 // what is sent is longer
+		lines = bytes.NewReader(whole)
 	}
 	return a.use(ctx, true, func(s *session) error {
 		p := a.progress("importing", size, byteText)
-		out, err := s.ImportUsers(ctx, p.reader(lines), o.ImportOptions)
+		file := &failing{Reader: lines}
+		out, err := s.ImportUsers(ctx, p.reader(file), o.ImportOptions)
 		p.end()
-		if err != nil {
-			return faultyInput(err)
+		if broke := file.err.Load(); broke != nil && ctx.Err() == nil {
+			return readFailed("the file can't be read", *broke)
 		}
-		out.Skipped += skipped
+		if err != nil {
+			return faultyInput(err, o.Format)
+		}
+		a.tellUnsupported(out)
 		if a.settings.JSON {
 			return a.printJSON(out)
 		}
@@ -98,109 +104,58 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 	})
 }
 
+// failing remembers why a file could not be read: who sends it is told only that it
+// could not be sent.
+type failing struct {
+	io.Reader
+	err atomic.Pointer[error] // who sends it may still read when it is answered
+}
+
+// Read implements io.Reader.
+func (f *failing) Read(p []byte) (int, error) {
+	n, err := f.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err.Store(&err)
+	}
+	return n, err
+}
+
+// tellUnsupported names the lines that were left out, with --quiet too: who stands
+// there is not there afterwards.
+func (a *app) tellUnsupported(out api.Imported) {
+	for _, h := range out.UnsupportedLines {
+		kind := printable(h.Kind)
+		if strings.HasPrefix(kind, "$") || strings.HasPrefix(kind, "{") {
+			kind = "a hash that begins with " + kind
+		}
+		fmt.Fprintf(a.stderr, "line %d: skipped: %s is not imported; make that user with 'husk user create'\n", h.Line, kind)
+	}
+	if more := out.Unsupported - len(out.UnsupportedLines); more > 0 {
+		fmt.Fprintf(a.stderr, "%d lines more are skipped, with hashes that are not imported\n", more)
+	}
+}
+
+// aboutTheFile is what is said behind the reason of a fault that is found before
+// anything is changed.
+var aboutTheFile = map[string]string{
+	"bad_htpasswd":   nothingChanged,
+	"line_too_long":  nothingChanged,
+	"domain_missing": nothingChanged + "; --domain example.com makes emails of such names",
+	"other_format":   nothingChanged + "; --htpasswd reads lines of NAME:HASH, --ndjson lines of JSON",
+}
+
+const nothingChanged = "nothing was changed"
+
 // faultyInput is of what stands in the file: the command itself was called
 // rightly, whatever is wrong with an email or a role there.
-func faultyInput(err error) error {
-	if isStatus(err, http.StatusBadRequest) {
-		return &failure{code: exitFailure, err: err, what: err.Error()}
+func faultyInput(err error, format string) error {
+	var answer *api.Error
+	if format == api.FormatHtpasswd && isStatus(err, http.StatusUnsupportedMediaType) {
+		return &failure{code: exitFailure, err: err, what: "the server is of an older husk, which reads no htpasswd files",
+			next: nothingChanged + "; install this version there, or import lines of JSON with --ndjson"}
 	}
-	return err
-}
-
-// readHtpasswd turns NAME:HASH lines into lines of an import. An empty line
-// stands for each that is skipped, so that numbers are those of the file.
-func (a *app) readHtpasswd(r io.Reader, o userImportOptions) (lines io.Reader, skipped int, err error) {
-	var out bytes.Buffer
-	in, number := bufio.NewScanner(r), 1
-	for ; in.Scan(); number++ {
-		user, err := o.htpasswdLine(in.Text())
-		var unsupported *unsupportedHash
-		switch {
-		case errors.As(err, &unsupported):
-			fmt.Fprintf(a.stderr, "line %d: skipped: %v\n", number, err) // with --quiet too: it is not there afterwards
-			skipped++
-		case err != nil:
-			return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: %v", number, err), next: "nothing was changed"}
-		}
-		if user != nil {
-			text, err := json.Marshal(user)
-			if err != nil {
-				return nil, 0, err
-			}
-			out.Write(text)
-		}
-		out.WriteByte('\n')
+	if !errors.As(err, &answer) || answer.Status != http.StatusBadRequest || answer.Detail.Code == "bad_domain" {
+		return err
 	}
-	switch err := in.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		return nil, 0, &failure{code: exitFailure, err: err, what: fmt.Sprintf("line %d: it is over 64 KiB", number), next: "nothing was changed"}
-	case err != nil:
-		return nil, 0, readFailed("the file can't be read", err)
-	}
-	return &out, skipped, nil
-}
-
-// unsupportedHash is a hash of a kind that is not imported: a fast one, which
-// must not live on.
-type unsupportedHash struct{ kind string }
-
-func (e *unsupportedHash) Error() string {
-	return e.kind + " is not imported; make that user with 'husk user create'"
-}
-
-// htpasswdLine reads one line; nil for one that holds nobody. Whether its hash
-// is well-formed the server tells.
-func (o *userImportOptions) htpasswdLine(line string) (*api.ImportUser, error) {
-	line = strings.TrimRight(line, "\r")
-	if !utf8.ValidString(line) {
-		return nil, errors.New("it is no UTF-8 text") // JSON would make another name of it
-	}
-	if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
-		return nil, nil
-	}
-	name, hash, _ := strings.Cut(line, ":")
-	hash, _, _ = strings.Cut(hash, ":") // some programs add fields
-	if name == "" || hash == "" {
-		return nil, errors.New("it is not NAME:HASH")
-	}
-	if kind := otherHash(hash); kind != "" {
-		return nil, &unsupportedHash{kind}
-	}
-	if !strings.Contains(name, "@") {
-		if o.domain == "" {
-			return nil, errors.New("the name is no email; --domain example.com makes one of it")
-		}
-		name += "@" + o.domain
-	}
-	return &api.ImportUser{Email: name, Roles: o.roles, PasswordHash: hash}, nil
-}
-
-// otherKinds are the hashes that people have in such files and that husk does
-// not import, by how they begin.
-var otherKinds = []struct{ prefix, name string }{
-	{"$apr1$", "MD5 (apr1)"}, {"{SHA}", "SHA-1"}, {"{SSHA}", "salted SHA-1"}, {"$1$", "MD5 crypt"},
-	{"$5$", "SHA-256 crypt"}, {"$6$", "SHA-512 crypt"}, {"$argon2i$", "argon2i"}, {"$argon2d$", "argon2d"}, {"{PLAIN}", "plain text"},
-	{"$y$", "yescrypt"}, {"$gy$", "gost-yescrypt"}, {"$7$", "scrypt"}, {"$scrypt$", "scrypt"}, {"$pbkdf2", "PBKDF2"}, {"{PBKDF2", "PBKDF2"},
-	{"$2$", "bcrypt of a faulty version"}, {"$2x$", "bcrypt of a faulty version"},
-}
-
-// namedKind is how a hash begins that says of which kind it is.
-var namedKind = regexp.MustCompile(`^(\$[A-Za-z0-9-]{1,20}\$|\{[A-Za-z0-9-]{1,20}\})`)
-
-// otherHash names the kind of a hash that husk does not import, or "".
-func otherHash(hash string) string {
-	for _, k := range otherKinds {
-		if strings.HasPrefix(hash, k.prefix) {
-			return k.name
-		}
-	}
-	switch kind := namedKind.FindString(hash); {
-	case kind == "$2a$", kind == "$2b$", kind == "$2y$", kind == "$argon2id$":
-		return ""
-	case kind != "":
-		return "a hash that begins with " + kind
-	case len(hash) == 13 && !strings.ContainsAny(hash, "${}"):
-		return "DES crypt"
-	}
-	return ""
+	return &failure{code: exitFailure, err: err, what: err.Error(), next: aboutTheFile[answer.Detail.Code]}
 }

@@ -7,20 +7,22 @@ import (
 	"testing"
 )
 
-// A line that is too long is one that is faulty, and told in our own words.
-func TestHtpasswdLongLine(t *testing.T) {
-	a := &app{stderr: io.Discard}
-	_, _, err := a.readHtpasswd(strings.NewReader("# fine\nann:"+strings.Repeat("x", 64<<10)+"\n"), userImportOptions{})
-	var f *failure
-	if !errors.As(err, &f) || f.what != "line 2: it is over 64 KiB" || f.next != "nothing was changed" {
-		t.Errorf("%+v", err)
+// Of a file that breaks while it is sent the cause is kept, and its end is none.
+func TestFailingKeepsTheCause(t *testing.T) {
+	broke := errors.New("it broke")
+	f := &failing{Reader: io.MultiReader(strings.NewReader("ann"), broken{broke})}
+	if read, err := io.ReadAll(f); string(read) != "ann" || !errors.Is(err, broke) {
+		t.Errorf("%q, %v", read, err)
 	}
-	_, _, err = a.readHtpasswd(io.MultiReader(strings.NewReader("# fine\n"), broken{}), userImportOptions{})
-	if !errors.As(err, &f) || f.what != "the file can't be read: it broke" {
-		t.Errorf("%+v", err)
+	if kept := f.err.Load(); kept == nil || !errors.Is(*kept, broke) {
+		t.Errorf("kept: %v", kept)
+	}
+	whole := &failing{Reader: strings.NewReader("ann")}
+	if _, err := io.ReadAll(whole); err != nil || whole.err.Load() != nil {
+		t.Errorf("of a whole file: %v, %v", err, whole.err.Load())
 	}
 }
 
-type broken struct{}
+type broken struct{ err error }
 
-func (broken) Read([]byte) (int, error) { return 0, errors.New("it broke") }
+func (b broken) Read([]byte) (int, error) { return 0, b.err }

@@ -38,6 +38,7 @@ type Error struct {
 	Cause  error  // for the log; may be nil
 
 	Wait time.Duration // of ErrQuota: when it is worth another try
+	Line int           // of what was imported, from 1; 0: the failure is about no line
 
 	// Field is which of what was asked for it is about, where the code does not
 	// tell: "name" or "description".

@@ -69,7 +69,7 @@ func atLine(line int, err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &Error{Kind: e.Kind, Code: e.Code, Reason: fmt.Sprintf("line %d: %s", line, e.Reason), Cause: e.Cause}
+	return &Error{Kind: e.Kind, Code: e.Code, Reason: fmt.Sprintf("line %d: %s", line, e.Reason), Cause: e.Cause, Line: line}
 }
 
 func (t *txn) checkImport(users []ImportUser, ifMissing bool) (done Imported, err error) {

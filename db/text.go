@@ -131,3 +131,11 @@ func checkEmail(email string) error {
 	}
 	return nil
 }
+
+// CheckDomain refuses what makes no email of a name before its @.
+func CheckDomain(domain string) error {
+	if checkEmail("x@"+domain) != nil {
+		return fail(ErrInvalid, "bad_domain", "that is no domain; give what stands behind the @ of an email, such as example.com")
+	}
+	return nil
+}

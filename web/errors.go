@@ -23,6 +23,7 @@ type failure struct {
 	code       string
 	reason     string
 	permission string // that is missing
+	line       int    // of what was sent, that it is about; 0: none
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
 
@@ -185,7 +186,7 @@ func kindOf(err error) *failure {
 			f := &failure{status: k.status, code: k.code, reason: k.reason}
 			var e *db.Error
 			if errors.As(err, &e) {
-				f.code, f.reason, f.field, f.retryAfter = e.Code, e.Reason, e.Field, e.Wait
+				f.code, f.reason, f.field, f.line, f.retryAfter = e.Code, e.Reason, e.Field, e.Line, e.Wait
 			}
 			if f.status == http.StatusServiceUnavailable && !errors.Is(err, db.ErrMoved) && !errors.Is(err, db.ErrNewer) { // which no wait mends
 				f.retryAfter = time.Second
@@ -233,7 +234,7 @@ func (f *failure) wire() *api.Error {
 }
 
 func (f *failure) detail() api.ErrorDetail {
-	return api.ErrorDetail{Reason: f.reason, Code: f.code, Field: f.field}
+	return api.ErrorDetail{Reason: f.reason, Code: f.code, Field: f.field, Line: f.line}
 }
 
 func setRetryAfter(h http.Header, f *failure) {

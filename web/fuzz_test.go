@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"reflect"
@@ -9,28 +10,40 @@ import (
 	"unicode/utf8"
 
 	"husk/db"
+	"husk/web/api"
 	"husk/web/gate"
 )
 
-// FuzzImportLine: a line of an import is a user or refused in words of our own.
+// FuzzImportLine: a line of an import is a user, nobody, or refused in words of our own,
+// whatever it was to be.
 func FuzzImportLine(f *testing.F) {
 	for _, line := range []string{
 		`{"email":"ann@example.com","name":"Ann","roles":["user"],"password_hash":"$2y$05$abcdefghijklmnopqrstuuJZ0Qm9Lw1i4p6DdC2xwzvK7a1bcdefg","disabled":false}`,
 		`{"email":1}`, `{"email":"a@b"}{}`, `[]`, `null`, `{"email":"a@b","password_hash":"x"}`, "{\"email\":\"\xff\"}", `{"roles":{}}`,
+		"ann:$2y$10$tsq4rj0Dc1E3Audye6AKs.4K0GwIsU42jzW5ahsTB0xB9.Kp3qJG.", "ann@example.org:$apr1$a$b:more", "# ann", ":", "ann:", "a\xff:$1$x", "{:{", "ann:rqXexS6ZhobKA", " ", "#",
 	} {
 		f.Add([]byte(line))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		u, err := readImportLine(line, 7)
-		if err != nil {
-			var own *failure
-			if !errors.As(err, &own) || own.status != 400 || own.reason == "" || strings.Contains(own.reason, "json:") {
-				t.Fatalf("%q is refused by %v", line, err)
+		for _, in := range []importAsked{{format: api.FormatNDJSON}, {format: api.FormatHtpasswd, domain: "example.com"}, {format: api.FormatHtpasswd}} {
+			var read importRead
+			if err := in.readLine(&read, bytes.TrimSpace(line), 7); err != nil {
+				var own *failure
+				if !errors.As(err, &own) || own.status != 400 || own.line != 7 || !strings.HasPrefix(own.reason, "line 7: ") || strings.Contains(own.reason, "json:") {
+					t.Fatalf("%s: %q is refused by %v", in.format, line, err)
+				}
+				continue
 			}
-			return
-		}
-		if u.Line != 7 || !utf8.ValidString(u.Email) || !utf8.ValidString(u.Name) {
-			t.Fatalf("%q is taken as %+v", line, u)
+			for _, u := range read.users {
+				if u.Line != 7 || !utf8.ValidString(u.Email) || !utf8.ValidString(u.Name) || in.format == api.FormatHtpasswd && (u.Password == "" || !strings.Contains(u.Email, "@")) {
+					t.Fatalf("%s: %q is taken as %+v", in.format, line, u)
+				}
+			}
+			for _, h := range read.unsupportedLines {
+				if h.Line != 7 || !utf8.ValidString(h.Kind) || len(h.Kind) > 50 || in.format != api.FormatHtpasswd {
+					t.Fatalf("%s: %q has %+v", in.format, line, h)
+				}
+			}
 		}
 	})
 }

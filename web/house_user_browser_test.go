@@ -118,4 +118,35 @@ func TestBrowserImport(t *testing.T) {
 	if n, _ := h.Store.CountUsers(t.Context()); n != 3 {
 		t.Errorf("there are %d users", n)
 	}
+
+	// What an htpasswd file needs is asked where one is chosen, and what is wrong there
+	// stands at its field; the file stays chosen.
+	shown := func() string { return p.Eval(`getComputedStyle(document.querySelector(".htpasswd")).display`) }
+	if shown() != "none" {
+		t.Error("JSON lines are asked for a domain")
+	}
+	p.Eval(`document.querySelector("input[value=htpasswd]").click()`)
+	if shown() == "none" {
+		t.Error("an htpasswd file is not asked for a domain")
+	}
+	choose("carol:" + annBcrypt + "\\ndan:$1$x")
+	p.Eval(`document.querySelector("button[formaction]").click()`)
+	says("Line 1: The name is no email")
+	if p.Eval(`document.getElementById("domain").getAttribute("aria-invalid")`) != "true" || p.Eval(`document.querySelectorAll(".field.wrong .problem").length`) != "1" {
+		t.Error("the field of the domain is not the one that is wrong")
+	}
+	p.Shoot("import-htpasswd-wrong")
+	p.Fill("domain", "example.com")
+	p.Eval(`document.querySelector("button[formaction]").click()`)
+	says("1 user would be made.")
+	says("Line 2: MD5 crypt")
+	if p.Eval(`document.querySelectorAll(".field.wrong, [aria-invalid]").length`) != "0" {
+		t.Error("what was wrong is not told to be right")
+	}
+	p.Eval(`document.querySelector("main form button:not([formaction])").click()`)
+	says("1 user is made.")
+	p.Shoot("import-htpasswd")
+	if _, err := h.Store.UserByEmail(t.Context(), "carol@example.com"); err != nil {
+		t.Error(err)
+	}
 }

@@ -303,6 +303,9 @@ func (b *builder) content(body reflect.Type, o operation) object {
 			content[m] = object{"schema": b.schema(body), "example": o.example}
 		}
 	}
+	for m, example := range o.texts {
+		content[m] = object{"schema": isText, "example": example}
+	}
 	return content
 }
 

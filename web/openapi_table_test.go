@@ -23,10 +23,11 @@ type operation struct {
 	ends    bool        // it takes a session where there is one, and needs none
 
 	// What a typed function says by itself, of a raw one.
-	answer   any      // of the type that is answered
-	media    []string // of the body; none: application/json
-	line     bool     // the body is NDJSON; example is one line of it
-	streamed string   // the answer is no JSON but of this media type
+	answer   any               // of the type that is answered
+	media    []string          // of the body; none: application/json
+	line     bool              // the body is NDJSON; example is one line of it
+	texts    map[string]string // an example of each other media type, which is text
+	streamed string            // the answer is no JSON but of this media type
 }
 
 type parameter struct {
@@ -214,13 +215,17 @@ var operations = map[string]operation{
 	"POST /security/user/:id/_unlock": {id: "UnlockUser", tag: tagUsers, summary: "Let a throttled user try again at once",
 		about: "The user's device cookies end, by which the throttle knows browsers again. The wait of an address that too many wrong passwords came from goes on.", named: userID},
 	"POST /security/user/_import": {id: "ImportUsers", tag: tagUsers, summary: "Make many users",
-		about: "NDJSON, an ImportUser a line, at most 64 MiB. One faulty line changes nothing; its number is in the reason. " + notLimited,
+		about: "NDJSON, an ImportUser a line, or the lines of an htpasswd file, at most 64 MiB. One faulty line changes nothing; its number is in `line` and in the reason. " +
+			"Of an htpasswd file hashes of bcrypt and argon2id are taken over; a line with one of another kind is skipped, and told in `unsupported_lines`. " + notLimited,
 		query: []parameter{
+			{"format", "`ndjson`, as which it is read without this, or `htpasswd`: lines of `NAME:HASH`, sent as `text/plain`.", object{"type": "string", "enum": []string{api.FormatNDJSON, api.FormatHtpasswd}}},
+			{"domain", "With `htpasswd`: what makes an email of a name that is none, such as `example.com`.", isText},
+			{"role", "With `htpasswd`: a role that all of them get; may be repeated. Without one it is `user`.", object{"type": "array", "items": isText}},
 			{"if_missing", "`true`: who is there already is left as they are.", isTrue},
 			{"dry_run", "`true`: check and count only.", isTrue},
 		},
 		example: api.ImportUser{Email: "ann@example.com", Roles: []string{"user"}}, line: true,
-		media: []string{ndjsonMedia, "application/jsonl", "application/json"}, answer: api.Imported{}, also: []int{409, 503}},
+		media: []string{ndjsonMedia, "application/jsonl", "application/json"}, texts: map[string]string{"text/plain": "ann:$2y$10$tsq4rj0Dc1E3Audye6AKs.4K0GwIsU42jzW5ahsTB0xB9.Kp3qJG.\n"}, answer: api.Imported{}, also: []int{409, 503}},
 	"GET /security/principal/_search": {id: "SearchPrincipals", tag: tagUsers, summary: "List whom rights can be given to"},
 
 	"GET /security/role/_search": {id: "SearchRoles", tag: tagRoles, summary: "List roles"},

@@ -69,6 +69,8 @@ func folderError(err error) error {
 	var said *db.Error
 	c, known := fsys.Explain(err)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &db.Error{Kind: db.ErrDisk, Code: "disk_failed", Reason: "backup-dir is not there: make it again, or look whether its file system is mounted", Cause: err}
 	case err == nil, errors.As(err, &said), !known, c.Kind == fsys.Spent, c.Kind == fsys.Odd:
 		return err
 	case c.Kind == fsys.Full:

@@ -319,22 +319,6 @@ func (c *Client) UnlockUser(ctx context.Context, id string) (out Result, err err
 	return out, err
 }
 
-// ImportUsers makes users from NDJSON, an ImportUser a line.
-func (c *Client) ImportUsers(ctx context.Context, lines io.Reader, o ImportOptions) (out Imported, err error) {
-	v := url.Values{}
-	if o.IfMissing {
-		v.Set("if_missing", "true")
-	}
-	if o.DryRun {
-		v.Set("dry_run", "true")
-	}
-	answer, err := c.sendBody(ctx, "POST", "/security/user/_import?"+v.Encode(), "application/x-ndjson", lines)
-	if err != nil {
-		return out, err
-	}
-	return out, read(answer, &out)
-}
-
 // SearchRoles returns a page of roles.
 func (c *Client) SearchRoles(ctx context.Context, o ListOptions) (out Search[Role], err error) {
 	err = c.do(ctx, "GET", "/security/role/_search"+o.query(), nil, &out)

@@ -29,6 +29,10 @@ type ErrorDetail struct {
 	Code   string `json:"code"`            // a stable word
 	Field  string `json:"field,omitempty"` // the member of the body that it is about, where the code does not tell
 
+	// Line is that of what was sent which it is about, from 1: of an import. The
+	// reason names it too.
+	Line int `json:"line,omitempty"`
+
 	// All that is wrong, where that is more than one thing; the first of them is
 	// what the members above tell. None of them has errors of its own.
 	Errors []ErrorDetail `json:"errors,omitempty"`

@@ -438,28 +438,6 @@ type Principal struct {
 	Description string `json:"description"` // the email
 }
 
-// ImportUser is one line of an import of users.
-type ImportUser struct {
-	Email        string   `json:"email"`
-	Name         string   `json:"name,omitempty"`
-	Roles        []string `json:"roles,omitempty"`
-	PasswordHash string   `json:"password_hash,omitempty"` // a PHC string or bcrypt; absent: can't sign in
-	Disabled     bool     `json:"disabled,omitempty"`
-}
-
-// ImportOptions say how an import treats what is there.
-type ImportOptions struct {
-	IfMissing bool // a user who is there already is left as they are
-	DryRun    bool // check and count only
-}
-
-// Imported answers an import of users.
-type Imported struct {
-	Created int  `json:"created"`
-	Skipped int  `json:"skipped"` // there already
-	DryRun  bool `json:"dry_run"`
-}
-
 // AuditEvent is one entry of the audit log.
 type AuditEvent struct {
 	Seq        uint64    `json:"seq"`

@@ -88,7 +88,7 @@ func (v *Visit) backups() (page Backups, err error) {
 	}
 	page = Backups{
 		inSystem: v.inSystem(roomBackups), Kept: kept.Kept, Encrypts: kept.Encrypts, Making: kept.Making, Every: every(kept.Every), Keep: kept.Keep, Total: kept.Total, None: Empty{Text: say("backup.none")}, Setting: "backup-dir: /var/backups/husk",
-		Terminal: Terminal{"terminal", "husk backup --output husk.tar"},
+		Terminal: Terminal{"terminal", "husk backup --output husk.tar\nhusk backup list"},
 	}
 	for _, f := range kept.Files[:min(len(kept.Files), mostBackups)] {
 		page.Rows = append(page.Rows, backupRow(f))

@@ -35,6 +35,9 @@ func roomsOfUsers(text string) map[string]Page {
 	roles := Roles{Done: said, Query: text, Roles: []RoleRow{{Name: "clerk", Description: literal(text), Builtin: true, Grants: said}}, Pager: Pager{"/console/roles", "/console/roles?after=x"}}
 	roles.May.Create, roles.May.Read = true, true
 	upload := Form{Once: "x", Proof: true, Problem: said, problems: map[string]Text{"file": said}}
+	imported := Import{Form: upload, Format: named(ways, "format"), Domain: named(field, "domain"), Roles: named(ways, "roles"), Others: Field{Name: fieldOtherRoles, Type: "area", Label: said, Hint: said, Value: text},
+		Missing: Field{Name: "if_missing", Type: "check", Label: said, Options: []Option{{Value: "yes", Label: said, Hint: said}}},
+		Told:    Imported{Would: said, Done: said, Skipped: said, Unsupported: said, Lines: []ImportLine{{3, said}}, More: said}}
 	return map[string]Page{
 		"users":            users,
 		"users further":    Users{Query: text, More: true, Pager: Pager{"", "/console/users?after=x"}},
@@ -45,8 +48,8 @@ func roomsOfUsers(text string) map[string]Page {
 		"user new":         UserForm{Form: form, Title: literal("New"), About: said, To: "/console/users", Back: "/console/users", Act: said, Fields: []Field{field, ways}, Typed: Field{Name: "password", Type: "password", Label: said, Hint: said}},
 		"user invited":     Invitation{ID: "u1", Name: text, Still: said, Secret: Secret{said, text}, Text: said},
 		"user ask":         ask,
-		"import":           Import{Form: upload, Missing: Field{Name: "if_missing", Type: "check", Label: said, Options: []Option{{Value: "yes", Label: said, Hint: said}}}, Would: said, Done: said, Skipped: said},
-		"import new":       Import{Form: Form{Once: "x"}, Missing: Field{Name: "if_missing", Type: "check", Label: said}},
+		"import":           imported,
+		"import new":       Import{Form: Form{Once: "x"}, Format: ways, Domain: named(field, "domain"), Missing: Field{Name: "if_missing", Type: "check", Label: said}},
 		"roles":            roles,
 		"roles no such":    Roles{Query: text},
 		"role":             role,

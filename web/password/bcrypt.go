@@ -18,6 +18,9 @@ const (
 	bcryptMaxPassword = 72
 )
 
+// bcryptPrefixes are of the versions whose hashes are all the same.
+var bcryptPrefixes = []string{"$2a$", "$2b$", "$2y$"}
+
 // bcrypt64 is bcrypt's own base64 (Provos and Mazières, "A Future-Adaptable
 // Password Scheme", 1999, as in OpenBSD).
 var bcrypt64 = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").WithPadding(base64.NoPadding)

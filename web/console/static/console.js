@@ -69,10 +69,17 @@
       return;
     }
     told.replaceChildren(...fresh.childNodes);
-    const [field, answered] = [document, page].map((one) => one.getElementById("file").closest(".field"));
-    field.className = answered.className;
-    all(".problem", (problem) => problem.remove(), field);
-    field.append(...answered.querySelectorAll(".problem"));
+    all("form[data-upload] .field", (answered) => {
+      const theirs = answered.querySelector("[name]"), own = form.querySelector(`[name="${theirs.name}"]`), field = own?.closest(".field");
+      if (!field) return;
+      field.className = answered.className;
+      all(".problem", (problem) => problem.remove(), field);
+      field.append(...answered.querySelectorAll(".problem"));
+      for (const name of ["aria-describedby", "aria-invalid"]) {
+        if (theirs.hasAttribute(name)) own.setAttribute(name, theirs.getAttribute(name));
+        else own.removeAttribute(name);
+      }
+    }, page);
     if (proof) proof.value = "";
   };
   const upload = (form) => form.addEventListener("submit", (event) => {
