@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -167,4 +168,28 @@ func TestNoTokenIsLeft(t *testing.T) {
 		l.get(l.path+"?q=zzz").lacks(t, l.none, "See those")
 	}
 	admin.get("/me/tokens").lacks(t, "See those")
+}
+
+// A page has one focus: where the password is asked for, or what is wrong.
+func TestFormsHaveOneFocus(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	v := h.newAnn()
+	focus := regexp.MustCompile(`id="([^"]+)"[^>]* autofocus>`)
+	look := func(page answer, want string) {
+		t.Helper()
+		all := focus.FindAllStringSubmatch(page.body, -1)
+		if len(all) != 1 || all[0][1] != want {
+			t.Errorf("the focus is at %q, want %s", all, want)
+		}
+	}
+	endless := []string{"name", "x", "ends", "0", "rights", "all"}
+	look(v.get("/me/tokens/new"), "name")
+	h.wait(11 * time.Minute)
+	look(v.post("/me/tokens", endless...), "proof")
+	look(v.post("/me/tokens", append(endless, "proof", "another one of mine")...), "proof")
+	look(v.post("/me/tokens", append(endless, "proof", testPassword, "hosts", "a:b")...), "hosts")
+	if n := len(h.allTokens()); n != 0 {
+		t.Errorf("%d tokens", n)
+	}
 }

@@ -197,7 +197,7 @@ func (f Form) field(in Field) Field {
 		}
 	}
 	in.Problem = f.problems[in.Name]
-	in.Focus = in.Focus && len(f.problems) == 0 || f.isFirst(in.Problem)
+	in.Focus = in.Focus && len(f.problems) == 0 && !f.Proof || f.isFirst(in.Problem)
 	return in
 }
 
@@ -214,7 +214,7 @@ func (f Form) isFirst(problem Text) bool {
 // ProofField is the password that a sensitive act asks for.
 func (f Form) ProofField() Field {
 	in := f.field(Field{Name: fieldProof, Type: "password", Label: say("form.proof"), Hint: say("form.proof.hint"), Required: true, Autocomplete: "current-password"})
-	in.Focus = true
+	in.Focus = in.Problem.Said() || len(f.problems) == 0
 	return in
 }
 
