@@ -94,7 +94,11 @@
     call.onload = () => {
       end();
       if (new URL(call.responseURL).pathname === "/login") location.href = call.responseURL;
-      else if (call.response) fill(form, call.response);
+      else if (call.response) {
+        fill(form, call.response);
+        const counts = call.response.querySelector("script[src*=countdown]"); // a wait that comes with the answer
+        if (counts) document.head.append(Object.assign(document.createElement("script"), { src: counts.getAttribute("src") }));
+      }
     };
     call.onerror = () => {
       end();
