@@ -96,7 +96,8 @@
       if (new URL(call.responseURL).pathname === "/login") location.href = call.responseURL;
       else if (call.response) {
         fill(form, call.response);
-        const counts = call.response.querySelector("script[src*=countdown]"); // a wait that comes with the answer
+        // A wait that comes with the answer counts down, too.
+        const counts = call.response.querySelector("script[src*=countdown]");
         if (counts) document.head.append(Object.assign(document.createElement("script"), { src: counts.getAttribute("src") }));
       }
     };
