@@ -70,6 +70,27 @@ func TestBrowserWaitsInside(t *testing.T) {
 	}
 }
 
+// A wait that comes with the answer to an upload counts down as well.
+func TestBrowserWaitsAfterUpload(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, func(c *Config) { c.LoginLimits = LoginLimits{Account: 1, Address: 100, Delay: 75 * time.Second} })
+	h.user("", testPassword, false)
+	p := chromiumtest.Start(t).Open(h.base)
+	h.browserSignIn(p)
+	h.wait(11 * time.Minute)
+	p.Visit(importPage)
+	p.Eval("(() => { const d = new DataTransfer(); d.items.add(new File([`" + twoUsers + "`], 'users.jsonl')); document.getElementById('file').files = d.files; return ''; })()")
+	seconds := func() string { return p.Eval(`document.getElementById("seconds")?.textContent || ""`) }
+	for range 2 {
+		p.Fill("proof", "not the password")
+		p.Eval(`document.querySelector("main form button:not([formaction])").click()`)
+		until(t, func() bool { return p.Eval(`document.getElementById("proof").value`) == "" })
+	}
+	until(t, func() bool { return seconds() != "" })
+	first := seconds()
+	until(t, func() bool { return seconds() < first })
+}
+
 // The password before a sensitive act waits, too, and says how long.
 func TestProofWaits(t *testing.T) {
 	t.Parallel()

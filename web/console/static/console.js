@@ -101,7 +101,12 @@
     call.onload = () => {
       end();
       if (new URL(call.responseURL).pathname === "/login") location.href = call.responseURL;
-      else if (call.response) fill(form, call.response);
+      else if (call.response) {
+        fill(form, call.response);
+        // A wait that comes with the answer counts down, too.
+        const counts = call.response.querySelector("script[src*=countdown]");
+        if (counts) document.head.append(Object.assign(document.createElement("script"), { src: counts.getAttribute("src") }));
+      }
     };
     call.onerror = () => {
       end();
