@@ -294,10 +294,10 @@ func (p *Tab) look(e event) {
 	}
 }
 
-// mayAsk also lets pass the icons of the browser's own for fields such as dates, which
-// no server sends.
+// mayAsk also lets pass icons that come along, of the browser's own for fields such as
+// dates or inside of a style sheet: no server sends them.
 func (p *Tab) mayAsk(url string) bool {
-	return strings.HasPrefix(url, "data:image/svg+xml;base64,") || slices.ContainsFunc(append(p.others, p.base), func(origin string) bool { return strings.HasPrefix(url, origin+"/") })
+	return strings.HasPrefix(url, "data:image/svg+xml;") || slices.ContainsFunc(append(p.others, p.base), func(origin string) bool { return strings.HasPrefix(url, origin+"/") })
 }
 
 // Visit opens a path of base, and waits until it is there.
