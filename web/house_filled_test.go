@@ -191,7 +191,12 @@ func filledGate(t *testing.T, n int, text func(i, most int) string) *gate.Rules 
 // places are the addresses of all pages in the house, and of those that stand around it.
 func (h *filledHouse) places() []string {
 	h.Helper()
-	return append(h.addresses(http.MethodGet), "/", "/docs", "/password", "/me/nothing-here", "/connect?"+url.Values{"product": {"coco"}, "provider": {"x"}, "request_id": {testRequest}}.Encode())
+	return append(h.addresses(http.MethodGet), "/", "/docs", "/password", "/me/nothing-here", h.connectPath())
+}
+
+// connectPath is the page on which a desktop program is let in.
+func (h *filledHouse) connectPath() string {
+	return "/connect?" + url.Values{"product": {"coco"}, "provider": {"x"}, "request_id": {testRequest}}.Encode()
 }
 
 // forms are the addresses to which forms of the house are sent.
