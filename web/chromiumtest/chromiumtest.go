@@ -53,6 +53,13 @@ func Start(t *testing.T, flags ...string) *Browser {
 	return start(t, t.TempDir(), flags)
 }
 
+// During has what goes wrong be told of a part of the test, until that has ended.
+func (b *Browser) During(t *testing.T) {
+	whole := b.T
+	b.T = t
+	t.Cleanup(func() { b.T = whole })
+}
+
 // StartWithoutCookies is Start, and the browser keeps no cookie of that origin.
 func StartWithoutCookies(t *testing.T, origin string, flags ...string) *Browser {
 	t.Helper()
