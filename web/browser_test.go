@@ -192,15 +192,17 @@ func foreignPage(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, `<button>Take it</button></form>`)
 }
 
-// besideForeign is a browser that is signed in to base, by the first of the
-// names, and is led to the foreign page at evil, by the second.
-func (h *testHouse) besideForeign(t *testing.T, hosts [2]string) (p *chromiumtest.Tab, base, evil string) {
+// besideForeign is the browser, signed in to base alone, by the first of the names, and
+// led to the foreign page at evil, by the second.
+func (h *testHouse) besideForeign(t *testing.T, browser *chromiumtest.Browser, hosts [2]string) (p *chromiumtest.Tab, base, evil string) {
 	t.Helper()
+	browser.During(t)
 	foreign := httptest.NewServer(http.HandlerFunc(foreignPage))
 	t.Cleanup(foreign.Close)
 	base = strings.Replace(h.base, "127.0.0.1", hosts[0], 1)
 	evil = strings.Replace(foreign.URL, "127.0.0.1", hosts[1], 1)
-	p = chromiumtest.Start(t).Open(base)
+	p = browser.Open(base)
+	p.Do("Network.clearBrowserCookies", nil, nil)
 	p.Visit("/login")
 	p.Fill("password", testPassword)
 	p.Click("button")
@@ -216,12 +218,13 @@ func TestBrowserSiblingSite(t *testing.T) {
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
 	h.user("eve@example.com", "a phrase of her own", false)
+	browser := chromiumtest.Start(t)
 	for name, hosts := range map[string][2]string{
 		"no Sec-Fetch-Site": {"id.husk.test", "evil.husk.test"}, // plain http to a name
 		"another port":      {"127.0.0.1", "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, base, evil := h.besideForeign(t, hosts)
+			p, base, evil := h.besideForeign(t, browser, hosts)
 			trap := func(path, to string, pairs ...string) {
 				t.Helper()
 				q := url.Values{"to": {base + to}}
@@ -255,13 +258,14 @@ func TestBrowserForeignLogoutLink(t *testing.T) {
 	t.Parallel()
 	h := newTestHouse(t, func(c *Config) { c.PublicURL = "http://id.husk.test" })
 	h.user("", testPassword, false)
+	browser := chromiumtest.Start(t)
 	for name, hosts := range map[string][2]string{
 		"Sec-Fetch-Site":           {"127.0.0.1", "127.0.0.1"},
 		"a sibling on plain http":  {"id.husk.test", "evil.husk.test"},
 		"a stranger on plain http": {"id.husk.test", "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, base, evil := h.besideForeign(t, hosts)
+			p, base, evil := h.besideForeign(t, browser, hosts)
 			for _, policy := range []string{"unsafe-url", "no-referrer"} {
 				q := url.Values{"to": {base + "/account/logout"}, "policy": {policy}}
 				p.Do("Page.navigate", map[string]any{"url": evil + "/link?" + q.Encode()}, nil)

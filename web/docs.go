@@ -2,10 +2,10 @@ package web
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"compress/gzip"
 	"embed"
-	"encoding/hex"
 	"html/template"
+	"io"
 	"io/fs"
 	"strings"
 	"sync"
@@ -21,16 +21,13 @@ import (
 
 // What openapi.json says is written in openapi_table_test.go and in package
 // api; the tests fail where it is out of date. Beside it is the same compressed,
-// a seventh of the size, which is what the binary has.
+// a seventh of the size, which is what the binary has, and plain.html.gz, the same to be
+// read without a script.
 //
-//go:generate go test . -run ^TestOpenAPIFile$ -update-openapi
+//go:generate go test . -run ^TestOpenAPI(File|Plain)$ -update-openapi
 
-//go:embed openapi/openapi.json.gz openapi/page openapi/viewer/*.gz openapi/viewer/*.txt
+//go:embed openapi/openapi.json.gz openapi/plain.html.gz openapi/page openapi/viewer/*.gz openapi/viewer/*.txt
 var openAPIFiles embed.FS
-
-// valueDocsCSP lets the page run its scripts and styles and speak to this
-// server, and nothing else. The viewer's style sheet has its icons inside.
-var valueDocsCSP = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
 
 // docsFiles is every file that is served, by the name under /docs/. The viewer
 // is embedded compressed: a name with .gz is sent as it is.
@@ -55,41 +52,35 @@ var openAPITags = sync.OnceValue(func() map[string]string {
 			return err
 		}
 		body, err := openAPIFiles.ReadFile(path)
-		tags[path] = entityTag(body)
+		tags[path] = console.EntityTag(body)
 		return err
 	})
 	return tags
 })
 
-// entityTag is weak: one for both encodings.
-func entityTag(body []byte) string {
-	sum := sha256.Sum256(body)
-	return `W/"` + hex.EncodeToString(sum[:12]) + `"`
-}
-
 func (s *Server) openAPI(c echo.Context, _ *db.Actor) error {
 	return serveEmbedded(c, "openapi.json.gz", "application/json")
 }
 
-// docsPages is the page itself in each theme, with the names of the assets that it
-// has in common with the pages of the console.
-var docsPages = sync.OnceValue(func() map[string]console.Asset {
-	page := template.Must(template.New("docs.html").Funcs(template.FuncMap{"asset": console.AssetURL}).ParseFS(openAPIFiles, "openapi/page/docs.html"))
-	all := map[string]console.Asset{}
-	for _, theme := range []string{"", "light", "dark"} {
-		var body bytes.Buffer
-		if err := page.Execute(&body, theme); err != nil {
-			panic(err) // what is embedded can be filled in
-		}
-		all[theme] = console.Asset{Type: "text/html; charset=utf-8", Body: body.Bytes(), Cache: "public, no-cache", Tag: entityTag(body.Bytes())}
+// docsPage is the page itself.
+var docsPage = console.References(func() template.HTML {
+	packed, err := openAPIFiles.ReadFile("openapi/plain.html.gz")
+	if err != nil {
+		panic(err) // it is embedded
 	}
-	return all
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		panic(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		panic(err)
+	}
+	return template.HTML(text)
 })
 
 func (s *Server) docs(c echo.Context, _ *db.Actor) error {
-	h := c.Response().Header()
-	h["Content-Security-Policy"], h["Vary"] = valueDocsCSP, []string{"Cookie"}
-	docsPages()[console.ThemeOf(c.Request())].ServeHTTP(c.Response(), c.Request())
+	docsPage(c.Response(), c.Request())
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestDocsViewer(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	for _, file := range files {
-		if name := strings.TrimPrefix(file, "openapi/"); !served[name] && name != "page/docs.html" {
+		if name := strings.TrimPrefix(file, "openapi/"); !served[name] {
 			t.Errorf("%s is embedded and never served", name)
 		}
 	}
@@ -115,7 +116,7 @@ func TestDocsPage(t *testing.T) {
 	}
 	page := w.Body.String()
 	style := getDocs(s, "/docs/docs.css", http.Header{}).Body.String()
-	for _, used := range regexp.MustCompile(`(?:src=|href=|url\()"([^"]*)"`).FindAllStringSubmatch(page+style, -1) {
+	for _, used := range regexp.MustCompile(`(?:src=|href=|url\()"([^"#]+)"`).FindAllStringSubmatch(page+style, -1) {
 		if code := getDocs(s, used[1], http.Header{}).Code; code >= 400 {
 			t.Errorf("the page uses %s, which is answered with %d", used[1], code)
 		}
@@ -159,34 +160,35 @@ func TestDocsInBrowser(t *testing.T) {
 	}
 }
 
-// The colours of the page are those of the others, by day and by night.
+// Each colour of the page is one that there is: its own, or one of all pages.
 func TestDocsColours(t *testing.T) {
-	ours, err := openAPIFiles.ReadFile("openapi/page/docs.css")
-	if err != nil {
-		t.Fatal(err)
+	s, _, _ := benchServer(t)
+	page := getDocs(s, "/docs", http.Header{}).Body.String()
+	defined := ""
+	for _, link := range regexp.MustCompile(`<link rel="stylesheet" href="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		defined += getDocs(s, link[1], http.Header{}).Body.String()
 	}
-	theirs, err := os.ReadFile("console/static/husk.css")
-	if err != nil {
-		t.Fatal(err)
+	used := regexp.MustCompile(`var\((--[a-z-]+)\)`).FindAllStringSubmatch(getDocs(s, "/docs/docs.css", http.Header{}).Body.String(), -1)
+	for _, m := range used {
+		if !strings.Contains(defined, m[1]+": ") {
+			t.Errorf("docs.css shows %s, which no style sheet of the page has", m[1])
+		}
 	}
-	colours, _, found := strings.Cut(string(theirs), "\n\n*, *::before")
-	if !found || strings.Count(colours, "--ground: ") != 3 {
-		t.Fatal("husk.css does not begin with its colours")
-	}
-	if !strings.Contains(string(ours), "\n"+colours+"\n") {
-		t.Error("docs.css has other colours than husk.css: copy what that begins with")
+	if len(used) == 0 {
+		t.Error("docs.css has no colours")
 	}
 }
 
-// Who chose a theme for the pages has it here, too, whatever was kept of another.
+// Who chose a language and a theme for the pages has them here, too, whatever was kept of
+// another. The reference itself is English.
 func TestDocsTheme(t *testing.T) {
 	s, _, _ := benchServer(t)
 	kept := ""
 	for _, c := range []struct{ look, want string }{
-		{"", `<html lang="en">`}, {"en.light", `<html lang="en" data-theme="light">`}, {"zh.dark", `<html lang="en" data-theme="dark">`}, {`en."><script>`, `<html lang="en">`},
+		{"", `<html lang="en">`}, {"en.light", `<html lang="en" data-theme="light">`}, {"zh.dark", `<html lang="zh" data-theme="dark">`}, {`en."><script>`, `<html lang="en">`},
 	} {
 		w := getDocs(s, "/docs", http.Header{"Cookie": {"husk_look=" + c.look}, "If-None-Match": {kept}})
-		if !strings.Contains(w.Body.String(), c.want) || w.Header().Get("Vary") != "Cookie" {
+		if !strings.Contains(w.Body.String(), c.want) || !strings.Contains(w.Body.String(), `<main lang="en">`) || !slices.Equal(w.Header()["Vary"], []string{"Cookie", "Accept-Language", "Accept-Encoding"}) {
 			t.Errorf("husk_look=%s: %d, %v, %.100s", c.look, w.Code, w.Header(), w.Body)
 		}
 		kept = w.Header().Get("ETag")
@@ -219,10 +221,7 @@ func TestBrowserDocs(t *testing.T) {
 	server := httptest.NewServer(s)
 	defer server.Close()
 	p := chromiumtest.Start(t).Open(server.URL)
-	await := func(selector string) {
-		t.Helper()
-		p.Eval(fmt.Sprintf(`new Promise(there => { const look = () => document.querySelector(%q) ? there("") : requestAnimationFrame(look); look() })`, selector))
-	}
+	await := func(selector string) { t.Helper(); awaitShown(p, selector) }
 	look := func(name string) {
 		t.Helper()
 		p.Shoot(name)
@@ -231,10 +230,22 @@ func TestBrowserDocs(t *testing.T) {
 			if pale := p.Eval(paleText); pale != "" {
 				t.Errorf("%s can't be read, by night %t:\n%s", name, dark, pale)
 			}
+			for _, broken := range p.Axe() {
+				t.Errorf("%s, by night %t: %s", name, dark, broken)
+			}
 		}
 	}
-	p.Visit("/docs")
-	await(".opblock")
+	for _, width := range []int{1280, 768, 390} {
+		p.Screen(width, 844, width == 768)
+		p.Visit("/docs")
+		await(".opblock")
+		if moved := p.Shifts(); moved != "" {
+			t.Errorf("%d pixels wide, what was there moved: %s", width, moved)
+		}
+		for _, wrong := range problemsOf(p, "en") {
+			t.Errorf("%d pixels wide: %s", width, wrong)
+		}
+	}
 	look("docs")
 	operation := `[id^=operations][id$=CreateToken]`
 	for _, press := range []struct{ button, shows string }{
@@ -250,4 +261,10 @@ func TestBrowserDocs(t *testing.T) {
 	p.Eval(`document.querySelector(".btn.authorize").click()`)
 	await(".dialog-ux")
 	look("docs-authorize")
+	// axe-core is a script: so it looks at what browsers without one show in a page that
+	// has them.
+	p.Visit("/docs?plain")
+	p.Eval(`document.querySelector("main").outerHTML = new DOMParser().parseFromString(document.querySelector("main noscript").textContent, "text/html").querySelector(".plain").outerHTML.replace(/^<div/, "<main").replace(/div>$/, "main>")`)
+	p.Eval(`document.querySelectorAll("details").forEach(d => d.open = true)`)
+	look("docs-plain")
 }

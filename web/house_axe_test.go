@@ -16,6 +16,7 @@ func TestBrowserAccessibility(t *testing.T) {
 	audit := func(path string, l chromiumtest.Look) {
 		p.Look(l)
 		p.Visit(path)
+		awaitViewer(p, path, l.NoScript)
 		for _, broken := range p.Axe() {
 			t.Errorf("%s, %d pixels, dark %v: %s", path, l.Width, l.Dark, broken)
 		}

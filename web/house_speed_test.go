@@ -14,7 +14,8 @@ import (
 )
 
 // A first visit sends at most 100 KB: the page and what it names, as they are sent to a
-// browser. What it names is kept for ever.
+// browser. What it names is kept for ever. The viewer of /docs, half a megabyte, is not
+// counted: the page is read without it, too.
 func TestFirstVisitIsSmall(t *testing.T) {
 	t.Parallel()
 	dbtest.TakesLong(t, "what each page sends, with many records")

@@ -53,6 +53,13 @@ func Start(t *testing.T, flags ...string) *Browser {
 	return start(t, t.TempDir(), flags)
 }
 
+// During has what goes wrong be told of a part of the test, until that has ended.
+func (b *Browser) During(t *testing.T) {
+	whole := b.T
+	b.T = t
+	t.Cleanup(func() { b.T = whole })
+}
+
 // StartWithoutCookies is Start, and the browser keeps no cookie of that origin.
 func StartWithoutCookies(t *testing.T, origin string, flags ...string) *Browser {
 	t.Helper()
@@ -294,10 +301,10 @@ func (p *Tab) look(e event) {
 	}
 }
 
-// mayAsk also lets pass the icons of the browser's own for fields such as dates, which
-// no server sends.
+// mayAsk also lets pass icons that come along, of the browser's own for fields such as
+// dates or inside of a style sheet: no server sends them.
 func (p *Tab) mayAsk(url string) bool {
-	return strings.HasPrefix(url, "data:image/svg+xml;base64,") || slices.ContainsFunc(append(p.others, p.base), func(origin string) bool { return strings.HasPrefix(url, origin+"/") })
+	return strings.HasPrefix(url, "data:image/svg+xml;") || slices.ContainsFunc(append(p.others, p.base), func(origin string) bool { return strings.HasPrefix(url, origin+"/") })
 }
 
 // Visit opens a path of base, and waits until it is there.

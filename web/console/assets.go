@@ -39,7 +39,7 @@ func (a Asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Cache-Control"] = []string{a.Cache}
 	if a.Gzip {
-		h["Vary"] = []string{"Accept-Encoding"}
+		h["Vary"] = append(h["Vary"], "Accept-Encoding")
 	}
 	if a.Tag != "" {
 		h["Etag"] = []string{a.Tag}
@@ -63,6 +63,7 @@ var assetTypes = map[string]string{
 	"console.js":   "text/javascript; charset=utf-8",
 	"countdown.js": "text/javascript; charset=utf-8",
 	"husk.css":     "text/css; charset=utf-8",
+	"palette.css":  "text/css; charset=utf-8",
 	"husk.svg":     "image/svg+xml",
 }
 

@@ -150,8 +150,11 @@ const (
 
 // PolicyOf is the Content-Security-Policy of a page: of one in the shell or one that
 // counts down, our scripts are let in; a page of the shell may ask for itself again;
-// and of one that leads out, its form may lead there.
+// and of one that leads out, its form may lead there. The reference has its own.
 func PolicyOf(p Page) string {
+	if isBare(p) {
+		return referencePolicy
+	}
 	scripts, forms := noScript, ownForms
 	if waitOf(p) > 0 {
 		scripts = ownScript
@@ -190,6 +193,12 @@ func waitOf(p Page) int {
 	return 0
 }
 
+// isBare tells whether a page has nothing around it.
+func isBare(p Page) bool {
+	_, ok := p.(interface{ bare() })
+	return ok
+}
+
 // frame is what the layout shows around a page.
 type frame struct {
 	Title Text
@@ -197,6 +206,7 @@ type frame struct {
 	Lang  string
 	Theme string
 	Shell *shell // nil around a card
+	Bare  bool   // neither is around it
 	Looks []lookLink
 	Waits int // seconds that the page counts down
 }
@@ -205,6 +215,7 @@ type frame struct {
 func render(l look, f frame) ([]byte, error) {
 	file, title := f.Page.view()
 	f.Title, f.Lang, f.Theme, f.Waits = title, l.language.Tag, l.theme, waitOf(f.Page)
+	f.Bare = isBare(f.Page)
 	var b bytes.Buffer
 	if err := l.language.templates()[file].Execute(&b, f); err != nil {
 		return nil, fmt.Errorf("render %s: %w", file, err)

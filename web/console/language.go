@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -245,6 +246,9 @@ type look struct {
 
 const lookCookie = "husk_look"
 
+// themes are those there are.
+var themes = []string{"", "light", "dark"}
+
 // lookOf reads the language and the theme that r asks for.
 func lookOf(r *http.Request) (l look) {
 	if cookie, err := r.Cookie(lookCookie); err == nil {
@@ -258,10 +262,6 @@ func lookOf(r *http.Request) (l look) {
 	return l
 }
 
-// ThemeOf is the theme that r asks for: "light", "dark", or "", which is as the system
-// has it.
-func ThemeOf(r *http.Request) string { return lookOf(r).theme }
-
 func languageOf(tag string) *language {
 	for _, l := range languages() {
 		if l.Tag == tag {
@@ -272,7 +272,7 @@ func languageOf(tag string) *language {
 }
 
 func themeOf(name string) string {
-	if name == "light" || name == "dark" {
+	if slices.Contains(themes, name) {
 		return name
 	}
 	return ""

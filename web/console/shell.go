@@ -153,7 +153,7 @@ func lookLinks(r *http.Request) (links []lookLink) {
 	for _, l := range languages() {
 		links = append(links, lookLink{Lang: l.Tag, Name: literal(l.Name), URL: changed(r, "lang", l.Tag), Current: l == now.language})
 	}
-	for _, theme := range []string{"", "light", "dark"} {
+	for _, theme := range themes {
 		name := say("theme.system")
 		switch theme {
 		case "light":
