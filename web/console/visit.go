@@ -156,7 +156,7 @@ func send(w http.ResponseWriter, status int, l look, f frame) error {
 	h := w.Header()
 	h["Content-Security-Policy"], h["Referrer-Policy"] = []string{PolicyOf(f.Page)}, valueSameOrigin
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Content-Length", strconv.Itoa(len(body))) // by itself net/http tells that of short pages alone
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // who asked may have left
