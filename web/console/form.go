@@ -102,6 +102,19 @@ func (v *Visit) formWith(wrong fieldProblem) Form {
 	return f
 }
 
+// forForm divides what an act ended with. refused is for the form that was sent to tell,
+// which is then answered with its status; other is for the whole page: that nobody is
+// signed in any more, what has one of the statuses in but, and what is no answer of the
+// API.
+func (v *Visit) forForm(err error, but ...int) (refused *api.Error, other error) {
+	refused = refusedBy(err)
+	if refused == nil || refused.Status == http.StatusUnauthorized || slices.Contains(but, refused.Status) {
+		return nil, err
+	}
+	retryAfter(v.w, refused)
+	return refused, nil
+}
+
 // tell has the form say what the API has against it: at fields, where they are known.
 // Of several things the first one that belongs to no field is said of the whole.
 func (f *Form) tell(e *api.Error, at func(*api.Error) fieldProblem) {

@@ -107,8 +107,8 @@ func (v *Visit) importFile(dryRun bool) error {
 		asked.Domain, asked.Roles = v.form.Get("domain"), v.sentRoles()
 	}
 	done, err := v.API.ImportUsers(v.r.Context(), v.file, asked)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return v.showImport(Import{Form: v.formWith(importProblem(refused))}, refused.Status)
 	}
 	if err != nil {

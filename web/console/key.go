@@ -104,7 +104,8 @@ func rotationForm(f Form) RotateKey {
 
 func rotateKey(v *Visit) error {
 	_, err := v.API.RotateKey(v.r.Context(), api.RotateKey{Now: v.form.Get("now") == "yes"})
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusForbidden {
+	refused, err := v.forForm(err, http.StatusForbidden)
+	if refused != nil {
 		return v.refuse(refused, rotationForm(v.refused(refused)))
 	}
 	if err != nil {

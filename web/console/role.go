@@ -226,8 +226,8 @@ func makeRole(v *Visit) error {
 	asked := v.sentRole()
 	asked.Name = strings.TrimSpace(v.form.Get("name"))
 	made, err := v.API.CreateRole(v.r.Context(), asked)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return v.showRoleForm(api.Role{}, v.refused(refused), refused.Status)
 	}
 	if err != nil {
@@ -295,8 +295,8 @@ func updateRole(v *Visit) error {
 		return v.showRoleForm(r, f, http.StatusConflict)
 	}
 	_, err = v.API.UpdateRole(v.r.Context(), r.Name, v.sentRole())
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return v.showRoleForm(r, v.refused(refused), refused.Status)
 	}
 	if err != nil {
@@ -344,8 +344,8 @@ func deleteRole(v *Visit) error {
 		return err
 	}
 	_, err = v.API.DeleteRole(v.r.Context(), r.Name)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return v.showDeleteRole(r, v.refused(refused), refused.Status)
 	}
 	if err != nil {

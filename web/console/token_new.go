@@ -173,8 +173,8 @@ func (TokenMade) view() (file string, title Text) { return "token_made.html", sa
 func mintToken(v *Visit) error {
 	asked, own := v.askedToken()
 	made, err := v.API.CreateToken(v.r.Context(), asked)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return v.newToken(v.refusedAs(refused, own), refused.Status)
 	}
 	if err != nil {

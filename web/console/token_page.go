@@ -133,8 +133,8 @@ func updateToken(v *Visit) error {
 	}
 	own := map[string]fieldProblem{}
 	_, err = v.API.UpdateToken(v.r.Context(), k.ID, v.tokenChange(own))
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return v.showEditToken(k, v.refusedAs(refused, own), refused.Status)
 	}
 	if err != nil {

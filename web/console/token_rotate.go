@@ -68,12 +68,12 @@ func (TokenRotated) view() (file string, title Text) {
 
 func beginRotation(v *Visit) error {
 	made, err := v.API.RotateToken(v.r.Context(), v.param("id"), api.Rotate{Hold: true})
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusNotFound {
+	refused, err := v.forForm(err, http.StatusNotFound)
+	if refused != nil {
 		k, err := v.token()
 		if err != nil {
 			return err
 		}
-		retryAfter(v.w, refused)
 		return v.showRotateToken(k, v.refused(refused), refused.Status)
 	}
 	if err != nil {
@@ -115,12 +115,12 @@ var settleToken = Handler{
 func settleRotation(v *Visit) error {
 	undo, id := v.form.Get("undo") != "", v.param("id")
 	_, err := v.API.SettleToken(v.r.Context(), id, api.Settle{AccessToken: v.form.Get(fieldSecret), Grace: v.form.Get("grace"), Undo: undo})
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusNotFound {
+	refused, err := v.forForm(err, http.StatusNotFound)
+	if refused != nil {
 		k, err := v.token()
 		if err != nil {
 			return err
 		}
-		retryAfter(v.w, refused)
 		return v.showToken(k, v.refused(refused), refused.Status)
 	}
 	if err != nil {

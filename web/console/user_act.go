@@ -137,8 +137,8 @@ func (v *Visit) actOn(do func(id string) error, show userShow) error {
 		return err
 	}
 	err = do(u.ID)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return show(v, u, v.refused(refused), refused.Status)
 	}
 	return err

@@ -95,8 +95,8 @@ func makeUser(v *Visit) error {
 		}
 	}
 	made, err := v.API.CreateUser(v.r.Context(), asked)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return v.showNewUser(v.refused(refused), refused.Status)
 	}
 	if err != nil {
@@ -196,8 +196,8 @@ func (v *Visit) changeUser(change api.UserUpdate, show userShow) error {
 		return show(v, u, f, http.StatusConflict)
 	}
 	out, err := v.API.UpdateUser(v.r.Context(), u.ID, change)
-	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-		retryAfter(v.w, refused)
+	refused, err := v.forForm(err)
+	if refused != nil {
 		return show(v, u, v.refused(refused), refused.Status)
 	}
 	if err != nil {
