@@ -139,10 +139,8 @@ func (m *members) refuseNear(name, within string, value []byte) error {
 	return errNear(name, within+meant)
 }
 
-// checkNames is checkMembers for forms and query parameters.
-func checkNames(values url.Values, known ...string) error { return checkFields(values, known, nil) }
-
-// checkFields is checkNames where some names may be there several times.
+// checkFields is checkMembers for forms and query parameters, of which those in many may
+// be there several times.
 func checkFields(values url.Values, known, many []string) error {
 	for name, all := range values {
 		if slices.Contains(known, name) {
