@@ -79,6 +79,9 @@ func TestRulesOfNoUse(t *testing.T) {
 				}
 			}
 		}
+		if got := strings.Contains(admin.get("/console", "Accept-Language", "en").body, "all is well"); got == c.told {
+			t.Errorf("%s: the overview says that all is well: %t", name, got)
+		}
 		if ready := admin.get("/readyz"); strings.Contains(ready.body, "upstream") {
 			t.Errorf("%s: everybody is told %s", name, ready.body)
 		}

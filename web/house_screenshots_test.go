@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -49,6 +50,7 @@ func TestScreenshots(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32")}
 		fill(t, c, livelyFilling(hash), 3, rules)
 	})
 	until(t, func() bool { _, last := h.Upkeep.LastBackups(); return !last.Newest.IsZero() })

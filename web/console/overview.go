@@ -75,7 +75,7 @@ func (v *Visit) figures(h api.HealthDetails) []Figure {
 		backup.At, backup.State = h.LastBackup, State{}
 	}
 	all := []Figure{
-		{Path: roomSystem, Title: say("overview.health"), State: healthState(h.Status)},
+		{Path: roomSystem, Title: say("overview.health"), State: healthState(h)},
 		{Path: roomUsers, Title: say("nav.users"), Value: literal(number(h.Users))},
 		{Path: roomAllTokens, Title: say("nav.tokens"), Value: literal(number(h.Tokens))},
 		{Path: roomAllTokens + "?filter=expiring", Title: say("overview.ending"), Value: literal(number(h.TokensExpiring))},

@@ -80,7 +80,7 @@ func systemPage(v *Visit) error {
 		return err
 	}
 	return v.show(System{
-		inSystem: v.inSystem(roomSystem), State: healthState(h.Status), Warnings: advise(h.Warnings), Version: h.Version, License: license,
+		inSystem: v.inSystem(roomSystem), State: healthState(h), Warnings: advise(h.Warnings), Version: h.Version, License: license,
 		Since: v.console.Now().Add(-time.Duration(h.Uptime) * time.Second), Writable: writableState(h.Writable), CertExpires: h.CertExpires,
 		Size: byteSize(h.StoreBytes), Free: byteSize(h.FreeBytes), Spans: spans, Chart: storeChart(counted), Check: v.may(permBackup),
 		Health: Terminal{"terminal-health", "husk health --verbose"}, Checks: Terminal{"terminal-check", "husk check"},

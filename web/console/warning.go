@@ -74,12 +74,13 @@ func detailOf(w api.Warning) Text {
 	return detail
 }
 
-// healthState is how the server is.
-func healthState(status string) State {
-	switch status {
-	case "green":
+// healthState is how the server is. A notice changes no colour for programs; for people
+// not all is well where the page tells of something to do.
+func healthState(h api.HealthDetails) State {
+	switch {
+	case h.Status == "green" && len(h.Warnings) == 0:
 		return State{"good", say("health.green")}
-	case "yellow":
+	case h.Status == "green", h.Status == "yellow":
 		return State{"warn", say("health.yellow")}
 	}
 	return State{"bad", say("health.red")}
