@@ -193,3 +193,23 @@ func TestFormsHaveOneFocus(t *testing.T) {
 		t.Errorf("%d tokens", n)
 	}
 }
+
+// Of a token that leaked one may have nothing but its text: the search of everybody's
+// tokens knows its id, and takes the secret behind that out of the address.
+func TestTokenIsFoundByItsID(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	v := h.newAnn()
+	admin := h.signedIn("")
+	id, secret := v.makeToken("leaked")
+	search := "/console/tokens?q="
+	admin.get(search+"+"+id+"+").leadsTo(t, "/console/tokens/"+id)
+	admin.get(search+secret).leadsTo(t, search+id)
+	admin.get(search+"leaked").isPage(t, http.StatusOK, "/console/tokens/"+id)
+	admin.post("/console/tokens/"+id+"/revoke").leadsTo(t, "/console/tokens?done=revoked")
+	admin.get(search+id).isPage(t, http.StatusOK, "Nothing matches.")
+	story := `href="/console/audit?target=` + id + `"`
+	admin.get("/console/tokens/ended").isPage(t, http.StatusOK, story)
+	v.get("/me/tokens/ended").isPage(t, http.StatusOK, "leaked")
+	v.get("/me/tokens/ended").lacks(t, story)
+}
