@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"husk/web/api"
 )
@@ -29,6 +30,9 @@ func (p TokenDetails) Limited() bool { return len(p.Token.AllowedIPs) > 0 || p.A
 func (p TokenDetails) AtGate() bool {
 	return len(p.Token.AllowedHosts)+len(p.Token.AllowedPaths)+len(p.Token.AllowedMethods) > 0
 }
+
+// OldEnds is when the old secret of a rotation that is settled ends.
+func (p TokenDetails) OldEnds() time.Time { return time.Unix(p.Token.Previous.Ends, 0) }
 
 func tokenPage(v *Visit) error {
 	k, err := v.token()
