@@ -316,6 +316,7 @@ type EndedRow struct {
 	Why      Text
 	By       Text // who ended it; may say nothing
 	LastUsed *time.Time
+	LastIP   string
 }
 
 func (EndedTokens) view() (file string, title Text) {
@@ -349,7 +350,7 @@ func endedTokensPage(v *Visit) error {
 }
 
 func endedRow(k api.EndedToken, me string) EndedRow {
-	row := EndedRow{Name: k.Name, Owner: k.Owner, Username: k.OwnerName, Ended: k.Ended, LastUsed: k.LastUsed}
+	row := EndedRow{Name: k.Name, Owner: k.Owner, Username: k.OwnerName, Ended: k.Ended, LastUsed: k.LastUsed, LastIP: k.LastIP}
 	switch k.Reason {
 	case "expired":
 		row.Why = say("token.why.expired")

@@ -100,7 +100,7 @@ func (v *Visit) showEditToken(k api.Token, f Form, status int) error {
 		Form: f, inTokens: v.inTokens(), ID: k.ID,
 		Name:        f.field(Field{Name: "name", Label: say("token.name"), Hint: say("token.name.hint"), Value: k.Name, Required: true, Max: 200}),
 		Description: f.field(Field{Name: "description", Label: say("token.description"), Value: k.Description, Max: 1000}),
-		Permissions: f.permissionPicker("permissions", say("token.permissions"), slices.Concat(who.Permissions, k.Permissions), k.Permissions),
+		Permissions: f.permissionPicker("permissions", say("token.permissions"), slices.Concat(who.Permissions, k.Permissions), k.Permissions).focused(f),
 		Limits:      f.tokenLimits(k),
 	}
 	if len(k.Permissions) == 0 {
