@@ -88,15 +88,21 @@ type auditVerifier struct {
 	gaps    []auditGap
 }
 
-// look takes up what is to be looked for.
+const notAHead = "what was kept is a hash of hexadecimal digits, or the number of its entry, a colon and the hash"
+
+// look takes up what is to be looked for. What is no hash is a mistake in typing, and
+// must not raise the alarm that the log was written anew.
 func (v *auditVerifier) look(known string) (err error) {
 	number, hash, both := strings.Cut(strings.TrimSpace(known), ":")
 	if !both {
 		number, hash = "", number
 	} else if v.number, err = strconv.ParseUint(number, 10, 63); err != nil {
-		return fail(ErrInvalid, "bad_head", "what was kept is a hash, or the number of its entry, a colon and the hash")
+		return fail(ErrInvalid, "bad_head", notAHead)
 	}
 	v.known = strings.ToLower(hash)
+	if strings.Trim(v.known, "0123456789abcdef") != "" {
+		return fail(ErrInvalid, "bad_head", notAHead)
+	}
 	return nil
 }
 

@@ -279,6 +279,7 @@ func TestAuditVerify(t *testing.T) {
 	admin.get("/console/audit/verify?check=yes&head=+"+kept[1]).isPage(t, http.StatusOK, "The log is whole", "all that stands before it is as it was", `value=" `+kept[1]+`"`)
 	admin.get("/console/audit/verify?check=yes&head="+strings.Repeat("0", 64)).isPage(t, http.StatusOK, "The log is not whole", "is not there", `role="alert"`, "<li>No entry has the hash that was kept: entries were removed from the end, or the log was written anew.</li>")
 	admin.get("/console/audit/verify?check=yes&head=1:"+strings.Repeat("0", 64), "Accept-Language", "zh").isPage(t, http.StatusOK, "<li>第 1 条记录的哈希值与所保存的不同：日志被重写。</li>")
+	admin.get("/console/audit/verify?check=yes&head="+strings.Repeat("z", 64)).isPage(t, http.StatusBadRequest, `id="head-problem"`, "hexadecimal")
 	admin.get("/console/audit/verify?check=yes&head=%3Cb%3E:1").isPage(t, http.StatusBadRequest, `id="head-problem"`, `value="&lt;b&gt;:1"`)
 	admin.get("/console/audit").isPage(t, http.StatusOK, `href="/security/audit/_export" download="husk-audit.ndjson"`)
 	export := admin.get("/security/audit/_export")

@@ -195,7 +195,7 @@ func TestRotateToken(t *testing.T) {
 	wrong.isPage(t, http.StatusConflict, `id="secret-problem"`, `value="1h" selected`)
 	wrong.lacks(t, old)
 	v.post(path+"/settle", "secret", fresh, "grace", "1h").leadsTo(t, path+"?done=settled")
-	v.get(path+"?done=settled").isPage(t, http.StatusOK, "The rotation is done", "Old secret")
+	v.get(path+"?done=settled").isPage(t, http.StatusOK, "The rotation is done", "Old secret", "good until <time ")
 	if !h.works(old) || !h.works(fresh) {
 		t.Error("not both are good in the time of grace")
 	}
@@ -553,4 +553,5 @@ func TestTokenRoomsOfWhoMayNot(t *testing.T) {
 	page.lacks(t, "/me/tokens")
 	v.get("/me/tokens").isPage(t, http.StatusForbidden, "ask an administrator")
 	v.get("/me/account").isPage(t, http.StatusOK, "No role gives you a right here yet.")
+	v.get("/me").isPage(t, http.StatusOK, "<p>No role gives you a right here yet.")
 }

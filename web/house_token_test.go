@@ -63,6 +63,11 @@ func TestAllFieldsOfATokenAreToldAtOnce(t *testing.T) {
 	if n := len(h.allTokens()); n != 0 {
 		t.Errorf("%d tokens", n)
 	}
+	page = v.send("/me/tokens", url.Values{"name": {"x"}, "ends": {"90"}, "rights": {"these"}, "addresses": {"x"}})
+	page.isPage(t, http.StatusBadRequest, `id="permissions" aria-describedby="permissions-problem" tabindex="-1" autofocus`, `id="addresses-problem"`)
+	if n := strings.Count(page.body, " autofocus"); n != 1 {
+		t.Errorf("the page begins at %d places", n)
+	}
 	for _, alone := range []url.Values{{"name": {"x"}, "ends": {"date"}, "rights": {"all"}}, {"name": {"x"}, "ends": {"90"}, "rights": {"these"}}} {
 		v.send("/me/tokens", alone).isPage(t, http.StatusBadRequest, `role="alert"`)
 		if n := len(h.allTokens()); n != 0 {
@@ -192,4 +197,25 @@ func TestFormsHaveOneFocus(t *testing.T) {
 	if n := len(h.allTokens()); n != 0 {
 		t.Errorf("%d tokens", n)
 	}
+}
+
+// Of a token that leaked one may have nothing but its text: the search of everybody's
+// tokens knows its id, and takes the secret behind that out of the address.
+func TestTokenIsFoundByItsID(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	v := h.newAnn()
+	admin := h.signedIn("")
+	id, secret := v.makeToken("leaked")
+	h.works(secret)
+	search := "/console/tokens?q="
+	admin.get(search+"+"+id+"+").leadsTo(t, "/console/tokens/"+id)
+	admin.get(search+secret).leadsTo(t, search+id)
+	admin.get(search+"leaked").isPage(t, http.StatusOK, "/console/tokens/"+id)
+	admin.post("/console/tokens/"+id+"/revoke").leadsTo(t, "/console/tokens?done=revoked")
+	admin.get(search+id).isPage(t, http.StatusOK, "Nothing matches.")
+	story := `href="/console/audit?target=` + id + `"`
+	admin.get("/console/tokens/ended").isPage(t, http.StatusOK, story, "127.0.0.1")
+	v.get("/me/tokens/ended").isPage(t, http.StatusOK, "leaked")
+	v.get("/me/tokens/ended").lacks(t, story)
 }

@@ -43,7 +43,7 @@ func TestUsersInTheConsole(t *testing.T) {
 	v.get("/console/users?after=x").isPage(t, http.StatusBadRequest)
 	v.get("/console/users/"+ann.ID).isPage(t, http.StatusOK, "<h1>ann</h1>", "ann@example.com", "0 API tokens", "/edit", "/roles", "/password", "/disable", "/delete", "Nothing that is logged.")
 	v.get("/console/users/"+bob.ID).isPage(t, http.StatusOK)
-	v.get("/console/users/"+db.SingleUser).isPage(t, http.StatusOK, "This is you", "signs in with a password alone", "/edit", `href="/console/audit?actor=`+db.SingleUser, "Sign-in · coco-default-user", "1 sign-in<")
+	v.get("/console/users/"+db.SingleUser).isPage(t, http.StatusOK, "This is you", "signs in with a password alone", "/edit", `href="/console/audit?actor=`+db.SingleUser, `href="/console/audit?target=`+db.SingleUser, "Sign-in · coco-default-user", "1 sign-in<")
 	v.get("/console/users/"+db.SingleUser).lacks(t, "/"+db.SingleUser+"/delete", "/"+db.SingleUser+"/disable", "/"+db.SingleUser+"/password", "/"+db.SingleUser+"/roles", "/"+db.SingleUser+"/end")
 	v.get("/console/users/nobody").isPage(t, http.StatusNotFound, "may have been deleted")
 	v.get("/console/users/"+url.PathEscape("../role/admin")).isPage(t, http.StatusNotFound)
@@ -72,7 +72,7 @@ func TestUsersOfAHelpdesk(t *testing.T) {
 	v.get("/console/users").lacks(t, "/console/users/new", `name="role"`)
 	a := v.get("/console/users/" + ann.ID)
 	a.isPage(t, http.StatusOK, "/edit", "/password", "/disable")
-	a.lacks(t, "/delete", "/roles", "/end\"", "API tokens", "sign-ins", "What they did", "/console/roles/")
+	a.lacks(t, "/delete", "/roles", "/end\"", "API tokens", "sign-ins", "What they did", "/console/audit", "/console/roles/")
 	v.get("/console/users/"+db.SingleUser+"/disable").isPage(t, http.StatusForbidden, "may do more than you may")
 	v.post("/console/users/"+db.SingleUser+"/disable").isPage(t, http.StatusForbidden, "may do more than you may")
 	if v.found(t, db.SingleUser).Disabled {

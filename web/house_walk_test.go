@@ -265,3 +265,25 @@ func (h *filledHouse) sum() string {
 	}
 	return fmt.Sprint(counts)
 }
+
+// Words do not touch the edge of what is around them, and what stands on a line is
+// level with its neighbours.
+func TestBrowserLevels(t *testing.T) {
+	t.Parallel()
+	h := newTestHouse(t, nil)
+	h.user("", testPassword, false)
+	h.newAnn()
+	p := chromiumtest.Start(t).Open(h.base)
+	h.browserSignIn(p)
+	p.Look(desk)
+	p.Visit("/console/users")
+	for what, expression := range map[string]string{
+		"room beside the word of a state":        `[...document.querySelectorAll(".state")].map(e => parseFloat(getComputedStyle(e).paddingLeft) >= 4)`,
+		"a button as high as the fields":         `[...document.querySelectorAll(".filter button")].map(e => e.offsetHeight === document.querySelector(".filter input").offsetHeight)`,
+		"languages and themes, each on one line": `[...document.querySelectorAll(".looks a")].map(e => [...document.querySelectorAll(".looks [aria-current]")].some(s => Math.abs(e.getBoundingClientRect().top + parseFloat(getComputedStyle(e).paddingTop) - s.getBoundingClientRect().top) < 2))`,
+	} {
+		if got := p.Eval(`(all => all.length > 0 && all.every(ok => ok))(` + expression + `)`); got != "true" {
+			t.Errorf("%s: %s", what, p.Eval(`JSON.stringify(`+expression+`)`))
+		}
+	}
+}

@@ -372,3 +372,34 @@ func TestGlossaryHolds(t *testing.T) {
 		t.Errorf("the glossary has %d rows", rows)
 	}
 }
+
+// The pages of tasks tell what to press in the words that stand there.
+func TestTasksNameWhatPagesSay(t *testing.T) {
+	t.Parallel()
+	said := map[string]bool{"admin": true, "user": true, "reader": true, "helpdesk": true} // names of roles
+	for _, text := range languages()[0].messages {
+		said[text] = true
+	}
+	files, err := filepath.Glob("../../docs/tasks/*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	bold := regexp.MustCompile(`\*\*([^*]+)\*\*`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, steps, _ := strings.Cut(string(text), "## In the browser\n")
+		steps, _, _ = strings.Cut(steps, "\n## ")
+		found := bold.FindAllStringSubmatch(steps, -1)
+		if len(found) == 0 {
+			t.Errorf("%s names nothing of the pages", file)
+		}
+		for _, m := range found {
+			if word := strings.Join(strings.Fields(m[1]), " "); !said[word] {
+				t.Errorf("%s names %q, which no page says", file, word)
+			}
+		}
+	}
+}

@@ -121,6 +121,13 @@ type PermissionPicker struct {
 	Groups  []PermissionGroup
 	Typed   Field // for keys that are not offered; shown where it has a name
 	Problem Text
+	Focus   bool
+}
+
+// focused has the page begin at the picker where that has the first problem.
+func (p PermissionPicker) focused(f Form) PermissionPicker {
+	p.Focus = f.isFirst(p.Problem)
+	return p
 }
 
 // permissionPicker offers permissions. What was sent is chosen, where the form was.

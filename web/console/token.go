@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -220,8 +221,39 @@ func tokenFilters(chosen string) []Option {
 	return all
 }
 
+// tokenLike is the id of a token, alone or with the secret behind it.
+var tokenLike = regexp.MustCompile(`^\s*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(_.*?)?\s*$`)
+
+// namedToken is where somebody belongs who searched for a token by its id, which is all
+// that one has of a token that leaked. Who put in the whole token is led away from that
+// address, so that the secret stays in no history. It is empty for all other words.
+func (v *Visit) namedToken(room, words string) (path string, err error) {
+	found := tokenLike.FindStringSubmatch(words)
+	if found == nil {
+		return "", nil
+	}
+	id, secret := found[1], found[2]
+	if secret != "" {
+		return room + "?q=" + id, nil
+	}
+	if _, err = v.API.GetToken(v.r.Context(), id); err == nil {
+		return room + "/" + id, nil
+	}
+	if refused := refusedBy(err); refused != nil && refused.Status == http.StatusNotFound {
+		return "", nil
+	}
+	return "", err
+}
+
 func allTokensPage(v *Visit) error {
 	in := v.inTokens()
+	path, err := v.namedToken(in.Room, v.query("q"))
+	if err != nil {
+		return err
+	}
+	if path != "" {
+		return v.seeOther(path)
+	}
 	page := AllTokens{inTokens: in, Done: tokenDone(v.query("done")), Tabs: in.tabs(in.Room),
 		Query: v.query("q"), Owner: v.query("owner"), Address: v.query("address"), Filters: tokenFilters(v.query("filter"))}
 	page.Narrowed = page.Query+page.Owner+page.Address+v.query("filter") != ""
@@ -277,12 +309,14 @@ type EndedTokens struct {
 // EndedRow is a token that is gone, in a list.
 type EndedRow struct {
 	Name     string
+	Story    string // where the audit log tells of it; empty where that is not for who asks
 	Owner    string // an id
 	Username string
 	Ended    time.Time
 	Why      Text
 	By       Text // who ended it; may say nothing
 	LastUsed *time.Time
+	LastIP   string
 }
 
 func (EndedTokens) view() (file string, title Text) {
@@ -305,14 +339,18 @@ func endedTokensPage(v *Visit) error {
 		return err
 	}
 	for _, hit := range found.Hits.Hits {
-		page.Tokens = append(page.Tokens, endedRow(hit.Source, who.ID))
+		row := endedRow(hit.Source, who.ID)
+		if v.may(permAuditSearch) {
+			row.Story = "/console/audit?target=" + hit.Source.ID
+		}
+		page.Tokens = append(page.Tokens, row)
 	}
 	page.Pager = v.pager(found.Hits.After)
 	return v.show(page)
 }
 
 func endedRow(k api.EndedToken, me string) EndedRow {
-	row := EndedRow{Name: k.Name, Owner: k.Owner, Username: k.OwnerName, Ended: k.Ended, LastUsed: k.LastUsed}
+	row := EndedRow{Name: k.Name, Owner: k.Owner, Username: k.OwnerName, Ended: k.Ended, LastUsed: k.LastUsed, LastIP: k.LastIP}
 	switch k.Reason {
 	case "expired":
 		row.Why = say("token.why.expired")

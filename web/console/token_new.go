@@ -70,7 +70,7 @@ func (v *Visit) newToken(f Form, status int) error {
 		Ends:        f.field(v.endsField()),
 		EndDate:     f.field(Field{Name: "end_date", Type: "date", Label: say("token.end_date"), Hint: say("token.end_date.hint")}),
 		Rights:      f.field(rightsField(allRights)),
-		Permissions: f.permissionPicker("permissions", say("token.permissions"), who.Permissions, nil),
+		Permissions: f.permissionPicker("permissions", say("token.permissions"), who.Permissions, nil).focused(f),
 		Limits:      f.tokenLimits(api.Token{}),
 	}
 	return v.showAs(status, page)

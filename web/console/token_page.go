@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"husk/web/api"
 )
@@ -29,6 +30,9 @@ func (p TokenDetails) Limited() bool { return len(p.Token.AllowedIPs) > 0 || p.A
 func (p TokenDetails) AtGate() bool {
 	return len(p.Token.AllowedHosts)+len(p.Token.AllowedPaths)+len(p.Token.AllowedMethods) > 0
 }
+
+// OldEnds is when the old secret of a rotation that is settled ends.
+func (p TokenDetails) OldEnds() time.Time { return time.Unix(p.Token.Previous.Ends, 0) }
 
 func tokenPage(v *Visit) error {
 	k, err := v.token()
@@ -96,7 +100,7 @@ func (v *Visit) showEditToken(k api.Token, f Form, status int) error {
 		Form: f, inTokens: v.inTokens(), ID: k.ID,
 		Name:        f.field(Field{Name: "name", Label: say("token.name"), Hint: say("token.name.hint"), Value: k.Name, Required: true, Max: 200}),
 		Description: f.field(Field{Name: "description", Label: say("token.description"), Value: k.Description, Max: 1000}),
-		Permissions: f.permissionPicker("permissions", say("token.permissions"), slices.Concat(who.Permissions, k.Permissions), k.Permissions),
+		Permissions: f.permissionPicker("permissions", say("token.permissions"), slices.Concat(who.Permissions, k.Permissions), k.Permissions).focused(f),
 		Limits:      f.tokenLimits(k),
 	}
 	if len(k.Permissions) == 0 {

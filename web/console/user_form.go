@@ -61,7 +61,9 @@ func (v *Visit) showNewUser(f Form, status int) error {
 		Typed: typedField(f),
 	}
 	if len(roles) > 0 {
-		page.Fields = append(page.Fields, v.rolesField(f, roles, []string{roleUser}))
+		chosen := v.rolesField(f, roles, []string{roleUser})
+		chosen.Hint = say("user.roles.hint")
+		page.Fields = append(page.Fields, chosen)
 	}
 	if other := otherRoles(f, roles); other.Name != "" {
 		page.Fields = append(page.Fields, other)
