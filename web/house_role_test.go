@@ -53,7 +53,7 @@ func TestRolesInTheConsole(t *testing.T) {
 	v.send("/console/roles", url.Values{"name": {"a b"}}).isPage(t, http.StatusBadRequest, `value="a b"`)
 	v.send("/console/roles", url.Values{"name": {"x"}, "keys": {"generic#security:user/raed"}}).isPage(t, http.StatusBadRequest, "generic#security:user/raed</textarea>", "autofocus")
 	at := "/console/roles/helpdesk"
-	v.get(at).isPage(t, http.StatusOK, "looks after users", "Show a user", "wiki#page/edit", "Nobody.", at+"/edit", at+"/delete")
+	v.get(at).isPage(t, http.StatusOK, "looks after users", "Show a user", "wiki#page/edit", "Nobody.", `<p><a href="/console/users">Users</a></p>`, at+"/edit", at+"/delete")
 
 	seen := v.get(at+"/edit").hidden(t, "seen")
 	v.send(at+"/edit", url.Values{"seen": {seen}, "description": {"of all"}, "permissions": {db.PermUserRead, "wiki#page/edit"}}).leadsTo(t, at+"?done=changed")

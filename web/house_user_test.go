@@ -43,6 +43,7 @@ func TestUsersInTheConsole(t *testing.T) {
 	v.get("/console/users?after=x").isPage(t, http.StatusBadRequest)
 	v.get("/console/users/"+ann.ID).isPage(t, http.StatusOK, "<h1>ann</h1>", "ann@example.com", "0 API tokens", "/edit", "/roles", "/password", "/disable", "/delete", "Nothing that is logged.")
 	v.get("/console/users/"+bob.ID).isPage(t, http.StatusOK)
+	v.get("/console/users/new").isPage(t, http.StatusOK, "Without a choice, they get the role user.", `aria-describedby="roles-hint"`)
 	v.get("/console/users/"+db.SingleUser).isPage(t, http.StatusOK, "This is you", "signs in with a password alone", "/edit", `href="/console/audit?actor=`+db.SingleUser, `href="/console/audit?target=`+db.SingleUser, "Sign-in · coco-default-user", "1 sign-in<")
 	v.get("/console/users/"+db.SingleUser).lacks(t, "/"+db.SingleUser+"/delete", "/"+db.SingleUser+"/disable", "/"+db.SingleUser+"/password", "/"+db.SingleUser+"/roles", "/"+db.SingleUser+"/end")
 	v.get("/console/users/nobody").isPage(t, http.StatusNotFound, "may have been deleted")
