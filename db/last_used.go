@@ -345,13 +345,8 @@ func (t *txn) putUse(k useKey, u LastUsed, requests *dayCount, told newAddresses
 	case err != nil:
 		return err
 	}
-	for _, address := range u.Seen {
-		if known.see(address) {
-			e := Event{Time: u.Time, Transport: TransportHTTP, Address: address, Action: "token.use", Target: k.id}
-			if err := t.auditNewAddress(told, e); err != nil {
-				return err
-			}
-		}
+	if err := t.auditSeen(k.id, u, &known, told); err != nil {
+		return err
 	}
 	if u.Old.After(known.Old) {
 		known.Old = u.Old
@@ -364,6 +359,21 @@ func (t *txn) putUse(k useKey, u LastUsed, requests *dayCount, told newAddresses
 	today := dayOf(t.now)
 	requests.each(func(day int32, n uint32) { known.count(int64(day), uint64(n), today) })
 	return t.putJSON(k.bucket, k.id, known)
+}
+
+// auditSeen adds the addresses of a use to what is known of a token's, and tells of the
+// new ones.
+func (t *txn) auditSeen(id string, u LastUsed, known *LastUsed, told newAddresses) error {
+	for _, address := range u.Seen {
+		if !known.see(address) {
+			continue
+		}
+		e := Event{Time: u.Time, Transport: TransportHTTP, Address: address, Action: "token.use", Target: id}
+		if err := t.auditNewAddress(told, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TokenLastUsed returns the last use of a token; zero where it was never used.

@@ -91,7 +91,8 @@ func (t *txn) endToken(entry indexed, how EndedToken) (removed int, err error) {
 		return 0, err
 	}
 	ended := endedRecords.derived(&EndedToken{ID: k.ID, Owner: k.Owner}).writes()
-	if !t.hasRoom(tokenRecords.derived(k).writes() + 3*ended) { // two older ones may go for it
+	used, _ := t.use.noted(useKey{tokenUseBucket, k.ID})
+	if !t.hasRoom(tokenRecords.derived(k).writes() + 3*ended + auditWrites*(len(used.Seen)+1)) { // two older ones may go for it
 		return 0, nil
 	}
 	if err := t.keepEnded(k, how); err != nil {
@@ -118,10 +119,32 @@ func (t *txn) keepEnded(k *Token, how EndedToken) error {
 			return err
 		}
 	}
+	if err := t.auditUnwritten(k.ID); err != nil {
+		return err
+	}
 	if err := t.roomForEnded(k.Owner); err != nil {
 		return err
 	}
 	return endedRecords.put(t, nil, &e)
+}
+
+// auditUnwritten tells of the addresses that a token was used from since the last flush:
+// the next one finds no record, and drops them.
+func (t *txn) auditUnwritten(id string) error {
+	k := useKey{tokenUseBucket, id}
+	noted, ok := t.use.noted(k)
+	if !ok {
+		return nil
+	}
+	var known LastUsed
+	if _, err := t.getJSON(k.bucket, id, &known); err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	told := newAddresses{}.step()
+	if err := t.auditSeen(id, noted, &known, told); err != nil {
+		return err
+	}
+	return t.auditMoreAddresses(told)
 }
 
 // roomForEnded removes the longest ended token of an owner who has as many as are

@@ -88,6 +88,36 @@ func TestEndedTokens(t *testing.T) {
 	}
 }
 
+// A token that is revoked right after it was used from a new address, or whose owner is
+// deleted, leaves that address in the audit log, once: its uses are written every half
+// minute, and by then it is gone.
+func TestEndedTokenTellsOfItsLastUses(t *testing.T) {
+	f := newStore(t)
+	ann := f.user("ann@example.com")
+	revoked, left := f.mint(f.as(ann), db.NewToken{Name: "revoked"}), f.mint(f.as(ann), db.NewToken{Name: "left"})
+	f.NoteTokenUse(revoked.ID, "192.0.2.1", false)
+	must(t, f.FlushLastUsed(f.ctx))
+	f.NoteTokenUse(revoked.ID, "192.0.2.1", false)
+	f.NoteTokenUse(revoked.ID, "203.0.113.66", false)
+	f.NoteTokenUse(left.ID, "203.0.113.67", false)
+	must(t, f.DeleteToken(f.ctx, local, revoked.ID))
+	_, err := f.DeleteUser(f.ctx, local, ann.ID)
+	must(t, err)
+	_, err = f.Sweep(f.ctx)
+	must(t, err)
+	must(t, f.FlushLastUsed(f.ctx))
+	var told []string
+	for _, e := range f.events() {
+		if e.Action == "token.use" {
+			told = append(told, e.TargetName+" "+e.Address)
+		}
+	}
+	want := []string{"revoked 192.0.2.1", "revoked 203.0.113.66", "left 203.0.113.67"}
+	if !slices.Equal(told, want) {
+		t.Errorf("the audit log tells of %q, not of %q", told, want)
+	}
+}
+
 // What had expired and made room is told of, without anybody who did it.
 func TestEndedTokensExpired(t *testing.T) {
 	f := newStore(t)
