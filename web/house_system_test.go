@@ -115,6 +115,7 @@ func TestOverviewTellsWhatIs(t *testing.T) {
 	}
 	page := admin.get("/console")
 	page.isPage(t, http.StatusOK, "Sign-in as ann@example.com", "no right to", `data-live="30"`, `<svg viewBox="0 0 360 160" role="img"`, "Nobody knocked at the gate", "The numbers", "husk health --verbose")
+	admin.get(page.link(t, `/console/audit/request/[^"]+`)).isPage(t, http.StatusOK, "refused")
 	admin.get("/console?span=30d").isPage(t, http.StatusOK, `href="/console?span=30d" aria-current="true"`, "data-day")
 	admin.get("/console?span=%22%3E%3Cscript").isPage(t, http.StatusOK, `href="/console?span=24h" aria-current="true"`)
 	admin.get("/console/system?span=400d").isPage(t, http.StatusOK, `href="/console/system?span=400d" aria-current="true"`)

@@ -17,7 +17,7 @@ func TestUserPageInWords(t *testing.T) {
 	v.makeToken("nightly")
 	id := h.allTokens()[0].Owner
 	page := admin.get("/console/users/" + id)
-	page.isPage(t, http.StatusOK, "never used", "API token made · nightly", `href="/console/tokens/new?owner=`+id+`"`)
+	page.isPage(t, http.StatusOK, "never used", "API token made</a> · nightly", `href="/console/tokens/new?owner=`+id+`"`)
 	page.lacks(t, "&lt;nil&gt;", "token.create")
 	admin.get("/console/tokens/new?owner="+id).isPage(t, http.StatusOK, `value="`+id+`"`)
 

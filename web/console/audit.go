@@ -145,10 +145,7 @@ func dayBegins(text string, after int) string {
 }
 
 func eventRow(e api.AuditEvent) EventRow {
-	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), From: fromText(e), Refused: e.Result != resultOK && e.Action != accessRefused, Count: e.Count}
-	if e.RequestID != "" {
-		row.Story = storyOf(e.RequestID)
-	}
+	row := EventRow{Time: e.Time, Words: actionText(e.Action), Who: or(e.ActorName, e.Actor), What: targetText(e), Story: storyOf(e.RequestID), From: fromText(e), Refused: e.Result != resultOK && e.Action != accessRefused, Count: e.Count}
 	if e.Actor != "" {
 		row.WhoActs = actsOf(e.Actor)
 	}
@@ -167,7 +164,13 @@ const (
 // accessRefused is the one action whose words say that it was refused.
 const accessRefused = "access.refused"
 
-func storyOf(requestID string) string { return roomAudit + "/request/" + url.PathEscape(requestID) }
+// storyOf leads to what became of a request; "" where there was none.
+func storyOf(requestID string) string {
+	if requestID == "" {
+		return ""
+	}
+	return roomAudit + "/request/" + url.PathEscape(requestID)
+}
 
 func targetText(e api.AuditEvent) Text {
 	if _, own := permissionWords[e.Target]; own {

@@ -37,7 +37,8 @@ type Refusal struct {
 	What    Text
 	Who     string
 	Address string
-	Count   int // of those that were folded into it
+	Count   int    // of those that were folded into it
+	Story   string // path of the story of its request; "": it has none
 }
 
 func (Overview) view() (file string, title Text) { return "overview.html", say("nav.overview") }
@@ -119,7 +120,7 @@ var refusalWords = map[string]string{
 }
 
 func refusalOf(e api.AuditEvent) Refusal {
-	r := Refusal{Time: e.Time, Who: cmp.Or(e.ActorName, e.Actor), Address: e.Address, Count: max(1, e.Count), What: literal(e.Action)}
+	r := Refusal{Time: e.Time, Who: cmp.Or(e.ActorName, e.Actor), Address: e.Address, Count: max(1, e.Count), What: actionText(e.Action), Story: storyOf(e.RequestID)}
 	if key := refusalWords[e.Action+" "+e.Result]; key != "" {
 		r.What = say(key, "what", cmp.Or(e.TargetName, e.Target, e.Action))
 	}

@@ -24,7 +24,7 @@ func roomsOfUsers(text string) map[string]Page {
 	user := UserDetails{Form: Form{Once: "x", Problem: said}, User: api.User{ID: "u1", Name: text, Email: text, Created: at, LastLogin: &at, Above: true}, Done: said, Still: said,
 		State: State{"bad", said}, Reason: said,
 		Tokens: []TokenRow{{ID: "k1", Name: text, State: State{"warn", said}, LastUsed: &at}}, Sessions: []SessionRow{{ID: "s1", Device: said, Address: text, LastSeen: at}},
-		Did: []ActRow{{At: at, Words: said, What: literal(text), State: State{"bad", said}}}, May: all}
+		Did: []ActRow{{At: at, Words: said, What: literal(text), State: State{"bad", said}, Story: "/console/audit/request/x"}}, May: all}
 	user.Counts.Tokens, user.Counts.Sessions = said, said
 	self := UserDetails{User: api.User{ID: singleUser, Name: text, Roles: []string{text}}, Self: true, State: State{"good", said}}
 	ask := AskUser{Form: form, ID: "u1", Title: said, About: said, Effects: []Text{said}, To: "/console/users/u1/delete", Act: said, Danger: true}

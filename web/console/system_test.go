@@ -25,7 +25,7 @@ func roomsOfSystem(text string) map[string]Page {
 	row := BackupRow{Name: text, Made: at, Size: text, Asked: said, State: state, Holds: said}
 	return map[string]Page{
 		"overview": Overview{Warnings: []Advice{{said, said, said, "/console/manual/backup"}}, Figures: []Figure{{Path: roomUsers, Title: said, Value: said}, {Title: said, At: &at}, {Path: roomSystem, Title: said, State: state}},
-			Spans: spans, Charts: []Chart{lying, usageChart(api.TokenUsage{}), signInChart(someStatistics())}, Refusals: []Refusal{{at, said, text, text, 2}}, Audit: true, Terminal: terminal},
+			Spans: spans, Charts: []Chart{lying, usageChart(api.TokenUsage{}), signInChart(someStatistics())}, Refusals: []Refusal{{at, said, text, text, 2, "/console/audit/request/x"}, {Time: at, What: said}}, Audit: true, Terminal: terminal},
 		"overview new":     Overview{Audit: true},
 		"overview further": Overview{Audit: true, Further: true},
 		"system": System{inSystem: in, State: state, Warnings: []Advice{{Text: said, Link: "/console/manual"}}, Version: text, License: text, Since: at, Writable: state, CertExpires: &at,

@@ -82,19 +82,28 @@ func (v *Visit) showAskUser(u api.User, f Form, status int) error {
 	return v.showAs(status, page)
 }
 
-// effectsOn says in numbers what ends, as far as who asks may know.
+// effectsOn says in numbers what ends, as far as who asks may know, and as far as there
+// is any.
 func (v *Visit) effectsOn(u api.User, act string) (effects []Text, err error) {
+	if act == "enable" {
+		return nil, nil
+	}
 	if v.may(permSessionSearch) {
 		found, err := v.API.SearchSessions(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"user": u.ID}})
 		if err != nil {
 			return nil, err
 		}
-		effects = append(effects, say("user.effect.sessions", "count", countOf("user.sessions", found.Hits.Total)))
+		if ends := found.Hits.Total; ends.Value > 0 {
+			effects = append(effects, say("user.effect.sessions", "count", countOf("user.sessions", ends)))
+		}
 	}
-	if act == "end" || act == "enable" || !v.profile.Administrator {
+	if act == "end" || !v.profile.Administrator {
 		return effects, nil
 	}
 	found, err := v.API.SearchTokens(v.r.Context(), api.ListOptions{Size: mostCounted, Filter: map[string]string{"owner": u.ID}})
+	if err != nil || found.Hits.Total.Value == 0 {
+		return effects, err
+	}
 	tokens, effect := countOf("user.tokens", found.Hits.Total), "user.effect.tokens_gone"
 	if act == "disable" {
 		effect = "user.effect.tokens_rest"
@@ -103,7 +112,7 @@ func (v *Visit) effectsOn(u api.User, act string) (effects []Text, err error) {
 	if used := usedToday(found, v.console.Now()); used.Said() {
 		effects = append(effects, used)
 	}
-	return effects, err
+	return effects, nil
 }
 
 // mostCounted is how many tokens are looked at, of which few have more: a page of the API.

@@ -38,9 +38,10 @@ func (m userRights) Acts() bool {
 // ActRow is an entry of the audit log.
 type ActRow struct {
 	At    time.Time
-	Words Text  // what was done
-	What  Text  // to what
-	State State // of one that was refused
+	Words Text   // what was done
+	What  Text   // to what
+	State State  // of one that was refused
+	Story string // path of the story of its request; "": it has none
 }
 
 func (p UserDetails) view() (file string, title Text) { return "user.html", literal(p.User.Name) }
@@ -167,8 +168,8 @@ func (v *Visit) actsOf(page *UserDetails) error {
 	found, err := v.API.SearchAudit(v.r.Context(), api.ListOptions{Size: userParts, Filter: map[string]string{"actor": page.User.ID}})
 	for _, hit := range found.Hits.Hits {
 		e := hit.Source
-		row := ActRow{At: e.Time, Words: actionText(e.Action), What: targetText(e)}
-		if e.Result == "refused" {
+		row := ActRow{At: e.Time, Words: actionText(e.Action), What: targetText(e), Story: storyOf(e.RequestID)}
+		if e.Result == resultRefused {
 			row.State = State{"bad", say("audit.refused")}
 		}
 		page.Did = append(page.Did, row)
