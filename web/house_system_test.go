@@ -185,6 +185,8 @@ func TestBackupsByPage(t *testing.T) {
 	if err != nil || found.Hits.Total.Value < 3 {
 		t.Errorf("%d entries tell of it, %v", found.Hits.Total.Value, err)
 	}
+	admin.get("/console/audit?action=system.backup").isPage(t, http.StatusOK, "husk-20261124T120000Z-asked.tar, as a download")
+	admin.get("/console/audit?action=system.backup", "Accept-Language", "zh").isPage(t, http.StatusOK, "husk-20261124T120000Z-asked.tar（已下载）")
 }
 
 // A download that breaks off is cut, not ended: the browser knows that it is not whole.

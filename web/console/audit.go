@@ -176,6 +176,14 @@ func targetText(e api.AuditEvent) Text {
 	if _, own := permissionWords[e.Target]; own {
 		return permissionText(e.Target)
 	}
+	if e.Action == "system.backup" || e.Action == "audit.export" { // what left by the connection that asked
+		switch file, kept := strings.CutPrefix(e.Target, "stream of "); {
+		case e.Target == "stream":
+			return say("audit.downloaded")
+		case kept:
+			return say("audit.downloaded_file", "file", file)
+		}
+	}
 	return literal(or(e.TargetName, e.Target))
 }
 
