@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -54,11 +55,20 @@ func unseal(bucket string, key, sealed []byte) ([]byte, error) {
 }
 
 func damagedRecord(bucket string, key []byte) error {
+	return errDamagedStore(placeText(bucket, key) + " does not match its checksum")
+}
+
+// lostRecord is for one without which no store is made.
+func lostRecord(bucket string, key []byte) error {
+	return errDamagedStore(placeText(bucket, key) + " is not there")
+}
+
+func errDamagedStore(cause string) error {
 	return &Error{
 		Kind:   ErrDamaged,
 		Code:   "store_damaged",
 		Reason: "a record of the store is damaged; run 'husk check' and restore a backup",
-		Cause:  fmt.Errorf("%s does not match its checksum", placeText(bucket, key)),
+		Cause:  errors.New(cause),
 	}
 }
 

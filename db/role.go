@@ -77,7 +77,21 @@ func (t *txn) roleSet() (*RoleSet, error) {
 		return true, nil
 	})
 	set.known = NewPermissions(known).keys
+	if err == nil {
+		err = set.checkBuiltin()
+	}
 	return set, err
+}
+
+// checkBuiltin tells a store without the roles that nobody can delete from one where
+// roles grant nothing: a page of it is damaged, and its other records are gone with them.
+func (r *RoleSet) checkBuiltin() error {
+	for _, name := range []string{RoleAdmin, RoleUser} {
+		if r.roles[name] == nil {
+			return lostRecord(roleRecords.bucket, []byte(name))
+		}
+	}
+	return nil
 }
 
 // Known returns every permission key that Husk asks for or a role names,

@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -84,5 +85,23 @@ func TestUsersWithARoleAreBounded(t *testing.T) {
 	}
 	if got := f.withRole(db.ListQuery{Size: 25, Query: "methus"}, db.RoleUser); !slices.Equal(got, []string{"u0@example.com"}) {
 		t.Errorf("found %q", got)
+	}
+}
+
+// A directory of buckets whose page is damaged can lack some of them, which reads as if
+// nothing were in them. Without the roles that nobody can delete everybody would be let
+// do nothing, and told that it is so.
+func TestStoreWithoutBuiltinRolesIsDamaged(t *testing.T) {
+	for _, name := range []string{db.RoleAdmin, db.RoleUser} {
+		f := newStore(t)
+		f.broken = true
+		f.raw(func(tx db.Tx) error { return tx.Delete("role", []byte(name)) })
+		again := f.reopened()
+		if _, err := again.Roles(f.ctx); !errors.Is(err, db.ErrDamaged) {
+			t.Errorf("without %s: %v", name, err)
+		}
+		if _, err := again.CreateUser(f.ctx, local, db.NewUser{Email: "ann@example.com"}); !errors.Is(err, db.ErrDamaged) {
+			t.Errorf("without %s a user is made: %v", name, err)
+		}
 	}
 }

@@ -299,7 +299,7 @@ func TestBrowserRebinding(t *testing.T) {
 	h.user("", testPassword, false)
 	p := chromiumtest.Start(t).Open(strings.Replace(h.base, "127.0.0.1", "evil.husk.test", 1))
 	p.Visit("/login")
-	if text := p.Text(); !strings.Contains(text, `"misdirected"`) || !strings.Contains(text, "set public-url") {
+	if text := p.Text(); !strings.Contains(text, `"misdirected"`) || !strings.Contains(text, "--public-url") {
 		t.Errorf("the page gets:\n%s", text)
 	}
 	p.Visit("/account/profile")

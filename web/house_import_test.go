@@ -64,7 +64,7 @@ func TestImportInTheConsole(t *testing.T) {
 	}
 	v.upload(importPage, twoUsers, nil).isPage(t, http.StatusOK, "2 users are made.", `href="/console/users"`)
 	v.upload(importPage, twoUsers, nil).isPage(t, http.StatusConflict, "not taken as it is", "Line 1")
-	v.upload(importPage, twoUsers+`{"email":"eve@example.com"}`, nil, "if_missing", "yes").isPage(t, http.StatusOK, "1 user is made.", "2 are there already")
+	v.upload(importPage, twoUsers+`{"email":"eve@example.com"}`, nil, "if_missing", "yes").isPage(t, http.StatusOK, "1 user is made.", "2 users are there already")
 	v.upload(importPage, "{\"email\":\"x@example.com\"}\nnonsense\n", nil).isPage(t, http.StatusBadRequest, "Line 2")
 	v.upload(importPage, "", nil).isPage(t, http.StatusBadRequest, "Choose a file.")
 	v.upload(importPage, "", nil, "file", "").isPage(t, http.StatusBadRequest, "Choose a file.")
@@ -99,7 +99,7 @@ func TestImportHtpasswdInTheConsole(t *testing.T) {
 		t.Fatalf("a check made %d users", n-1)
 	}
 	v.upload(importPage, htpasswdFile, nil, asked...).isPage(t, http.StatusOK, "2 users are made.", "Line 5: MD5 (apr1)", `href="/console/users"`)
-	v.upload(importPage, htpasswdFile, nil, asked...).isPage(t, http.StatusOK, "0 users are made.", "2 are there already", "2 lines are left out")
+	v.upload(importPage, htpasswdFile, nil, asked...).isPage(t, http.StatusOK, "0 users are made.", "2 users are there already", "2 lines are left out")
 	v.upload(importPage, htpasswdFile, nil, asked[:4]...).isPage(t, http.StatusConflict, "not taken as it is", "Line 2: Another user has that email.")
 	for email, roles := range map[string]int{"ann@example.com": 2, "bob@example.org": 2} {
 		u, err := v.Store.UserByEmail(t.Context(), email)

@@ -176,7 +176,8 @@ func targetText(e api.AuditEvent) Text {
 	if _, own := permissionWords[e.Target]; own {
 		return permissionText(e.Target)
 	}
-	if e.Action == "system.backup" || e.Action == "audit.export" { // what left by the connection that asked
+	switch actionsArea + e.Action {
+	case "actions.system.backup", "actions.audit.export": // what left by the connection that asked
 		switch file, kept := strings.CutPrefix(e.Target, "stream of "); {
 		case e.Target == "stream":
 			return say("audit.downloaded")
