@@ -60,9 +60,6 @@ An import that was cut short is run again with --if-missing.`,
 	return cmd
 }
 
-// maxImport is how long an import may be, in bytes, as the API has it.
-const maxImport = 64 << 20
-
 func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 	in, err := a.openInput(o.htpasswd+o.ndjson, "the users")
 	if err != nil {
@@ -74,7 +71,7 @@ func (a *app) userImport(ctx context.Context, o userImportOptions) error {
 	}
 	lines, size := io.Reader(in), in.size()
 	if size == 0 { // a pipe, or what somebody types: nobody else waits for that at the locked store
-		whole, err := io.ReadAll(io.LimitReader(in, maxImport+1))
+		whole, err := io.ReadAll(io.LimitReader(in, api.MaxImport+1))
 		if err != nil {
 			return readFailed("the file can't be read", err)
 		}

@@ -186,6 +186,8 @@ func TestBackupsByPage(t *testing.T) {
 		t.Errorf("%d entries tell of it, %v", found.Hits.Total.Value, err)
 	}
 	admin.get("/console/audit?action=system.backup").isPage(t, http.StatusOK, "husk-20261124T120000Z-asked.tar, as a download")
+	admin.get("/security/audit/_export").isStatus(t, http.StatusOK)
+	admin.get("/console/audit?action=audit.export").isPage(t, http.StatusOK, ">as a download<")
 	admin.get("/console/audit?action=system.backup", "Accept-Language", "zh").isPage(t, http.StatusOK, "husk-20261124T120000Z-asked.tar（已下载）")
 }
 

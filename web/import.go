@@ -21,11 +21,10 @@ import (
 	"husk/web/password"
 )
 
-// maxImport bounds an import, and maxImportLine one line of it, in bytes.
+// maxImportLine bounds one line of an import, in bytes, as api.MaxImport does all of it.
 // maxImportUsers is more than fit where each has a password: it bounds what
 // lines that are all but empty take in memory.
 const (
-	maxImport      = 64 << 20
 	maxImportLine  = 64 << 10
 	maxImportUsers = 500_000
 )
@@ -165,7 +164,7 @@ type importRead struct {
 const maxUnsupportedLines = 1000
 
 func (in *importAsked) read(c echo.Context) (read importRead, err error) {
-	lines := bufio.NewScanner(http.MaxBytesReader(c.Response(), c.Request().Body, maxImport))
+	lines := bufio.NewScanner(http.MaxBytesReader(c.Response(), c.Request().Body, api.MaxImport))
 	lines.Buffer(nil, maxImportLine)
 	line := 0
 	for lines.Scan() {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"husk/web/api"
 	"husk/web/console"
 	"husk/web/listen"
 )
@@ -26,8 +27,8 @@ const uploadType = "multipart/form-data"
 // read of one that is too large, in bytes: a browser shows the answer when it has sent
 // all.
 const (
-	maxUpload   = maxImport + maxBody
-	maxUnwanted = 2 * maxImport
+	maxUpload   = api.MaxImport + maxBody
+	maxUnwanted = 2 * api.MaxImport
 )
 
 // upload is a form whose file comes in.

@@ -27,6 +27,9 @@ type ImportOptions struct {
 	Roles  []string // with FormatHtpasswd: what all of them get; none: the role user
 }
 
+// MaxImport is how long an import may be, in bytes. What is longer is refused.
+const MaxImport = 64 << 20
+
 // The formats of an import.
 const (
 	FormatNDJSON   = "ndjson"   // an ImportUser a line

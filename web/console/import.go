@@ -75,11 +75,8 @@ func (v *Visit) showImport(page Import, status int) error {
 	return v.showAs(status, page)
 }
 
-// maxImport is how large a file may be, in bytes, as the API has it.
-const maxImport = 64 << 20
-
 // MaxBytes is how large a file may be: templates ask.
-func (Import) MaxBytes() int64 { return maxImport }
+func (Import) MaxBytes() int64 { return api.MaxImport }
 
 // importFields are those of the form, before the file.
 var importFields = []string{"format", "domain", "roles", fieldOtherRoles, "if_missing", "file"}

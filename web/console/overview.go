@@ -71,7 +71,7 @@ func overviewPage(v *Visit) error {
 // figures are the tiles. A number is shown to all who see the page; its list is linked
 // for who may see that.
 func (v *Visit) figures(h api.HealthDetails) []Figure {
-	backup := Figure{Title: say("overview.backup"), State: State{"warn", say("overview.no_backup")}}
+	backup := Figure{Path: roomBackups, Title: say("overview.backup"), State: State{"warn", say("overview.no_backup")}}
 	if h.LastBackup != nil {
 		backup.At, backup.State = h.LastBackup, State{}
 	}
@@ -86,9 +86,6 @@ func (v *Visit) figures(h api.HealthDetails) []Figure {
 	}
 	who := *v.profile
 	for i, needs := range []string{permSystemRead, permUserSearch, administratorsOnly, administratorsOnly, permSessionSearch, permBackup, permSystemRead} {
-		if needs == permBackup {
-			all[i].Path = roomBackups
-		}
 		if !mayEnter(who, needs) {
 			all[i].Path = ""
 		}
