@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"husk/db/bolt":            {"husk/db", "husk/db/fsys"},
 	"husk/db/bolt/bolttest":   {"husk/db", "husk/db/bolt"}, // for tests alone
 	"husk/db/fsys":            nil,
+	"husk/dist":               nil,
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
 	"husk/db/dbtest/syscalls": {"husk/db/dbtest"},          // for tests alone

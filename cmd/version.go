@@ -1,19 +1,27 @@
 package cmd
 
 import (
+	_ "embed"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// release is the number of the newest release in CHANGELOG.md, or of the one
-// that comes next, with -dev, where that has entries already. A test holds it to
-// that.
-const release = "0.2.0-dev"
+// releaseText has the number of the newest release in CHANGELOG.md, or of the one
+// that comes next, with -dev, where that has entries already; a test holds it to
+// that. In the source of a release two lines more tell the commit and its date:
+// there is no repository to ask, and the bytes depend on nothing but the source.
+//
+//go:embed release.txt
+var releaseText string
 
-func version() string { return release }
+func version() string {
+	number, _, _ := strings.Cut(releaseText, "\n")
+	return number
+}
 
 // versionText is the line for people.
 func versionText() string {
