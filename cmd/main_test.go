@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 		"pinned": func() { runtime.LockOSThread(); os.Exit(Main("")) },
 		"holder": hold,
 		"floor":  serveFloor,
+		"noisy":  asNoisy,
 	})
 }
 

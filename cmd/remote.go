@@ -91,7 +91,7 @@ func (s *session) explainRemote(ctx context.Context, err error) error {
 	u, parsed := url.Parse(s.Base)
 	var unknown x509.UnknownAuthorityError
 	switch {
-	case parsed == nil && u.Scheme == "http" && speaksTLS(ctx, u):
+	case parsed == nil && u.Scheme == "http" && connected(err, u) && speaksTLS(ctx, u):
 		u.Scheme = "https"
 		return &failure{code: exitBusy, err: err, what: "that port speaks TLS, and --server says http", next: "give --server " + u.String()}
 	case errors.Is(err, http.ErrSchemeMismatch):
@@ -101,6 +101,18 @@ func (s *session) explainRemote(ctx context.Context, err error) error {
 		return s.untrusted(err)
 	}
 	return err
+}
+
+// connected tells whether a request that failed had reached the host of u itself. Where
+// it had not, another connection tells nothing, and would ask for the name again, or go
+// past the proxy of the environment.
+func connected(err error, u *url.URL) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op != "read" && op.Op != "write" {
+		return false
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	return proxy == nil && err == nil
 }
 
 // untrusted tells of a server whose certificate is of an unknown authority.
