@@ -103,6 +103,7 @@ type program struct {
 	env     []string   // more variables
 	uid     uint32     // another user; 0: the one of the test
 	sockets []*os.File // that a service manager passes
+	path    string     // of another husk; "": the one of the test
 }
 
 func (p program) store() string { return filepath.Join(p.data, embedded.file) }
@@ -124,6 +125,9 @@ func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
 	}
 	c.Stdin = strings.NewReader(p.stdin)
 	c.WaitDelay = patience
+	if p.path != "" {
+		c.Path, c.Err = p.path, nil
+	}
 	if p.uid != 0 {
 		// Another user can't reach the path of the test binary, but what it
 		// was started from.

@@ -84,16 +84,17 @@ func TestQuietCommands(t *testing.T) {
 	for i, way := range []string{"offline", "beside", "remote"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			w := newQuietWay(t, way, env)
+			w := newQuietWay(t, way)
+			w.husk.path, w.husk.env = path, env
 			for _, step := range quietSteps {
-				w.take(t, path, i, step)
+				w.take(t, i, step)
 			}
 		})
 	}
 }
 
 // newQuietWay makes a store, with a server where the way has one.
-func newQuietWay(t *testing.T, name string, env []string) *quietWay {
+func newQuietWay(t *testing.T, name string) *quietWay {
 	t.Helper()
 	dir := t.TempDir()
 	app := httptest.NewServer(http.NotFoundHandler())
@@ -125,14 +126,13 @@ func newQuietWay(t *testing.T, name string, env []string) *quietWay {
 			w.reach = reach{dials: []string{s.addr}}
 		}
 	}
-	w.husk.env = env
 	return w
 }
 
 var wordInBraces = regexp.MustCompile(`\{(\w+)\}`)
 var anID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
-func (w *quietWay) take(t *testing.T, path string, way int, step quietStep) {
+func (w *quietWay) take(t *testing.T, way int, step quietStep) {
 	t.Helper()
 	line := wordInBraces.ReplaceAllStringFunc(step.line, func(word string) string { return w.words[strings.Trim(word, "{}")] })
 	args := strings.Split(line, " ")
@@ -145,7 +145,7 @@ func (w *quietWay) take(t *testing.T, path string, way int, step quietStep) {
 	if step.dials != "" {
 		may.dials = append(slices.Clone(may.dials), w.words[step.dials])
 	}
-	r, calls := w.husk.traceNet(t, path, args...)
+	r, calls := w.husk.traceNet(t, args...)
 	if r.code != step.code[way] {
 		t.Errorf("husk %s, %s: want exit code %d, got %v", line, w.name, step.code[way], r)
 	}
@@ -198,8 +198,8 @@ func TestQuietNames(t *testing.T) {
 	served := program{data: newData(t)}.serve(t)
 	_, port, _ := net.SplitHostPort(served.addr)
 	closed := freeAddr(t)
-	p := program{data: newData(t)}
-	proxied := program{data: p.data, env: []string{"HTTPS_PROXY=http://" + closed, "HTTP_PROXY=http://" + closed, "NO_PROXY="}}
+	p := program{path: path, data: newData(t)}
+	proxied := program{path: path, data: p.data, env: []string{"HTTPS_PROXY=http://" + closed, "HTTP_PROXY=http://" + closed, "NO_PROXY="}}
 	for _, c := range []struct {
 		husk   program
 		server string
@@ -212,7 +212,7 @@ func TestQuietNames(t *testing.T) {
 		{proxied, "https://id.example.com", exitBusy, reach{dials: []string{closed}}},
 		{proxied, "http://id.example.com", exitBusy, reach{dials: []string{closed}}},
 	} {
-		r, calls := c.husk.traceNet(t, path, "health", "--server", c.server)
+		r, calls := c.husk.traceNet(t, "health", "--server", c.server)
 		if r.code != c.code {
 			t.Errorf("%s: %v", c.server, r)
 		}
@@ -222,7 +222,7 @@ func TestQuietNames(t *testing.T) {
 	}
 	asked := map[string]int{}
 	for _, server := range []string{"http://id.example.com.", "https://id.example.com."} {
-		calls := p.traceApart(t, path, "health", "--server", server)
+		calls := p.traceApart(t, "health", "--server", server)
 		for _, what := range (reach{names: true, asks: nameservers(t)}).beyond(calls) {
 			t.Errorf("%s: %s", server, what)
 		}
@@ -252,7 +252,7 @@ func nameservers(t *testing.T) (all []string) {
 
 // traceApart runs a command in a network of its own that has nobody, where it fails. So
 // what it asks for leaves this machine by no way.
-func (p program) traceApart(t *testing.T, path string, args ...string) []*syscalls.Call {
+func (p program) traceApart(t *testing.T, args ...string) []*syscalls.Call {
 	t.Helper()
 	unshare, err := exec.LookPath("unshare")
 	if err == nil {
@@ -264,7 +264,6 @@ func (p program) traceApart(t *testing.T, path string, args ...string) []*syscal
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := p.command(ctx, args...)
-	c.Path, c.Err = path, nil
 	file := filepath.Join(t.TempDir(), "trace")
 	if err := syscalls.Trace(c, file, "-e", networkCalls); err != nil {
 		t.Fatal(err)

@@ -190,13 +190,12 @@ func oddEnvironment(t *testing.T) []string {
 	}
 }
 
-// traceNet runs a command of the program at path under strace.
-func (p program) traceNet(t *testing.T, path string, args ...string) (result, []*syscalls.Call) {
+// traceNet runs a command of the program under strace.
+func (p program) traceNet(t *testing.T, args ...string) (result, []*syscalls.Call) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c := p.command(ctx, args...)
-	c.Path, c.Err = path, nil
 	var stdout, stderr strings.Builder
 	c.Stdout, c.Stderr = &stdout, &stderr
 	file := filepath.Join(t.TempDir(), "trace")
@@ -239,8 +238,8 @@ func TestQuietSeesNoise(t *testing.T) {
 	for name := range noises {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := program{data: newData(t), env: []string{"TEST_NOISE=" + name, "TEST_NOISE_TO=" + l.LocalAddr().String()}}
-			r, calls := p.traceNet(t, noisy, "version")
+			p := program{path: noisy, data: newData(t), env: []string{"TEST_NOISE=" + name, "TEST_NOISE_TO=" + l.LocalAddr().String()}}
+			r, calls := p.traceNet(t, "version")
 			if r.code != exitDone {
 				t.Fatal(r)
 			}

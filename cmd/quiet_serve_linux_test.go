@@ -75,13 +75,12 @@ gate:
 `, addr, files.cert, files.key, s.metrics, script, s.backups, app.Listener.Addr())
 	s.husk = program{data: newData(t)}
 	s.husk.ok(t, "token", "create", "--name", "soon", "--expires", "5m") // what a server tells at its first look
-	s.husk.env = append(append(oddEnvironment(t), "NOTIFY_SOCKET="+s.manager.path, "WATCHDOG_USEC=400000"), more...)
+	s.husk.path, s.husk.env = path, append(append(oddEnvironment(t), "NOTIFY_SOCKET="+s.manager.path, "WATCHDOG_USEC=400000"), more...)
 	s.may = reach{
 		dials: []string{app.Listener.Addr().String()}, listens: []string{addr, s.metrics}, runs: []string{script},
 		unix: []string{filepath.Join(s.husk.data, "husk.sock"), "@husk-", s.manager.path},
 	}
 	c := s.husk.command(context.Background(), "serve", "--config", writeFile(t, dir, "husk.yaml", config))
-	c.Path, c.Err = path, nil
 	if err := syscalls.Trace(c, s.file, "-e", networkCalls); err != nil {
 		t.Fatal(err)
 	}
