@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -57,7 +59,8 @@ var quietSteps = []quietStep{
 	{line: "compact", code: fileCommand},
 	{line: "restore {backup} --yes", code: fileCommand},
 	{line: "config show"}, {line: "config check {gate}"},
-	{line: "version"}, {line: "completion bash"}, {line: "completion zsh"}, {line: "completion fish"}, {line: "completion powershell"},
+	{line: "bundle"}, {line: "bundle verify {bundle} --unsigned"},
+	{line: "version"}, {line: "version --json"}, {line: "version --verify {sums}", code: [3]int{exitInvalid, exitInvalid, exitInvalid}}, {line: "completion bash"}, {line: "completion zsh"}, {line: "completion fish"}, {line: "completion powershell"},
 	{line: "man {new}/man"}, {line: "man --html {new}/html"},
 	{line: "proxy config nginx --app app.example.com=http://127.0.0.1:3000 --config {gate}"},
 	{line: "proxy probe http://{app}/ --upstream http://{app}", code: [3]int{exitFailure, exitFailure, exitFailure}, dials: "app"},
@@ -105,9 +108,16 @@ func newQuietWay(t *testing.T, name string) *quietWay {
 		"htpasswd": writeFile(t, dir, "htpasswd", "dora:$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy\n"),
 		"gate":     writeFile(t, dir, "husk.yaml", "public-url: https://id.example.com\ngate:\n  rules:\n    - {host: app.example.com, require: any, upstream: \"http://"+app.Listener.Addr().String()+"\"}\n"),
 	}}
-	if err := os.Mkdir(w.words["new"], 0o700); err != nil {
-		t.Fatal(err)
+	w.words["bundle"] = filepath.Join(dir, "bundle")
+	for _, folder := range []string{w.words["new"], w.words["bundle"]} {
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
+	const readme = "It was carried.\n"
+	list := fmt.Sprintf("%x  README.txt\n", sha256.Sum256([]byte(readme)))
+	writeFile(t, w.words["bundle"], "README.txt", readme)
+	w.words["sums"] = writeFile(t, w.words["bundle"], "SHA256SUMS", list)
 	w.husk.ok(t, "user", "create", "admin@example.com", "--role", "admin", "--password-stdin")
 	token := w.husk.ok(t, "token", "create", "--user", "admin@example.com", "--name", "remote", "--expires", "never")
 	w.words["tokenfile"] = writeFile(t, dir, "token", token)

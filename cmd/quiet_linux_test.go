@@ -148,7 +148,7 @@ func (r reach) takes(c *syscalls.Call) string {
 
 // builtHusk is the program as it ships: static, without the C library.
 var builtHusk = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "husk")
+	dir, err := folderOfRun()
 	if err != nil {
 		return "", err
 	}

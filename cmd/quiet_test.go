@@ -47,5 +47,5 @@ func asNoisy() {
 	} else {
 		go func() { time.Sleep(100 * time.Millisecond); make(os.Getenv("TEST_NOISE_TO")) }()
 	}
-	os.Exit(Main())
+	os.Exit(Main(""))
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"husk/db"
 	"husk/db/dbtest"
@@ -32,7 +34,7 @@ var builtBefore = sync.OnceValues(func() (dir string, err error) {
 	if exec.Command("git", "-C", "..", "cat-file", "-e", commitBefore+"^{commit}").Run() != nil {
 		return "", errNoHistory
 	}
-	if dir, err = os.MkdirTemp("", "husk-before"); err != nil {
+	if dir, err = folderOfRun(); err != nil {
 		return "", err
 	}
 	build := exec.Command("bash", "-euc", `mkdir source && git -C "$1" archive "$2" | tar -x -C source && cd source && go build -trimpath -o "../husk-$3" . && cd .. && rm -r source`, "bash", filepath.Dir(workingFolder()), commitBefore, releaseBefore)
@@ -307,5 +309,50 @@ func TestDowngradeSaysTheWay(t *testing.T) {
 	}
 	if err := os.Remove(p.store() + ".before-restore"); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestUpgradeWithoutAGap: behind a socket that is held for both, the release before makes
+// room for this one under load, its store is upgraded, and no request fails.
+func TestUpgradeWithoutAGap(t *testing.T) {
+	dbtest.NoRace(t, "another program")
+	dbtest.TakesVeryLong(t, "the release before, replaced under load")
+	t.Parallel()
+	data, husk := newData(t), filepath.Join(beforeFolder(t), "husk-"+releaseBefore)
+	token := program{path: husk, data: data}.ok(t, "token", "create", "--name", "load")
+	addr, socket := listenLocal(t)
+	// Who passes a socket says to which process, which is known after the fork.
+	before := program{path: "/bin/sh", data: data, sockets: []*os.File{socket}}.spawn(t, "-c", `LISTEN_PID=$$ exec "$0" "$@"`, husk, "serve")
+	before.ready()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	l := &load{t: t, base: "http://" + addr, token: token, deadline: ctx}
+	for _, keep := range []bool{true, false} {
+		l.client(keep, 0, l.read)
+		l.client(keep, 10*time.Millisecond, l.makeToken)
+	}
+	progress := func() {
+		t.Helper()
+		asked := l.asked.Load()
+		eventually(t, "the load goes on", func() bool { return l.asked.Load() > asked+100 })
+	}
+	progress()
+	before.end()
+	after := program{data: data, sockets: []*os.File{socket}}.spawn(t, "serve")
+	after.ready()
+	progress()
+	l.stop.Store(true)
+	l.clients.Wait()
+	after.end()
+	t.Logf("%d requests, %d tokens made", l.asked.Load(), len(l.made))
+	if len(l.failed) > 0 {
+		t.Errorf("%d requests failed; the first: %v", len(l.failed), l.failed[0])
+	}
+	if err := proveSchema(t.Context(), fmt.Sprintf("%s.schema-%d", filepath.Join(data, embedded.file), schemaBefore), db.Schema{Version: schemaBefore}); err != nil {
+		t.Errorf("it was not upgraded: %v", err)
+	}
+	var tokens []api.Token
+	if err := json.Unmarshal([]byte(program{data: data}.ok(t, "token", "list", "--json")), &tokens); err != nil || len(tokens) != len(l.made)+1 {
+		t.Errorf("%d tokens were made, and %d are there (%v)", len(l.made), len(tokens), err)
 	}
 }
