@@ -56,6 +56,7 @@ func newQuietServer(t *testing.T, path string, more ...string) *quietServer {
 		t.Fatal(err)
 	}
 	files, addr := newPairFiles(t, goodPair(t, "id.husk.test")), freeAddr(t)
+	_, port, _ := net.SplitHostPort(app.Listener.Addr().String())
 	config := fmt.Sprintf(`addr: %s
 public-url: https://id.husk.test
 tls-cert: %s
@@ -70,9 +71,9 @@ session-idle: 1h
 trusted-proxy: 127.0.0.1
 gate:
   rules:
-    - {host: app.husk.test, require: any, upstream: "http://%s"}
+    - {host: app.husk.test, require: any, upstream: "http://localhost:%s"}
     - {host: elsewhere.husk.test, require: any, upstream: "http://app.nowhere.test:3000"}
-`, addr, files.cert, files.key, s.metrics, script, s.backups, app.Listener.Addr())
+`, strings.Replace(addr, "127.0.0.1", "localhost", 1), files.cert, files.key, s.metrics, script, s.backups, port)
 	s.husk = program{data: newData(t)}
 	s.husk.ok(t, "token", "create", "--name", "soon", "--expires", "5m") // what a server tells at its first look
 	s.husk.path, s.husk.env = path, append(append(oddEnvironment(t), "NOTIFY_SOCKET="+s.manager.path, "WATCHDOG_USEC=400000"), more...)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"husk/web/api"
+	"husk/web/listen"
 )
 
 // This file has the way to the husk that --server names.
@@ -21,6 +22,7 @@ func (a *app) connectRemote() (*session, error) {
 		return nil, err
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = listen.Dial(&net.Dialer{Timeout: dialPatience})
 	if err := a.trust(t); err != nil {
 		return nil, err
 	}
@@ -72,6 +74,9 @@ func (a *app) authorities() (*x509.CertPool, error) {
 	}
 	return pool, nil
 }
+
+// dialPatience is how long a server is given to take a connection, as net/http's own.
+const dialPatience = 30 * time.Second
 
 // tlsProbe is how long a server is given to show that it speaks TLS.
 const tlsProbe = 3 * time.Second
@@ -133,11 +138,10 @@ func speaksTLS(ctx context.Context, u *url.URL) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tlsProbe)
 	defer cancel()
-	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // only asks whether it is TLS
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	c, err := listen.Dial(new(net.Dialer))(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return false
 	}
-	c.Close()
-	return true
+	defer c.Close()
+	return tls.Client(c, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) == nil // only asks whether it is TLS
 }
