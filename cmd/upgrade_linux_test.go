@@ -109,3 +109,46 @@ func upgradeWithFault(t *testing.T, schema int, f callFault, n int) (met bool) {
 	}
 	return met
 }
+
+// TestDowngradeSaysTheWay: a husk that meets a newer store names the one that it needs, and
+// what to restore: the copy that it made itself, where that is there.
+func TestDowngradeSaysTheWay(t *testing.T) {
+	t.Parallel()
+	p := program{data: newData(t)}
+	p.ok(t, "token", "create", "--name", "kept")
+	mine, err := os.ReadFile(p.store())
+	if err != nil {
+		t.Fatal(err)
+	}
+	setSchema(t, p.store(), fmt.Sprintf(`{"schema":%d,"needs":"9.8.7","created":"2030-01-02T03:04:05Z"}`, db.SchemaVersion+1))
+	wantWay := func(way string) {
+		t.Helper()
+		for _, args := range [][]string{{"user", "list"}, {"serve", "--addr", "127.0.0.1:0"}, {"compact"}} {
+			r := p.want(t, exitInvalid, args...)
+			if !strings.Contains(r.stderr, "husk 9.8.7 or a later one is needed") || !strings.Contains(r.stderr, way) {
+				t.Errorf("husk %q: %v, want %q", args, r, way)
+			}
+		}
+	}
+	wantWay("or restore a backup that this one made: husk restore FILE")
+	kept := fmt.Sprintf("%s.schema-%d", p.store(), db.SchemaVersion)
+	if err := os.WriteFile(kept, mine, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantWay("husk restore " + kept)
+	p.ok(t, "restore", kept) // as it says
+	if got := p.tokenNames(t); !got["kept"] {
+		t.Errorf("the tokens are %v", got)
+	}
+	newer, err := os.ReadFile(p.store() + ".before-restore")
+	if err != nil || bytes.Equal(newer, mine) {
+		t.Errorf("the newer store was not kept: %v", err)
+	}
+	r := p.want(t, exitInvalid, "restore", p.store()+".before-restore")
+	if !strings.Contains(r.stderr, "husk 9.8.7 or a later one is needed") {
+		t.Errorf("%v", r)
+	}
+	if err := os.Remove(p.store() + ".before-restore"); err != nil {
+		t.Fatal(err)
+	}
+}
