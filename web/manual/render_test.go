@@ -30,7 +30,7 @@ var groups = []struct {
 	name  string
 	pages []string
 }{
-	{"First steps", []string{"README.md", "docs/console.md"}},
+	{"First steps", []string{"README.md", "docs/install.md", "docs/console.md"}},
 	{"Tasks", []string{
 		"docs/tasks/first-administrator.md", "docs/tasks/colleague.md", "docs/tasks/script.md", "docs/tasks/forgotten-password.md", "docs/tasks/leaver.md",
 		"docs/tasks/leaked-token.md", "docs/tasks/investigation.md", "docs/tasks/from-coco.md", "docs/tasks/from-htpasswd.md",
