@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 		"husk/web/ratelimit", "husk/web/gate", "husk/web/relay", "husk/web/console", "husk/web/listen", "husk/web/upkeep",
 	},
 	"husk/web/api":            nil,
-	"husk/web/control":        nil,
+	"husk/web/control":        {"husk/db/fsys"},
 	"husk/web/fold":           nil,
 	"husk/web/folder":         {"husk/db/fsys"},
 	"husk/web/password":       nil,
@@ -53,6 +53,7 @@ var arrows = map[string][]string{
 // one place.
 var onlyIn = map[string]string{
 	"go.etcd.io/bbolt":           "husk/db/bolt",
+	"github.com/Microsoft":       "husk/web/control",
 	"github.com/spf13/cobra":     "husk/cmd",
 	"filippo.io/age":             "husk/cmd",
 	"github.com/labstack/echo":   "husk/web",

@@ -260,18 +260,6 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 	}
 }
 
-// warnOfWideFolder says so where others may look into the data folder. What is
-// in it stays 0600; the folder is the operator's to choose.
-func (a *app) warnOfWideFolder(log *slog.Logger) {
-	info, err := os.Stat(a.dir())
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		log.Warn("others may enter the data folder; 'chmod 700' it", "data", a.settings.Data, "mode", info.Mode().Perm().String())
-		if info, err := os.Stat(a.storeFile()); err == nil && fsys.OpenToOthers(info) {
-			log.Warn("others may read the store, with every password hash and signing key in it; 'chmod 600' it, or, where the file system keeps no modes, mount it with umask=077", "file", a.storePath(), "mode", info.Mode().Perm().String())
-		}
-	}
-}
-
 func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 	l, err := control.Listen(a.dir())
 	switch {
@@ -280,7 +268,7 @@ func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 			log.Warn("the file system of the data folder takes no sockets: commands on this machine find the server without, but not those in another container or network namespace", "data", a.settings.Data, "socket", l.Addr().String())
 		}
 		return ownConnections("control socket", controlConnections(descriptorLimit()), log).Listener(l), nil
-	case errors.Is(err, syscall.EACCES):
+	case errors.Is(err, fsys.NoAccess):
 		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + fs.ErrPermission.Error(),
 			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}

@@ -57,7 +57,7 @@ func (f *NewFile) create() (err error) {
 
 func (f *NewFile) createNamed() (err error) {
 	name := f.ownName()
-	if f.File, err = f.folder.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+	if f.File, err = fsys.CreateIn(f.folder, name); err == nil {
 		f.temp = name
 	}
 	return err
@@ -103,7 +103,7 @@ func (f *NewFile) Discard() {
 		f.Close()
 	}
 	if f.temp != "" {
-		_ = f.folder.Remove(f.temp)
+		_ = fsys.RemoveIn(f.folder, f.temp)
 	}
 	if f.names != nil {
 		f.names.Close()
