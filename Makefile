@@ -29,5 +29,5 @@ generate: ## what is made of the source: openapi.json, docs/commands.md, tables 
 screenshots: ## the pictures in docs/screenshots, of a house where people live
 	$(GO) test ./web -run TestScreenshots -update-screenshots -v
 
-release: ## the programs of a release, with their checksums, in dist/out
-	bash dist/release
+release: ## the next release, in dist/out; KEY=FILE signs it with minisign
+	bash dist/release $(if $(KEY),--key $(KEY)) v$$(sed -n '1{s/-dev$$//;p}' cmd/release.txt) dist/out

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // has no place yet.
 var arrows = map[string][]string{
 	"husk":     {"husk/cmd"},
-	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/gate", "husk/web/listen", "husk/web/probe", "husk/web/story", "husk/web/token", "husk/web/upkeep", "husk/db", "husk/db/archive", "husk/db/bolt", "husk/db/fsys"},
+	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/console", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/gate", "husk/web/listen", "husk/web/probe", "husk/web/story", "husk/web/token", "husk/web/upkeep", "husk/db", "husk/db/archive", "husk/db/bolt", "husk/db/fsys"},
 	"husk/web": {
 		"husk/db", "husk/db/archive", "husk/db/fsys", "husk/web/api", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
 		"husk/web/ratelimit", "husk/web/gate", "husk/web/relay", "husk/web/console", "husk/web/listen", "husk/web/upkeep",
@@ -42,6 +43,7 @@ var arrows = map[string][]string{
 	"husk/db/bolt":            {"husk/db", "husk/db/fsys"},
 	"husk/db/bolt/bolttest":   {"husk/db", "husk/db/bolt"}, // for tests alone
 	"husk/db/fsys":            nil,
+	"husk/dist":               nil,
 	"husk/db/dbtest":          {"husk/db"},
 	"husk/db/dbtest/large":    {"husk/db", "husk/db/bolt"}, // for measurements alone
 	"husk/db/dbtest/syscalls": {"husk/db/dbtest"},          // for tests alone
@@ -52,19 +54,20 @@ var arrows = map[string][]string{
 // onlyIn is which package alone may import a library: what is exchangeable has
 // one place.
 var onlyIn = map[string]string{
-	"go.etcd.io/bbolt":           "husk/db/bolt",
-	"github.com/Microsoft":       "husk/web/control",
-	"github.com/spf13/cobra":     "husk/cmd",
-	"filippo.io/age":             "husk/cmd",
-	"github.com/labstack/echo":   "husk/web",
-	"github.com/golang-jwt/jwt":  "husk/web/session",
-	"golang.org/x/crypto/argon2": "husk/web/password",
+	"go.etcd.io/bbolt":                "husk/db/bolt",
+	"github.com/Microsoft":            "husk/web/control",
+	"github.com/spf13/cobra":          "husk/cmd",
+	"filippo.io/age":                  "husk/cmd",
+	"github.com/labstack/echo":        "husk/web",
+	"github.com/golang-jwt/jwt":       "husk/web/session",
+	"golang.org/x/crypto/argon2":      "husk/web/password",
+	"github.com/jedisct1/go-minisign": "husk/cmd",
 }
 
 func TestArrows(t *testing.T) {
 	t.Parallel()
 	seen := 0
-	for _, p := range listPackages(t) {
+	for _, p := range append(listPackages(t, ""), listPackages(t, "windows")...) {
 		allowed, known := arrows[p.ImportPath]
 		if !known {
 			t.Errorf("%s has no place in the design", p.ImportPath)
@@ -93,9 +96,14 @@ type listedPackage struct {
 	Imports    []string
 }
 
-func listPackages(t *testing.T) (all []listedPackage) {
+// listPackages reads the imports for a system; "": this one.
+func listPackages(t *testing.T, system string) (all []listedPackage) {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "husk/...").Output()
+	list := exec.Command("go", "list", "-json=ImportPath,Imports", "husk/...")
+	if system != "" {
+		list.Env = append(os.Environ(), "GOOS="+system)
+	}
+	out, err := list.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		t.Fatalf("go list: %s", exit.Stderr)

@@ -73,8 +73,11 @@ const (
 	keepWriters = "take that from them with icacls"
 )
 
-// links counts the names of a file.
+// links counts the names of a file, as far as it is open; nil: nothing is known.
 func links(f *os.File, _ fs.FileInfo) uint64 {
+	if f == nil {
+		return 1
+	}
 	var info windows.ByHandleFileInformation
 	if err := windows.GetFileInformationByHandle(windows.Handle(f.Fd()), &info); err != nil {
 		return 0

@@ -1,0 +1,108 @@
+//go:build ship
+
+package dist
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestMain removes the release that the tests made, if they made one.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if made.folder != "" {
+		os.RemoveAll(made.folder)
+	}
+	os.Exit(code)
+}
+
+// made is the release of this run, where nobody gave one.
+var made struct {
+	once   sync.Once
+	folder string
+	err    error
+}
+
+// key is the secret key that releases of tests are signed with, and publicKey
+// what they are checked by. It has no password, and is worth nothing.
+const (
+	key       = "testdata/husk-test.key"
+	publicKey = "testdata/husk-test.pub"
+)
+
+// released returns the folder of a release: HUSK_RELEASE, or one for this platform
+// alone that is made once for all tests.
+func released(t testing.TB) string {
+	t.Helper()
+	if given := os.Getenv("HUSK_RELEASE"); given != "" {
+		return given
+	}
+	made.once.Do(func() {
+		if made.folder, made.err = os.MkdirTemp("", "husk-release"); made.err != nil {
+			return
+		}
+		cmd := exec.Command("bash", "release", "--anyway", "--key", key, "v"+next(t), filepath.Join(made.folder, "out"))
+		cmd.Env = append(os.Environ(), "TARGETS="+runtime.GOOS+"/"+runtime.GOARCH)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			made.err = fmt.Errorf("%w:\n%s", err, out)
+		}
+	})
+	if made.err != nil {
+		t.Fatalf("no release could be made: %v", made.err)
+	}
+	return filepath.Join(made.folder, "out")
+}
+
+// next is the number of the release that is to be made, as 0.2.0.
+func next(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile("../cmd/release.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSuffix(number, "-dev")
+}
+
+// need skips a test that a program is missing for. Where everything has to run,
+// under CI=true, it fails.
+func need(t testing.TB, program, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("%s is missing: apt-get install %s", program, debianPackage)
+	default:
+		t.Skipf("%s is missing: apt-get install %s", program, debianPackage)
+	}
+	return path
+}
+
+// TestSourceMakesTheProgram: what stands in the release as source makes, by the
+// command that docs/install.md has, without a network and with an empty cache, the
+// very bytes of the program beside it.
+func TestSourceMakesTheProgram(t *testing.T) {
+	t.Parallel()
+	out, work := released(t), t.TempDir()
+	name := "husk-v" + next(t)
+	if said, err := exec.Command("tar", "-xzf", filepath.Join(out, name+"-source.tar.gz"), "-C", work).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	build := exec.Command("go", "build", "-mod=vendor", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(work, "husk"), ".")
+	build.Dir = filepath.Join(work, name)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=", "GOTOOLCHAIN=local", "GOMODCACHE="+filepath.Join(work, "modules"), "GOCACHE="+filepath.Join(work, "cache"))
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	program := filepath.Join(out, fmt.Sprintf("%s-%s-%s", name, runtime.GOOS, runtime.GOARCH))
+	if said, err := exec.Command("cmp", filepath.Join(work, "husk"), program).CombinedOutput(); err != nil {
+		t.Fatalf("the source makes another program: %v: %s", err, said)
+	}
+}
