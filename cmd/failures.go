@@ -42,7 +42,7 @@ func (a *app) explainStore(err error) error {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &led):
-		return &failure{code: exitDenied, err: err, what: "root does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
+		return &failure{code: exitDenied, err: err, what: whoRules + " does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
 	case errors.Is(err, db.ErrAbsent):
 		return &failure{code: exitNotFound, err: err, what: "there is no store in " + a.settings.Data,
 			next: "'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}

@@ -34,6 +34,9 @@ func owners(info fs.FileInfo) (uid, gid int, known bool) {
 	return int(st.Uid), int(st.Gid), true
 }
 
+// whoRules is who may do everything.
+const whoRules = "root"
+
 // asOwner is the next step of who may not.
 const (
 	asOwner = "run the command as the owner of that folder, or as root"

@@ -18,6 +18,9 @@ func descriptorLimit() int { return math.MaxInt32 }
 
 func owners(fs.FileInfo) (uid, gid int, known bool) { return 0, 0, false }
 
+// whoRules is who may do everything.
+const whoRules = "an administrator"
+
 // asOwner is the next step of who may not.
 const (
 	asOwner = "run the command as the owner of that folder, or as administrator ('Run as administrator')"

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"husk/db/fsys"
@@ -111,5 +112,9 @@ func (f *NewFile) Discard() {
 	f.folder.Close()
 }
 
-// SameOwner tells whether two files belong to one user.
-func SameOwner(a, b fs.FileInfo) bool { return ownerOf(a) == ownerOf(b) }
+// SameOwner tells whether the file belongs to the user of the one that is called
+// name in its folder.
+func (f *NewFile) SameOwner(name string, there fs.FileInfo) bool {
+	mine, err := f.Stat()
+	return err != nil || sameOwner(f.Name(), filepath.Join(f.folder.Name(), name), mine, there)
+}
