@@ -24,8 +24,3 @@ func threadTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
-
-func mkfifo(t *testing.T, path string) {
-	t.Helper()
-	must(t, syscall.Mkfifo(path, 0o600))
-}

@@ -12,7 +12,8 @@ import (
 	"husk/db/fsys"
 )
 
-// mapReserve is 0: here bbolt makes the file as long as what it maps.
+// mapReserve is 0: here bbolt makes the file as long as what it maps, and so every
+// backup. A store that doubles waits for its readers.
 const mapReserve = 0
 
 const noFollow = 0
