@@ -85,7 +85,7 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	defer signal.Stop(hangups)
 	log, end := a.steadyLog()
 	defer end()
-	s := &service{app: a, log: log, manager: newManager(a.getenv), values: valuesOf(a.resolved)}
+	s := &service{app: a, log: log, manager: a.newManager(), values: valuesOf(a.resolved)}
 	s.log.set(a.settings.LogLevel, a.settings.LogFormat)
 	if a.resolved.file != nil && a.resolved.file.exposed {
 		s.log.Warn(a.resolved.file.exposedText())

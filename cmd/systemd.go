@@ -30,6 +30,13 @@ type manager struct {
 	tell     func(socket, state string) error
 }
 
+func (a *app) newManager() manager {
+	if a.tellService != nil {
+		return manager{socket: "service", tell: func(_, state string) error { a.tellService(state); return nil }}
+	}
+	return newManager(a.getenv)
+}
+
 func newManager(getenv func(string) string) manager {
 	m := manager{socket: getenv("NOTIFY_SOCKET"), tell: tellDatagram}
 	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
