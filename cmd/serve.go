@@ -42,7 +42,9 @@ SIGTERM or SIGINT. What is in flight then finishes, for at most 10 seconds.
 
 SIGHUP reads the TLS files and the --config file again; the rules of its gate
 and the levels of the log then change at once. Listening sockets that
-a service manager passes are used instead of --addr.
+a service manager passes are used instead of --addr. Windows has neither SIGHUP nor
+such sockets: there a restart does the same, and Ctrl-C or the service manager
+ends the server.
 
 Every flag is also a variable, HUSK_ADDR for --addr, and a key of the --config
 file.`,
