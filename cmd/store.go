@@ -28,6 +28,8 @@ type engine struct {
 	compact func(ctx context.Context, e db.Engine, path string) error
 	// look takes the lock of a file that may be too damaged to be opened.
 	look func(path string, wait time.Duration) (damagedFile, error)
+	// peek reads one record, without the lock: beside whoever has the store.
+	peek func(path, bucket string, key []byte) ([]byte, error)
 	// fill makes a file of what write puts in.
 	fill func(path string, write func(db.Tx) error) error
 }
@@ -65,6 +67,7 @@ var embedded = engine{
 		}
 		return f, nil
 	},
+	peek: bolt.Peek,
 	fill: bolt.Fill,
 }
 
