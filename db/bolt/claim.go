@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 // lockPoll is the time between two attempts to take the file lock.
@@ -62,7 +63,7 @@ func openRegular(path string, flag int) (*os.File, error) {
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, damaged(nil, "%s is not a regular file", path)
 	}
-	f, err := os.OpenFile(path, flag, 0)
+	f, err := fsys.OpenFile(path, flag, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &db.Error{Kind: db.ErrAbsent, Code: "store_absent", Reason: fmt.Sprintf("there is no store at %s", path), Cause: err}
