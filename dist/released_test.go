@@ -13,11 +13,13 @@ import (
 	"testing"
 )
 
-// TestMain removes the release that the tests made, if they made one.
+// TestMain removes the releases that the tests made, if they made any.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if made.folder != "" {
-		os.RemoveAll(made.folder)
+	for _, folder := range []string{made.folder, before.folder} {
+		if folder != "" {
+			os.RemoveAll(folder)
+		}
 	}
 	os.Exit(code)
 }
