@@ -16,7 +16,7 @@ import (
 // has no place yet.
 var arrows = map[string][]string{
 	"husk":     {"husk/cmd"},
-	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/gate", "husk/web/listen", "husk/web/probe", "husk/web/story", "husk/web/token", "husk/web/upkeep", "husk/db", "husk/db/archive", "husk/db/bolt", "husk/db/fsys"},
+	"husk/cmd": {"husk/web", "husk/web/api", "husk/web/console", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/gate", "husk/web/listen", "husk/web/probe", "husk/web/story", "husk/web/token", "husk/web/upkeep", "husk/db", "husk/db/archive", "husk/db/bolt", "husk/db/fsys"},
 	"husk/web": {
 		"husk/db", "husk/db/archive", "husk/db/fsys", "husk/web/api", "husk/web/control", "husk/web/fold", "husk/web/folder", "husk/web/password", "husk/web/token", "husk/web/session",
 		"husk/web/ratelimit", "husk/web/gate", "husk/web/relay", "husk/web/console", "husk/web/listen", "husk/web/upkeep",

@@ -13,20 +13,37 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"husk/web/console"
 )
 
 func (a *app) manCommand() *cobra.Command {
-	return &cobra.Command{
+	var asHTML bool
+	cmd := &cobra.Command{
 		Use:   "man DIR",
 		Short: "Write the manual pages into a folder, one for each command",
 		Long: `Write the manual pages into a folder, one for each command: husk.1,
 husk-token-create.1 and so on. They are the same at every run; a date stands in
-them only where SOURCE_DATE_EPOCH (Unix seconds) gives one.`,
+them only where SOURCE_DATE_EPOCH (Unix seconds) gives one.
+
+With --html it is the manual for operators, which the console shows too, for a
+browser: index.html and a page for each of its parts. They need no network, no
+server and no script, and may lie anywhere, if they lie together.
+
+Of what is in the folder only pages of husk's are replaced.`,
 		Example: `  husk man /usr/local/share/man/man1
-  husk man . && man ./husk-token-create.1`,
+  husk man . && man ./husk-token-create.1
+  husk man --html manual && xdg-open manual/index.html`,
 		Args: pathArgs(one("the DIR")),
-		RunE: func(_ *cobra.Command, args []string) error { return a.man(args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if asHTML {
+				return a.book(args[0])
+			}
+			return a.man(args[0])
+		},
 	}
+	cmd.Flags().BoolVar(&asHTML, "html", false, "the manual for operators instead, as pages for a browser")
+	return cmd
 }
 
 func (a *app) man(dir string) error {
@@ -43,7 +60,8 @@ func (a *app) man(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := writePage(filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"), page); err != nil {
+		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
+		if err := writePage(filepath.Join(dir, name), page, "\n.TH \"HUSK"); err != nil {
 			return err
 		}
 		pages++
@@ -52,16 +70,34 @@ func (a *app) man(dir string) error {
 	return nil
 }
 
+// book writes the manual for operators.
+func (a *app) book(dir string) error {
+	pages, err := console.Book(version())
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return unwritable(dir, err)
+	}
+	for _, page := range pages {
+		if err := writePage(filepath.Join(dir, page.Name), page.Body, console.BookMark); err != nil {
+			return err
+		}
+	}
+	a.say("%d pages are in %s; the first is index.html.", len(pages), printable(dir))
+	return nil
+}
+
 func unwritable(name string, err error) error {
 	return &failure{code: exitFailure, err: err, what: "the manual can't be written: " + plainWriteError(name, err)}
 }
 
 // writePage puts a page in place. One of Husk's, of whatever version, is
-// replaced, and nothing else is.
-func writePage(path string, page []byte) error {
+// replaced, and nothing else is: its beginning has the mark.
+func writePage(path string, page []byte, mark string) error {
 	f, err := destination{path: path, what: "the manual", force: true, mode: 0o644, next: "move it away, or name another folder", refuse: func(there *os.File) error {
 		begins, _ := io.ReadAll(io.LimitReader(there, 1<<10))
-		if bytes.Contains(begins, []byte("\n.TH \"HUSK")) {
+		if bytes.Contains(begins, []byte(mark)) {
 			return nil
 		}
 		return &failure{code: exitConflict, what: printable(path) + " is there already, and is no page of husk's", next: "move it away, or name another folder"}

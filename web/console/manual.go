@@ -37,14 +37,20 @@ func manualList(v *Visit) error {
 		page.Found = manual.Search(page.Query, mostFound)
 		return v.show(page)
 	}
-	for _, p := range manual.Pages() {
-		if last := len(page.Groups) - 1; last >= 0 && page.Groups[last].Name == p.Group {
-			page.Groups[last].Pages = append(page.Groups[last].Pages, p)
+	page.Groups = manualGroups(manual.Pages())
+	return v.show(page)
+}
+
+// manualGroups puts pages together that stand in one group.
+func manualGroups(pages []manual.Page) (groups []ManualGroup) {
+	for _, p := range pages {
+		if last := len(groups) - 1; last >= 0 && groups[last].Name == p.Group {
+			groups[last].Pages = append(groups[last].Pages, p)
 		} else {
-			page.Groups = append(page.Groups, ManualGroup{p.Group, []manual.Page{p}})
+			groups = append(groups, ManualGroup{p.Group, []manual.Page{p}})
 		}
 	}
-	return v.show(page)
+	return groups
 }
 
 // ManualPage shows a page of the manual.
