@@ -17,4 +17,4 @@ pack "$WORK" "husk-$VERSION" | gzip -9n >"$OUT/husk-$VERSION-source.tar.gz"
 
 step 'tools'
 mkdir "$TOOLS"
-(cd "$here/dist/tools" && go build -trimpath -o "$TOOLS/" tool)
+(cd "$here/dist/tools" && go build -trimpath -buildvcs=false -o "$TOOLS/" tool ./image ./sbom)
