@@ -32,8 +32,9 @@ trap 'exit 143' TERM
 
 held=0 wrong=0
 : >"$work/unseen"
-ok() { held=$((held + 1)); printf 'ok     %s\n' "$*"; }
-bad() { wrong=$((wrong + 1)); printf 'WRONG  %s\n' "$*"; }
+line() { printf '%s  %s\n' "$1" "$(printf %s "$2" | tr '\n\r\t' '   ')"; }
+ok() { held=$((held + 1)); line 'ok   ' "$*"; }
+bad() { wrong=$((wrong + 1)); line WRONG "$*"; }
 unseen() { printf '%s\n' "$*" >>"$work/unseen"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -54,7 +55,7 @@ is() { if [ "$(sum)" = "$(listed "$1")" ]; then ok "$2 is $1"; else bad "$2 is n
 
 # number is the number of $3 bytes at $2 of a file, the least of them first.
 number() {
-  od -An -v -tu1 -j "$2" -N "$3" "$1" | awk '{for (i = 1; i <= NF; i++) all += $i * 256 ^ n++} END {printf "%.0f", all}'
+  od -An -v -tu1 -j "$2" -N "$3" "$1" | awk 'BEGIN {f = 1} {for (i = 1; i <= NF; i++) {all += $i * f; f *= 256}} END {printf "%.0f", all}'
 }
 
 # The list: whether it is one, and has all that is here and nothing else.
@@ -79,7 +80,7 @@ files() {
 }
 
 # What a release of these programs has.
-complete() {
+whole() {
   for name in check RELEASE_NOTES.md "husk-$version-source.tar.gz" "husk-$version-airgap.tar"; do
     [ -n "$(listed "$name")" ] || bad "$name is missing from the list"
   done
@@ -249,11 +250,10 @@ bundle() {
     by=$(runner "${program#"husk-$version-"}")
     [ -z "$by" ] || { cp "$program" "$work/husk" && chmod 755 "$work/husk"; break; }
   done
-  if [ -n "$key" ]; then proof="--key $key"; elif [ -e SHA256SUMS.minisig ]; then proof=none; else proof=--unsigned; fi
+  if [ -n "$key" ]; then proof=--key=$key; else proof=--unsigned; fi
   if [ -z "$by" ]; then unseen "$1 was not verified: no program of this release starts here"
-  elif [ "$proof" = none ]; then unseen "$1 was not verified: give the public key"
-  # shellcheck disable=SC2086 # two words
-  elif said=$(HOME=$work "$by" "$work/husk" bundle verify "$1" $proof 2>&1); then ok "$1 verifies: $(printf '%s\n' "$said" | tail -n 1)"
+  elif [ -z "$key" ] && [ -e SHA256SUMS.minisig ]; then unseen "$1 was not verified: give the public key"
+  elif said=$(HOME=$work "$by" "$work/husk" bundle verify "$1" "$proof" --version "$version" 2>&1); then ok "$1 verifies: $(printf '%s\n' "$said" | tail -n 1)"
   else bad "$1 does not verify: $(printf '%s\n' "$said" | head -n 1)"; fi
   mkdir "$work/bundle"
   if ! tar -xf "$1" -C "$work/bundle" 2>"$work/said"; then bad "$1 can't be unpacked: $(head -n 1 "$work/said")"; return; fi
@@ -288,7 +288,7 @@ files
 programs=$(sed -n "s/^[0-9a-f]\{64\}  \(husk-$version-[a-z]*-[0-9a-z]*\(.exe\)\{0,1\}\)\$/\1/p" SHA256SUMS)
 present='' # those that can be looked at
 for program in $programs; do [ ! -f "$program" ] || present="$present $program"; done
-complete
+whole
 programs=$present
 [ -n "$programs" ] || bad 'there is no program'
 signature SHA256SUMS
