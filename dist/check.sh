@@ -60,8 +60,8 @@ number() {
 
 # The list: whether it is one, and has all that is here and nothing else.
 files() {
-  if grep -qv '^[0-9a-f]\{64\}  [0-9A-Za-z][0-9A-Za-z._-]*$' SHA256SUMS; then
-    bad "SHA256SUMS has lines that are no sum with a name: $(grep -v '^[0-9a-f]\{64\}  [0-9A-Za-z][0-9A-Za-z._-]*$' SHA256SUMS | head -n 1)"
+  if grep -qv '^[0-9a-f]\{64\}  [0-9A-Za-z][0-9A-Za-z._~-]*$' SHA256SUMS; then
+    bad "SHA256SUMS has lines that are no sum with a name: $(grep -v '^[0-9a-f]\{64\}  [0-9A-Za-z][0-9A-Za-z._~-]*$' SHA256SUMS | head -n 1)"
   fi
   cut -c 67- SHA256SUMS >"$work/names"
   if [ "$(sort -u "$work/names")" = "$(cat "$work/names")" ]; then ok "SHA256SUMS lists $(grep -c . "$work/names") files, in order"; else bad 'SHA256SUMS is not in order, or names a file twice'; fi
@@ -85,11 +85,11 @@ whole() {
     [ -n "$(listed "$name")" ] || bad "$name is missing from the list"
   done
   for program in $programs; do
-    [ -n "$(listed "$program.cdx.json")" ] || bad "$program.cdx.json is missing from the list"
+    [ -n "$(listed "${program%.exe}.cdx.json")" ] || bad "${program%.exe}.cdx.json is missing from the list"
     case $program in
-      *-linux-amd64) needs="husk-$version-oci.tar husk_${number}_amd64.deb husk-$number-1.x86_64.rpm" ;;
-      *-linux-arm64) needs="husk-$version-oci.tar husk_${number}_arm64.deb husk-$number-1.aarch64.rpm" ;;
-      *-linux-armv7) needs="husk_${number}_armhf.deb husk-$number-1.armv7hl.rpm" ;;
+      *-linux-amd64) needs="husk-$version-oci.tar husk_${package}_amd64.deb husk-$package-1.x86_64.rpm" ;;
+      *-linux-arm64) needs="husk-$version-oci.tar husk_${package}_arm64.deb husk-$package-1.aarch64.rpm" ;;
+      *-linux-armv7) needs="husk_${package}_armhf.deb husk-$package-1.armv7hl.rpm" ;;
       *) needs='' ;;
     esac
     for name in $needs; do [ -n "$(listed "$name")" ] || bad "$name is missing from the list"; done
@@ -174,19 +174,20 @@ program() {
 
 # bom: JSON that names the program, by name and sum.
 bom() {
+  bom=${1%.exe}.cdx.json
   if have jq; then
-    said=$(jq -er '[.bomFormat, .metadata.component.name, .metadata.component.version, .metadata.component.hashes[0].content, .metadata.component.externalReferences[0].url, (.components | length > 0)] | join(" ")' "$1.cdx.json" 2>&1)
-    same "$1.cdx.json is of" "$said" "CycloneDX husk $version $(listed "$1") $1 true"
-  else unseen "$1.cdx.json was not read: apt-get install jq"; fi
-  if ! have go || ! have jq; then unseen "$1.cdx.json was not held to the modules in the program: it wants go and jq"; return; fi
+    said=$(jq -er '[.bomFormat, .metadata.component.name, .metadata.component.version, .metadata.component.hashes[0].content, .metadata.component.externalReferences[0].url, (.components | length > 0)] | join(" ")' "$bom" 2>&1)
+    same "$bom is of" "$said" "CycloneDX husk $version $(listed "$1") $1 true"
+  else unseen "$bom was not read: apt-get install jq"; fi
+  if ! have go || ! have jq; then unseen "$bom was not held to the modules in the program: it wants go and jq"; return; fi
   go version -m "$1" 2>/dev/null | awk '$1 == "dep" {print $2, $3}' | sort >"$work/there"
-  jq -r '.components[] | select(.name != "std") | .name + " " + .version' "$1.cdx.json" 2>/dev/null | sort >"$work/told"
-  if [ -s "$work/there" ] && cmp -s "$work/there" "$work/told"; then ok "$1.cdx.json has the $(grep -c . "$work/told") modules that are in the program"
-  else bad "$1.cdx.json has other modules than the program: $(diff "$work/there" "$work/told" | sed -n 2p)"; fi
+  jq -r '.components[] | select(.name != "std") | .name + " " + .version' "$bom" 2>/dev/null | sort >"$work/told"
+  if [ -s "$work/there" ] && cmp -s "$work/there" "$work/told"; then ok "$bom has the $(grep -c . "$work/told") modules that are in the program"
+  else bad "$bom has other modules than the program: $(diff "$work/there" "$work/told" | sed -n 2p)"; fi
 }
 
 # What a package is to have besides the program, from its root.
-parts='lib/systemd/system/husk.service lib/systemd/system/husk.socket lib/sysusers.d/husk.conf etc/husk/husk.yaml share/man/man1/husk.1 bash-completion/completions/husk share/doc/husk'
+parts='lib/systemd/system/husk.service lib/systemd/system/husk.socket lib/sysusers.d/husk.conf lib/tmpfiles.d/husk.conf etc/husk/husk.yaml share/man/man1/husk.1 bash-completion/completions/husk share/doc/husk'
 
 has_parts() {
   for part in $parts; do grep -q -e "$part" "$work/contents" || bad "$1 has no $part"; done
@@ -194,7 +195,7 @@ has_parts() {
 
 deb() {
   if ! have dpkg-deb; then unseen "$1 was not looked into: apt-get install dpkg"; return; fi
-  same "$1 is" "$(dpkg-deb -f "$1" Package Version Architecture 2>&1 | sed 's/^[A-Za-z]*: //' | tr '\n' ' ')" "husk $number $2 "
+  same "$1 is" "$(dpkg-deb -f "$1" Package Version Architecture 2>&1 | sed 's/^[A-Za-z]*: //' | tr '\n' ' ')" "husk $package $2 "
   dpkg-deb --contents "$1" >"$work/contents" 2>&1 || bad "$1 can't be unpacked: $(tail -n 1 "$work/contents")"
   has_parts "$1"
   dpkg-deb --fsys-tarfile "$1" 2>/dev/null | tar -xOf - ./usr/bin/husk 2>/dev/null | is "$3" "usr/bin/husk of $1"
@@ -202,7 +203,7 @@ deb() {
 
 rpm_() {
   if ! have rpm; then unseen "$1 was not looked into: apt-get install rpm"; return; fi
-  same "$1 is" "$(rpm -qp --nosignature --qf '%{NAME} %{VERSION}-%{RELEASE} %{ARCH}' "$1" 2>&1)" "husk $number-1 $2"
+  same "$1 is" "$(rpm -qp --nosignature --qf '%{NAME} %{VERSION}-%{RELEASE} %{ARCH}' "$1" 2>&1)" "husk $package-1 $2"
   if said=$(rpm -K --nosignature "$1" 2>&1); then ok "$1 has the content that its head says"; else bad "$1 has other content than its head says: $said"; fi
   rpm -qp --nosignature --dump "$1" >"$work/contents" 2>&1
   has_parts "$1"
@@ -213,8 +214,8 @@ packages() {
   case $1 in
     *-linux-amd64) deb=amd64 rpm=x86_64 ;; *-linux-arm64) deb=arm64 rpm=aarch64 ;; *-linux-armv7) deb=armhf rpm=armv7hl ;; *) return ;;
   esac
-  [ ! -f "husk_${number}_$deb.deb" ] || deb "husk_${number}_$deb.deb" $deb "$1"
-  [ ! -f "husk-$number-1.$rpm.rpm" ] || rpm_ "husk-$number-1.$rpm.rpm" $rpm "$1"
+  [ ! -f "husk_${package}_$deb.deb" ] || deb "husk_${package}_$deb.deb" $deb "$1"
+  [ ! -f "husk-$package-1.$rpm.rpm" ] || rpm_ "husk-$package-1.$rpm.rpm" $rpm "$1"
 }
 
 # image: each blob has the digest that it is named by, one layer has each program, and
@@ -284,6 +285,7 @@ rebuilt() {
 version=$(sed -n 's/^[0-9a-f]\{64\}  husk-\(v[0-9].*\)-source[.]tar[.]gz$/\1/p' SHA256SUMS)
 [ -n "$version" ] || { bad 'SHA256SUMS lists no source: this is no release'; exit 1; }
 number=${version#v}
+package=$(printf %s "$number" | sed 's/-/~/') # 0.2.0~rc.1 comes before 0.2.0
 files
 programs=$(sed -n "s/^[0-9a-f]\{64\}  \(husk-$version-[a-z]*-[0-9a-z]*\(.exe\)\{0,1\}\)\$/\1/p" SHA256SUMS)
 present='' # those that can be looked at
@@ -302,7 +304,7 @@ if [ -f RELEASE_NOTES.md ]; then same 'RELEASE_NOTES.md begins with' "$(head -n 
 
 for program in $programs; do
   program "$program"
-  [ ! -f "$program.cdx.json" ] || bom "$program"
+  [ ! -f "${program%.exe}.cdx.json" ] || bom "$program"
   packages "$program"
 done
 [ ! -f "husk-$version-oci.tar" ] || image "husk-$version-oci.tar"

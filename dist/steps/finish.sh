@@ -24,8 +24,6 @@ if [ -z "$KEY" ]; then
   echo 'Nothing is signed: no --key was given.' >&2
   exit 0
 fi
-# The same key gives the same bytes: the comment that is signed, too, has the date of
-# the commit. Both at once, for one question for the password.
-signed=(SHA256SUMS)
-[ ! -e "husk-$VERSION-airgap.tar" ] || signed+=("husk-$VERSION-airgap.tar")
-minisign -S -s "$KEY" -c "signature of husk $VERSION" -t "husk $VERSION $(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%d)" -m "${signed[@]}" >&2
+bundle=$OUT/husk-$VERSION-airgap.tar
+[ ! -e "$bundle" ] || [ -e "$bundle.minisig" ] || sign "$bundle"
+sign "$OUT/SHA256SUMS"

@@ -15,5 +15,5 @@ git -C "$plain" -c tag.gpgsign=false tag "$VERSION"
 
 for target in $TARGETS; do
   program=$(binary "$target")
-  "$TOOLS/sbom" "$plain" "$program" >"$program.cdx.json" || { rm "$program.cdx.json"; exit 1; }
+  "$TOOLS/sbom" "$plain" "$program" >"${program%.exe}.cdx.json"
 done

@@ -2,6 +2,8 @@
 # The staged source, with all that it is built from: every program of the release
 # is made of it, and so can anybody make it, without a network.
 . "$(dirname "$0")/lib.sh"
+need tar tar
+need gzip gzip
 touch "$WORK/began"
 
 step "source of $commit"
