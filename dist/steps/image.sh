@@ -4,14 +4,15 @@
 . "$(dirname "$0")/lib.sh"
 
 step 'image'
+# The step of the packages has them already.
+[ -d "$WORK/licenses" ] || bash "$here/dist/packages/licenses" "$SOURCE" "$WORK/licenses"
 roots=()
 for cpu in amd64 arm64; do
   case " $TARGETS " in *" linux/$cpu "*) ;; *) continue ;; esac
   root=$WORK/image/$cpu
   mkdir -p "$root/licenses"
   cp "$(binary "linux/$cpu")" "$root/husk"
-  cp "$SOURCE/LICENSE" "$root/licenses/"
-  (cd "$SOURCE/vendor" && find . -type f \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' -o -iname 'patents*' \) -exec cp --parents -t "$root/licenses" {} +)
+  cp -r "$WORK/licenses/." "$root/licenses/"
   roots+=("$root")
 done
 [ ${#roots[@]} -gt 0 ] || exit 0
