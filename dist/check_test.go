@@ -54,7 +54,7 @@ type small struct {
 	folder string
 }
 
-func cut(t *testing.T) small {
+func reduced(t *testing.T) small {
 	t.Helper()
 	s := small{t, t.TempDir()}
 	other := regexp.MustCompile(`-(linux|darwin|windows)-[0-9a-z]+(\.exe|\.cdx\.json)?$|\.deb$|\.rpm$`)
@@ -138,7 +138,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"a line of the list":          {func(s small) { s.put("SHA256SUMS", flip) }, false, "SHA256SUMS"},
 		"another key":                 {func(s small) { s.put("SHA256SUMS.minisig", swap("husk v", "husk w")) }, false, "SHA256SUMS is not signed by this key"},
 		"no signature":                {func(s small) { os.Remove(s.path("SHA256SUMS.minisig")) }, false, "SHA256SUMS is not signed: SHA256SUMS.minisig is missing"},
-		"another architecture":        {func(s small) { s.put(s.program(), machine) }, true, s0(v) + " is for an ELF program of machine 9"},
+		"another architecture":        {func(s small) { s.put(s.program(), foreign) }, true, s0(v) + " is for an ELF program of machine 9"},
 		"not static":                  {func(s small) { s.put(s.program(), interpreted) }, true, s0(v) + " is not static"},
 		"another version":             {func(s small) { s.put(s.program(), swap("\ncommit ", "\ncommix ")) }, true, s0(v) + " was not made of the source"},
 		"no program": {func(s small) {
@@ -166,7 +166,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := cut(t)
+			s := reduced(t)
 			c.do(s)
 			if c.again {
 				s.list()
@@ -184,8 +184,8 @@ func platform() string { return runtime.GOOS + "-" + runtime.GOARCH }
 // s0 is the program of this machine in a release of version v.
 func s0(v string) string { return v + "-" + platform() }
 
-// machine makes an ELF program one for a machine that Husk is not made for.
-func machine(text []byte) []byte {
+// foreign makes an ELF program one for a machine that Husk is not made for.
+func foreign(text []byte) []byte {
 	text[18] = 9 // EM_S370
 	return text
 }
@@ -207,7 +207,7 @@ func (s small) repack(deb string) {
 // key, it says so by name; under CI=true that is a failure.
 func TestCheckSaysWhatItDidNotLookAt(t *testing.T) {
 	t.Parallel()
-	s := cut(t)
+	s := reduced(t)
 	bin := t.TempDir()
 	for _, program := range []string{"sh", "awk", "cat", "chmod", "cmp", "cp", "cut", "diff", "dirname", "env", "find", "grep", "gzip", "head", "mkdir", "mktemp", "od", "rm", "sed", "sha256sum", "sort", "tail", "tar", "tr", "uname", "wc"} {
 		if err := os.Symlink(need(t, program, "coreutils"), filepath.Join(bin, program)); err != nil {
