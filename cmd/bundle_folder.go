@@ -16,27 +16,15 @@ import (
 // a path, and has to be what was seen there a moment ago, so that no link is
 // followed, also one that is put there meanwhile.
 func (c *bundleCheck) folder(ctx context.Context, root *os.Root) error {
-	names := []string{listName, signatureName}
-	texts := make([][]byte, len(names))
-	for i, name := range names {
-		f, err := c.openRegular(root, name, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if f != nil {
-			texts[i] = c.small(name, f)
-			f.Close()
-		}
-	}
-	c.signature = texts[1]
-	if texts[0] == nil && len(c.report.Problems) == 0 {
+	list, there := c.own(root, listName)
+	if !there {
 		return absentList(c.report.Bundle)
 	}
-	if texts[0] != nil {
-		c.takeList(texts[0])
+	if c.signature, there = c.own(root, signatureName); there && c.signature == nil {
+		c.signature = []byte{} // what is wrong with it was told, and it is no good one
+	}
+	if list != nil {
+		c.takeList(list)
 	}
 	if len(c.sums) > 0 {
 		c.shown.set(0, c.expected(root))
@@ -46,6 +34,16 @@ func (c *bundleCheck) folder(ctx context.Context, root *os.Root) error {
 	}
 	c.settle()
 	return nil
+}
+
+// own reads the list or its signature; nil, where it is there: a problem was told.
+func (c *bundleCheck) own(root *os.Root, name string) (text []byte, there bool) {
+	f, err := c.openRegular(root, name, name)
+	if err != nil || f == nil {
+		return nil, err == nil
+	}
+	defer f.Close()
+	return c.small(name, f), true
 }
 
 // expected is about how much there is to read.
@@ -161,6 +159,10 @@ func (c *bundleCheck) extra(dir *os.Root, base, name string) {
 	c.problem(faultExtra, name, "it is not in the list: %s", what)
 }
 
+func (c *bundleCheck) hardLink(name string, names uint64) {
+	c.problem(faultHardLink, name, "it has %d names (hard links), and by another one it could be changed; copy the bundle, and check the copy", names)
+}
+
 // openRegular opens a regular file that nobody else has a name of; nil: a problem
 // was told. It fails where it is not there.
 func (c *bundleCheck) openRegular(dir *os.Root, base, name string) (*os.File, error) {
@@ -178,8 +180,8 @@ func (c *bundleCheck) openRegular(dir *os.Root, base, name string) (*os.File, er
 	case info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0:
 		c.problem(faultNotRegular, name, "it has the mode %s, with a bit that makes a program run as another user", info.Mode())
 		return nil, nil
-	case links(info) > 1:
-		c.problem(faultHardLink, name, "it has %d names (hard links), and by another one it could be changed; copy the bundle, and check the copy", links(info))
+	case links(nil, info) > 1:
+		c.hardLink(name, links(nil, info))
 		return nil, nil
 	case info.Size() > c.left:
 		c.problem(faultTooLarge, name, "with its %s the bundle has more than %s, which none has", byteText(info.Size()), byteText(maxBundle))
@@ -195,6 +197,11 @@ func (c *bundleCheck) openRegular(dir *os.Root, base, name string) (*os.File, er
 	if err != nil || !now.Mode().IsRegular() || !os.SameFile(info, now) {
 		f.Close()
 		c.problem(faultUnreadable, name, "it was put in another's place while it was looked at")
+		return nil, nil
+	}
+	if n := links(f, now); n > 1 { // which not every system tells before
+		f.Close()
+		c.hardLink(name, n)
 		return nil, nil
 	}
 	c.noteOthers(name, now)

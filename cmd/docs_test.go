@@ -1,3 +1,5 @@
+//go:build unix
+
 package cmd
 
 import (
@@ -50,6 +52,9 @@ func TestDocs(t *testing.T) {
 				return
 			}
 			path := os.Getenv("PATH") // the first husk of it is this binary
+			if strings.Contains(string(text), "$ husk-"+releaseBefore+" ") {
+				path = beforeFolder(t) + ":" + path
+			}
 			if strings.Contains(string(text), "$ age-keygen") {
 				path = keygen() + ":" + path
 			}

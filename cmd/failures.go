@@ -42,17 +42,17 @@ func (a *app) explainStore(err error) error {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &led):
-		return &failure{code: exitDenied, err: err, what: "root does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
+		return &failure{code: exitDenied, err: err, what: whoRules + " does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
 	case errors.Is(err, db.ErrAbsent):
 		return &failure{code: exitNotFound, err: err, what: "there is no store in " + a.settings.Data,
 			next: "'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}
 	case errors.Is(err, db.ErrLocked):
 		return &failure{code: exitBusy, err: err, what: path + " is in use" + a.holderText(),
 			next: "wait for it to end, or stop it"}
-	case errors.Is(err, syscall.EACCES) && !fsys.Lacks(err):
+	case errors.Is(err, fsys.NoAccess) && !fsys.Lacks(err):
 		return a.explainDenied(err)
 	case errors.Is(err, db.ErrNewer):
-		return &failure{code: exitInvalid, err: err, what: withPath(path, err)}
+		return &failure{code: exitInvalid, err: err, what: withPath(path, err), next: a.wayBack()}
 	case errors.Is(err, db.ErrDamaged):
 		return &failure{code: exitInvalid, err: err, what: withPath(path, err),
 			next: "nothing was changed; 'husk check' names the places, then restore a backup with 'husk restore', or see what 'husk check --repair' can save"}
@@ -72,6 +72,15 @@ func (a *app) explainStore(err error) error {
 	return fmt.Errorf("open the store in %s: %w", a.settings.Data, err)
 }
 
+// wayBack is the next step of who has an older husk over a newer store.
+func (a *app) wayBack() string {
+	kept := fmt.Sprintf(".schema-%d", db.SchemaVersion)
+	if info, err := os.Lstat(a.storeFile() + kept); err == nil && info.Mode().IsRegular() {
+		return "nothing was changed; take that husk, or go back to the store of before the upgrade, without what was changed since: husk restore " + printable(a.storePath()+kept)
+	}
+	return "nothing was changed; take that husk, or restore a backup that this one made: husk restore FILE"
+}
+
 // withPath is what err says, with the path that it is about, once.
 func withPath(path string, err error) string {
 	if strings.Contains(err.Error(), path) {
@@ -85,8 +94,6 @@ func (a *app) explainDenied(err error) error {
 	why, next := a.whyDenied()
 	return &failure{code: exitDenied, err: err, what: fmt.Sprintf("no access to the store in %s: permission denied: %s", a.settings.Data, why), next: next}
 }
-
-const asOwner = "run the command as the owner of that folder, or as root"
 
 func (a *app) whyDenied() (why, next string) {
 	me := os.Geteuid()
@@ -132,14 +139,6 @@ func (a *app) whyNoWay(me int) (why, next string) {
 			return "a folder on the way to it keeps others out", asOwner
 		}
 	}
-}
-
-func owners(info fs.FileInfo) (uid, gid int, known bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 0, false
-	}
-	return int(st.Uid), int(st.Gid), true
 }
 
 // shellWord is a path as one would type it.
@@ -188,10 +187,10 @@ func (a *app) explainSocket(err error) error {
 		return nil
 	}
 	f := &failure{code: exitDenied, err: err, what: "no access to the control socket in " + a.settings.Data + ": permission denied",
-		next: "run the command as the user of the server, or as root"}
+		next: asUser}
 	var stranger *control.StrangerError
 	if errors.As(err, &stranger) {
-		f.what += fmt.Sprintf(": its server runs as uid %d, and the folder belongs to uid %d", stranger.Server, stranger.Folder)
+		f.what += fmt.Sprintf(": its server runs as %s, and the folder belongs to %s", stranger.Server, stranger.Folder)
 		f.next = "stop that server; the owner of the folder runs it, and its commands"
 		return f
 	}

@@ -24,7 +24,7 @@ func (a *app) keepSchema(ctx context.Context, e db.Engine, schema db.Schema) err
 	if err := proveSchema(ctx, f.Name(), schema); err != nil {
 		return err
 	}
-	if err := archive.SwapIn(f, a.storeFile()+suffix, ""); err != nil {
+	if err := archive.SwapIn(f, a.storeFile()+suffix, "", nil); err != nil {
 		return err
 	}
 	a.say("The store is of schema %d, and is upgraded to %d. As it was it stays in %s.", schema.Version, db.SchemaVersion, a.storePath()+suffix)

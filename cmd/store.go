@@ -22,10 +22,14 @@ type engine struct {
 	holder    func(path string) (pid int, name string, ok bool)
 	// lock locks the file, whatever is in it.
 	lock func(path string, wait time.Duration) (release func() error, err error)
+	// hold takes the lock of a file that is open already, where it begins as a store does.
+	hold func(f *os.File) (isStore bool, err error)
 	// compact writes a copy without free pages.
 	compact func(ctx context.Context, e db.Engine, path string) error
 	// look takes the lock of a file that may be too damaged to be opened.
 	look func(path string, wait time.Duration) (damagedFile, error)
+	// yield prepares a store for having another file put in its place.
+	yield func(e db.Engine) (release func() error, err error)
 	// fill makes a file of what write puts in.
 	fill func(path string, write func(db.Tx) error) error
 }
@@ -48,6 +52,7 @@ var embedded = engine{
 	create: bolt.Create,
 	holder: bolt.Holder,
 	lock:   bolt.Lock,
+	hold:   bolt.Hold,
 	compact: func(ctx context.Context, e db.Engine, path string) error {
 		c, ok := e.(db.Compacter)
 		if !ok {
@@ -62,7 +67,8 @@ var embedded = engine{
 		}
 		return f, nil
 	},
-	fill: bolt.Fill,
+	yield: bolt.Yield,
+	fill:  bolt.Fill,
 }
 
 func openBolt(path string, o bolt.Options) (db.Engine, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 // lockPoll is the time between two attempts to take the file lock.
@@ -47,12 +48,22 @@ func Lock(path string, wait time.Duration) (release func() error, err error) {
 	return func() error { return errors.Join(unlock(f), f.Close()) }, nil
 }
 
+// Hold tells whether an open file begins as a store does, and then takes its lock, as long
+// as it is open, so that nobody writes to it while it is copied. Whether it is whole it
+// does not tell. The error is db.ErrLocked where somebody uses the store.
+func Hold(f *os.File) (isStore bool, err error) {
+	if _, err := newest(f, 0); errors.Is(err, errForeign) {
+		return false, nil
+	}
+	return true, lockBy(f, time.Now())
+}
+
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, damaged(nil, "%s is not a regular file", path)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := fsys.OpenFile(path, os.O_RDWR, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &db.Error{Kind: db.ErrAbsent, Code: "store_absent", Reason: fmt.Sprintf("there is no store at %s", path), Cause: err}
