@@ -67,7 +67,7 @@ func archive(t testing.TB) string {
 // architectures are those of the image that the release has, as Go names them.
 func architectures(t testing.TB) (all []string) {
 	for _, cpu := range []string{"amd64", "arm64"} {
-		if _, err := os.Stat(program(t, "linux-"+cpu)); err == nil {
+		if _, err := os.Stat(programFor(t, "linux-"+cpu)); err == nil {
 			all = append(all, cpu)
 		}
 	}
@@ -77,8 +77,8 @@ func architectures(t testing.TB) (all []string) {
 	return all
 }
 
-// program is the path of that of the release for a platform, as linux-armv7.
-func program(t testing.TB, platform string) string {
+// programFor is the path of that of the release for a platform, as linux-armv7.
+func programFor(t testing.TB, platform string) string {
 	return filepath.Join(released(t), "husk-v"+next(t)+"-"+platform)
 }
 
@@ -241,7 +241,7 @@ func TestImageHasTheReleasedProgram(t *testing.T) {
 	t.Parallel()
 	for _, cpu := range architectures(t) {
 		root := unpacked(t, cpu)
-		command(t, "cmp", filepath.Join(root, "husk"), program(t, "linux-"+cpu))
+		command(t, "cmp", filepath.Join(root, "husk"), programFor(t, "linux-"+cpu))
 		entries, err := os.ReadDir(root)
 		if err != nil {
 			t.Fatal(err)
@@ -362,7 +362,7 @@ func TestProgramsOfOtherMachines(t *testing.T) {
 	t.Parallel()
 	tried := 0
 	for _, cpu := range []string{"amd64", "arm64", "armv7", "386"} {
-		path := program(t, "linux-"+cpu)
+		path := programFor(t, "linux-"+cpu)
 		if _, err := os.Stat(path); err != nil {
 			continue
 		}
