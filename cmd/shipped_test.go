@@ -41,7 +41,7 @@ func shippedTexts(t *testing.T) map[string]string {
 
 // notSettings are variables that pages name and husk does not read: those of
 // its tests, those that Kubernetes makes for a Service, and a misspelt one.
-var notSettings = map[string]bool{"HUSK_LONG": true, "HUSK_SCREENSHOTS": true, "HUSK_SOAK": true, "HUSK_PUBLICURL": true, "HUSK_PORT": true, "HUSK_SERVICE_HOST": true}
+var notSettings = map[string]bool{"HUSK_LONG": true, "HUSK_RELEASE": true, "HUSK_SCREENSHOTS": true, "HUSK_SHIP_TARGETS": true, "HUSK_SOAK": true, "HUSK_PUBLICURL": true, "HUSK_PORT": true, "HUSK_SERVICE_HOST": true}
 
 // TestVariablesOfThePages: what pages and files that ship set, husk reads.
 func TestVariablesOfThePages(t *testing.T) {
