@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# The bundle for networks without internet: one tar with all that was made so far, how
+# to install it there, what to read there, and what it is built from. It has a signed
+# list of all its files.
+. "$(dirname "$0")/lib.sh"
+
+name=husk-$VERSION-airgap
+bundle=$WORK/bundle/$name
+most=150000000 # bytes; what fits a stick that anybody has, and is read in seconds
+step "$name.tar"
+mkdir -p "$bundle"/{bin,packages,image,sbom,source,docs/html,docs/text,man,proxy,systemd,completions,licenses}
+
+# missing ends where a kind of thing was not made: a bundle without it is none.
+missing() { echo "dist/release: the bundle has no $1: see dist/steps/$2.sh" >&2; exit 1; }
+
+# Raw are those that can verify a bundle; the others are for other machines.
+linux=''
+for target in $TARGETS; do
+  program=$(binary "$target")
+  case $target in
+    linux/amd64 | linux/arm64) install -m 755 "$program" "$bundle/bin/" ;;
+    *) gzip -9nc "$program" >"$bundle/bin/$(basename "$program").gz" ;;
+  esac
+  case $target in linux/*) linux=yes ;; esac
+  sbom=${program%.exe}.cdx.json
+  [ -f "$sbom" ] || missing "SBOM for $target" sbom
+  install -m 644 "$sbom" "$bundle/sbom/"
+done
+if [ -n "$linux" ]; then
+  for kind in deb rpm; do
+    compgen -G "$OUT/*.$kind" >/dev/null || missing "packages (.$kind)" packages
+    install -m 644 "$OUT"/*."$kind" "$bundle/packages/"
+  done
+  image=$OUT/husk-$VERSION-oci.tar
+  [ -f "$image" ] || missing image image
+  install -m 644 "$image" "$bundle/image/"
+fi
+install -m 644 "$OUT/husk-$VERSION-source.tar.gz" "$bundle/source/"
+
+# To read, to install.
+husk=$(native)
+[ -x "$husk" ] || { husk=$WORK/husk && (cd "$SOURCE" && go build -mod=vendor -o "$husk" .); }
+"$husk" man --quiet "$bundle/man"
+"$husk" man --quiet --html "$bundle/docs/html"
+"$husk" completion bash >"$bundle/completions/husk.bash"
+"$husk" completion zsh >"$bundle/completions/_husk"
+"$husk" completion fish >"$bundle/completions/husk.fish"
+(cd "$SOURCE" && cp --parents README.md CHANGELOG.md SECURITY.md ARCHITECTURE.md LICENSE "$bundle/docs/text" && cp -r docs "$bundle/docs/text/")
+(cd "$SOURCE/dist" && cp systemd/* "$bundle/systemd/" && cp proxy/* "$bundle/proxy/" && cp -r nginx caddy container "$bundle/proxy/")
+(cd "$SOURCE/dist/airgap" && cp README.txt common.sh "$bundle/" && install -m 755 install.sh uninstall.sh verify "$bundle/")
+
+# The licences of all that is in the programs.
+install -D -m 644 "$SOURCE/LICENSE" "$bundle/licenses/husk/LICENSE"
+install -D -m 644 "$(go env GOROOT)/LICENSE" "$bundle/licenses/go/LICENSE"
+(cd "$SOURCE/vendor" && find . -type f \( -iname 'LICENSE*' -o -iname 'LICENCE*' -o -iname 'COPYING*' -o -iname 'NOTICE*' -o -iname 'PATENTS*' \) \
+  ! -name '*.go' -exec cp --parents {} "$bundle/licenses/" \;)
+for target in $TARGETS; do go version -m "$(binary "$target")"; done | awk '$1 == "dep" {print $2}' | sort -u | while read -r module; do
+  find "$bundle/licenses/$module" -type f 2>/dev/null | grep -q . || missing "licence of $module" bundle
+done
+
+goversion=$(go env GOVERSION)
+cat >"$bundle/GO_VERSION" <<END
+$goversion
+
+The programs were made by this Go, of source/husk-$VERSION-source.tar.gz, which has all
+they are built from. The same bytes come of it anywhere, without a network:
+
+  tar -xzf source/husk-$VERSION-source.tar.gz
+  cd husk-$VERSION
+  CGO_ENABLED=0 GOPROXY=off GOTOOLCHAIN=local go build -mod=vendor -trimpath -buildvcs=false -ldflags '-s -w' -o husk .
+  cmp husk ../bin/husk-$VERSION-linux-amd64
+
+For another platform set GOOS and GOARCH before it (GOARM=7 for arm). Go itself is not in
+the bundle: carry its archive in along with it, and verify that by its own checksum.
+END
+
+# Modes of what was copied are those of the one who checked it out.
+chmod -R u=rwX,go=rX "$bundle"
+(cd "$bundle" && find . -type f -printf '%P\n' | sort | tr '\n' '\0' | xargs -0 sha256sum >"$WORK/SHA256SUMS")
+install -m 644 "$WORK/SHA256SUMS" "$bundle/SHA256SUMS"
+
+# sign signs a file as what it is and of when, so that the same key signs the same
+# bytes alike. Where the key has a password, minisign asks for it.
+sign() {
+  need minisign minisign
+  minisign -S -s "$KEY" -c "husk, verify with the maintainers' public key" \
+    -t "husk $VERSION $(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%d) $(basename "$1")" -m "$1" -x "$1.minisig" >/dev/null
+  chmod 644 "$1.minisig"
+}
+[ -z "$KEY" ] || sign "$bundle/SHA256SUMS"
+pack "$WORK/bundle" "$name" >"$OUT/$name.tar"
+[ -z "$KEY" ] || sign "$OUT/$name.tar"
+
+size=$(stat -c %s "$OUT/$name.tar")
+[ "$size" -lt "$most" ] || { echo "dist/release: $name.tar has $size bytes, and is to have less than $most" >&2; exit 1; }
+step "$name.tar has $size bytes"
