@@ -33,25 +33,41 @@ digest() {
   fi
 }
 
-# listed prints the checksum that the list has for a file of the bundle.
+# The list is read once: a shell reads a file byte by byte.
+newline='
+'
+sums=$newline$(cat "$here/SHA256SUMS")$newline
+
+# listed sets "wanted" to the checksum that the list has for a file of the bundle.
 listed() {
-  while read -r sum name; do
-    if [ "$name" = "$1" ]; then
-      printf '%s\n' "$sum"
-      return 0
-    fi
-  done <"$here/SHA256SUMS"
-  return 1
+  case $sums in
+  *"  $1$newline"*) ;;
+  *) return 1 ;;
+  esac
+  wanted=${sums%%"  $1$newline"*}
+  wanted=${wanted##*"$newline"}
 }
 
 # as_listed ends the script where a file of the bundle is not what the list says.
 as_listed() {
   [ -f "$here/$1" ] || fail "$1 is missing in the bundle" \
     'copy the bundle anew; nothing was changed'
-  wanted=$(listed "$1") || fail "$1 is not in SHA256SUMS: it is no part of the bundle" \
+  listed "$1" || fail "$1 is not in SHA256SUMS: it is no part of the bundle" \
     'unpack the bundle anew, into an empty folder; nothing was changed'
   [ "$(digest "$here/$1")" = "$wanted" ] || fail "$1 is not what SHA256SUMS says: it was changed, or damaged on its way" \
     'copy the bundle anew; nothing was changed'
+}
+
+# check_sums holds the files of a list in sha256sum's form, in a folder, against it, and
+# sets "found" to what is wrong.
+check_sums() {
+  if command -v sha256sum >/dev/null 2>&1; then
+    found=$(cd "$1" && sha256sum -c "$2" 2>&1) && return 0
+  else
+    found=$(cd "$1" && shasum -a 256 -c "$2" 2>&1) && return 0
+  fi
+  found=$(printf '%s\n' "$found" | grep -v ': OK$')
+  return 1
 }
 
 # find_program sets "program" to the one for this machine, by its path in the

@@ -65,8 +65,6 @@ while [ $# -gt 0 ]; do
 done
 
 # Where things go.
-newline='
-'
 root=no
 [ "$(id -u)" != 0 ] || root=yes
 if [ $root = no ] && [ -z "${HOME-}" ]; then
@@ -113,11 +111,10 @@ refuse_packaged() {
   fi
 }
 
-# check_sums holds every file against the list. It can't tell who made the list.
-check_sums() {
-  if command -v sha256sum >/dev/null 2>&1; then sums='sha256sum -c'; else sums='shasum -a 256 -c'; fi
-  found=$(cd "$here" && $sums SHA256SUMS 2>&1) || {
-    printf '%s\n' "$found" | grep -v ': OK$' >&2
+# check_bundle holds every file against the list. It can't tell who made the list.
+check_bundle() {
+  check_sums "$here" SHA256SUMS || {
+    printf '%s\n' "$found" >&2
     fail 'the bundle is not what its SHA256SUMS says; the lines above name the files' \
       'it was changed, or damaged on its way: copy it anew; nothing was changed'
   }
@@ -218,7 +215,8 @@ undo() {
 # recorded tells whether a file is as an earlier run has put it there.
 recorded() { [ -f "$record" ] && grep -qxF "$2  $1" "$record"; }
 
-list='' # "SUM  PLACE" of all that is put there
+list=''   # "SUM  PLACE" of all that is put there
+copies='' # "SUM  FILE" of what was copied out of the bundle
 kept=''
 
 # put KIND MODE FROM PLACE writes a file beside its place. Of kind "ours" it will
@@ -232,24 +230,19 @@ put() {
     say "would write $place"
     return 0
   fi
-  make_folder "$(dirname -- "$place")"
+  [ -d "${place%/*}" ] || make_folder "${place%/*}"
   note "beside $place"
-  rm -f -- "$place.husk-new"
+  # Not written to, but made: it may be a link.
+  if [ -e "$place.husk-new" ] || [ -L "$place.husk-new" ]; then rm -f -- "$place.husk-new"; fi
+  if [ "$from" = - ]; then cat >"$place.husk-new"; else cat <"$from" >"$place.husk-new"; fi || unwritten "$place.husk-new"
+  [ "$mode" = 644 ] || chmod "$mode" "$place.husk-new" || unwritten "$place.husk-new"
   case $from in
-  -) cat >"$place.husk-new" || unwritten "$place.husk-new" ;;
-  *) cat <"$from" >"$place.husk-new" || unwritten "$place.husk-new" ;;
-  esac
-  chmod "$mode" "$place.husk-new"
-  sum=$(digest "$place.husk-new")
-  case $from in
-  "$here"/*)
-    [ "$sum" = "$(listed "${from#"$here/"}")" ] || fail "${from#"$here/"} is not what SHA256SUMS says, as it was copied to $place" \
-      'the stick, or this disk, does not keep what is written: try another; what was there is as it was'
-    ;;
+  "$here"/*) listed "${from#"$here/"}" || fail "${from#"$here/"} is not in SHA256SUMS: it is no part of the bundle" 'unpack the bundle anew, into an empty folder' ;;
+  *) wanted=$(digest "$place.husk-new") ;;
   esac
   if [ "$kind" = theirs ] && [ -e "$place" ]; then
     is=$(digest "$place")
-    if [ "$is" != "$sum" ] && ! recorded "$place" "$is"; then
+    if [ "$is" != "$wanted" ] && ! recorded "$place" "$is"; then
       note "beside $place.new"
       mv -f -- "$place.husk-new" "$place.new.husk-new" || unwritten "$place.new.husk-new"
       kept=$kept$place$newline
@@ -258,7 +251,18 @@ put() {
   fi
   [ "$kind" = ours ] && [ "$mode" = 644 ] || sync "$place.husk-new" || unwritten "$place.husk-new"
   note "whole $place"
-  [ "$kind" = once ] || list=$list"$sum  $place$newline"
+  copies=$copies"$wanted  $place.husk-new$newline"
+  [ "$kind" = once ] || list=$list"$wanted  $place$newline"
+}
+
+# check_copies reads what was written: a stick, or a disk, may have given other bytes.
+check_copies() {
+  printf '%s' "$copies" >"$scratch/copies" || unwritten "$scratch/copies"
+  check_sums / "$scratch/copies" || {
+    printf '%s\n' "$found" >&2
+    fail 'what was copied is not what SHA256SUMS says; the lines above name the files' \
+      'the stick, or this disk, does not give back what is on it: try another; what was there is as it was'
+  }
 }
 
 put_all() {
@@ -277,7 +281,10 @@ put_all() {
       list=$list"$(digest "$lib/husk.before")  $lib/husk.before$newline"
     fi
   fi
-  put ours 755 "$run" "$program_to"
+  case $program in
+  *.gz) put ours 755 "$run" "$program_to" ;;
+  *) put ours 755 "$here/$program" "$program_to" ;;
+  esac
   [ $service = no ] || put_service
 }
 
@@ -329,7 +336,7 @@ commit() {
     mv -f -- "$place.husk-new" "$place" || fail "$place can't be replaced; the line above says why" \
       'what was there of it is whole, and what is there works; mend that, and run this again'
   done <"$scratch/whole"
-  sync
+  sync "$lib" "$prefix/bin" 2>/dev/null || true # a file system may not sync folders
   # What an older bundle had, and this one has not.
   printf '%s\n' "$before" | grep . >"$scratch/before" || true
   while read -r sum place; do
@@ -387,13 +394,14 @@ tell() {
   *)
     husk=$program_to
     say "Your shell does not look into $prefix/bin; add it: export PATH=\"$prefix/bin:\$PATH\""
+    case $husk in *' '*) husk="\"$husk\"" ;; esac
     ;;
   esac
   if [ -z "$upgrade" ]; then
     say "Next: '$husk passwd' sets the password of the administrator."
     how_to_start
   fi
-  say "Undo: sh $lib/uninstall.sh"
+  say "Undo: sh \"$lib/uninstall.sh\""
 }
 
 how_to_start() {
@@ -406,7 +414,7 @@ how_to_start() {
       say 'systemd does not run here now: the service starts with the machine, at http://127.0.0.1:9000.'
     else
       say 'There is no systemd here. Have your service manager run, as the user husk:'
-      say "  HUSK_DATA=/var/lib/husk HUSK_CONFIG=$config $program_to serve"
+      say "  HUSK_DATA=/var/lib/husk HUSK_CONFIG=$config \"$program_to\" serve"
     fi
     ;;
   yes/no/no) say "'$husk serve' serves on http://127.0.0.1:9000; as a service: systemctl --user enable --now husk.service" ;;
@@ -425,7 +433,7 @@ as_listed "$program"
 if [ -n "$key" ]; then
   sh "$here/verify" "$key" || exit $?
 else
-  check_sums
+  check_bundle
 fi
 runnable || not_runnable
 [ -n "$scratch" ] || scratch=$(umask 077 && mktemp -d "${TMPDIR:-/tmp}/husk-bundle.XXXXXX") || fail "there is no place for a small file in ${TMPDIR:-/tmp}" 'name another: TMPDIR=FOLDER'
@@ -447,6 +455,7 @@ begin
 upgrade=''
 if [ -f "$record" ] && { [ $service = no ] || ! systemd || grep -qx 'service enabled' "$record"; }; then upgrade=yes; fi
 put_all
+check_copies
 [ $root = no ] || [ $service = no ] || make_user
 write_records
 commit

@@ -46,7 +46,7 @@ husk=$(native)
 "$husk" completion zsh >"$bundle/completions/_husk"
 "$husk" completion fish >"$bundle/completions/husk.fish"
 (cd "$SOURCE" && cp --parents README.md CHANGELOG.md SECURITY.md ARCHITECTURE.md LICENSE "$bundle/docs/text" && cp -r docs "$bundle/docs/text/")
-(cd "$SOURCE/dist" && cp systemd/* "$bundle/systemd/" && cp proxy/* "$bundle/proxy/" && cp -r nginx caddy container "$bundle/proxy/")
+(cd "$SOURCE/dist" && cp systemd/* "$bundle/systemd/" && cp proxy/* "$bundle/proxy/" && cp -r nginx caddy "$bundle/proxy/" && cp container/* "$bundle/image/")
 (cd "$SOURCE/dist/airgap" && cp README.txt common.sh "$bundle/" && install -m 755 install.sh uninstall.sh verify "$bundle/")
 
 # The licences of all that is in the programs.
