@@ -256,7 +256,7 @@ func differ(before, after string) string {
 			there[line] = true
 		}
 		for line := range strings.SplitSeq(c.some, "\n") {
-			if !there[line] {
+			if line != "" && !there[line] {
 				out = append(out, c.sign+line)
 			}
 		}

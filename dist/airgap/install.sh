@@ -18,6 +18,7 @@ if [ ! -f "$here/common.sh" ] || [ ! -f "$here/SHA256SUMS" ]; then
   printf '%s\n' "install.sh: $here is not whole: common.sh or SHA256SUMS is missing" '  copy the bundle anew; nothing was changed' >&2
   exit 1
 fi
+# shellcheck source=dist/airgap/common.sh
 . "$here/common.sh"
 
 help() {
@@ -160,6 +161,11 @@ note() { [ "$noted" = no ] || printf '%s\n' "$1" >>"$journal" || unwritten "$jou
 noted=no
 
 unwritten() {
+  left=$(df -Pk -- "${1%/*}" 2>/dev/null | awk 'NR == 2 { print $4 }') || left=''
+  case $left in
+  '' | *[!0-9]* | ????*) ;;
+  *) printf '%s\n' "no space left: $left kB, on the disk of ${1%/*}" >&2 ;; # the shell itself says only "I/O error"
+  esac
   fail "$1 can't be written; the line above says why" 'what was begun is taken away again, and what was there is as it was'
 }
 
@@ -183,8 +189,9 @@ begin() {
     fi
     clear_journal
   fi
-  (set -C && printf 'process %s\n' $$ >"$journal") || unwritten "$journal"
+  (set -C && : >"$journal") || unwritten "$journal"
   noted=yes
+  note "process $$"
   printf '%s' "$made" | while read -r folder; do printf 'folder %s\n' "$folder"; done >>"$journal" || unwritten "$journal"
 }
 
@@ -270,9 +277,9 @@ put_all() {
   put ours 644 "$here/completions/husk.bash" "$bash/husk"
   put ours 644 "$here/completions/_husk" "$zsh/_husk"
   put ours 644 "$here/completions/husk.fish" "$fish/husk.fish"
-  (cd "$here" && find docs proxy licenses -type f) | sort >"$scratch/docs"
+  (cd "$here" && find docs proxy -type f) | sort >"$scratch/docs"
   while read -r file; do put ours 644 "$here/$file" "$prefix/share/doc/husk/${file#docs/}"; done <"$scratch/docs"
-  put ours 644 "$here/README.txt" "$prefix/share/doc/husk/README.txt"
+  for file in README.txt GO_VERSION licenses/LICENSE licenses/copyright; do put ours 644 "$here/$file" "$prefix/share/doc/husk/${file##*/}"; done
   put ours 755 "$here/uninstall.sh" "$lib/uninstall.sh"
   if [ -f "$program_to" ]; then
     if [ "$(digest "$program_to")" != "$(digest "$run")" ]; then
@@ -296,7 +303,7 @@ put_service() {
   systemd || return 0
   if [ $root = yes ]; then
     put theirs 644 "$here/systemd/husk.sysusers" /etc/sysusers.d/husk.conf
-    [ ! -f "$here/systemd/husk.tmpfiles" ] || put theirs 644 "$here/systemd/husk.tmpfiles" /etc/tmpfiles.d/husk.conf
+    put theirs 644 "$here/systemd/husk.tmpfiles" /etc/tmpfiles.d/husk.conf
     put theirs 644 "$here/systemd/husk.socket" "$units/husk.socket"
     put theirs 644 - "$units/husk.service" <<TEXT
 $(unit husk.service)
@@ -355,6 +362,10 @@ make_user() {
       addgroup -S husk && adduser -S -D -H -h /var/lib/husk -s /sbin/nologin -G husk husk # busybox
     fi
   } || fail "the user husk, whose the service is, can't be made; the line above says why" 'make it by hand, or install with --no-service; nothing else was changed'
+  # It makes the folder for backups, too. Without it the data folder is all that is needed.
+  if command -v systemd-tmpfiles >/dev/null 2>&1; then
+    systemd-tmpfiles --create "$here/systemd/husk.tmpfiles" || true # whether it did is looked at below
+  fi
   if [ ! -d /var/lib/husk ]; then
     { mkdir -m 700 /var/lib/husk && chown husk:husk /var/lib/husk; } || unwritten /var/lib/husk
   fi

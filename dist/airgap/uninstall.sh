@@ -151,6 +151,7 @@ if [ $purge = yes ]; then
   for file in "$config" "$data"/husk.db "$data"/husk.db.schema-* "$data"/husk.db.before-* "$data"/husk.db.damaged* "$data"/husk.sock "$data"/husk.lock "$data"/.husk-*; do
     if [ -f "$file" ] || [ -S "$file" ]; then remove "$file"; fi
   done
+  [ $dry = yes ] || [ $root = no ] || rmdir -- /var/backups/husk 2>/dev/null || true # an empty one
   [ $dry = yes ] || for folder in "${config%/*}" "$data"; do
     rmdir -- "$folder" 2>/dev/null || { [ ! -d "$folder" ] || kept=$kept$folder$newline; }
   done

@@ -49,14 +49,9 @@ husk=$(native)
 (cd "$SOURCE/dist" && cp systemd/* "$bundle/systemd/" && cp proxy/* "$bundle/proxy/" && cp -r nginx caddy "$bundle/proxy/" && cp container/* "$bundle/image/")
 (cd "$SOURCE/dist/airgap" && cp README.txt common.sh "$bundle/" && install -m 755 install.sh uninstall.sh verify "$bundle/")
 
-# The licences of all that is in the programs.
-install -D -m 644 "$SOURCE/LICENSE" "$bundle/licenses/husk/LICENSE"
-install -D -m 644 "$(go env GOROOT)/LICENSE" "$bundle/licenses/go/LICENSE"
-(cd "$SOURCE/vendor" && find . -type f \( -iname 'LICENSE*' -o -iname 'LICENCE*' -o -iname 'COPYING*' -o -iname 'NOTICE*' -o -iname 'PATENTS*' \) \
-  ! -name '*.go' -exec cp --parents {} "$bundle/licenses/" \;)
-for target in $TARGETS; do go version -m "$(binary "$target")"; done | awk '$1 == "dep" {print $2}' | sort -u | while read -r module; do
-  find "$bundle/licenses/$module" -type f 2>/dev/null | grep -q . || missing "licence of $module" bundle
-done
+# The licences of all that is in the programs; the step of the packages has them already.
+[ -d "$WORK/licenses" ] || bash "$here/dist/packages/licenses" "$SOURCE" "$WORK/licenses"
+cp -r "$WORK/licenses/." "$bundle/licenses/"
 
 goversion=$(go env GOVERSION)
 cat >"$bundle/GO_VERSION" <<END
