@@ -53,12 +53,13 @@ var arrows = map[string][]string{
 // onlyIn is which package alone may import a library: what is exchangeable has
 // one place.
 var onlyIn = map[string]string{
-	"go.etcd.io/bbolt":           "husk/db/bolt",
-	"github.com/spf13/cobra":     "husk/cmd",
-	"filippo.io/age":             "husk/cmd",
-	"github.com/labstack/echo":   "husk/web",
-	"github.com/golang-jwt/jwt":  "husk/web/session",
-	"golang.org/x/crypto/argon2": "husk/web/password",
+	"go.etcd.io/bbolt":                "husk/db/bolt",
+	"github.com/spf13/cobra":          "husk/cmd",
+	"filippo.io/age":                  "husk/cmd",
+	"github.com/labstack/echo":        "husk/web",
+	"github.com/golang-jwt/jwt":       "husk/web/session",
+	"golang.org/x/crypto/argon2":      "husk/web/password",
+	"github.com/jedisct1/go-minisign": "husk/cmd",
 }
 
 func TestArrows(t *testing.T) {

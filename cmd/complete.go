@@ -72,7 +72,7 @@ var valuesOfFlag = map[string]candidates{
 
 // Flags whose value is a file, or a folder.
 var (
-	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson", "cert", "key"}
+	fileFlags = []string{"output", "token-file", "config", "server-ca", "tls-cert", "tls-key", "notify-command", "recipients-file", "identity-file", "htpasswd", "ndjson", "cert", "key", "verify"}
 	dirFlags  = []string{"data", "backup-dir"}
 )
 

@@ -29,6 +29,23 @@ func TestContractExitCodes(t *testing.T) {
 	}
 }
 
+// TestContractBundleCodes: the page has the codes of what a check of a bundle finds.
+func TestContractBundleCodes(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/contract.md")
+	must(t, err)
+	source, err := os.ReadFile("bundle_check.go")
+	must(t, err)
+	_, table, _ := strings.Cut(string(page), "## What the check of a bundle finds\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	told := submatches(regexp.MustCompile("(?m)^\\| `(\\w+)` \\|"), table)
+	known := submatches(regexp.MustCompile(`(?m)^\tfault\w+ += "(\w+)"$`), string(source))
+	slices.Sort(known)
+	if len(told) < 15 || !slices.Equal(told, known) {
+		t.Errorf("the page has %q, the program %q", told, known)
+	}
+}
+
 func submatches(form *regexp.Regexp, text string) (all []string) {
 	for _, m := range form.FindAllStringSubmatch(text, -1) {
 		all = append(all, m[1])

@@ -98,7 +98,6 @@ var examples = map[string]string{
 	"config":          "  husk config show\n  husk config check /etc/husk/husk.yaml",
 	"proxy":           "  husk proxy probe https://grafana.example.com/",
 	"completion":      "  source <(husk completion bash)",
-	"version":         "  husk version\n  husk version --json",
 }
 
 // exemplify gives them to root's commands.

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	testscript.Main(m, map[string]func(){
 		"husk":   asHusk,
-		"pinned": func() { runtime.LockOSThread(); os.Exit(Main()) },
+		"pinned": func() { runtime.LockOSThread(); os.Exit(Main("")) },
 		"holder": hold,
 		"floor":  serveFloor,
 	})
@@ -55,7 +55,7 @@ func asHusk() {
 		// A service manager sets it between fork and exec, which Go can't.
 		os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
 	}
-	os.Exit(Main())
+	os.Exit(Main(""))
 }
 
 // asDaemon makes the test binary husk itself, whatever it is called by: shells,

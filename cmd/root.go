@@ -18,6 +18,7 @@ type app struct {
 	stderr  io.Writer
 	getenv  func(string) string
 	environ func() []string // all variables; nil: none are looked at
+	goSum   string          // which the program was built by
 
 	asJSON      bool            // errors are, also before the settings are known
 	completing  bool            // for a shell, which is to hear of no trouble
@@ -33,9 +34,10 @@ type app struct {
 	held    []string // paths by descriptor that were entered, each followed by its name
 }
 
-// Main runs the command line of the process and returns its exit code.
-func Main() int {
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ}
+// Main runs the command line of the process and returns its exit code. GoSum is the
+// go.sum that the program was built by.
+func Main(goSum string) int {
+	a := &app{goSum: goSum, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ}
 	return a.run(a.untilSignal(), os.Args[1:])
 }
 
@@ -105,7 +107,7 @@ Every command works offline, beside the running server, and remote with
 		a.serveCommand(), a.passwdCommand(), a.userCommand(), a.tokenCommand(),
 		a.sessionCommand(), a.roleCommand(), a.permissionCommand(), a.ruleCommand(), a.keyCommand(), a.auditCommand(), a.explainCommand(),
 		a.backupCommand(), a.restoreCommand(), a.checkCommand(), a.compactCommand(), a.healthCommand(), a.versionCommand(),
-		a.manCommand(), a.configCommand(), a.proxyCommand(),
+		a.manCommand(), a.configCommand(), a.proxyCommand(), a.bundleCommand(),
 	)
 	a.completionCommand(root)
 	a.addCompletion(root)
