@@ -69,8 +69,12 @@ func TestBundle(t *testing.T) {
 			}
 		}
 	}
-	if !slices.IsSorted(names) {
-		t.Error("the names are not sorted")
+	var listed []string
+	for line := range strings.Lines(string(files["SHA256SUMS"])) {
+		listed = append(listed, strings.TrimSpace(line[min(66, len(line)):]))
+	}
+	if !slices.IsSorted(listed) || len(listed) != len(files)-2 {
+		t.Errorf("SHA256SUMS is not sorted, or does not have all of the %d files but itself and its signature: %d", len(files), len(listed))
 	}
 	for _, want := range []string{"install.sh", "uninstall.sh", "verify", "common.sh", "README.txt", "GO_VERSION", "SHA256SUMS", "SHA256SUMS.minisig",
 		"bin/" + name + "-linux-" + runtime.GOARCH, "image/" + name + "-oci.tar", "sbom/" + name + "-linux-" + runtime.GOARCH + ".cdx.json", "source/" + name + "-source.tar.gz",
@@ -138,7 +142,7 @@ func TestBundleVerify(t *testing.T) {
 	}
 	need(t, "minisign", "minisign")
 	key := keyText(t)
-	dir := unpack(t)
+	dir := unpackBundle(t)
 	name := "husk-v" + next(t)
 	w := newWorld(t, dir)
 	w.ok(`minisign -G -W -p /tmp/other.pub -s /tmp/other.key >/dev/null`)
@@ -159,7 +163,7 @@ func TestBundleVerify(t *testing.T) {
 	w.refused(`sh '`+stick+`/verify'`, 2, "the public key is missing", "sh verify KEY")
 	w.refused(verify+`--key`, 2, "--key is no key")
 	w.refused(verify+key+` more`, 2, "one key")
-	w.refused(verify+`/tmp/other.pub`, 7, "SHA256SUMS")
+	w.refused(verify+`/tmp/other.pub`, 7, "the key that was given")
 
 	// A changed byte in one file of each kind, each by its name.
 	kinds := map[string]bool{}
@@ -175,8 +179,8 @@ func TestBundleVerify(t *testing.T) {
 				return nil
 			}
 			named := place
-			if place == "SHA256SUMS.minisig" || place == "SHA256SUMS" {
-				named = "SHA256SUMS"
+			if place == "SHA256SUMS.minisig" {
+				named = "the list or its signature was changed"
 			}
 			w.broken(place, verify+key, named)
 		}
@@ -198,12 +202,13 @@ func TestBundleVerify(t *testing.T) {
 	bad(`mv SHA256SUMS.minisig /tmp/`, `mv /tmp/SHA256SUMS.minisig .`, 7, "SHA256SUMS.minisig")
 	bad(`mv SHA256SUMS /tmp/`, `mv /tmp/SHA256SUMS .`, 1, "SHA256SUMS is missing")
 	bad(`mv common.sh /tmp/`, `mv /tmp/common.sh .`, 1, "common.sh")
-	bad(`cp SHA256SUMS.minisig /tmp/; minisign -S -s /tmp/other.key -t 'husk v9' -m SHA256SUMS -x SHA256SUMS.minisig >/dev/null`, `mv /tmp/SHA256SUMS.minisig .`, 7, "SHA256SUMS")
+	bad(`cp SHA256SUMS.minisig /tmp/; minisign -S -s /tmp/other.key -t 'husk v9' -m SHA256SUMS -x SHA256SUMS.minisig >/dev/null`, `mv /tmp/SHA256SUMS.minisig .`, 7, "the key that was given")
 	w.ok(verify + key) // all of it was put back
 
 	// Where nothing of the stick may be started, and then nothing at all.
 	w.ok(`mount --bind '` + stick + `' '` + stick + `'; mount -o remount,bind,noexec '` + stick + `'; ! '` + stick + `'/bin/*-linux-` + runtime.GOARCH + ` version 2>/dev/null; ` + verify + key)
-	w.refused(`for folder in /tmp /var/tmp /root /dev/shm; do mount -t tmpfs -o noexec tmpfs $folder; done; `+verify+key+`; code=$?; for folder in /tmp /var/tmp /root /dev/shm; do umount $folder; done; exit $code`, 0)
+	w.refused(`for folder in /tmp /var/tmp /root /dev/shm; do mount -t tmpfs -o noexec tmpfs $folder; done; code=0; `+verify+key+` || code=$?
+		for folder in /tmp /var/tmp /root /dev/shm; do umount $folder; done; exit $code`, 1, "can't be run", "noexec", "TMPDIR=FOLDER", "minisign -V")
 }
 
 // broken changes a byte of a file on the stick, has a script tell of it, and of install.sh
@@ -222,7 +227,7 @@ func (w *world) broken(place, script, named string) {
 		w.Errorf("with another byte in %s it ends with %d, and says:\n%s", place, code, said)
 	}
 	if place != "install.sh" && place != "common.sh" {
-		if said, code := w.run(install + ` --prefix /opt/none --no-service`); code == 0 && place != "SHA256SUMS.minisig" || code != 0 && !strings.Contains(said, strings.TrimSuffix(named, ".minisig")) {
+		if said, code := w.run(install + ` --prefix /opt/none --no-service`); code == 0 && place != "SHA256SUMS.minisig" || code != 0 && !strings.Contains(said, named) {
 			w.Errorf("with another byte in %s install.sh ends with %d, and says:\n%s", place, code, said)
 		}
 		w.ok(`rm -rf /opt/none`)
@@ -281,7 +286,7 @@ func TestBundleOffline(t *testing.T) {
 	if out, err := exec.Command("ip", "-o", "link").Output(); err != nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), " lo: ") {
 		t.Fatalf("there is another network than the loopback: %v: %s", err, out)
 	}
-	w := newWorld(t, unpack(t))
+	w := newWorld(t, unpackBundle(t))
 	w.ok(`mkdir /media/stick; : >'/media/stick/` + filepath.Base(bundle(t)) + `'`)
 	if err := syscall.Mount(bundle(t), filepath.Join(w.root, "media/stick", filepath.Base(bundle(t))), "", syscall.MS_BIND, ""); err != nil {
 		t.Fatal(err)
@@ -313,8 +318,8 @@ func TestBundleOffline(t *testing.T) {
 	p.Fill("password", "correct horse battery staple")
 	p.Click("button")
 	p.At("/", "Welcome, coco-default-user")
-	p.Visit("/manual")
-	if text := p.Eval(`document.querySelector("main").innerText`); !strings.Contains(text, "Husk") || len(text) < 200 {
+	p.Visit("/console/manual/airgap")
+	if text := p.Eval(`document.querySelector("main").innerText`); !strings.Contains(text, "The way back") || len(text) < 200 {
 		t.Errorf("the manual of the server is %q", text)
 	}
 
@@ -351,7 +356,7 @@ func TestBundleRebuilds(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	w := newWorld(t, unpack(t))
+	w := newWorld(t, unpackBundle(t))
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func TestInstallOnAFullDisk(t *testing.T) {
 		return
 	}
 	need(t, "systemd-analyze", "systemd")
-	w := cut(t, unpack(t))
+	w := cut(t, unpackBundle(t))
 	before := w.state()
 	failed := 0
 	for _, c := range []struct {
@@ -100,7 +100,7 @@ func TestInstallKilled(t *testing.T) {
 		return
 	}
 	need(t, "systemd-analyze", "systemd")
-	w := cut(t, unpack(t))
+	w := cut(t, unpackBundle(t))
 	// A stand-in for each program that changes something counts, and at its turn kills
 	// who called it: before it does anything itself, or after.
 	w.ok(`mkdir /opt/killers`)
@@ -203,7 +203,7 @@ func TestInstallTwiceAtOnce(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	w := newWorld(t, unpack(t))
+	w := newWorld(t, unpackBundle(t))
 	w.ok(`mkdir /opt/slow; printf '#!/bin/sh\n[ ! -f /tmp/wait ] || { echo >/tmp/waits; while [ -f /tmp/wait ]; do sleep 0.05; done; }\nexec /bin/mv "$@"\n' >/opt/slow/mv; chmod 755 /opt/slow/mv`)
 	said := w.ok(`touch /tmp/wait; (PATH=/opt/slow:$PATH; ` + install + ` >/tmp/said 2>&1; echo $? >/tmp/code) & until [ -f /tmp/waits ]; do sleep 0.05; done
 		` + install + ` && echo TWICE || true; rm /tmp/wait; wait; cat /tmp/code`)

@@ -29,7 +29,7 @@ func TestInstall(t *testing.T) {
 		return
 	}
 	need(t, "systemd-analyze", "systemd")
-	w := newWorld(t, unpack(t))
+	w := newWorld(t, unpackBundle(t))
 	empty := w.state()
 	dry := w.ok(install + ` --dry-run`)
 	if now := w.state(); now != empty {
@@ -105,7 +105,7 @@ func TestInstallForOneself(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	w := newWorld(t, unpack(t))
+	w := newWorld(t, unpackBundle(t))
 	w.ok(`useradd --create-home ann; chown -R ann '` + stick + `'`)
 	as := `setpriv --reuid ann --regid ann --init-groups env HOME=/home/ann `
 	before := w.state()
@@ -147,7 +147,7 @@ func TestInstallAnywhere(t *testing.T) {
 		return
 	}
 	need(t, "busybox", "busybox-static")
-	dir := unpack(t)
+	dir := unpackBundle(t)
 	for _, c := range []struct{ name, before, how string }{
 		{"busybox alone", `mkdir /bb; busybox --install -s /bb; useradd --system --user-group husk; export PATH=/bb`, `/bb/sh '` + stick + `/install.sh'`},
 		{"dash", ``, `dash '` + stick + `/install.sh'`},
@@ -187,7 +187,7 @@ func TestInstallOverOthers(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	w := newWorld(t, unpack(t))
+	w := newWorld(t, unpackBundle(t))
 	unchanged := func(script string, code int, words ...string) {
 		t.Helper()
 		before := w.state()
@@ -248,7 +248,7 @@ func TestInstallUpgrade(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	w := newWorld(t, unpack(t))
+	w := newWorld(t, unpackBundle(t))
 	w.ok(`echo '#!/bin/sh' >/opt/systemctl; echo 'echo "$*" >>/tmp/asked' >>/opt/systemctl; chmod 755 /opt/systemctl; mkdir -p /run/systemd/system`)
 	asked := func() string { return w.ok(`cat /tmp/asked; rm /tmp/asked`) }
 	w.ok(`PATH=/opt:$PATH; ` + install)

@@ -62,8 +62,8 @@ func alone(t *testing.T) bool {
 	return false
 }
 
-// unpack returns the folder of the bundle, as tar unpacks it.
-func unpack(t testing.TB) string {
+// unpackBundle returns the folder of the bundle, as tar unpacks it.
+func unpackBundle(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if said, err := exec.Command("tar", "-xf", bundle(t), "-C", dir).CombinedOutput(); err != nil {
