@@ -94,6 +94,9 @@ func (a *app) verifyBundle(ctx context.Context, place string, o *bundleVerifyOpt
 		return usage("--key is missing: the public key that the bundle has to be signed with",
 			whereKeysAre+"; --unsigned checks the files against a list that nobody signed")
 	}
+	if o.key == "-" && place == "-" {
+		return usage("the bundle and the key can't both be read from stdin", "give the key itself to --key, or put one of them into a file")
+	}
 	info, err := os.Stat(place)
 	folder := place != "-" && err == nil && info.IsDir()
 	if place != "-" && err != nil {

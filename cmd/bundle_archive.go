@@ -214,6 +214,10 @@ func (t *tarCheck) cantRead(err error) error { return readFailed("the bundle can
 // end judges what stands behind the last entry: two blocks of zeros at least, and
 // nothing else.
 func (t *tarCheck) end(kept []byte) error {
+	if len(kept) == 0 && t.last == "" {
+		t.problem(faultTruncated, "", "it is empty")
+		return nil
+	}
 	if len(kept) < t.padding+2*tarBlock {
 		t.problem(faultTruncated, "", "it is cut off %s: its end is missing", t.where())
 		return nil

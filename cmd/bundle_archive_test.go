@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"path/filepath"
@@ -262,22 +263,20 @@ func TestBundleArchiveRenamed(t *testing.T) {
 }
 
 // FuzzBundleArchive: whatever comes, the check ends without a panic, and what it
-// finds sound is, file by file, what archive/tar unpacks.
+// finds sound is what its own list says of all that archive/tar unpacks. Nobody has
+// to have signed it: the one who makes it may write any list.
 func FuzzBundleArchive(f *testing.F) {
-	b := newBundle(f)
-	whole := b.packed(f, nil)
-	f.Add(whole)
-	f.Add(whole[:len(whole)/2])
+	b := &testBundle{files: map[string]string{"a": "a\n", "d/b": ""}}
+	b.makeList()
+	f.Add(b.packed(f, nil))
+	f.Add(b.packed(f, nil)[:3*tarBlock+1])
 	f.Add(b.packed(f, func(h *tar.Header) bool { h.Format = tar.FormatPAX; h.ModTime = time.Unix(1, 5); return true }))
-	key, err := parseKey(b.public)
-	must(f, err)
-	all := b.all()
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c := &bundleCheck{key: &key, left: maxBundle}
+		c := &bundleCheck{unsigned: true, left: maxBundle}
 		if err := c.archive(context.Background(), bytes.NewReader(text)); err != nil || !c.verdict().OK {
 			return
 		}
-		found := map[string]string{}
+		files := 0
 		for r := tar.NewReader(bytes.NewReader(text)); ; {
 			h, err := r.Next()
 			if errors.Is(err, io.EOF) {
@@ -286,17 +285,17 @@ func FuzzBundleArchive(f *testing.F) {
 			must(t, err)
 			content, err := io.ReadAll(r)
 			must(t, err)
-			if h.Typeflag == tar.TypeReg {
-				found[strings.TrimPrefix(h.Name, testTop+"/")] = string(content)
+			_, name, _ := strings.Cut(h.Name, "/")
+			switch {
+			case h.Typeflag == tar.TypeDir || isOurs(name):
+			case h.Typeflag != tar.TypeReg || c.sums[name].hash != sha256.Sum256(content):
+				t.Fatalf("%q, %q, is unpacked, and was not checked", h.Name, content)
+			default:
+				files++
 			}
 		}
-		for name, want := range all {
-			if name != signatureName && found[name] != want {
-				t.Fatalf("%s is %q", name, found[name])
-			}
-		}
-		if len(found) != len(all) {
-			t.Fatalf("%d files are unpacked, %d were checked", len(found), len(all))
+		if files != len(c.sums) || files != c.verdict().Files {
+			t.Fatalf("%d files are unpacked, %d are listed", files, len(c.sums))
 		}
 	})
 }

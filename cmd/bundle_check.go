@@ -195,6 +195,9 @@ func (c *bundleCheck) judge(name string, of content) {
 
 // judgeSignature tells who signed the list, and for which release.
 func (c *bundleCheck) judgeSignature() {
+	if !c.known {
+		return // there is nothing that it could be of, which was told
+	}
 	if c.signature == nil {
 		if !c.unsigned {
 			c.problem(faultNotSigned, "", "it is not signed: there is no %s", signatureName)

@@ -16,27 +16,15 @@ import (
 // a path, and has to be what was seen there a moment ago, so that no link is
 // followed, also one that is put there meanwhile.
 func (c *bundleCheck) folder(ctx context.Context, root *os.Root) error {
-	names := []string{listName, signatureName}
-	texts := make([][]byte, len(names))
-	for i, name := range names {
-		f, err := c.openRegular(root, name, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if f != nil {
-			texts[i] = c.small(name, f)
-			f.Close()
-		}
-	}
-	c.signature = texts[1]
-	if texts[0] == nil && len(c.report.Problems) == 0 {
+	list, there := c.own(root, listName)
+	if !there {
 		return absentList(c.report.Bundle)
 	}
-	if texts[0] != nil {
-		c.takeList(texts[0])
+	if c.signature, there = c.own(root, signatureName); there && c.signature == nil {
+		c.signature = []byte{} // what is wrong with it was told, and it is no good one
+	}
+	if list != nil {
+		c.takeList(list)
 	}
 	if len(c.sums) > 0 {
 		c.shown.set(0, c.expected(root))
@@ -46,6 +34,16 @@ func (c *bundleCheck) folder(ctx context.Context, root *os.Root) error {
 	}
 	c.settle()
 	return nil
+}
+
+// own reads the list or its signature; nil, where it is there: a problem was told.
+func (c *bundleCheck) own(root *os.Root, name string) (text []byte, there bool) {
+	f, err := c.openRegular(root, name, name)
+	if err != nil || f == nil {
+		return nil, err == nil
+	}
+	defer f.Close()
+	return c.small(name, f), true
 }
 
 // expected is about how much there is to read.

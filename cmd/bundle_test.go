@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/jedisct1/go-minisign"
@@ -234,6 +235,15 @@ func TestBundleFolderSpoiled(t *testing.T) {
 		"a hard link": {func(t *testing.T, dir string) {
 			must(t, os.Link(filepath.Join(dir, program), filepath.Join(dir, "..", "other")))
 		}, []string{"hard_link " + program}},
+		"a named pipe": {func(t *testing.T, dir string) {
+			must(t, os.Remove(filepath.Join(dir, "empty")))
+			must(t, syscall.Mkfifo(filepath.Join(dir, "empty"), 0o644))
+		}, []string{"not_regular empty"}},
+		"a signature that is a pipe": {func(t *testing.T, dir string) {
+			must(t, os.Remove(filepath.Join(dir, signatureName)))
+			must(t, syscall.Mkfifo(filepath.Join(dir, signatureName), 0o644))
+		}, []string{"bad_signature", "not_regular " + signatureName}},
+		"a huge signature": {func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, signatureName), 1<<30)) }, []string{"bad_signature", "bad_list " + signatureName}},
 		"a folder for a file": {func(t *testing.T, dir string) {
 			must(t, os.Remove(filepath.Join(dir, "empty")))
 			must(t, os.Mkdir(filepath.Join(dir, "empty"), 0o755))
@@ -254,8 +264,8 @@ func TestBundleFolderSpoiled(t *testing.T) {
 		"a list that is a link": {func(t *testing.T, dir string) {
 			must(t, os.Rename(filepath.Join(dir, listName), filepath.Join(dir, "..", listName)))
 			must(t, os.Symlink("../"+listName, filepath.Join(dir, listName)))
-		}, []string{"bad_signature", "not_regular " + listName}},
-		"a huge list": {func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, listName), 1<<40)) }, []string{"bad_signature", "too_large " + listName}},
+		}, []string{"not_regular " + listName}},
+		"a huge list": {func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, listName), 1<<40)) }, []string{"too_large " + listName}},
 		"a huge file": {func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, program), 1<<40)) }, []string{"too_large " + program}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,4 +295,94 @@ func appendTo(t testing.TB, path, text string) {
 	_, err = f.WriteString(text)
 	must(t, err)
 	must(t, f.Close())
+}
+
+// One changed byte in any file of a folder is told with the name of that file; the
+// untrusted comment alone is nobody's, and minisign calls it that.
+func TestBundleFolderEveryByte(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	dir := b.unpacked(t)
+	key, err := parseKey(b.public)
+	must(t, err)
+	root, err := os.OpenRoot(dir)
+	must(t, err)
+	defer root.Close()
+	comment, _, _ := strings.Cut(b.signature, "\n")
+	for name, text := range b.all() {
+		for i := range len(text) {
+			if name == signatureName && i < len(comment) {
+				continue
+			}
+			other := []byte(text)
+			other[i] ^= 0x01
+			must(t, os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), other, 0o644))
+			c := &bundleCheck{key: &key, left: maxBundle}
+			must(t, c.folder(t.Context(), root))
+			r := c.verdict()
+			if r.OK || !isOurs(name) && !slices.Equal(told(r), []string{"changed " + name}) {
+				t.Errorf("byte %d of %s: %q", i, name, told(r))
+			}
+		}
+		must(t, os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), []byte(text), 0o644))
+	}
+}
+
+// All that is wrong is counted, and a bounded part of it told.
+func TestBundleManyProblems(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	for i := range 500 {
+		b.files[fmt.Sprintf("many/%03d", i)] = "x"
+	}
+	b.makeList()
+	b.sign(t, 9, testComment)
+	dir := b.unpacked(t)
+	removeAll(t, filepath.Join(dir, "many"))
+	_, b.public = newSigner(t, 1)
+	r, _ := b.check(t, dir, "")
+	if got := told(r); len(got) != maxTold || r.More != 401 || got[0] != "other_key" || got[1] != "missing many/000" && !strings.HasPrefix(got[1], "missing many/") {
+		t.Errorf("%d are told, %d not: %.300q", len(got), r.More, got)
+	}
+}
+
+// A list that names what is none of a file in a bundle is refused by the line.
+func TestBundleListedNames(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"../out": "outside", "a/../../out": "outside", "/etc/passwd": "absolute", `a\\b`: "backslash", "a\x00b": "control", "a\x1b[2Jb": "control", `\na`: "control",
+		"a\xffb": "not UTF-8", "ä": "another character", "a b": "another character", "-rf": "another character", "a//b": "empty part", "./a": "empty part", "a/": "empty part",
+		"nul": "device", "dir/COM1.txt": "device", "a.": "another character", "a:b": "another character", listName: "itself", signatureName: "itself", "sha256sums": "are one on Windows",
+		"readme.TXT": "are one on Windows", "Bin/other": "are one on Windows", "README.txt/in": "files in it", strings.Repeat("a/", 130) + "a": "more than 240 bytes", strings.Repeat("a", 201): "more than 200 bytes",
+	} {
+		b := newBundle(t)
+		before := ""
+		if strings.HasPrefix(name, `\`) || strings.Contains(name, `\\`) {
+			before = `\` // as sha256sum escapes it
+		}
+		b.list += before + strings.Repeat("0", 64) + "  " + name + "\n"
+		b.sign(t, 1, testComment)
+		r, ran := b.check(t, b.unpacked(t), "")
+		found := false
+		for _, p := range r.Problems {
+			found = found || p.Code == faultBadName && strings.Contains(p.Text, want)
+		}
+		if !found {
+			t.Errorf("%q: %s", name, ran.out)
+		}
+	}
+}
+
+// What everybody may change after the check is warned of.
+func TestBundleOpenToOthers(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	dir := b.unpacked(t)
+	if _, r := b.check(t, dir, ""); r.errors != "" {
+		t.Errorf("it warns: %s", r.errors)
+	}
+	must(t, os.Chmod(filepath.Join(dir, "docs"), 0o777))
+	if r, ran := b.check(t, dir, ""); !r.OK || !strings.Contains(ran.errors, "everybody may write to docs (mode 0777)") {
+		t.Errorf("%+v, %s", r, ran.errors)
+	}
 }

@@ -50,6 +50,9 @@ func TestDocs(t *testing.T) {
 				return
 			}
 			path := os.Getenv("PATH") // the first husk of it is this binary
+			if strings.Contains(string(text), "$ husk-"+releaseBefore+" ") {
+				path = beforeFolder(t) + ":" + path
+			}
 			if strings.Contains(string(text), "$ age-keygen") {
 				path = keygen() + ":" + path
 			}

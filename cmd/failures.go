@@ -52,7 +52,7 @@ func (a *app) explainStore(err error) error {
 	case errors.Is(err, syscall.EACCES) && !fsys.Lacks(err):
 		return a.explainDenied(err)
 	case errors.Is(err, db.ErrNewer):
-		return &failure{code: exitInvalid, err: err, what: withPath(path, err)}
+		return &failure{code: exitInvalid, err: err, what: withPath(path, err), next: a.wayBack()}
 	case errors.Is(err, db.ErrDamaged):
 		return &failure{code: exitInvalid, err: err, what: withPath(path, err),
 			next: "nothing was changed; 'husk check' names the places, then restore a backup with 'husk restore', or see what 'husk check --repair' can save"}
@@ -70,6 +70,15 @@ func (a *app) explainStore(err error) error {
 		return &failure{code: exitFailure, err: err, what: "the disk of " + a.settings.Data + " is full", next: "free some space and try again"}
 	}
 	return fmt.Errorf("open the store in %s: %w", a.settings.Data, err)
+}
+
+// wayBack is the next step of who has an older husk over a newer store.
+func (a *app) wayBack() string {
+	kept := fmt.Sprintf(".schema-%d", db.SchemaVersion)
+	if info, err := os.Lstat(a.storeFile() + kept); err == nil && info.Mode().IsRegular() {
+		return "nothing was changed; take that husk, or go back to the store of before the upgrade, without what was changed since: husk restore " + printable(a.storePath()+kept)
+	}
+	return "nothing was changed; take that husk, or restore a backup that this one made: husk restore FILE"
 }
 
 // withPath is what err says, with the path that it is about, once.

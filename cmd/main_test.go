@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,12 +42,40 @@ func TestMain(m *testing.M) {
 	// Tests here wait for processes more than they compute: two at once, one for
 	// each core, leave both idle for half of the time. -parallel has the last word.
 	_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
-	testscript.Main(m, map[string]func(){
+	testscript.Main(tidy{m}, map[string]func(){
 		"husk":   asHusk,
 		"pinned": func() { runtime.LockOSThread(); os.Exit(Main("")) },
 		"holder": hold,
 		"floor":  serveFloor,
+		"noisy":  asNoisy,
 	})
+}
+
+// tidy removes at the end what tests of the run have shared.
+type tidy struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (t tidy) Run() int {
+	code := t.M.Run()
+	for _, dir := range foldersOfRun.all {
+		_ = os.RemoveAll(dir)
+	}
+	return code
+}
+
+var foldersOfRun struct {
+	sync.Mutex
+	all []string
+}
+
+// folderOfRun makes a folder for what several tests use, which goes when all have ended.
+func folderOfRun() (dir string, err error) {
+	foldersOfRun.Lock()
+	defer foldersOfRun.Unlock()
+	if dir, err = os.MkdirTemp("", "husk-test"); err == nil {
+		foldersOfRun.all = append(foldersOfRun.all, dir)
+	}
+	return dir, err
 }
 
 // asHusk makes this process husk.
@@ -102,6 +131,7 @@ type program struct {
 	env     []string   // more variables
 	uid     uint32     // another user; 0: the one of the test
 	sockets []*os.File // that a service manager passes
+	path    string     // of another husk; "": the one of the test
 }
 
 func (p program) store() string { return filepath.Join(p.data, embedded.file) }
@@ -123,6 +153,9 @@ func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
 	}
 	c.Stdin = strings.NewReader(p.stdin)
 	c.WaitDelay = patience
+	if p.path != "" {
+		c.Path, c.Err = p.path, nil
+	}
 	if p.uid != 0 {
 		// Another user can't reach the path of the test binary, but what it
 		// was started from.

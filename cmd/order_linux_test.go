@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"husk/db"
 	"husk/db/dbtest"
 	"husk/db/dbtest/syscalls"
 )
@@ -129,13 +130,17 @@ func TestKilledBetweenSteps(t *testing.T) {
 		p.ok(t, "token", "create")
 		return p
 	}
-	for name, s := range map[string]swapper{
-		"restore":           {[]string{"restore", backup}, one, 3, ".before-restore"},
-		"restore of a new":  {[]string{"restore", backup}, func(t *testing.T) program { return program{data: newData(t)} }, 3, ""},
-		"compact":           {[]string{"compact"}, one, 1, ""},
-		"repair":            {[]string{"check", "--repair"}, func(t *testing.T) program { p, _ := damagedStore(t, filepath.Join(t.TempDir(), "data"), 0); return p }, 1, ".before-repair"},
-		"upgrade of schema": {[]string{"token", "list"}, func(t *testing.T) program { p, _ := unpackSchema(t, 1); return p }, 2, ".schema-1"},
-	} {
+	swappers := map[string]swapper{
+		"restore":          {[]string{"restore", backup}, one, 3, ".before-restore"},
+		"restore of a new": {[]string{"restore", backup}, func(t *testing.T) program { return program{data: newData(t)} }, 3, ""},
+		"compact":          {[]string{"compact"}, one, 1, ""},
+		"repair":           {[]string{"check", "--repair"}, func(t *testing.T) program { p, _ := damagedStore(t, filepath.Join(t.TempDir(), "data"), 0); return p }, 1, ".before-repair"},
+	}
+	for schema := 1; schema < db.SchemaVersion; schema++ {
+		older := func(t *testing.T) program { p, _ := unpackSchema(t, schema); return p }
+		swappers[fmt.Sprintf("upgrade of schema %d", schema)] = swapper{[]string{"token", "list"}, older, 2, fmt.Sprintf(".schema-%d", schema)}
+	}
+	for name, s := range swappers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for call, n := range s.steps(t) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"husk/web/api"
+	"husk/web/listen"
 )
 
 // This file has the way to the husk that --server names.
@@ -21,6 +22,7 @@ func (a *app) connectRemote() (*session, error) {
 		return nil, err
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = listen.Dial(&net.Dialer{Timeout: dialPatience})
 	if err := a.trust(t); err != nil {
 		return nil, err
 	}
@@ -73,6 +75,9 @@ func (a *app) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
+// dialPatience is how long a server is given to take a connection, as net/http's own.
+const dialPatience = 30 * time.Second
+
 // tlsProbe is how long a server is given to show that it speaks TLS.
 const tlsProbe = 3 * time.Second
 
@@ -91,7 +96,7 @@ func (s *session) explainRemote(ctx context.Context, err error) error {
 	u, parsed := url.Parse(s.Base)
 	var unknown x509.UnknownAuthorityError
 	switch {
-	case parsed == nil && u.Scheme == "http" && speaksTLS(ctx, u):
+	case parsed == nil && u.Scheme == "http" && connected(err, u) && speaksTLS(ctx, u):
 		u.Scheme = "https"
 		return &failure{code: exitBusy, err: err, what: "that port speaks TLS, and --server says http", next: "give --server " + u.String()}
 	case errors.Is(err, http.ErrSchemeMismatch):
@@ -101,6 +106,18 @@ func (s *session) explainRemote(ctx context.Context, err error) error {
 		return s.untrusted(err)
 	}
 	return err
+}
+
+// connected tells whether a request that failed had reached the host of u itself. Where
+// it had not, another connection tells nothing, and would ask for the name again, or go
+// past the proxy of the environment.
+func connected(err error, u *url.URL) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op != "read" && op.Op != "write" {
+		return false
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	return proxy == nil && err == nil
 }
 
 // untrusted tells of a server whose certificate is of an unknown authority.
@@ -121,11 +138,10 @@ func speaksTLS(ctx context.Context, u *url.URL) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tlsProbe)
 	defer cancel()
-	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // only asks whether it is TLS
-	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	c, err := listen.Dial(new(net.Dialer))(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
 		return false
 	}
-	c.Close()
-	return true
+	defer c.Close()
+	return tls.Client(c, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) == nil // only asks whether it is TLS
 }

@@ -26,10 +26,15 @@ it; then it takes the place of the store in one step, and the old one is kept as
 husk.db.before-restore. Killed at any moment, either the old or the new one is
 whole. It refuses while a server runs.
 
+FILE may also be a store that Husk keeps aside: husk.db.schema-N, of before an upgrade,
+husk.db.before-restore or husk.db.before-repair. It is put in place as it is, so an
+older husk can go on with it.
+
 An encrypted backup needs the secret key of one of its recipients, in a file as
 age-keygen writes it.`,
 		Example: `  husk restore /var/backups/husk.tar
-  husk restore husk.tar.age --identity-file key.txt`,
+  husk restore husk.tar.age --identity-file key.txt
+  husk restore /var/lib/husk/husk.db.schema-3`,
 		Args: pathArgs(one("the FILE")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := onFile(cmd); err != nil {
@@ -124,24 +129,53 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, ab
 	if m, err = a.unpack(ctx, in, f, keys); err != nil {
 		return m, a.explainCopy(err)
 	}
-	if err := a.proveCopy(ctx, f.Name(), m); err != nil {
+	found, err := a.proveCopy(ctx, f.Name(), m)
+	if err != nil {
 		return m, orInterrupted(ctx, err)
+	}
+	if m.SHA256 == "" { // a store alone, which no manifest told of
+		m.Schema, m.Counts = found.Schema, found.Counts
 	}
 	return m, a.explainCopy(a.swap(f, absent))
 }
 
 func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m archive.Manifest, err error) {
-	size := int64(0)
-	if info, err := in.Stat(); err == nil {
-		size = info.Size()
+	info, err := in.Stat()
+	if err != nil {
+		return m, err
 	}
-	p := a.progress("copying", size, byteText)
+	isStore, err := a.holdKept(in, info)
+	if err != nil {
+		return m, err
+	}
+	p := a.progress("copying", info.Size(), byteText)
 	defer p.end()
+	if isStore {
+		m.Created = info.ModTime().UTC()
+		m.Size, err = io.Copy(p.writer(w), a.wanted(in))
+		return m, orInterrupted(ctx, err)
+	}
 	r, err := unseal(a.wanted(in), keys)
 	if err == nil {
 		m, err = readBackup(ctx, r, p.writer(w))
 	}
 	return m, orInterrupted(ctx, err)
+}
+
+// holdKept tells whether a file is a store that was kept aside, not a backup. Then nobody
+// changes it while it is copied.
+func (a *app) holdKept(in *os.File, info fs.FileInfo) (isStore bool, err error) {
+	if there, err := os.Stat(a.storeFile()); err == nil && os.SameFile(there, info) {
+		return false, usage(a.storePath()+" is the store that is to be replaced", "name a backup, or a store that was kept aside")
+	}
+	if !info.Mode().IsRegular() {
+		return false, nil
+	}
+	isStore, err = embedded.hold(in)
+	if errors.Is(err, db.ErrLocked) {
+		return false, &failure{code: exitBusy, err: err, what: "that store is in use by another process", next: "'husk backup' makes a copy of it"}
+	}
+	return isStore, err
 }
 
 // orInterrupted is err, or that of an interruption, which explains it.
@@ -176,8 +210,8 @@ func (a *app) explainCopy(err error) error {
 // openCopy opens a copy of a store that nobody else has.
 func openCopy(path string) (db.Engine, error) { return embedded.open(path, time.Second) }
 
-// proveCopy reads all of the copy, and holds it against the manifest.
-func (a *app) proveCopy(ctx context.Context, path string, m archive.Manifest) error {
+// proveCopy reads all of the copy, and holds it against the manifest, where there is one.
+func (a *app) proveCopy(ctx context.Context, path string, m archive.Manifest) (archive.Contents, error) {
 	p := a.progress("checking", 0, countText)
 	defer p.end()
 	found, err := archive.Prove(ctx, path, openCopy, true)
@@ -185,18 +219,18 @@ func (a *app) proveCopy(ctx context.Context, path string, m archive.Manifest) er
 	system, _ := fsys.Explain(err)
 	switch {
 	case errors.As(err, &damaged):
-		return &failure{code: exitInvalid, err: err, what: fmt.Sprintf("the store in the backup is damaged, in %d place(s): %v", damaged.Places, damaged.First),
+		return found, &failure{code: exitInvalid, err: err, what: fmt.Sprintf("the store in the backup is damaged, in %d place(s): %v", damaged.Places, damaged.First),
 			next: "nothing was changed; restore an older backup"}
 	case errors.Is(err, db.ErrNewer):
-		return &failure{code: exitInvalid, err: err, what: "the backup is of a newer husk: " + err.Error()}
+		return found, &failure{code: exitInvalid, err: err, what: "the backup is of a newer husk: " + err.Error(), next: "nothing was changed; restore it with that husk"}
 	case system.Kind == fsys.Full || system.Kind == fsys.Failed:
-		return a.explainCopy(err)
+		return found, a.explainCopy(err)
 	case err != nil:
-		return errNoBackup("its store can't be opened", err)
-	case found.Counts["users"] != m.Counts["users"] || found.Counts["tokens"] != m.Counts["tokens"]:
-		return errNoBackup("its store does not hold what its manifest says", nil)
+		return found, errNoBackup("its store can't be opened", err)
+	case m.SHA256 != "" && (found.Counts["users"] != m.Counts["users"] || found.Counts["tokens"] != m.Counts["tokens"]):
+		return found, errNoBackup("its store does not hold what its manifest says", nil)
 	}
-	return nil
+	return found, nil
 }
 
 // swap puts the copy in the place of the store, which is kept; where there was

@@ -307,7 +307,7 @@ func (a *app) listenTCP() (net.Listener, error) {
 func listenOn(addr, flag string) (net.Listener, error) {
 	var l net.Listener
 	err := folder.AsCaller(func() (err error) {
-		l, err = net.Listen("tcp", addr)
+		l, err = listen.On(context.Background(), addr)
 		return err
 	})
 	if err != nil {

@@ -132,7 +132,7 @@ func within(folder, file string) bool {
 type signed struct {
 	comment string // which is signed too
 	version string // v0.2.0
-	date    string // RFC 3339 in UTC; "" where it has none
+	date    string // of RFC 3339, with a time in UTC or without one; "" where it has none
 }
 
 // signatureError says what is wrong with a signature, with a code of a problem.
@@ -144,6 +144,11 @@ func (e *signatureError) Error() string { return e.what }
 // parseSignature reads a signature, of which nothing is believed yet.
 func parseSignature(text []byte) (minisign.Signature, error) {
 	s, err := minisign.DecodeSignature(string(text))
+	for i, line := range strings.Split(string(text), "\n") {
+		if i%2 == 1 && err == nil { // of the library's base64 several texts are the same bytes
+			_, err = base64.StdEncoding.Strict().DecodeString(line)
+		}
+	}
 	if err != nil {
 		return s, &signatureError{faultBadSignature, "it is no signature in minisign's form"}
 	}
@@ -166,8 +171,8 @@ func verifySignature(text []byte, s minisign.Signature, key publicKey) (r signed
 	}
 	r.version = words[1]
 	for _, word := range words[2:] {
-		if when, ok := timeOfWord(word); ok {
-			r.date = when.UTC().Format(time.RFC3339)
+		if r.date = dateOfWord(word); r.date != "" {
+			break
 		}
 	}
 	return r, nil
@@ -176,14 +181,21 @@ func verifySignature(text []byte, s minisign.Signature, key publicKey) (r signed
 // versionForm is how releases are called (semver.org).
 var versionForm = regexp.MustCompile(`^v(\d{1,9})\.(\d{1,9})\.(\d{1,9})(-[0-9A-Za-z.-]{1,100})?$`)
 
-// timeOfWord reads a date, or minisign's own timestamp:SECONDS.
-func timeOfWord(word string) (time.Time, bool) {
+// dateOfWord reads a date, a time, or minisign's own timestamp:SECONDS; "": it is
+// none.
+func dateOfWord(word string) string {
 	if seconds, ok := strings.CutPrefix(word, "timestamp:"); ok {
-		n, err := strconv.ParseInt(seconds, 10, 64)
-		return time.Unix(n, 0), err == nil && n >= 0 && n < 1<<37
+		if n, err := strconv.ParseInt(seconds, 10, 64); err == nil && n >= 0 && n < 1<<37 {
+			return time.Unix(n, 0).UTC().Format(time.RFC3339)
+		}
 	}
-	when, err := time.Parse(time.RFC3339, word)
-	return when, err == nil
+	if when, err := time.Parse(time.RFC3339, word); err == nil {
+		return when.UTC().Format(time.RFC3339)
+	}
+	if _, err := time.Parse(time.DateOnly, word); err == nil {
+		return word
+	}
+	return ""
 }
 
 // olderRelease tells whether one release came before another; what is no release

@@ -63,6 +63,19 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
+// The date of a release is what its trusted comment says first.
+func TestDateOfWord(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[string]string{
+		"2026-11-30": "2026-11-30", "2026-11-30T12:00:00Z": "2026-11-30T12:00:00Z", "2026-11-30T13:00:00+01:00": "2026-11-30T12:00:00Z",
+		"timestamp:1796040000": "2026-11-30T12:00:00Z", "timestamp:-1": "", "timestamp:99999999999999": "", "timestamp:": "", "2026-13-01": "", "SHA256SUMS": "", "": "",
+	} {
+		if got := dateOfWord(word); got != want {
+			t.Errorf("%q is %q, want %q", word, got, want)
+		}
+	}
+}
+
 func codeOf(err error) string {
 	var bad *signatureError
 	if errors.As(err, &bad) {

@@ -22,6 +22,8 @@ type engine struct {
 	holder    func(path string) (pid int, name string, ok bool)
 	// lock locks the file, whatever is in it.
 	lock func(path string, wait time.Duration) (release func() error, err error)
+	// hold takes the lock of a file that is open already, where it begins as a store does.
+	hold func(f *os.File) (isStore bool, err error)
 	// compact writes a copy without free pages.
 	compact func(ctx context.Context, e db.Engine, path string) error
 	// look takes the lock of a file that may be too damaged to be opened.
@@ -48,6 +50,7 @@ var embedded = engine{
 	create: bolt.Create,
 	holder: bolt.Holder,
 	lock:   bolt.Lock,
+	hold:   bolt.Hold,
 	compact: func(ctx context.Context, e db.Engine, path string) error {
 		c, ok := e.(db.Compacter)
 		if !ok {

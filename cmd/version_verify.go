@@ -131,17 +131,18 @@ func (r *selfReport) sumSelf(ctx context.Context) error {
 		return fileFailure(exitFailure, "this program can't be found", err)
 	}
 	r.Program = where
-	f, err := os.Open("/proc/self/exe")
-	if err != nil {
-		f, err = os.Open(where)
+	runs := where
+	if runtime.GOOS == "linux" { // elsewhere it could be anybody's file
+		runs = "/proc/self/exe"
 	}
+	f, err := os.Open(runs)
 	if err != nil {
 		return readFailed("this program can't be read", err)
 	}
 	defer f.Close()
-	if runs, err := f.Stat(); err == nil {
+	if own, err := f.Stat(); err == nil {
 		there, err := os.Stat(where)
-		r.Replaced = err != nil || !os.SameFile(runs, there)
+		r.Replaced = err != nil || !os.SameFile(own, there)
 	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, f); err != nil {

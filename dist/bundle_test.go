@@ -357,15 +357,21 @@ func TestBundleRebuilds(t *testing.T) {
 		return
 	}
 	w := newWorld(t, unpackBundle(t))
-	goroot, err := exec.Command("go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	name := "husk-v" + next(t)
 	w.ok(`test "$(head -n 1 '`+stick+`/GO_VERSION')" = "$(go env GOVERSION)"
 		rm -rf /root/go /root/.cache; mkdir /opt/build; cd /opt/build; tar -xzf '`+stick+`'/source/*.tar.gz; cd `+name+`
 		! CGO_ENABLED=0 go build -mod=mod -o /dev/null . 2>/dev/null
 		go build -trimpath -buildvcs=false -ldflags '-s -w' -o husk .
 		cmp husk '`+stick+`/bin/`+name+`-linux-`+runtime.GOARCH+`'`,
-		"PATH="+strings.TrimSpace(string(goroot))+"/bin:/usr/bin:/bin", "CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=-mod=vendor", "GOTOOLCHAIN=local", "GOMODCACHE=/opt/build/modules", "GOCACHE=/opt/build/cache")
+		"PATH="+goroot(t)+"/bin:/usr/bin:/bin", "CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=-mod=vendor", "GOTOOLCHAIN=local", "GOMODCACHE=/opt/build/modules", "GOCACHE=/opt/build/cache")
+}
+
+// goroot is the folder of the Go that is there.
+func goroot(t testing.TB) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -47,6 +47,16 @@ func Lock(path string, wait time.Duration) (release func() error, err error) {
 	return func() error { return errors.Join(unlock(f), f.Close()) }, nil
 }
 
+// Hold tells whether an open file begins as a store does, and then takes its lock, as long
+// as it is open, so that nobody writes to it while it is copied. Whether it is whole it
+// does not tell. The error is db.ErrLocked where somebody uses the store.
+func Hold(f *os.File) (isStore bool, err error) {
+	if _, err := newest(f, 0); errors.Is(err, errForeign) {
+		return false, nil
+	}
+	return true, lockBy(f, time.Now())
+}
+
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {

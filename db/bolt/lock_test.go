@@ -203,3 +203,48 @@ func TestLock(t *testing.T) {
 		t.Errorf("of a folder: %v", err)
 	}
 }
+
+// TestHold: what begins as a store is held as long as it is open; a backup and a text are not.
+func TestHold(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "husk.db")
+	if err := Create(path, func(db.Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if isStore, err := Hold(f); !isStore || err != nil {
+		t.Errorf("a store: %v, %v", isStore, err)
+	}
+	if _, err := Open(path, Options{}); !errors.Is(err, db.ErrLocked) {
+		t.Errorf("what is held is opened: %v", err)
+	}
+	again, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := Hold(again); !errors.Is(err, db.ErrLocked) {
+		t.Errorf("what is held is held twice: %v", err)
+	}
+	f.Close()
+	if isStore, err := Hold(again); !isStore || err != nil {
+		t.Errorf("a store that was let go: %v, %v", isStore, err)
+	}
+	for _, text := range []string{"", "x", "manifest.json", string(make([]byte, 1<<16))} {
+		other := filepath.Join(dir, "other")
+		if err := os.WriteFile(other, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isStore, err := Hold(f); isStore || err != nil {
+			t.Errorf("%.20q: %v, %v", text, isStore, err)
+		}
+		f.Close()
+	}
+}

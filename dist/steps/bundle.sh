@@ -60,10 +60,11 @@ $goversion
 The programs were made by this Go, of source/husk-$VERSION-source.tar.gz, which has all
 they are built from. The same bytes come of it anywhere, without a network:
 
-  tar -xzf source/husk-$VERSION-source.tar.gz
-  cd husk-$VERSION
+  mkdir ../build
+  tar -xzf source/husk-$VERSION-source.tar.gz -C ../build
+  cd ../build/husk-$VERSION
   CGO_ENABLED=0 GOPROXY=off GOTOOLCHAIN=local go build -mod=vendor -trimpath -buildvcs=false -ldflags '-s -w' -o husk .
-  cmp husk ../bin/husk-$VERSION-linux-amd64
+  cmp husk ../../$name/bin/husk-$VERSION-linux-amd64
 
 For another platform set GOOS and GOARCH before it (GOARM=7 for arm). Go itself is not in
 the bundle: carry its archive in along with it, and verify that by its own checksum.

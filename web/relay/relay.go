@@ -122,7 +122,7 @@ func New(c Config) *Relay {
 	c.Look = cmp.Or(c.Look, 2*time.Second)
 	p := &Relay{Config: c, via: newPseudonym(), upgraded: map[*exchange]struct{}{}}
 	p.transport = &http.Transport{ // without Proxy: nothing of the environment decides
-		DialContext:            (&net.Dialer{Timeout: c.DialTimeout}).DialContext,
+		DialContext:            listen.Dial(&net.Dialer{Timeout: c.DialTimeout}),
 		TLSClientConfig:        &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    c.DialTimeout,
 		ForceAttemptHTTP2:      true,
