@@ -82,8 +82,7 @@ func TestInstallOnAFullDisk(t *testing.T) {
 		}
 	}
 	// So does one that has no place for its own small files.
-	w.disk("/tmp/small", 4096)
-	w.ok(`echo >/tmp/small/fill; cat /dev/zero >>/tmp/small/fill 2>/dev/null || true`)
+	w.ok(`mkdir /tmp/small; mount -t tmpfs -o size=4096 tmpfs /tmp/small; echo >/tmp/small/fill; cat /dev/zero >>/tmp/small/fill 2>/dev/null || true`)
 	if said, code := w.run(`export TMPDIR=/tmp/small; ` + install); code == 0 || !strings.Contains(said, "/tmp/small") {
 		t.Errorf("without a place for small files it ends with %d:\n%s", code, said)
 	}

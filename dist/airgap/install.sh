@@ -277,7 +277,7 @@ put_all() {
   put ours 644 "$here/completions/husk.bash" "$bash/husk"
   put ours 644 "$here/completions/_husk" "$zsh/_husk"
   put ours 644 "$here/completions/husk.fish" "$fish/husk.fish"
-  (cd "$here" && find docs proxy -type f) | sort >"$scratch/docs"
+  (cd "$here" && find docs proxy -type f) | sort >"$scratch/docs" || unwritten "$scratch/docs"
   while read -r file; do put ours 644 "$here/$file" "$prefix/share/doc/husk/${file#docs/}"; done <"$scratch/docs"
   for file in README.txt GO_VERSION licenses/LICENSE licenses/copyright; do put ours 644 "$here/$file" "$prefix/share/doc/husk/${file##*/}"; done
   put ours 755 "$here/uninstall.sh" "$lib/uninstall.sh"
@@ -333,19 +333,20 @@ prefix $prefix"
   printf '%s\n' "$head" "$folders" "$enabled" "$list" | grep . >"$record.final" || unwritten "$record.final"
   sync "$record.husk-new" || unwritten "$record.husk-new"
   sync "$record.final" || unwritten "$record.final"
+  # From here on nothing is written any more.
+  sed -n 's/^whole //p' "$journal" >"$scratch/whole" || unwritten "$scratch/whole"
+  printf '%s\n' "$before" | sed '/^$/d' >"$scratch/before" || unwritten "$scratch/before"
 }
 
 commit() {
   trap '' HUP INT TERM
   mv -f -- "$record.husk-new" "$record" || unwritten "$record"
-  sed -n 's/^whole //p' "$journal" >"$scratch/whole"
   while read -r place; do
     mv -f -- "$place.husk-new" "$place" || fail "$place can't be replaced; the line above says why" \
       'what was there of it is whole, and what is there works; mend that, and run this again'
   done <"$scratch/whole"
   sync "$lib" "$prefix/bin" 2>/dev/null || true # a file system may not sync folders
   # What an older bundle had, and this one has not.
-  printf '%s\n' "$before" | grep . >"$scratch/before" || true
   while read -r sum place; do
     if ! printf '%s' "$list" | cut -c 67- | grep -qxF -e "$place" && [ -f "$place" ] && [ "$(digest "$place")" = "$sum" ]; then rm -f -- "$place"; fi
   done <"$scratch/before"
