@@ -348,7 +348,8 @@ commit() {
   sync "$lib" "$prefix/bin" 2>/dev/null || true # a file system may not sync folders
   # What an older bundle had, and this one has not.
   while read -r sum place; do
-    if ! printf '%s' "$list" | cut -c 67- | grep -qxF -e "$place" && [ -f "$place" ] && [ "$(digest "$place")" = "$sum" ]; then rm -f -- "$place"; fi
+    case $list in *"  $place$newline"*) continue ;; esac
+    if [ -f "$place" ] && [ "$(digest "$place")" = "$sum" ]; then rm -f -- "$place"; fi
   done <"$scratch/before"
 }
 
