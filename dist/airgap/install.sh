@@ -131,7 +131,7 @@ check_bundle() {
 refuse_foreign() {
   [ -e "$program_to" ] || [ -L "$program_to" ] || return 0
   [ ! -d "$program_to" ] || fail "$program_to is a folder" 'choose another --prefix; nothing was changed'
-  if [ -f "$record" ] && cut -c 67- "$record" | grep -qxF "$program_to"; then return 0; fi
+  if [ -f "$record" ] && cut -c 67- "$record" | grep -xF -e "$program_to" >/dev/null; then return 0; fi
   case $("$program_to" version 2>/dev/null </dev/null || true) in
   'husk '*) return 0 ;;
   esac
