@@ -90,7 +90,7 @@ func TestRestoreBesideANewStore(t *testing.T) {
 	a := &app{}
 	a.settings.Data = p.data
 	copied := openFile(t, writeFile(t, p.data, ".husk-restore-1", "a copy"))
-	err := a.swap(copied, true)
+	err := a.swap(copied, true, nil)
 	if exitCode(err) != exitConflict || !strings.Contains(err.Error(), "a store was made in") {
 		t.Errorf("swap: %v", err)
 	}
@@ -123,7 +123,7 @@ func TestRestoreTwiceKeepsTheOneBefore(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := a.swap(openFile(t, writeFile(t, data, ".husk-restore-1", next)), false); err != nil {
+		if err := a.swap(openFile(t, writeFile(t, data, ".husk-restore-1", next)), false, nil); err != nil {
 			t.Fatal(err)
 		}
 		if read(embedded.file) != next || read(embedded.file+".before-restore") != before {

@@ -159,6 +159,10 @@ func (c *bundleCheck) extra(dir *os.Root, base, name string) {
 	c.problem(faultExtra, name, "it is not in the list: %s", what)
 }
 
+func (c *bundleCheck) hardLink(name string, names uint64) {
+	c.problem(faultHardLink, name, "it has %d names (hard links), and by another one it could be changed; copy the bundle, and check the copy", names)
+}
+
 // openRegular opens a regular file that nobody else has a name of; nil: a problem
 // was told. It fails where it is not there.
 func (c *bundleCheck) openRegular(dir *os.Root, base, name string) (*os.File, error) {
@@ -176,8 +180,8 @@ func (c *bundleCheck) openRegular(dir *os.Root, base, name string) (*os.File, er
 	case info.Mode()&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0:
 		c.problem(faultNotRegular, name, "it has the mode %s, with a bit that makes a program run as another user", info.Mode())
 		return nil, nil
-	case links(info) > 1:
-		c.problem(faultHardLink, name, "it has %d names (hard links), and by another one it could be changed; copy the bundle, and check the copy", links(info))
+	case links(nil, info) > 1:
+		c.hardLink(name, links(nil, info))
 		return nil, nil
 	case info.Size() > c.left:
 		c.problem(faultTooLarge, name, "with its %s the bundle has more than %s, which none has", byteText(info.Size()), byteText(maxBundle))
@@ -193,6 +197,11 @@ func (c *bundleCheck) openRegular(dir *os.Root, base, name string) (*os.File, er
 	if err != nil || !now.Mode().IsRegular() || !os.SameFile(info, now) {
 		f.Close()
 		c.problem(faultUnreadable, name, "it was put in another's place while it was looked at")
+		return nil, nil
+	}
+	if n := links(f, now); n > 1 { // which not every system tells before
+		f.Close()
+		c.hardLink(name, n)
 		return nil, nil
 	}
 	c.noteOthers(name, now)

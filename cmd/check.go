@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) checkCommand() *cobra.Command {
-	var repair bool
+	var repair, schema bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Walk the whole store and tell whether it is sound",
@@ -30,18 +30,29 @@ counters are made anew. A damaged record is lost to the store, and is set aside
 as it was found in husk.db.damaged.ndjson; nothing is guessed. An entry that the
 audit log has lost stays named in every 'husk audit verify'. The file as it was
 stays as husk.db.before-repair. A backup that is sound is better: restore it
-where what was changed since can be missed.`,
+where what was changed since can be missed.
+
+--schema tells of which schema the store is, which one this husk writes, and the
+least version of husk that reads the store, and ends with 7 where this one does
+not: so it answers whether a store can be opened before anything is replaced. It
+reads the file beside a server too, waits for nobody, and upgrades nothing.`,
 		Example: `  husk check
-  husk check --repair`,
+  husk check --repair
+  husk check --schema`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if repair {
+			switch {
+			case repair:
 				return a.repair(cmd.Context())
+			case schema:
+				return a.tellSchema()
 			}
 			return a.check(cmd.Context())
 		},
 	}
 	cmd.Flags().BoolVar(&repair, "repair", false, "make a sound store of what can be read; the server must not run")
+	cmd.Flags().BoolVar(&schema, "schema", false, "tell only whether this husk can open the store")
+	cmd.MarkFlagsMutuallyExclusive("repair", "schema")
 	a.yesFlag(cmd.Flags())
 	return cmd
 }

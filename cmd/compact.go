@@ -12,6 +12,7 @@ import (
 
 	"husk/db"
 	"husk/db/archive"
+	"husk/db/fsys"
 )
 
 func (a *app) compactCommand() *cobra.Command {
@@ -64,7 +65,7 @@ func (a *app) compact(ctx context.Context) error {
 	if r.After, err = fileSize(copied); err != nil {
 		return a.explainStore(err)
 	}
-	if err := a.swapCompact(copied); err != nil {
+	if err := a.swapCompact(store, copied); err != nil {
 		return a.explainCopy(err)
 	}
 	if a.settings.JSON {
@@ -74,13 +75,17 @@ func (a *app) compact(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) swapCompact(copied string) error {
-	f, err := os.Open(copied)
+func (a *app) swapCompact(store *db.Store, copied string) error {
+	f, err := fsys.OpenFile(copied, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return archive.SwapIn(f, a.storeFile(), "")
+	release, err := embedded.yield(store.Engine())
+	if err != nil {
+		return err
+	}
+	return errors.Join(archive.SwapIn(f, a.storeFile(), "", release), release())
 }
 
 // copyCompact writes the copy and reads the whole of it: nothing damaged takes

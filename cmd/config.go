@@ -217,7 +217,7 @@ func (c *configFile) broken() error {
 }
 
 func (c *configFile) exposedText() string {
-	return "others may write the configuration file " + printable(c.name) + ", and so decide what husk does; 'chmod o-w' it"
+	return "others may write the configuration file " + printable(c.name) + ", and so decide what husk does; " + keepWriters
 }
 
 // maxConfig bounds a configuration file, in bytes.
@@ -243,7 +243,7 @@ func readConfig(name string) (*configFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &configFile{name: name, set: allSettings(), lines: map[string]int{}, exposed: info.Mode().IsRegular() && info.Mode()&0o002 != 0}
+	c := &configFile{name: name, set: allSettings(), lines: map[string]int{}, exposed: info.Mode().IsRegular() && writable(f, info)}
 	if len(data) > maxConfig {
 		c.add(0, "", "the file is over 1 MiB: is it the right one?")
 		return c, nil

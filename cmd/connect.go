@@ -92,7 +92,7 @@ func (s *session) explainAnswer(ctx context.Context, err error) error {
 		return &failure{code: exitDenied, err: err, what: "that needs a credential", next: "name a file that holds an API token: --token-file FILE"}
 	}
 	return &failure{code: exitDenied, err: err, what: "the server in " + s.data + " does not know you as its owner",
-		next: "run the command as the user of the server, or as root"}
+		next: asUser}
 }
 
 // changesPatience is how long a command waits for one change that was refused

@@ -2,10 +2,8 @@ package cmd
 
 import (
 	"log/slog"
-	"math"
 	"net/netip"
 	"slices"
-	"syscall"
 
 	"husk/web/listen"
 )
@@ -69,13 +67,3 @@ func ownConnections(door string, most int, log *slog.Logger) *listen.Pool {
 // roomFor is how many connections fit beside what is kept back. Where that
 // alone is too much, some have to be served all the same.
 func roomFor(descriptors int) int { return max(descriptors-kept(descriptors), descriptors/4, 1) }
-
-// descriptorLimit is how many descriptors this process may have. Go has raised
-// it as far as it goes when the process began.
-func descriptorLimit() int {
-	var l syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
-		return 1024
-	}
-	return int(min(uint64(l.Cur), math.MaxInt32))
-}

@@ -305,14 +305,14 @@ func TestVolumes(t *testing.T) {
 		owns   int // outside
 	}{
 		"of a user without a name":        {container{uid: 4711, owner: 4711, group: 4711, mode: 0o700}, true, "", 4711},
-		"of a group":                      {container{uid: 10001, data: "/data/husk", group: 10001, mode: 0o775 | os.ModeSetgid}, true, "", 10001},
-		"of another than root":            {container{owner: 10001, group: 10001, mode: 0o700}, true, "", 10001},
+		"of a group":                      {container{uid: 65532, data: "/data/husk", group: 65532, mode: 0o775 | os.ModeSetgid}, true, "", 65532},
+		"of another than root":            {container{owner: 65532, group: 65532, mode: 0o700}, true, "", 65532},
 		"of root without capabilities":    {container{bare: true, mode: 0o700}, true, "", 0},
 		"of root of a namespace":          {container{mapped: 100000, owner: 100000, group: 100000, mode: 0o700}, true, "", 100000},
-		"of a user of a namespace":        {container{mapped: 100000, uid: 10001, owner: 110001, group: 110001, mode: 0o700}, true, "", 110001},
-		"of another than that root":       {container{mapped: 100000, owner: 110001, group: 110001, mode: 0o700}, true, "", 110001},
-		"of root, which husk is not":      {container{uid: 10001, mode: 0o755}, false, "no access to the store in /data: permission denied", 0},
-		"of a user whom it can't become":  {container{bare: true, owner: 10001, group: 10001, mode: 0o700}, false, "/data belongs to uid 10001, and root may not become that user here", 0},
+		"of a user of a namespace":        {container{mapped: 100000, uid: 65532, owner: 165532, group: 165532, mode: 0o700}, true, "", 165532},
+		"of another than that root":       {container{mapped: 100000, owner: 165532, group: 165532, mode: 0o700}, true, "", 165532},
+		"of root, which husk is not":      {container{uid: 65532, mode: 0o755}, false, "no access to the store in /data: permission denied", 0},
+		"of a user whom it can't become":  {container{bare: true, owner: 65532, group: 65532, mode: 0o700}, false, "/data belongs to uid 65532, and root may not become that user here", 0},
 		"of a user outside the namespace": {container{mapped: 100000, owner: 4711, group: 4711, mode: 0o700}, false, "/data", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -140,16 +140,13 @@ func makeFolder(path string) error {
 			return err
 		}
 	}
-	switch err := os.Mkdir(path, 0o700); {
+	switch err := fsys.MakeFolder(path); {
 	case errors.Is(err, fs.ErrExist):
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			return nil // made meanwhile
 		}
 		return err // a link to nowhere
 	case err != nil:
-		return err
-	}
-	if err := fsys.MakePrivateFolder(path); err != nil {
 		return err
 	}
 	return keepName(path)

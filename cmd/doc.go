@@ -8,9 +8,9 @@
 //
 // A closed list of commands works on the data file itself and knows an engine:
 // serve, restore, compact, and check when no server runs: that looks into a file
-// which can't be opened, and repairs. Others that know the store not at all:
-// version, completion, man, config, the proxy commands and bundle. No other
-// command may.
+// which can't be opened, and repairs; check --schema reads one record of it, beside
+// whoever has it. Others that know the store not at all: version, completion, man,
+// config, the proxy commands and bundle. No other command may.
 //
 // One noun is one file; a command in it is an options struct, a constructor
 // and a run function. Settings are defined once, in settings.go, as flags;

@@ -187,7 +187,7 @@ func (c *socketConn) Write(p []byte) (n int, err error) {
 	defer c.mu.Unlock()
 	n, err = c.Conn.Write(p)
 	c.written = err == nil
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+	if control.Broken(err) {
 		err = fmt.Errorf("%w: %w", errUndelivered, err)
 	}
 	return n, err
@@ -201,7 +201,7 @@ func (c *socketConn) Read(p []byte) (n int, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.written || errors.Is(err, syscall.ECONNRESET) {
+	if !c.written || control.Broken(err) {
 		err = fmt.Errorf("%w: %w", errUndelivered, err)
 	}
 	return n, err

@@ -3,19 +3,16 @@ package cmd
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"husk/db"
-	"husk/db/bolt"
 	"husk/web/api"
 	"husk/web/control"
 )
@@ -437,32 +434,4 @@ func TestDamagedStores(t *testing.T) {
 		p.want(t, exitInvalid, "token", "list")
 		p.want(t, exitInvalid, "serve", "--addr", "127.0.0.1:0")
 	})
-}
-
-// setSchema writes what the store says about itself, in the envelope that
-// every record has (db/envelope.go).
-func setSchema(t *testing.T, path, text string) {
-	t.Helper()
-	e, err := bolt.Open(path, bolt.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	err = e.Update(t.Context(), func(tx db.Tx) error {
-		const bucket, key = "meta", "schema"
-		if old, err := tx.Get(bucket, []byte(key)); err != nil || !bytes.Equal(old, sealed(bucket, key, string(old[9:]))) {
-			t.Fatalf("the envelope is of another form: %q, %v", old, err)
-		}
-		return tx.Put(bucket, []byte(key), sealed(bucket, key, text))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// sealed is value in its envelope.
-func sealed(bucket, key, value string) []byte {
-	text := fmt.Appendf(nil, "\x00%c\x00%c%s%s%s", len(bucket), len(key), bucket, key, value)
-	sum := sha256.Sum256(text)
-	return slices.Concat([]byte{1}, sum[:8], []byte(value))
 }

@@ -42,14 +42,14 @@ func (a *app) explainStore(err error) error {
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &led):
-		return &failure{code: exitDenied, err: err, what: "root does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
+		return &failure{code: exitDenied, err: err, what: whoRules + " does not work in the data folder " + a.settings.Data + ": " + led.What, next: led.Next}
 	case errors.Is(err, db.ErrAbsent):
 		return &failure{code: exitNotFound, err: err, what: "there is no store in " + a.settings.Data,
 			next: "'husk passwd' or 'husk serve' makes one; another folder is named with --data or HUSK_DATA"}
 	case errors.Is(err, db.ErrLocked):
 		return &failure{code: exitBusy, err: err, what: path + " is in use" + a.holderText(),
 			next: "wait for it to end, or stop it"}
-	case errors.Is(err, syscall.EACCES) && !fsys.Lacks(err):
+	case errors.Is(err, fsys.NoAccess) && !fsys.Lacks(err):
 		return a.explainDenied(err)
 	case errors.Is(err, db.ErrNewer):
 		return &failure{code: exitInvalid, err: err, what: withPath(path, err), next: a.wayBack()}
@@ -95,8 +95,6 @@ func (a *app) explainDenied(err error) error {
 	return &failure{code: exitDenied, err: err, what: fmt.Sprintf("no access to the store in %s: permission denied: %s", a.settings.Data, why), next: next}
 }
 
-const asOwner = "run the command as the owner of that folder, or as root"
-
 func (a *app) whyDenied() (why, next string) {
 	me := os.Geteuid()
 	folder, err := os.Stat(a.dir())
@@ -141,14 +139,6 @@ func (a *app) whyNoWay(me int) (why, next string) {
 			return "a folder on the way to it keeps others out", asOwner
 		}
 	}
-}
-
-func owners(info fs.FileInfo) (uid, gid int, known bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 0, false
-	}
-	return int(st.Uid), int(st.Gid), true
 }
 
 // shellWord is a path as one would type it.
@@ -197,10 +187,10 @@ func (a *app) explainSocket(err error) error {
 		return nil
 	}
 	f := &failure{code: exitDenied, err: err, what: "no access to the control socket in " + a.settings.Data + ": permission denied",
-		next: "run the command as the user of the server, or as root"}
+		next: asUser}
 	var stranger *control.StrangerError
 	if errors.As(err, &stranger) {
-		f.what += fmt.Sprintf(": its server runs as uid %d, and the folder belongs to uid %d", stranger.Server, stranger.Folder)
+		f.what += fmt.Sprintf(": its server runs as %s, and the folder belongs to %s", stranger.Server, stranger.Folder)
 		f.next = "stop that server; the owner of the folder runs it, and its commands"
 		return f
 	}

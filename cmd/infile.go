@@ -3,7 +3,6 @@ package cmd
 import (
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -109,28 +108,9 @@ func (a *app) askSecretLine(fd int, question string) ([]byte, error) {
 	}
 }
 
-// exposed tells who else may read or write a file that holds a secret: "others",
-// "its group" or, where nobody may, "". What is no regular file has been made
-// for its reader.
-func exposed(info fs.FileInfo) string {
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return ""
-	case mode&0o007 != 0:
-		return "others"
-	case mode&0o070 != 0:
-		return "its group"
-	}
-	return ""
-}
-
 // warnExposed warns of a file with a secret that others may read.
 func (a *app) warnExposed(what, name string, f *os.File) {
-	info, err := f.Stat()
-	if err != nil {
-		return
-	}
-	if who := exposed(info); who != "" {
-		a.warn("%s may read %s: %s has mode %s; 'chmod 600' it", who, what, printable(name), fmt.Sprintf("%04o", info.Mode().Perm()))
+	if who, how := exposed(f); who != "" {
+		a.warn("%s may read %s: %s %s", who, what, printable(name), how)
 	}
 }

@@ -99,8 +99,7 @@ func (f *outputFile) check() error {
 // the secret that was in it has ended by then. Giving the new one away is no way
 // out, where others may make files.
 func (f *outputFile) takesAway(there fs.FileInfo) bool {
-	mine, err := f.Stat()
-	return err == nil && !folder.SameOwner(mine, there)
+	return !f.SameOwner(f.name(), there)
 }
 
 // notRegular says what stands in the place; nil: a name that is a folder's.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cmd
 
 import (
@@ -141,6 +143,7 @@ func newPageRun(t testing.TB) *pageRun {
 if [ "$*" = passwd ]; then echo "seven crates of apricots" | exec `+program+` passwd --password-stdin; else exec `+program+` "$@"; fi`)
 	p.program("systemctl", `case "$1" in daemon-reload|enable|restart|reload) ;; *) exit 1;; esac`)
 	p.program("systemd-sysusers", `test $# = 0`)
+	p.program("systemd-tmpfiles", `test "$*" = "--create husk.conf"`)
 	// TestBehindAProxy and TestGateBehindAProxy have the real ones look at the same files.
 	p.program("nginx", `test "$*" = -t`)
 	p.program("caddy", `test "$1 $2" = "validate --config" && test -s "$3"`)

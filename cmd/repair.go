@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"husk/db"
@@ -153,7 +152,7 @@ func (j *repairJob) run(ctx context.Context) (r repaired, err error) {
 			return r, err
 		}
 	}
-	return r, archive.SwapIn(j.fresh, j.storeFile(), j.storeFile()+beforeSuffix)
+	return r, archive.SwapIn(j.fresh, j.storeFile(), j.storeFile()+beforeSuffix, j.file.Close)
 }
 
 func (j *repairJob) setAside(a db.Aside) error {
@@ -198,32 +197,24 @@ func (j *repairJob) keepAside(path string) error {
 	if _, err := f.Write(j.aside.Bytes()); err != nil {
 		return err
 	}
-	return archive.SwapIn(f, path, "")
+	return archive.SwapIn(f, path, "", nil)
 }
 
 // openOwn opens a file that husk made in the data folder. That may be the folder
 // of a user who is less than who runs this: what they lead elsewhere, by a link,
 // is not read, or they would be given it.
 func openOwn(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := fsys.OpenPlain(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err == nil {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && links(info) == 1 {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && links(f, info) == 1 {
 			return f, nil
 		}
 		f.Close()
 	}
 	return nil, &failure{code: exitFailure, err: err, what: path + " is not a file that husk made there", next: "nothing was changed; move it away"}
-}
-
-// links counts the names of a file.
-func links(info fs.FileInfo) uint64 {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(stat.Nlink)
-	}
-	return 0
 }
 
 func (a *app) tellRepaired(r repaired) error {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,7 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 		return err
 	}
 	defer release()
-	manifest, err := a.replaceStore(ctx, in, keys, empty)
+	manifest, err := a.replaceStore(ctx, in, keys, empty, release)
 	if err != nil {
 		return err
 	}
@@ -98,13 +99,13 @@ func (a *app) restore(ctx context.Context, file, identityFile string) (err error
 
 // holdStore locks the present store, where there is one, whatever is in it: a
 // damaged one is what a restore is for, and a server may serve it yet.
-func (a *app) holdStore() (release func(), absent bool, err error) {
+func (a *app) holdStore() (release func() error, absent bool, err error) {
 	unlock, err := embedded.lock(a.storeFile(), time.Second)
 	switch {
 	case err == nil:
-		return func() { unlock() }, false, nil
+		return sync.OnceValue(unlock), false, nil
 	case errors.Is(err, db.ErrAbsent):
-		return func() {}, true, nil
+		return func() error { return nil }, true, nil
 	case errors.Is(err, db.ErrLocked):
 		return nil, false, &failure{code: exitBusy, err: err, what: a.storePath() + " is in use" + a.holderText(),
 			next: "stop the server first: a restore replaces the file under it"}
@@ -116,7 +117,7 @@ func (a *app) holdStore() (release func(), absent bool, err error) {
 
 // replaceStore copies the store out of the backup into the data folder, proves
 // it, and puts it in place.
-func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool) (m archive.Manifest, err error) {
+func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, absent bool, letGo func() error) (m archive.Manifest, err error) {
 	if !absent { // else nothing is held
 		a.removeLeftovers()
 	}
@@ -136,7 +137,7 @@ func (a *app) replaceStore(ctx context.Context, in *os.File, keys identities, ab
 	if m.SHA256 == "" { // a store alone, which no manifest told of
 		m.Schema, m.Counts = found.Schema, found.Counts
 	}
-	return m, a.explainCopy(a.swap(f, absent))
+	return m, a.explainCopy(a.swap(f, absent, letGo))
 }
 
 func (a *app) unpack(ctx context.Context, in *os.File, w io.Writer, keys identities) (m archive.Manifest, err error) {
@@ -235,9 +236,9 @@ func (a *app) proveCopy(ctx context.Context, path string, m archive.Manifest) (a
 
 // swap puts the copy in the place of the store, which is kept; where there was
 // none, no lock kept others away, and what a server made meanwhile stays.
-func (a *app) swap(copied *os.File, absent bool) error {
+func (a *app) swap(copied *os.File, absent bool, letGo func() error) error {
 	if !absent {
-		return archive.SwapIn(copied, a.storeFile(), a.storeFile()+".before-restore")
+		return archive.SwapIn(copied, a.storeFile(), a.storeFile()+".before-restore", letGo)
 	}
 	err := archive.PutIn(copied, a.storeFile())
 	if errors.Is(err, fs.ErrExist) {

@@ -20,13 +20,14 @@ type app struct {
 	environ func() []string // all variables; nil: none are looked at
 	goSum   string          // which the program was built by
 
-	asJSON      bool            // errors are, also before the settings are known
-	completing  bool            // for a shell, which is to hear of no trouble
-	stdinFor    string          // what stdin was read for; "": nothing yet
-	shown       *progress       // the last that was begun
-	token       *string         // of --token-file, once it was read
-	yes         bool            // nothing is asked that --yes answers
-	interrupted <-chan struct{} // closed by a signal
+	asJSON      bool               // errors are, also before the settings are known
+	completing  bool               // for a shell, which is to hear of no trouble
+	stdinFor    string             // what stdin was read for; "": nothing yet
+	shown       *progress          // the last that was begun
+	token       *string            // of --token-file, once it was read
+	yes         bool               // nothing is asked that --yes answers
+	interrupted <-chan struct{}    // closed by a signal
+	tellService func(state string) // what a server tells the service manager of Windows; nil: there is none
 	settings    settings
 	resolved    *resolution // where the settings came from
 
@@ -38,7 +39,7 @@ type app struct {
 // go.sum that the program was built by.
 func Main(goSum string) int {
 	a := &app{goSum: goSum, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, environ: os.Environ}
-	return a.run(a.untilSignal(), os.Args[1:])
+	return a.runUntilTold(os.Args[1:])
 }
 
 func (a *app) run(ctx context.Context, args []string) int {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cmd
 
 import (
@@ -340,4 +342,70 @@ func wantFiles(t *testing.T, dir string, want ...string) {
 	if err != nil || strings.Join(names, " ") != strings.Join(want, " ") {
 		t.Errorf("%s holds %v (%v), want %v", dir, names, err, want)
 	}
+}
+
+// TestCheckSchema: of a store of any schema it is told which one it is, and
+// nothing is upgraded by that; of a newer one, which husk is needed.
+func TestCheckSchema(t *testing.T) {
+	t.Parallel()
+	for schema := 1; schema <= db.SchemaVersion+1; schema++ {
+		p, _ := unpackSchema(t, min(schema, db.SchemaVersion))
+		code, needs := exitDone, "0.1.0"
+		switch schema {
+		case db.SchemaVersion + 1:
+			setSchema(t, p.store(), fmt.Sprintf(`{"schema":%d,"needs":"7.8.9","created":"2030-01-02T03:04:05Z"}`, schema))
+			code, needs = exitInvalid, "7.8.9"
+			defer setSchema(t, p.store(), fmt.Sprintf(`{"schema":%d,"created":"2030-01-02T03:04:05Z"}`, db.SchemaVersion)) // for the look at the end
+		case 4:
+			needs = "0.2.0"
+		}
+		before, err := os.ReadFile(p.store())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := p.run(t, "check", "--schema", "--json")
+		var told schemaReport
+		if err := json.Unmarshal([]byte(r.stdout), &told); err != nil || r.code != code {
+			t.Fatalf("schema %d: %d, %v, %s%s", schema, r.code, err, r.stdout, r.stderr)
+		}
+		if told != (schemaReport{Schema: schema, Newest: db.SchemaVersion, Needs: needs, Readable: code == exitDone}) {
+			t.Errorf("schema %d: %+v", schema, told)
+		}
+		if code != exitDone && !strings.Contains(r.stderr, "husk 7.8.9 or a later one is needed") {
+			t.Errorf("it does not say what is needed: %s", r.stderr)
+		}
+		after, err := os.ReadFile(p.store())
+		there, err2 := os.ReadDir(p.data)
+		if errors.Join(err, err2) != nil || !bytes.Equal(before, after) || len(there) != 1 {
+			t.Errorf("schema %d: it changed something: %v, %v, %v", schema, there, err, err2)
+		}
+	}
+}
+
+// setSchema writes what the store says about itself, in the envelope that
+// every record has (db/envelope.go).
+func setSchema(t *testing.T, path, text string) {
+	t.Helper()
+	e, err := bolt.Open(path, bolt.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	err = e.Update(t.Context(), func(tx db.Tx) error {
+		const bucket, key = "meta", "schema"
+		if old, err := tx.Get(bucket, []byte(key)); err != nil || !bytes.Equal(old, sealed(bucket, key, string(old[9:]))) {
+			t.Fatalf("the envelope is of another form: %q, %v", old, err)
+		}
+		return tx.Put(bucket, []byte(key), sealed(bucket, key, text))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sealed is value in its envelope.
+func sealed(bucket, key, value string) []byte {
+	text := fmt.Appendf(nil, "\x00%c\x00%c%s%s%s", len(bucket), len(key), bucket, key, value)
+	sum := sha256.Sum256(text)
+	return slices.Concat([]byte{1}, sum[:8], []byte(value))
 }

@@ -42,7 +42,9 @@ SIGTERM or SIGINT. What is in flight then finishes, for at most 10 seconds.
 
 SIGHUP reads the TLS files and the --config file again; the rules of its gate
 and the levels of the log then change at once. Listening sockets that
-a service manager passes are used instead of --addr.
+a service manager passes are used instead of --addr. Windows has neither SIGHUP nor
+such sockets: there a restart does the same, and Ctrl-C or the service manager
+ends the server.
 
 Every flag is also a variable, HUSK_ADDR for --addr, and a key of the --config
 file.`,
@@ -85,7 +87,7 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	defer signal.Stop(hangups)
 	log, end := a.steadyLog()
 	defer end()
-	s := &service{app: a, log: log, manager: newManager(a.getenv), values: valuesOf(a.resolved)}
+	s := &service{app: a, log: log, manager: a.newManager(), values: valuesOf(a.resolved)}
 	s.log.set(a.settings.LogLevel, a.settings.LogFormat)
 	if a.resolved.file != nil && a.resolved.file.exposed {
 		s.log.Warn(a.resolved.file.exposedText())
@@ -260,18 +262,6 @@ func (s *service) beside(ctx context.Context, cmd *cobra.Command, store *db.Stor
 	}
 }
 
-// warnOfWideFolder says so where others may look into the data folder. What is
-// in it stays 0600; the folder is the operator's to choose.
-func (a *app) warnOfWideFolder(log *slog.Logger) {
-	info, err := os.Stat(a.dir())
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		log.Warn("others may enter the data folder; 'chmod 700' it", "data", a.settings.Data, "mode", info.Mode().Perm().String())
-		if info, err := os.Stat(a.storeFile()); err == nil && fsys.OpenToOthers(info) {
-			log.Warn("others may read the store, with every password hash and signing key in it; 'chmod 600' it, or, where the file system keeps no modes, mount it with umask=077", "file", a.storePath(), "mode", info.Mode().Perm().String())
-		}
-	}
-}
-
 func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 	l, err := control.Listen(a.dir())
 	switch {
@@ -280,7 +270,7 @@ func (a *app) listenControl(log *slog.Logger) (net.Listener, error) {
 			log.Warn("the file system of the data folder takes no sockets: commands on this machine find the server without, but not those in another container or network namespace", "data", a.settings.Data, "socket", l.Addr().String())
 		}
 		return ownConnections("control socket", controlConnections(descriptorLimit()), log).Listener(l), nil
-	case errors.Is(err, syscall.EACCES):
+	case errors.Is(err, fsys.NoAccess):
 		return nil, &failure{code: exitDenied, err: err, what: "the control socket " + filepath.Join(a.settings.Data, control.Name) + " can't be made: " + fs.ErrPermission.Error(),
 			next: "its folder has to belong to the user of the server: chown and chmod 700 it"}
 	}

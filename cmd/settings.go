@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -111,22 +110,6 @@ func allSettings() *pflag.FlagSet {
 	addGlobalFlags(all)
 	addServeFlags(all)
 	return all
-}
-
-// defaultData is /var/lib/husk for root, else the user's data folder (XDG Base
-// Directory Specification).
-func defaultData() string {
-	if os.Geteuid() == 0 {
-		return "/var/lib/husk"
-	}
-	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "husk")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "husk-data"
-	}
-	return filepath.Join(home, ".local", "share", "husk")
 }
 
 // The sources of a setting.

@@ -28,6 +28,10 @@ type engine struct {
 	compact func(ctx context.Context, e db.Engine, path string) error
 	// look takes the lock of a file that may be too damaged to be opened.
 	look func(path string, wait time.Duration) (damagedFile, error)
+	// peek reads one record, without the lock: beside whoever has the store.
+	peek func(path, bucket string, key []byte) ([]byte, error)
+	// yield prepares a store for having another file put in its place.
+	yield func(e db.Engine) (release func() error, err error)
 	// fill makes a file of what write puts in.
 	fill func(path string, write func(db.Tx) error) error
 }
@@ -65,7 +69,9 @@ var embedded = engine{
 		}
 		return f, nil
 	},
-	fill: bolt.Fill,
+	peek:  bolt.Peek,
+	yield: bolt.Yield,
+	fill:  bolt.Fill,
 }
 
 func openBolt(path string, o bolt.Options) (db.Engine, error) {

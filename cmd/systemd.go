@@ -19,8 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"husk/web/listen"
 )
 
@@ -30,6 +28,13 @@ type manager struct {
 	socket   string        // NOTIFY_SOCKET; a leading @ stands for the abstract name space
 	watchdog time.Duration // after so long without a word it restarts husk; 0: never
 	tell     func(socket, state string) error
+}
+
+func (a *app) newManager() manager {
+	if a.tellService != nil {
+		return manager{socket: "service", tell: func(_, state string) error { a.tellService(state); return nil }}
+	}
+	return newManager(a.getenv)
 }
 
 func newManager(getenv func(string) string) manager {
@@ -61,16 +66,6 @@ func tellDatagram(socket, state string) error {
 	defer c.Close()
 	_, err = c.Write([]byte(state))
 	return err
-}
-
-// reloading is what is told before a reload; READY=1 follows it. The time is
-// how the manager knows that READY is not of an earlier one.
-func reloading() []string {
-	var now unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
-		return []string{"RELOADING=1"}
-	}
-	return []string{"RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000)}
 }
 
 // watch tells the manager in time that all is well, as long as answers says

@@ -49,8 +49,8 @@ func openKeyPair(certFile, keyFile string, log *slog.Logger) (*keyPair, error) {
 func (k *keyPair) serve(c *tls.Certificate) {
 	k.served.Store(c)
 	k.log.Info("a TLS certificate is served from now on", "names", c.Leaf.DNSNames, "expires", c.Leaf.NotAfter.UTC().Format(time.RFC3339), "file", k.certFile)
-	if info := k.stat()[1]; info != nil && exposed(info) == "others" { // a group is how keys are shared
-		k.log.Warn("others may use the TLS key: 'chmod o-rwx' it", "file", k.keyFile, "mode", info.Mode().Perm().String())
+	if info := k.stat()[1]; info != nil && exposedToAll(k.keyFile, info) {
+		k.log.Warn("others may use the TLS key: "+keepReaders, "file", k.keyFile, "mode", info.Mode().Perm().String())
 	}
 }
 

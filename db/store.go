@@ -101,8 +101,8 @@ func Open(ctx context.Context, engine Engine, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if schema.Version > newestSchema() {
-		return nil, newer(schema)
+	if err := schema.Readable(); err != nil {
+		return nil, err
 	}
 	if err := s.view(ctx, s.loadClock); err != nil {
 		return nil, err
@@ -137,9 +137,8 @@ func (s *Store) Schema(ctx context.Context) (schema Schema, err error) {
 }
 
 func (t *txn) schema() (schema Schema, err error) {
-	found, err := t.getJSON(metaBucket, metaSchema, &schema)
-	if err == nil && (!found || schema.Version < 1) {
-		err = fmt.Errorf("%w: it has no schema: it was not written by husk, or its creation was cut short", ErrDamaged)
+	if _, err = t.getJSON(metaBucket, metaSchema, &schema); err == nil {
+		err = schema.known() // absent: 0
 	}
 	return schema, err
 }

@@ -3,6 +3,7 @@
 package dist
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,11 +14,13 @@ import (
 	"testing"
 )
 
-// TestMain removes the release that the tests made, if they made one.
+// TestMain removes the releases that the tests made, if they made any.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if made.folder != "" {
-		os.RemoveAll(made.folder)
+	for _, folder := range []string{made.folder, before.folder} {
+		if folder != "" {
+			os.RemoveAll(folder)
+		}
 	}
 	os.Exit(code)
 }
@@ -36,8 +39,9 @@ const (
 	publicKey = "testdata/husk-test.pub"
 )
 
-// released returns the folder of a release: HUSK_RELEASE, or one for this platform
-// alone that is made once for all tests.
+// released returns the folder of a release: HUSK_RELEASE, or one that is made once for
+// all tests, for the platforms in HUSK_SHIP_TARGETS ("linux/amd64 linux/arm") or for
+// this one alone.
 func released(t testing.TB) string {
 	t.Helper()
 	if given := os.Getenv("HUSK_RELEASE"); given != "" {
@@ -48,7 +52,7 @@ func released(t testing.TB) string {
 			return
 		}
 		cmd := exec.Command("bash", "release", "--anyway", "--key", key, "v"+next(t), filepath.Join(made.folder, "out"))
-		cmd.Env = append(os.Environ(), "TARGETS="+runtime.GOOS+"/"+runtime.GOARCH)
+		cmd.Env = append(os.Environ(), "TARGETS="+cmp.Or(os.Getenv("HUSK_SHIP_TARGETS"), runtime.GOOS+"/"+runtime.GOARCH))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			made.err = fmt.Errorf("%w:\n%s", err, out)
 		}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -103,15 +102,6 @@ func copyStore(store *db.Store, dir string) (n int64, err error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-func threadTime(b *testing.B) time.Duration {
-	const rusageThread = 1 // RUSAGE_THREAD of getrusage(2)
-	var u syscall.Rusage
-	if err := syscall.Getrusage(rusageThread, &u); err != nil {
-		b.Skipf("the system does not tell the time of a thread: %v", err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkCheckDuringBackup is BenchmarkCheck while the store is copied again

@@ -234,6 +234,6 @@ func TestHealthDetailsOfAStoreThatFails(t *testing.T) {
 func (w *watched) asOwner() http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		who := local{transport: db.TransportOffline, owner: true, name: "uid 0"}
-		w.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), localKey{}, who)))
+		w.ServeHTTP(out, r.WithContext(who.with(r.Context())))
 	})
 }

@@ -2,10 +2,9 @@ package web
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"sync"
 
 	"husk/db"
 	"husk/web/control"
@@ -21,27 +20,42 @@ type local struct {
 type localKey struct{}
 
 // ConnContext marks the connections of the control socket and of the in-memory
-// listener: who is at their end.
+// listener: who is at their end. That is asked for with the first request: not
+// every system knows it before something was read.
 func (*Server) ConnContext(ctx context.Context, c net.Conn) context.Context {
-	peer, ok := control.PeerOf(c)
-	if !ok {
+	if !control.Accepted(c) {
 		if _, unix := c.LocalAddr().(*net.UnixAddr); unix {
-			// A system that does not tell the peer: nobody by default.
-			return context.WithValue(ctx, localKey{}, local{transport: db.TransportSocket})
+			return local{transport: db.TransportSocket}.with(ctx) // nobody
 		}
 		return ctx
 	}
-	l := local{transport: db.TransportSocket, name: fmt.Sprintf("uid %d", peer.UID)}
+	return context.WithValue(ctx, localKey{}, sync.OnceValue(func() local { return localBy(c) }))
+}
+
+func localBy(c net.Conn) local {
+	peer, ok := control.PeerOf(c)
+	if !ok {
+		// The system does not tell the peer: nobody by default.
+		return local{transport: db.TransportSocket}
+	}
+	l := local{transport: db.TransportSocket, owner: peer.Owner(), name: peer.String()}
 	if peer.Offline {
 		l.transport = db.TransportOffline
 	}
-	l.owner = peer.Offline || peer.UID == 0 || peer.UID == os.Geteuid()
-	return context.WithValue(ctx, localKey{}, l)
+	return l
 }
 
 func localOf(ctx context.Context) (local, bool) {
-	l, ok := ctx.Value(localKey{}).(local)
-	return l, ok
+	l, ok := ctx.Value(localKey{}).(func() local)
+	if !ok {
+		return local{}, false
+	}
+	return l(), true
+}
+
+// with is a context of a connection that is local.
+func (l local) with(ctx context.Context) context.Context {
+	return context.WithValue(ctx, localKey{}, func() local { return l })
 }
 
 // forwarded tells whether somebody else speaks through the local connection: a

@@ -41,7 +41,7 @@ type pageCallKey struct{}
 func pageCallContext(ctx context.Context, c net.Conn) context.Context {
 	call := c.(*pageCall)
 	if call.local != nil {
-		ctx = context.WithValue(ctx, localKey{}, *call.local)
+		ctx = call.local.with(ctx)
 	}
 	return context.WithValue(ctx, pageCallKey{}, call.id)
 }

@@ -105,7 +105,7 @@ func touch(b *testing.B, store *db.Store, users int) {
 func (r *scaleRig) dial(b *testing.B) {
 	far, owner := r.server.HTTPServer(), r.server.HTTPServer()
 	owner.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
-		return context.WithValue(ctx, localKey{}, local{transport: db.TransportSocket, owner: true, name: "uid 0"})
+		return local{transport: db.TransportSocket, owner: true, name: "uid 0"}.with(ctx)
 	}
 	r.far, r.own = dialBench(b, far, ""), dialBench(b, owner, "")
 }

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"testing"
 
@@ -30,7 +29,7 @@ func TestTryFrom(t *testing.T) {
 	} {
 		ctx := t.Context()
 		if c.local != nil {
-			ctx = context.WithValue(ctx, localKey{}, *c.local)
+			ctx = c.local.with(ctx)
 		}
 		r, err := http.NewRequestWithContext(ctx, "POST", "/account/login", nil)
 		if err != nil {

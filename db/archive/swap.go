@@ -14,7 +14,12 @@ import (
 // the file, the name kept, the name path. So path leads to a whole file at every
 // moment, also after the power was cut, and what is kept can't be lost for what
 // came.
-func SwapIn(fresh *os.File, path, kept string) error {
+//
+// letGo closes what the caller has open of the file at path, its lock with it; nil:
+// it has nothing. It is called only on a system that replaces nothing that is open,
+// and there it is that which keeps a file from being replaced under who has opened
+// it meanwhile: then the swap fails, with a whole file in its place.
+func SwapIn(fresh *os.File, path, kept string, letGo func() error) error {
 	if err := settle(fresh); err != nil {
 		return err
 	}
@@ -23,7 +28,13 @@ func SwapIn(fresh *os.File, path, kept string) error {
 			return fmt.Errorf("keep the old store: %w", err)
 		}
 	}
-	if err := fsys.Replace(fresh.Name(), path); err != nil {
+	err := fsys.Replace(fresh.Name(), path)
+	if err != nil && letGo != nil && fsys.InUse(err) {
+		if err = letGo(); err == nil {
+			err = fsys.ReplaceUnused(fresh.Name(), path)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("put the file in place: %w", err)
 	}
 	return nil

@@ -31,14 +31,14 @@ func TestSwap(t *testing.T) {
 		err            string
 		want, wantKept string
 	}{
-		"kept":               {there: "old", keep: true, swap: archive.SwapIn, want: "new", wantKept: "old"},
-		"kept once more":     {there: "old", earlier: "older", keep: true, swap: archive.SwapIn, want: "new", wantKept: "old"},
-		"given up":           {there: "old", earlier: "older", swap: archive.SwapIn, want: "new", wantKept: "older"},
-		"where nothing was":  {swap: archive.SwapIn, want: "new"},
-		"nothing to keep":    {keep: true, swap: archive.SwapIn, err: "keep the old store"},
+		"kept":               {there: "old", keep: true, swap: swapIn, want: "new", wantKept: "old"},
+		"kept once more":     {there: "old", earlier: "older", keep: true, swap: swapIn, want: "new", wantKept: "old"},
+		"given up":           {there: "old", earlier: "older", swap: swapIn, want: "new", wantKept: "older"},
+		"where nothing was":  {swap: swapIn, want: "new"},
+		"nothing to keep":    {keep: true, swap: swapIn, err: "keep the old store"},
 		"put in":             {swap: putIn, want: "new"},
 		"put in meanwhile":   {there: "old", swap: putIn, err: "exists", want: "old"},
-		"another one":        {there: "old", keep: true, replaced: true, swap: archive.SwapIn, err: "another file is in the place of", want: "old"},
+		"another one":        {there: "old", keep: true, replaced: true, swap: swapIn, err: "another file is in the place of", want: "old"},
 		"another one put in": {replaced: true, swap: putIn, err: "another file is in the place of"},
 	} {
 		dir := t.TempDir()
@@ -71,5 +71,7 @@ func TestSwap(t *testing.T) {
 		}
 	}
 }
+
+func swapIn(fresh *os.File, path, kept string) error { return archive.SwapIn(fresh, path, kept, nil) }
 
 func putIn(fresh *os.File, path, _ string) error { return archive.PutIn(fresh, path) }

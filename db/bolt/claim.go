@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"husk/db"
+	"husk/db/fsys"
 )
 
 // lockPoll is the time between two attempts to take the file lock.
@@ -18,7 +19,7 @@ const lockPoll = 10 * time.Millisecond
 func claim(path string, wait time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(wait)
 	for {
-		f, err := openRegular(path)
+		f, err := openRegular(path, os.O_RDWR)
 		if err != nil {
 			return nil, err
 		}
@@ -57,12 +58,12 @@ func Hold(f *os.File) (isStore bool, err error) {
 	return true, lockBy(f, time.Now())
 }
 
-func openRegular(path string) (*os.File, error) {
+func openRegular(path string, flag int) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, damaged(nil, "%s is not a regular file", path)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := fsys.OpenFile(path, flag, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &db.Error{Kind: db.ErrAbsent, Code: "store_absent", Reason: fmt.Sprintf("there is no store at %s", path), Cause: err}

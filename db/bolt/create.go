@@ -97,7 +97,7 @@ func fill(f *os.File, write func(*Engine) error) (err error) {
 // file at dstPath, with the mode and the owner that Create gives. It looks at
 // the context before and after, not on the way. See db.Compacter.
 func (e *Engine) Compact(ctx context.Context, dstPath string) (err error) {
-	f, err := os.OpenFile(dstPath, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := fsys.OpenFile(dstPath, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return exists(dstPath, err)
@@ -126,10 +126,21 @@ func (e *Engine) Compact(ctx context.Context, dstPath string) (err error) {
 	return classify(errors.Join(err, fsys.SyncFolder(dir)))
 }
 
+// Yield prepares a store, whose lock this process holds, for having another file put
+// in its place: where what is open can't be replaced, it closes e. The lock is held
+// until release, which also closes what is left open.
+func Yield(e db.Engine) (release func() error, err error) {
+	own, ok := e.(*Engine)
+	if !ok {
+		return nil, fmt.Errorf("%T is in no file", e)
+	}
+	return own.yield()
+}
+
 // openDirectly follows no link: in the folder of another user it could lead
 // anywhere.
 func openDirectly(path string, flag int, mode os.FileMode) (*os.File, error) {
-	return os.OpenFile(path, flag|noFollow, mode)
+	return fsys.OpenFile(path, flag|noFollow, mode)
 }
 
 // trim gives back what a closed file has grown by and has no page in, and syncs

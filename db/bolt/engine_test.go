@@ -17,13 +17,13 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	dbtest.Run(t, func(t *testing.T) db.Engine { return open(t, create(t)) })
+	dbtest.Run(t, func(t *testing.T) db.Engine { return open(t, roomy(t)) })
 }
 
 // An engine that has bounds stands on the same contract.
 func TestConformanceWithBounds(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) db.Engine {
-		return &dbtest.Altered{Engine: open(t, create(t)), Limit: db.Bound{Writes: db.LeastWrites, Bytes: db.LeastBytes}}
+		return &dbtest.Altered{Engine: open(t, roomy(t)), Limit: db.Bound{Writes: db.LeastWrites, Bytes: db.LeastBytes}}
 	})
 }
 

@@ -141,7 +141,7 @@ func TestSwapped(t *testing.T) {
 // TestRemovedWhileWaiting has the file vanish instead.
 func TestRemovedWhileWaiting(t *testing.T) {
 	path := create(t)
-	f, err := openRegular(path)
+	f, err := openRegular(path, os.O_RDWR)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (e *Engine) remount(last uint64, cause error) error {
 	if err != nil {
 		before = nil
 	}
-	f, err := openRegular(e.path)
+	f, err := openRegular(e.path, os.O_RDWR)
 	if err != nil && unchanged && !e.stuck.Load() && !errors.Is(err, db.ErrAbsent) {
 		return cause
 	}
@@ -141,7 +141,7 @@ func (e *Engine) regain() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	f, err := openRegular(e.path)
+	f, err := openRegular(e.path, os.O_RDWR)
 	if err == nil {
 		err = e.reattach(f, e.lost)
 	}

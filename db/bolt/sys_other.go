@@ -1,4 +1,4 @@
-//go:build !unix || solaris || illumos || aix || android
+//go:build (!unix && !windows) || solaris || illumos || aix || android
 
 package bolt
 

@@ -11,9 +11,9 @@ import (
 
 // mapReserve is the address space that is mapped at once, as long as the
 // store is smaller. Another mapping has to wait for all readers, and a backup
-// is a long one. It costs no memory, but address space, which is scarce where
-// that has 32 bits.
-const mapReserve = 256 << 20 * (strconv.IntSize / 64)
+// is a long one. It costs no memory, but address space: 256 MiB, or 64 where that
+// has 32 bits.
+const mapReserve = 64 << 20 << (2 * (strconv.IntSize / 64))
 
 // noFollow keeps an open from following a link at the end of the path.
 const noFollow = syscall.O_NOFOLLOW

@@ -64,7 +64,7 @@ const (
 )
 
 // cannot is what systems answer to a call that a file system does not have.
-var cannot = []syscall.Errno{syscall.EPERM, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL}
+var cannot = append([]syscall.Errno{syscall.EPERM, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EINVAL}, systemCannot...)
 
 const (
 	elsewhere    = "choose a data folder on a file system of this machine (ext4, xfs, btrfs, zfs)"
@@ -84,7 +84,7 @@ type row struct {
 }
 
 // causes is the one table. The first row that fits decides.
-var causes = append([]row{
+var causes = append(slices.Clip(systemCauses), []row{
 	{opLock, append([]syscall.Errno{syscall.ENOLCK, syscall.EBADF}, cannot...), Unfit, "the file system{of} keeps no locks",
 		"husk needs them, or two processes would write one store: on NFS start the lock service (rpc.statd), else see what the mount says of locks, or " + elsewhere},
 	{"", []syscall.Errno{syscall.ENOLCK}, Unfit, "the file system{of} keeps no locks",
@@ -123,10 +123,9 @@ var causes = append([]row{
 	{"", []syscall.Errno{syscall.ETIMEDOUT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH}, Failed, "the disk{of} failed: the file server does not answer", atFileServer},
 	{"", []syscall.Errno{syscall.ENXIO, syscall.ENODEV}, Failed, "the disk{of} failed: the device is gone", lookAtDisk},
 	{"", []syscall.Errno{syscall.EIO}, Failed, "the disk{of} failed: it could not read or write", lookAtDisk},
-}, append(systemCauses,
-	row{"", []syscall.Errno{syscall.ENOTSUP, syscall.EOPNOTSUPP}, Unfit, "the file system{of} can't do that", elsewhere},
-	row{"", []syscall.Errno{syscall.ENOSYS}, Unfit, "the system can't do that: an old kernel, a sandbox that forbids the call, or a file system without it", elsewhere},
-)...)
+	{"", []syscall.Errno{syscall.ENOTSUP, syscall.EOPNOTSUPP}, Unfit, "the file system{of} can't do that", elsewhere},
+	{"", []syscall.Errno{syscall.ENOSYS}, Unfit, "the system can't do that: an old kernel, a sandbox that forbids the call, or a file system without it", elsewhere},
+}...)
 
 // Explain tells what the system's answer in err means; false where there is
 // none in it, or an unknown one.

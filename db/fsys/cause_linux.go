@@ -2,6 +2,9 @@ package fsys
 
 import "syscall"
 
+// systemCannot is more of cannot.
+var systemCannot []syscall.Errno
+
 // systemCauses are rows for what this system alone answers.
 var systemCauses = []row{
 	{"", []syscall.Errno{syscall.EREMOTEIO}, Failed, "the disk{of} failed: the device behind it answers with an error", lookAtDisk},

@@ -28,9 +28,7 @@ func wantText(t *testing.T, path, want string) {
 // ways are those to give a file its name: as the system can, and as one does
 // that can less.
 var ways = map[string]func(dir *os.Root, from, to string) error{
-	"a link":        RenameNew,
-	"without links": func(dir *os.Root, from, to string) error { return renameWithoutLinks(dir, from, to, errNoLinks) },
-	"under a lock":  func(dir *os.Root, from, to string) error { return renameLocked(dir, from, to, errNoLinks) },
+	"a link": RenameNew,
 }
 
 var errNoLinks = &os.LinkError{Op: opLink, Err: syscall.EPERM}
@@ -154,50 +152,5 @@ func TestKeep(t *testing.T) {
 	wantText(t, temp, "three")
 	if err := copyPrivate(path, temp); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a copy replaces a file: %v", err)
-	}
-}
-
-// What counts is the mode that a file has in the end.
-func TestPrivate(t *testing.T) {
-	t.Parallel()
-	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for mode, private := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o711: true, 0o640: false, 0o620: false, 0o604: false, 0o602: false} {
-		if err := f.Chmod(mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := Private(f); (err == nil) != private || err != nil && !Lacks(err) {
-			t.Errorf("%v: %v", mode, err)
-		}
-	}
-	if err := MakePrivate(f); err != nil {
-		t.Error(err)
-	}
-}
-
-// One at a time has the lock of a folder, until it closes it.
-func TestLockWhole(t *testing.T) {
-	t.Parallel()
-	var d [2]*os.File
-	for i := range d {
-		var err error
-		if d[i], err = os.Open(t.TempDir() + "/.."); err != nil {
-			t.Fatal(err)
-		}
-		defer d[i].Close()
-	}
-	if err := lockWhole(d[0]); err != nil {
-		t.Fatal(err)
-	}
-	try := func() error { return syscall.Flock(int(d[1].Fd()), syscall.LOCK_SH|syscall.LOCK_NB) }
-	if err := try(); err != syscall.EWOULDBLOCK {
-		t.Errorf("a second one is let in: %v", err)
-	}
-	d[0].Close()
-	if err := try(); err != nil {
-		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-//go:build !unix || solaris || illumos || aix
+//go:build (!unix && !windows) || solaris || illumos || aix
 
 package fsys
 
@@ -13,6 +13,12 @@ const syncsFolders = false
 const errUnchanged = syscall.ENOTSUP
 
 // OpenToOthers answers false: modes tell nothing here, or are not looked at.
-func OpenToOthers(fs.FileInfo) bool { return false }
+func OpenToOthers(string, fs.FileInfo) bool { return false }
 
 func lockWhole(*os.File) error { return nil }
+
+// OpenPlain opens a file for reading.
+func OpenPlain(path string) (*os.File, error) { return os.Open(path) }
+
+// NoAccess is what the system answers to who may not.
+const NoAccess = syscall.EACCES

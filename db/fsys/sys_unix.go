@@ -15,7 +15,7 @@ const syncsFolders = true
 const errUnchanged = syscall.ENOTSUP
 
 // OpenToOthers tells whether the mode lets anybody but the owner read or write.
-func OpenToOthers(info fs.FileInfo) bool { return info.Mode().Perm()&0o066 != 0 }
+func OpenToOthers(_ string, info fs.FileInfo) bool { return info.Mode().Perm()&0o066 != 0 }
 
 // lockWhole waits for the lock of an open folder, which no other part of Husk
 // takes. It ends with the descriptor.
@@ -26,3 +26,12 @@ func lockWhole(d *os.File) error {
 		}
 	}
 }
+
+// OpenPlain opens a file for reading. It follows no link at the end of the path,
+// which is syscall.ELOOP, and waits for no writer of a pipe.
+func OpenPlain(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}
+
+// NoAccess is what the system answers to who may not.
+const NoAccess = syscall.EACCES

@@ -2,6 +2,8 @@
 # The staged source, with all that it is built from: every program of the release
 # is made of it, and so can anybody make it, without a network.
 . "$(dirname "$0")/lib.sh"
+need tar tar
+need gzip gzip
 touch "$WORK/began"
 
 step "source of $commit"
@@ -17,4 +19,4 @@ pack "$WORK" "husk-$VERSION" | gzip -9n >"$OUT/husk-$VERSION-source.tar.gz"
 
 step 'tools'
 mkdir "$TOOLS"
-(cd "$here/dist/tools" && go build -trimpath -o "$TOOLS/" tool)
+(cd "$here/dist/tools" && go build -trimpath -buildvcs=false -o "$TOOLS/" tool ./image ./sbom)

@@ -1,3 +1,5 @@
+//go:build !windows
+
 package control
 
 import (
@@ -123,5 +125,5 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 func (l *listener) conn(c net.Conn, peer Peer, ok bool) *Conn {
-	return &Conn{Conn: &prefaced{Conn: c, state: errNotYet}, peer: peer, known: ok}
+	return &Conn{Conn: &prefaced{Conn: c, state: errNotYet}, who: is(peer, ok)}
 }

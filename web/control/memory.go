@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"net"
-	"os"
 	"sync"
 )
 
@@ -23,10 +22,9 @@ var _ net.Listener = (*Memory)(nil)
 // NewMemory returns an open Memory. Its peer is this process with the user that
 // it has now.
 func NewMemory() *Memory {
-	return &Memory{
-		conns: make(chan net.Conn), closed: make(chan struct{}),
-		peer: Peer{UID: os.Geteuid(), PID: os.Getpid(), Offline: true},
-	}
+	me := self()
+	me.Offline = true
+	return &Memory{conns: make(chan net.Conn), closed: make(chan struct{}), peer: me}
 }
 
 // Accept waits for a DialContext and returns its other end, a *Conn whose peer
@@ -55,7 +53,7 @@ func (m *Memory) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 	}
 	client, server := net.Pipe()
 	select {
-	case m.conns <- &Conn{Conn: server, peer: m.peer, known: true}:
+	case m.conns <- &Conn{Conn: server, who: is(m.peer, true)}:
 		return client, nil
 	case <-m.closed:
 		return nil, m.error("dial", net.ErrClosed)

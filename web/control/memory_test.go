@@ -26,7 +26,7 @@ func serve(t *testing.T, l net.Listener) {
 			return context.WithValue(ctx, peerKey{}, p)
 		},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Peer", fmt.Sprintf("%+v", r.Context().Value(peerKey{})))
+			w.Header().Set("Peer", fmt.Sprintf("%#v", r.Context().Value(peerKey{})))
 			_, _ = io.Copy(w, r.Body)
 		}),
 	}
@@ -61,7 +61,12 @@ func TestMemoryServesHTTP(t *testing.T) {
 	m := NewMemory()
 	serve(t, m)
 	c := client(t, m)
-	want := fmt.Sprintf("%+v", Peer{UID: os.Geteuid(), PID: os.Getpid(), Offline: true})
+	me := self()
+	me.Offline = true
+	if me.UID != os.Geteuid() || me.PID != os.Getpid() {
+		t.Fatalf("this process is %#v", me)
+	}
+	want := fmt.Sprintf("%#v", me)
 	for _, size := range []int{0, 1, 1 << 20} {
 		body := bytes.Repeat([]byte("x"), size)
 		peer, got, err := post(c, body)

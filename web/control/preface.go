@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -62,6 +61,9 @@ func (c *prefaced) begin() error {
 		c.refuse()
 		return io.EOF
 	}
+	if pipe, is := c.Conn.(interface{ meet() }); is {
+		pipe.meet()
+	}
 	if _, err := io.WriteString(c.Conn, preface); err != nil {
 		return io.EOF
 	}
@@ -112,7 +114,7 @@ func greet(ctx context.Context, c net.Conn, patience time.Duration) error {
 		ok, err = readPreface(r)
 	}
 	switch {
-	case ended(err):
+	case Ended(err):
 		return fmt.Errorf("%w: it ended before it answered: %v", ErrNoServer, err)
 	case err != nil:
 		return err
@@ -145,6 +147,5 @@ func (r *wantedReader) Read(p []byte) (int, error) {
 	}
 }
 
-func ended(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
-}
+// Ended tells whether err says that the other end of a connection is gone.
+func Ended(err error) bool { return errors.Is(err, io.EOF) || Broken(err) }

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"husk/db/fsys"
@@ -57,7 +58,7 @@ func (f *NewFile) create() (err error) {
 
 func (f *NewFile) createNamed() (err error) {
 	name := f.ownName()
-	if f.File, err = f.folder.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+	if f.File, err = fsys.CreateIn(f.folder, name); err == nil {
 		f.temp = name
 	}
 	return err
@@ -103,7 +104,7 @@ func (f *NewFile) Discard() {
 		f.Close()
 	}
 	if f.temp != "" {
-		_ = f.folder.Remove(f.temp)
+		_ = fsys.RemoveIn(f.folder, f.temp)
 	}
 	if f.names != nil {
 		f.names.Close()
@@ -111,5 +112,9 @@ func (f *NewFile) Discard() {
 	f.folder.Close()
 }
 
-// SameOwner tells whether two files belong to one user.
-func SameOwner(a, b fs.FileInfo) bool { return ownerOf(a) == ownerOf(b) }
+// SameOwner tells whether the file belongs to the user of the one that is called
+// name in its folder.
+func (f *NewFile) SameOwner(name string, there fs.FileInfo) bool {
+	mine, err := f.Stat()
+	return err != nil || sameOwner(f.Name(), filepath.Join(f.folder.Name(), name), mine, there)
+}

@@ -13,6 +13,7 @@ import (
 
 	"husk/db"
 	"husk/db/archive"
+	"husk/db/fsys"
 	"husk/web/api"
 )
 
@@ -84,7 +85,8 @@ func (b *Backups) open(name string) (f *os.File, size int64, err error) {
 	if b.Dir == "" || !backupName.MatchString(name) {
 		return nil, 0, fs.ErrNotExist
 	}
-	f, err = os.OpenFile(filepath.Join(b.Dir, name), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	path := filepath.Join(b.Dir, name)
+	f, err = fsys.OpenPlain(path)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, 0, fs.ErrNotExist
 	} else if err != nil {

@@ -1,0 +1,15 @@
+//go:build !unix
+
+package web
+
+import (
+	"testing"
+	"time"
+)
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Skip("the time of the processor is not asked for here")
+	return 0
+}
+
+func threadTime(b *testing.B) time.Duration { return cpuTime(b) }
