@@ -121,7 +121,7 @@ no_program() {
   fail "the bundle has no program for this machine ($(uname -s) $(uname -m))" \
     'with the minisign of this machine it can be verified as well:' \
     '  minisign -V -p KEY_FILE -m SHA256SUMS && sha256sum -c SHA256SUMS' \
-    'another machine can verify it, too: see docs/text/docs/airgap.md'
+    'another machine can verify it, too: see airgap.md in docs/text/docs'
 }
 
 not_runnable() {

@@ -76,16 +76,6 @@ chmod -R u=rwX,go=rX "$bundle"
 (cd "$bundle" && find . -type f -printf '%P\n' | sort | tr '\n' '\0' | xargs -0 sha256sum >"$WORK/SHA256SUMS")
 install -m 644 "$WORK/SHA256SUMS" "$bundle/SHA256SUMS"
 
-if ! declare -F sign >/dev/null; then
-# sign signs a file as what it is and of when, so that the same key signs the same
-# bytes alike. Where the key has a password, minisign asks for it.
-sign() {
-  need minisign minisign
-  minisign -S -s "$KEY" -c "husk, verify with the maintainers' public key" \
-    -t "husk $VERSION $(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%d) $(basename "$1")" -m "$1" -x "$1.minisig" >/dev/null
-  chmod 644 "$1.minisig"
-}
-fi
 [ -z "$KEY" ] || sign "$bundle/SHA256SUMS"
 pack "$WORK/bundle" "$name" >"$OUT/$name.tar"
 [ -z "$KEY" ] || sign "$OUT/$name.tar"
