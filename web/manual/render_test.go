@@ -36,7 +36,7 @@ var groups = []struct {
 		"docs/tasks/leaked-token.md", "docs/tasks/investigation.md", "docs/tasks/from-coco.md", "docs/tasks/from-htpasswd.md",
 	}},
 	{"In operation", []string{
-		"docs/service.md", "docs/containers.md", "docs/proxy.md", "docs/gate.md", "docs/backup.md", "docs/upgrade.md", "docs/monitoring.md", "docs/reliability.md", "docs/performance.md",
+		"docs/airgap.md", "docs/service.md", "docs/containers.md", "docs/proxy.md", "docs/gate.md", "docs/backup.md", "docs/upgrade.md", "docs/monitoring.md", "docs/reliability.md", "docs/performance.md",
 	}},
 	{"To look up", []string{"docs/commands.md", "docs/configuration.md", "docs/contract.md"}},
 }
