@@ -61,7 +61,7 @@ folder of your own, and install from that. It needs no store and no server.`,
 		Example: `  husk bundle verify husk-v0.2.0-airgap.tar --key minisign.pub
   husk bundle verify husk-v0.2.0-airgap --key RWT7bUFho0…VUw= --version v0.2.0
   husk bundle verify husk-v0.2.0-airgap --unsigned --json`,
-		Args: one("the folder or the tar of a bundle, or - for stdin"),
+		Args: pathArgs(one("the folder or the tar of a bundle, or - for stdin")),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verifyBundle(cmd.Context(), args[0], &o) },
 	}
 	f := cmd.Flags()

@@ -29,7 +29,7 @@ husk() { env -i HOME=/nonexistent PATH="$PATH" SOURCE_DATE_EPOCH="$SOURCE_DATE_E
 # changelog is in the form that Debian's tools read.
 changelog() {
   printf 'husk (%s) stable; urgency=medium\n\n  * What is new stands in CHANGELOG.md beside this file.\n\n -- %s  %s\n' \
-    "$version" "$(sed -n 's/^maintainer: //p' "$from/packages/nfpm.yaml")" "$(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")"
+    "$version" "$(sed -n 's/^maintainer: //p' "$from/packages/nfpm.yaml.in")" "$(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")"
 }
 
 # tree makes what a kind of package has on every machine.
@@ -101,7 +101,7 @@ build() {
   {
     sed -e "s/@ARCH@/${cpu/%arm/arm7}/" -e "s/@NUMBER@/$NUMBER/" -e "s/@RELEASE@/$release/" \
       -e "s/@TIME@/$(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)/" \
-      -e "$([ "$kind" = rpm ] || echo '/^  scripts:$/,/posttrans/d')" "$from/packages/nfpm.yaml"
+      -e "$([ "$kind" = rpm ] || echo '/^  scripts:$/,/posttrans/d')" "$from/packages/nfpm.yaml.in"
     contents "$work/$kind/root" "$kind" "$(binary "linux/$cpu")"
   } >"$work/$kind/$cpu.yaml"
   (cd "$work/$kind" && "$TOOLS/nfpm" package --config "$cpu.yaml" --packager "$kind" --target "$target" >/dev/null)
