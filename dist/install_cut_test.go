@@ -140,7 +140,7 @@ exit $code
 	t.Logf("an install has %d steps", all)
 	beside, within := 3, 17
 	if os.Getenv("HUSK_LONG") != "" {
-		beside, within = 12, 4
+		beside, within = 5, 11
 	}
 	for _, turn := range []string{"touch /tmp/before", "true"} {
 		for at := 1; at <= all; {

@@ -150,8 +150,8 @@ refuse_newer_store() {
   *) return 0 ;;
   esac
   fail "the store in $data was written by a newer husk than the one in this bundle ($version)" \
-    'to go back to it, put the copy that was kept at the upgrade (husk.db.schema-N there), or a backup' \
-    'of that time, in its place first: docs/airgap.md, "The way back"; nothing was changed'
+    "to go back to it, 'husk restore' the copy that was kept at the upgrade (husk.db.schema-N there), or a backup" \
+    'of that time, first: docs/airgap.md, "The way back"; nothing was changed'
 }
 
 # --- Writing beside ---------------------------------------------------------------
