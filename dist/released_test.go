@@ -88,25 +88,3 @@ func need(t testing.TB, program, debianPackage string) string {
 	}
 	return path
 }
-
-// TestSourceMakesTheProgram: what stands in the release as source makes, by the
-// command that docs/install.md has, without a network and with an empty cache, the
-// very bytes of the program beside it.
-func TestSourceMakesTheProgram(t *testing.T) {
-	t.Parallel()
-	out, work := released(t), t.TempDir()
-	name := "husk-v" + next(t)
-	if said, err := exec.Command("tar", "-xzf", filepath.Join(out, name+"-source.tar.gz"), "-C", work).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	build := exec.Command("go", "build", "-mod=vendor", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(work, "husk"), ".")
-	build.Dir = filepath.Join(work, name)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOPROXY=off", "GOFLAGS=", "GOTOOLCHAIN=local", "GOMODCACHE="+filepath.Join(work, "modules"), "GOCACHE="+filepath.Join(work, "cache"))
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
-	}
-	program := filepath.Join(out, fmt.Sprintf("%s-%s-%s", name, runtime.GOOS, runtime.GOARCH))
-	if said, err := exec.Command("cmp", filepath.Join(work, "husk"), program).CombinedOutput(); err != nil {
-		t.Fatalf("the source makes another program: %v: %s", err, said)
-	}
-}
