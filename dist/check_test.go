@@ -231,3 +231,14 @@ func TestCheckSaysWhatItDidNotLookAt(t *testing.T) {
 		t.Errorf("without minisign it says:\n%s", said)
 	}
 }
+
+// TestCheckRebuilds: the program is made once more, of the source beside it, and is the
+// same.
+func TestCheckRebuilds(t *testing.T) {
+	t.Parallel()
+	s := reduced(t)
+	said, ok := checked(t, s.folder, nil, "--rebuild")
+	if !ok || !regexp.MustCompile(`(?m)^ok +what \S+-source\.tar\.gz makes with go\S+ is `+regexp.QuoteMeta(filepath.Base(s.program()))+`$`).MatchString(said) {
+		t.Errorf("the program was not made again:\n%s", said)
+	}
+}
