@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"husk/db/dbtest"
+
 	"husk/db/dbtest/syscalls"
 	"husk/web/api"
 )
@@ -87,6 +89,9 @@ func TestQuietCommands(t *testing.T) {
 	for i, way := range []string{"offline", "beside", "remote"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
+			if way == "remote" {
+				dbtest.TakesVeryLong(t, "each command with --server, traced")
+			}
 			w := newQuietWay(t, way)
 			w.husk.path, w.husk.env = path, env
 			for _, step := range quietSteps {

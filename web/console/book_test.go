@@ -163,7 +163,7 @@ func TestBookStyle(t *testing.T) {
 
 // TestBrowserBook reads the pages from a folder, with no server anywhere.
 func TestBrowserBook(t *testing.T) {
-	dbtest.TakesLong(t, "the manual as files, in a browser")
+	dbtest.TakesVeryLong(t, "the manual as files, page by page in a browser")
 	t.Parallel()
 	pages, err := Book("0.0.1")
 	if err != nil {
