@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"husk/db/dbtest"
-
 	"husk/db/dbtest/syscalls"
 	"husk/web/api"
 )
