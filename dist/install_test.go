@@ -70,6 +70,10 @@ func TestInstall(t *testing.T) {
 	}
 
 	w.ok(`echo 'correct horse battery staple' | husk passwd --password-stdin; husk user list | grep -q coco; echo '# mine' >>/etc/husk/husk.yaml; echo '# mine' >>/etc/systemd/system/husk.socket`)
+	// One that installs again forgets nothing of what it keeps.
+	if said = w.ok(install); !strings.Contains(said, "  /etc/systemd/system/husk.socket\n") || strings.Contains(said, "nothing was started") {
+		t.Errorf("over a unit that was changed it says:\n%s", said)
+	}
 	said = w.ok(`sh /usr/local/lib/husk/uninstall.sh --dry-run`)
 	w.text("/usr/local/bin/husk")
 	if !strings.Contains(said, "would remove /usr/local/bin/husk\n") {

@@ -222,9 +222,15 @@ undo() {
 # recorded tells whether a file is as an earlier run has put it there.
 recorded() { [ -f "$record" ] && grep -qxF "$2  $1" "$record"; }
 
+# entry prints what the record has of a place, as "SUM  PLACE".
+entry() {
+  [ ! -f "$record" ] || while read -r sum at; do [ "$at" != "$1" ] || printf '%s  %s\n' "$sum" "$at"; done <"$record"
+}
+
 list=''   # "SUM  PLACE" of all that is put there
 copies='' # "SUM  FILE" of what was copied out of the bundle
 kept=''
+foreign='' # a unit of another hand, which this script never put there
 
 # put KIND MODE FROM PLACE writes a file beside its place. Of kind "ours" it will
 # replace what is there; "theirs" is left alone once it was changed by hand; "once"
@@ -253,6 +259,10 @@ put() {
       note "beside $place.new"
       mv -f -- "$place.husk-new" "$place.new.husk-new" || unwritten "$place.new.husk-new"
       kept=$kept$place$newline
+      # What was put there stays in the record, so that uninstall.sh knows of it.
+      was=$(entry "$place")
+      list=$list$was${was:+$newline}
+      case $was/$place in /"$units"/*) foreign=yes ;; esac
       place=$place.new
     fi
   fi
@@ -380,7 +390,10 @@ start() {
   if [ $root = yes ]; then ctl=systemctl manager=/run/systemd/system; else ctl='systemctl --user' manager=${XDG_RUNTIME_DIR:-/nonexistent}/systemd; fi
   all=husk.service
   [ $root = no ] || all='husk.socket husk.service'
-  case $kept in *"$units/"*) return 0 ;; esac # theirs: they know what it starts
+  if [ -n "$foreign" ]; then # they know what it starts
+    started=foreign
+    return 0
+  fi
   if [ ! -d "$manager" ]; then
     [ $root = no ] || $ctl enable $all >/dev/null 2>&1 || true
     started=no
@@ -401,6 +414,7 @@ tell() {
     say 'These were changed by hand, and stay; what the bundle has is beside them, as FILE.new:'
     printf '%s' "$kept" | sed 's/^/  /'
   fi
+  [ $started != foreign ] || say "A unit of them is not of this script, so nothing was started or restarted: $ctl restart husk.service"
   [ -n "$key" ] || say 'The signature was NOT verified, as no --key was given: only checksums were.'
   case :$PATH: in
   *":$prefix/bin:"*) husk=husk ;;
