@@ -306,7 +306,7 @@ put_all() {
 }
 
 # unit prints a unit as it starts the program that is installed.
-unit() { sed "s|^ExecStart=/usr/bin/husk|ExecStart=\"$program_to\"|" "$here/systemd/$1"; }
+unit() { sed "s|^ExecStart=/usr/bin/husk|ExecStart=\"$(printf '%s' "$program_to" | sed 's/[&|]/\\&/g')\"|" "$here/systemd/$1"; }
 
 put_service() {
   put once 644 "$here/systemd/husk.yaml" "$config"
