@@ -87,7 +87,8 @@ record=$lib/installed
 journal=$lib/installing
 program_to=$prefix/bin/husk
 if [ $root = yes ]; then
-  units=/etc/systemd/system config=/etc/husk/husk.yaml data=${HUSK_DATA:-/var/lib/husk}
+  # The store is the service's, whatever HUSK_DATA is to root's own commands.
+  units=/etc/systemd/system config=/etc/husk/husk.yaml data=/var/lib/husk
   bash=$prefix/share/bash-completion/completions zsh=$prefix/share/zsh/site-functions fish=$prefix/share/fish/vendor_completions.d
 else
   units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user config=${XDG_CONFIG_HOME:-$HOME/.config}/husk/husk.yaml

@@ -75,7 +75,8 @@ lib=$prefix/lib/husk
 record=$lib/installed
 journal=$lib/installing
 if [ $root = yes ]; then
-  config=/etc/husk/husk.yaml data=${HUSK_DATA:-/var/lib/husk} ctl=systemctl manager=/run/systemd/system
+  # The store is the service's, whatever HUSK_DATA is to root's own commands.
+  config=/etc/husk/husk.yaml data=/var/lib/husk ctl=systemctl manager=/run/systemd/system
 else
   config=${XDG_CONFIG_HOME:-$HOME/.config}/husk/husk.yaml data=${HUSK_DATA:-$HOME/.local/share/husk}
   ctl='systemctl --user' manager=${XDG_RUNTIME_DIR:-/nonexistent}/systemd
