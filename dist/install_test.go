@@ -166,7 +166,7 @@ func TestInstallAnywhere(t *testing.T) {
 		{"another language", `export LC_ALL=tr_TR.UTF-8 LANGUAGE=tr`, install},
 		{"a stick that can't be written to", `mount -o remount,ro,bind '` + stick + `' 2>/dev/null || mount -o remount,ro '` + stick + `'`, install},
 		{"a stick from which nothing may be started", `mount -o remount,noexec '` + stick + `'; ! '` + stick + `/install.sh' 2>/dev/null`, install},
-		{"settings of husk in the environment", `export HUSK_SERVER=http://127.0.0.1:1 HUSK_JSON=true`, install},
+		{"settings of husk in the environment", `export HUSK_SERVER=http://127.0.0.1:1 HUSK_JSON=true HUSK_CONFIG=/nonexistent HUSK_ADDR=nowhere`, install},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, dir)
