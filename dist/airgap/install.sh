@@ -139,6 +139,16 @@ refuse_foreign() {
   fail "$program_to is there, and is no husk that can be started" 'move it away, or choose another --prefix; nothing was changed'
 }
 
+# refuse_others_record keeps root from removing what somebody else has written down.
+refuse_others_record() {
+  [ $root = yes ] || return 0
+  for file in "$lib" "$record" "$journal"; do
+    if [ -e "$file" ] && [ -n "$(find "$file" -prune ! -user 0)" ]; then
+      fail "$file is not yours: whoever has it could have this script remove any file" 'choose another --prefix; nothing was changed'
+    fi
+  done
+}
+
 # refuse_newer_store keeps an older program from the store of a newer one, which it
 # could not read.
 refuse_newer_store() {
@@ -471,6 +481,7 @@ if [ $root = yes ] && [ $service = yes ]; then
   /home/* | /root/* | /run/user/*) fail "a service can't see a program in $prefix: its unit hides that from it" 'choose another --prefix, or --no-service; nothing was changed' ;;
   esac
 fi
+refuse_others_record
 refuse_foreign
 [ $service = no ] || refuse_newer_store
 
