@@ -16,15 +16,22 @@ set -u
 LC_ALL=C TZ=UTC
 export LC_ALL TZ
 
-key='' rebuild=''
+key='' rebuild='' beside='' # beside: the file of the key, where it lies here, too
+here=$(cd "$(dirname "$0")" && pwd -P) || exit 2
 for argument in "$@"; do
   case $argument in
     --rebuild) rebuild=yes ;;
     -*) echo "usage: sh check [--rebuild] [PUBLIC_KEY]" >&2; exit 2 ;;
-    *) if [ -f "$argument" ]; then key=$(tail -n 1 "$argument"); else key=$argument; fi ;;
+    *)
+      if [ -f "$argument" ]; then
+        key=$(grep . "$argument" | tail -n 1 | tr -d '\r')
+        [ "$(cd "$(dirname "$argument")" && pwd -P)" != "$here" ] || beside=${argument##*/}
+      else key=$argument; fi
+      # Without one nothing would be held to a signature.
+      [ -n "$key" ] || { echo "check: there is no public key in '$argument'" >&2; exit 2; } ;;
   esac
 done
-cd "$(dirname "$0")" || exit 2
+cd "$here" || exit 2
 work=$(mktemp -d) || exit 2
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 trap 'exit 130' INT
@@ -72,7 +79,7 @@ files() {
   done <"$work/names"
   for name in * .[!.]* ..?*; do
     case $name in
-      SHA256SUMS | SHA256SUMS.minisig) continue ;;
+      SHA256SUMS | SHA256SUMS.minisig | "$beside") continue ;;
       *.minisig) grep -qxF "${name%.minisig}" "$work/names" && continue ;;
     esac
     if [ -e "$name" ] || [ -L "$name" ]; then grep -qxF -e "$name" "$work/names" || bad "$name is here, and is not listed"; fi
@@ -275,7 +282,7 @@ rebuilt() {
   for program in $programs; do
     for_=${program#"husk-$version-"} for_=${for_%.exe} cpu=${for_#*-}
     [ "$cpu" != armv7 ] || cpu=arm
-    (cd "$work/husk-$version" && unset GOFLAGS GOWORK GOEXPERIMENT GOAMD64 GOARM64 && GOENV=off GOTOOLCHAIN=local GOPROXY=off GOMODCACHE=$work/modules GOCACHE=$work/cache CGO_ENABLED=0 GOARM=7 GOOS=${for_%-*} GOARCH=$cpu \
+    (cd "$work/husk-$version" && unset GOFLAGS GOWORK GOEXPERIMENT GOFIPS140 GOAMD64 GOARM64 && GOENV=off GOTOOLCHAIN=local GOPROXY=off GOMODCACHE=$work/modules GOCACHE=$work/cache CGO_ENABLED=0 GOARM=7 GOOS=${for_%-*} GOARCH=$cpu \
       go build -mod=vendor -trimpath -buildvcs=false -ldflags '-s -w' -o "$work/built" .) >"$work/said" 2>&1 || { bad "$1 does not make $program: $(head -n 1 "$work/said")"; continue; }
     is "$program" "what $1 makes with $(go env GOVERSION)" <"$work/built"
   done

@@ -227,6 +227,25 @@ func TestCheckSaysWhatItDidNotLookAt(t *testing.T) {
 	if said, ok := checked(t, s.folder, append(bare, "CI=true")); ok || !strings.Contains(said, "a failure under CI=true") {
 		t.Errorf("under CI=true it ends well:\n%s", said)
 	}
+	// The key may lie there too, as docs/install.md has it; one that is empty is none.
+	if err := os.WriteFile(s.path("husk.pub"), append(read(t, publicKey), '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, _ := checked(t, s.folder, bare, s.path("husk.pub")); len(wrongs(said)) > 0 || !strings.Contains(said, "signature not checked of SHA256SUMS: apt-get install minisign") {
+		t.Errorf("with the key beside it says:\n%s", said)
+	}
+	empty := filepath.Join(bin, "empty.pub")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, none := range []string{"", empty} {
+		if said, ok := checked(t, s.folder, bare, none); ok || !strings.Contains(said, "no public key") {
+			t.Errorf("with the key %q it says:\n%s", none, said)
+		}
+	}
+	if err := os.Remove(s.path("husk.pub")); err != nil {
+		t.Fatal(err)
+	}
 	if said, _ := checked(t, s.folder, bare, publicKey); !strings.Contains(said, "signature not checked of SHA256SUMS: apt-get install minisign") {
 		t.Errorf("without minisign it says:\n%s", said)
 	}

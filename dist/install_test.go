@@ -70,6 +70,10 @@ func TestInstall(t *testing.T) {
 	}
 
 	w.ok(`echo 'correct horse battery staple' | husk passwd --password-stdin; husk user list | grep -q coco; echo '# mine' >>/etc/husk/husk.yaml; echo '# mine' >>/etc/systemd/system/husk.socket`)
+	// One that installs again forgets nothing of what it keeps.
+	if said = w.ok(install); !strings.Contains(said, "  /etc/systemd/system/husk.socket\n") || strings.Contains(said, "nothing was started") {
+		t.Errorf("over a unit that was changed it says:\n%s", said)
+	}
 	said = w.ok(`sh /usr/local/lib/husk/uninstall.sh --dry-run`)
 	w.text("/usr/local/bin/husk")
 	if !strings.Contains(said, "would remove /usr/local/bin/husk\n") {
@@ -162,7 +166,7 @@ func TestInstallAnywhere(t *testing.T) {
 		{"another language", `export LC_ALL=tr_TR.UTF-8 LANGUAGE=tr`, install},
 		{"a stick that can't be written to", `mount -o remount,ro,bind '` + stick + `' 2>/dev/null || mount -o remount,ro '` + stick + `'`, install},
 		{"a stick from which nothing may be started", `mount -o remount,noexec '` + stick + `'; ! '` + stick + `/install.sh' 2>/dev/null`, install},
-		{"settings of husk in the environment", `export HUSK_SERVER=http://127.0.0.1:1 HUSK_JSON=true`, install},
+		{"settings of husk in the environment", `export HUSK_SERVER=http://127.0.0.1:1 HUSK_JSON=true HUSK_CONFIG=/nonexistent HUSK_ADDR=nowhere`, install},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, dir)
@@ -200,6 +204,10 @@ func TestInstallOverOthers(t *testing.T) {
 	unchanged(install+` --what`, 2, "--what is unknown", "--help")
 	unchanged(install+` --prefix`, 2, "--prefix wants a value")
 	unchanged(install+` --prefix '/opt/$x'`, 1, "has a character")
+	w.ok(`mkdir -p /opt/other/lib/husk; echo "$(sha256sum </etc/passwd | cut -c 1-64)  /etc/passwd" >/opt/other/lib/husk/installed; chown -R 4711 /opt/other`)
+	unchanged(install+` --prefix /opt/other`, 1, "/opt/other/lib/husk is not yours")
+	unchanged(`sh '`+stick+`/uninstall.sh' --prefix /opt/other`, 1, "/opt/other/lib/husk is not yours")
+	w.ok(`rm -r /opt/other`)
 	unchanged(install+` --prefix /home/service`, 1, "a service can't see a program in /home/service")
 	w.ok(`mkdir -p /opt/p/bin/husk`)
 	unchanged(install+` --prefix /opt/p`, 1, "/opt/p/bin/husk is a folder")

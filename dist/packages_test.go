@@ -42,6 +42,26 @@ func says(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
+// TestSchemaWithoutHusk: the scripts find the schema of a store where no husk is there
+// to tell it, whatever bytes its checksum has, and where dpkg has them end with what fails.
+func TestSchemaWithoutHusk(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("packages/schema.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, sum := range map[string]string{"letters": "abcdefgh", "a line end": "abcd\nfgh", "a NUL": "abcd\x00fgh"} {
+		data := t.TempDir()
+		script := strings.NewReplacer("/usr/bin/husk", data+"/none", "data=/var/lib/husk", "data="+data).Replace(string(text))
+		if err := os.WriteFile(data+"/husk.db", []byte("\x00one\nschema\x01"+sum+`{"schema":41,"made":1}`+"\x00\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := says(t, "sh", "-ec", script+"\nstore_schema"); got != "41\n" {
+			t.Errorf("with %s in the checksum it finds %q", name, got)
+		}
+	}
+}
+
 // TestPackagesLint: what lintian and rpmlint say against a package has a reason,
 // which stands in dist/packages.
 func TestPackagesLint(t *testing.T) {

@@ -35,9 +35,12 @@ else
   as=
 fi
 umask 077
+printf '[core]\n\tautocrlf = true\n\tattributesFile = ~/attributes\n' >"$world/own/home/.gitconfig"
+echo '*.md export-ignore' >"$world/own/home/attributes"
+chmod 644 "$world/own/home/.gitconfig" "$world/own/home/attributes"
 $as env -i PATH="$PATH" HOME="$world/own/home" TMPDIR="$world/disk/unordered" USER=somebody LOGNAME=somebody \
   TZ=Pacific/Kiritimati LANG=tr_TR.UTF-8 LC_ALL=de_DE.UTF-8 LC_COLLATE=sv_SE.UTF-8 COLUMNS=40 TERM=xterm-256color \
-  GOPROXY="$GOPROXY" GOMODCACHE="$world/own/modules" GOCACHE="$world/own/cache" GONOSUMDB='*' GONOSUMCHECK=1 GOMAXPROCS=3 GOFLAGS=-modcacherw \
+  GOPROXY="$GOPROXY" GOMODCACHE="$world/own/modules" GOCACHE="$world/own/cache" GONOSUMDB='*' GONOSUMCHECK=1 GOMAXPROCS=3 GOFLAGS=-modcacherw GOFIPS140=latest \
   GZIP=-1 XZ_OPT=-0 TAR_OPTIONS=--format=pax CI=1 TARGETS="$TARGETS" ANYWAY="$ANYWAY" \
   nice -n 1 faketime '2031-03-04 05:06:07' bash "$world/own/a checkout/dist/release" $ANYWAY --key "$key" "$version" "$world/own/release of another day"
 `

@@ -8,6 +8,12 @@
 LC_ALL=C # sha256sum speaks the language of the machine else
 export LC_ALL
 
+# What is set for the husk that is here is not for the one of the bundle, which would
+# not start over a setting that is wrong; where the store is, is for both.
+for name in $(env | sed -n 's/^\(HUSK_[0-9A-Z_]*\)=.*/\1/p'); do
+  [ "$name" = HUSK_DATA ] || unset "$name"
+done
+
 say() { printf '%s\n' "$*"; }
 
 # fail says what happened and, in lines below it, what to do.

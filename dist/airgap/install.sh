@@ -87,7 +87,8 @@ record=$lib/installed
 journal=$lib/installing
 program_to=$prefix/bin/husk
 if [ $root = yes ]; then
-  units=/etc/systemd/system config=/etc/husk/husk.yaml data=${HUSK_DATA:-/var/lib/husk}
+  # The store is the service's, whatever HUSK_DATA is to root's own commands.
+  units=/etc/systemd/system config=/etc/husk/husk.yaml data=/var/lib/husk
   bash=$prefix/share/bash-completion/completions zsh=$prefix/share/zsh/site-functions fish=$prefix/share/fish/vendor_completions.d
 else
   units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user config=${XDG_CONFIG_HOME:-$HOME/.config}/husk/husk.yaml
@@ -136,6 +137,16 @@ refuse_foreign() {
   'husk '*) return 0 ;;
   esac
   fail "$program_to is there, and is no husk that can be started" 'move it away, or choose another --prefix; nothing was changed'
+}
+
+# refuse_others_record keeps root from removing what somebody else has written down.
+refuse_others_record() {
+  [ $root = yes ] || return 0
+  for file in "$lib" "$record" "$journal"; do
+    if [ -e "$file" ] && [ -n "$(find "$file" -prune ! -user 0)" ]; then
+      fail "$file is not yours: whoever has it could have this script remove any file" 'choose another --prefix; nothing was changed'
+    fi
+  done
 }
 
 # refuse_newer_store keeps an older program from the store of a newer one, which it
@@ -222,9 +233,15 @@ undo() {
 # recorded tells whether a file is as an earlier run has put it there.
 recorded() { [ -f "$record" ] && grep -qxF "$2  $1" "$record"; }
 
+# entry prints what the record has of a place, as "SUM  PLACE".
+entry() {
+  [ ! -f "$record" ] || while read -r sum at; do [ "$at" != "$1" ] || printf '%s  %s\n' "$sum" "$at"; done <"$record"
+}
+
 list=''   # "SUM  PLACE" of all that is put there
 copies='' # "SUM  FILE" of what was copied out of the bundle
 kept=''
+foreign='' # a unit of another hand, which this script never put there
 
 # put KIND MODE FROM PLACE writes a file beside its place. Of kind "ours" it will
 # replace what is there; "theirs" is left alone once it was changed by hand; "once"
@@ -253,6 +270,10 @@ put() {
       note "beside $place.new"
       mv -f -- "$place.husk-new" "$place.new.husk-new" || unwritten "$place.new.husk-new"
       kept=$kept$place$newline
+      # What was put there stays in the record, so that uninstall.sh knows of it.
+      was=$(entry "$place")
+      list=$list$was${was:+$newline}
+      case $was/$place in /"$units"/*) foreign=yes ;; esac
       place=$place.new
     fi
   fi
@@ -296,7 +317,7 @@ put_all() {
 }
 
 # unit prints a unit as it starts the program that is installed.
-unit() { sed "s|^ExecStart=/usr/bin/husk|ExecStart=\"$program_to\"|" "$here/systemd/$1"; }
+unit() { sed "s|^ExecStart=/usr/bin/husk|ExecStart=\"$(printf '%s' "$program_to" | sed 's/[&|]/\\&/g')\"|" "$here/systemd/$1"; }
 
 put_service() {
   put once 644 "$here/systemd/husk.yaml" "$config"
@@ -380,7 +401,10 @@ start() {
   if [ $root = yes ]; then ctl=systemctl manager=/run/systemd/system; else ctl='systemctl --user' manager=${XDG_RUNTIME_DIR:-/nonexistent}/systemd; fi
   all=husk.service
   [ $root = no ] || all='husk.socket husk.service'
-  case $kept in *"$units/"*) return 0 ;; esac # theirs: they know what it starts
+  if [ -n "$foreign" ]; then # they know what it starts
+    started=foreign
+    return 0
+  fi
   if [ ! -d "$manager" ]; then
     [ $root = no ] || $ctl enable $all >/dev/null 2>&1 || true
     started=no
@@ -401,6 +425,7 @@ tell() {
     say 'These were changed by hand, and stay; what the bundle has is beside them, as FILE.new:'
     printf '%s' "$kept" | sed 's/^/  /'
   fi
+  [ $started != foreign ] || say "A unit of them is not of this script, so nothing was started or restarted: $ctl restart husk.service"
   [ -n "$key" ] || say 'The signature was NOT verified, as no --key was given: only checksums were.'
   case :$PATH: in
   *":$prefix/bin:"*) husk=husk ;;
@@ -456,6 +481,7 @@ if [ $root = yes ] && [ $service = yes ]; then
   /home/* | /root/* | /run/user/*) fail "a service can't see a program in $prefix: its unit hides that from it" 'choose another --prefix, or --no-service; nothing was changed' ;;
   esac
 fi
+refuse_others_record
 refuse_foreign
 [ $service = no ] || refuse_newer_store
 

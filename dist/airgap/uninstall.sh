@@ -75,7 +75,8 @@ lib=$prefix/lib/husk
 record=$lib/installed
 journal=$lib/installing
 if [ $root = yes ]; then
-  config=/etc/husk/husk.yaml data=${HUSK_DATA:-/var/lib/husk} ctl=systemctl manager=/run/systemd/system
+  # The store is the service's, whatever HUSK_DATA is to root's own commands.
+  config=/etc/husk/husk.yaml data=/var/lib/husk ctl=systemctl manager=/run/systemd/system
 else
   config=${XDG_CONFIG_HOME:-$HOME/.config}/husk/husk.yaml data=${HUSK_DATA:-$HOME/.local/share/husk}
   ctl='systemctl --user' manager=${XDG_RUNTIME_DIR:-/nonexistent}/systemd
@@ -99,6 +100,11 @@ if [ ! -f "$record" ] && [ ! -f "$journal" ]; then
   fail "nothing was installed by install.sh below $prefix" "name where it was: --prefix DIR; what came by a package goes by 'dpkg -r husk' or 'rpm -e husk'"
 fi
 [ $dry = yes ] || [ -w "$lib" ] || fail "$lib is not yours to write to" 'become who installed it; nothing was changed'
+for file in "$lib" "$record" "$journal"; do
+  if [ $root = yes ] && [ -e "$file" ] && [ -n "$(find "$file" -prune ! -user 0)" ]; then
+    fail "$file is not yours: whoever has it could have this script remove any file" 'become who installed it; nothing was changed'
+  fi
+done
 
 # What a run of install.sh that was killed has left.
 if [ -f "$journal" ]; then

@@ -5,14 +5,15 @@ knows=@SCHEMA@ data=/var/lib/husk
 # store_schema prints the schema of the store, nothing where there is none. The
 # husk that is there tells; where none is, or one from before it could, the record
 # as it lies in the file does, behind its key and its checksum. Lines split those
-# 8 bytes where one is a line end, and NULs where one is that: so both are tried.
+# 8 bytes where one is a line end, and NULs where one is that: so both are tried, also
+# under set -e, where the first that finds nothing would be the end.
 store_schema() {
   found=
   [ ! -x /usr/bin/husk ] ||
     found=$(env -i PATH="$PATH" timeout 60 /usr/bin/husk check --schema --data "$data" 2>/dev/null </dev/null | sed -n 's/^schema: *//p') || found=
   if [ -z "$found" ] && [ -f "$data/husk.db" ] && [ ! -L "$data/husk.db" ]; then
     record=$(printf 'schema\001.\\{8\\}{"schema":[0-9]\\{1,9\\},"')
-    found=$({ LC_ALL=C grep -aho -e "$record" "$data/husk.db"; LC_ALL=C grep -zaho -e "$record" "$data/husk.db" | tr '\000' '\n'; } |
+    found=$({ LC_ALL=C grep -aho -e "$record" "$data/husk.db" || true; LC_ALL=C grep -zaho -e "$record" "$data/husk.db" | tr '\000' '\n'; } |
       LC_ALL=C sed -n 's/.*{"schema":\([0-9]*\),"$/\1/p' | sort -n | tail -n 1)
   fi
   case $found in '' | *[!0-9]*) ;; *) echo "$found" ;; esac
