@@ -29,13 +29,15 @@ refuse_newer_store() {
     schema=$knows
     while [ "$schema" -gt 0 ] && [ ! -f "$data/husk.db.schema-$schema" ]; do schema=$((schema - 1)); done
     copy=$data/husk.db.schema-$schema
-    [ "$schema" -gt 0 ] || copy='BACKUP        # one from before the upgrade'
-    if [ -x /usr/bin/husk ] || [ "$schema" = 0 ]; then
-      echo "  husk restore $copy"
+    after=''
+    if [ ! -x /usr/bin/husk ]; then
+      echo "  mv $data/husk.db $data/husk.db.schema-$there$([ "$schema" = 0 ] || echo " && cp -p $copy $data/husk.db")"
+      [ "$schema" -gt 0 ] || after=" 'husk restore BACKUP' with one from before the upgrade,"
     else
-      echo "  mv $data/husk.db $data/husk.db.schema-$there && cp -p $copy $data/husk.db"
+      [ "$schema" -gt 0 ] || copy='BACKUP        # one from before the upgrade'
+      echo "  husk restore $copy"
     fi
-    echo 'Then install this package again, and: systemctl start husk.socket husk.service'
+    echo "Then install this package again,$after and: systemctl start husk.socket husk.service"
   } >&2
   exit 1
 }
