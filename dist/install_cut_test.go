@@ -4,7 +4,6 @@ package dist
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -138,10 +137,7 @@ exit $code
 	done := w.state()
 	old, made := files(first), files(done)
 	t.Logf("an install has %d steps", all)
-	beside, within := 3, 17
-	if os.Getenv("HUSK_LONG") != "" {
-		beside, within = 5, 11
-	}
+	const beside, within = 3, 17 // some 6 seconds each
 	for _, turn := range []string{"touch /tmp/before", "true"} {
 		for at := 1; at <= all; {
 			back("first")

@@ -43,7 +43,7 @@ func alone(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	args := []string{"--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
-		"sh", "-c", ip + ` link set lo up && exec "$0" "$@"`, program, "-test.run", "^" + t.Name() + "$", "-test.v", "-test.count", "1", "-test.timeout", "9m"}
+		"sh", "-c", ip + ` link set lo up && exec "$0" "$@"`, program, "-test.run", "^" + t.Name() + "$", "-test.v", "-test.count", "1", "-test.timeout", "25m"}
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
