@@ -166,6 +166,9 @@ func (s swapper) steps(t *testing.T) map[string]int {
 	}
 	most, byThread := map[string]int{}, map[string]map[int]int{}
 	for _, c := range calls {
+		if c.Name == "???" {
+			continue // a thread that ended in a call of which strace saw no more
+		}
 		if byThread[c.Name] == nil {
 			byThread[c.Name] = map[int]int{}
 		}

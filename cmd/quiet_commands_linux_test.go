@@ -88,8 +88,8 @@ func TestQuietCommands(t *testing.T) {
 	for i, way := range []string{"offline", "beside", "remote"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			if way == "remote" {
-				dbtest.TakesVeryLong(t, "each command with --server, traced")
+			if way != "beside" {
+				dbtest.TakesVeryLong(t, "each command in each of its ways, traced")
 			}
 			w := newQuietWay(t, way)
 			w.husk.path, w.husk.env = path, env

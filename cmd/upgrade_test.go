@@ -55,7 +55,7 @@ func workingFolder() string {
 // beforeFolder is the folder with husk-0.1.0 in it.
 func beforeFolder(t *testing.T) string {
 	t.Helper()
-	dbtest.TakesLong(t, "the release before, built")
+	dbtest.TakesVeryLong(t, "the release before, built")
 	dir, err := builtBefore()
 	if errors.Is(err, errNoHistory) {
 		prerequisite(t, err.Error())
