@@ -51,15 +51,6 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// mustRun skips a test, which under CI=true fails.
-func mustRun(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 var image struct {
 	once sync.Once
 	path string

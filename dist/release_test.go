@@ -138,7 +138,7 @@ func TestReleaseWantsTheRightPassword(t *testing.T) {
 func TestReleaseOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("only root mounts a small disk")
+		mustRun(t, "only root mounts a small disk")
 	}
 	disk := t.TempDir()
 	script := `mount -t tmpfs -o size=1m husk "$1"; bash "$2" "$3" "$1/out" && exit 0; ls -A "$1" >&2; echo "left: $(ls -A "$1" | wc -l)"; exit 1`

@@ -74,17 +74,22 @@ func next(t testing.TB) string {
 	return strings.TrimSuffix(number, "-dev")
 }
 
+// mustRun skips a test, which under CI=true fails.
+func mustRun(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 // need skips a test that a program is missing for. Where everything has to run,
 // under CI=true, it fails.
 func need(t testing.TB, program, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("%s is missing: apt-get install %s", program, debianPackage)
-	default:
-		t.Skipf("%s is missing: apt-get install %s", program, debianPackage)
+	if err != nil {
+		mustRun(t, fmt.Sprintf("%s is missing: apt-get install %s", program, debianPackage))
 	}
 	return path
 }
