@@ -118,6 +118,7 @@ func TestBundleArchiveSpoiled(t *testing.T) {
 		"a backslash":             {only("empty", func(h *tar.Header) { h.Name = testTop + `/..\empty` }), `bad_name ..\empty`},
 		"a control character":     {only("empty", func(h *tar.Header) { h.Name = testTop + "/em\x1b[2Jpty" }), "bad_name em\x1b[2Jpty"},
 		"no UTF-8":                {only("empty", func(h *tar.Header) { h.Name = testTop + "/em\xffpty" }), "bad_name em\ufffdpty"},
+		"a file that no line has": {only("empty", func(h *tar.Header) { h.Name = testTop + "/more" }), "extra more"},
 		"a second folder":         {only("empty", func(h *tar.Header) { h.Name = "other/empty" }), "bad_name other/empty"},
 		"the same name again":     {only("empty", func(h *tar.Header) { h.Name = testTop + "/README.txt" }), "twice README.txt"},
 		"the list again":          {only("empty", func(h *tar.Header) { h.Name = testTop + "/" + listName }), "twice " + listName},
