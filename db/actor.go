@@ -33,6 +33,7 @@ type Actor struct {
 	Transport   string      // TransportHTTP, TransportSocket or TransportOffline
 	Address     string      // the client's address, without port; empty on the socket
 	RequestID   string
+	NoFactor    bool   // a role of the user's requires a second factor, and none was proved in the session
 	Profile     []byte // the profile as JSON where it is known; shared, read only
 }
 

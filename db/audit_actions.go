@@ -14,13 +14,16 @@ var actions = []string{
 	"audit.prune",
 	"gate.enter",
 	"key.rotate",
+	"passkey.copied", "passkey.create", "passkey.delete", "passkey.update",
+	"recovery_code.create", "recovery_code.use",
 	"role.create", "role.delete", "role.update",
 	"session.evict", "session.login", "session.logout", "session.prove", "session.renew", "session.revoke",
 	"setup.initialize",
 	"store.create", "store.repair", "store.upgrade",
 	"system.backup", "system.backup_broken",
 	"token.create", "token.delete", "token.evict", "token.rotate", "token.rotate_begin", "token.rotate_undo", "token.update", "token.use",
-	"user.create", "user.delete", "user.disable", "user.enable", "user.password", "user.unlock", "user.update",
+	"totp.create", "totp.delete",
+	"user.create", "user.delete", "user.disable", "user.enable", "user.password", "user.reset_second_factor", "user.unlock", "user.update",
 }
 
 // Actions returns every action that the audit log knows, sorted.

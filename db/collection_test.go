@@ -128,7 +128,7 @@ func TestOpen(t *testing.T) {
 		t.Errorf("%+v, %v", schema, err)
 	}
 	counts, err := f.Counts(f.ctx)
-	if err != nil || fmt.Sprint(counts) != "map[ended_tokens:0 keys:1 roles:2 sessions:0 tokens:0 users:1]" {
+	if err != nil || fmt.Sprint(counts) != "map[ended_tokens:0 factors:0 keys:1 roles:2 sessions:0 tokens:0 users:1]" {
 		t.Errorf("%v, %v", counts, err)
 	}
 	f.broken = true

@@ -13,7 +13,7 @@ import (
 // store keeps. A change that an older husk could not read, or that leaves what
 // an older one wrote in another form, is a new schema: one more step below,
 // and one more file in cmd/testdata/schema.
-const SchemaVersion = 4
+const SchemaVersion = 5
 
 // firstNeeds is the least husk that reads schema 1.
 const firstNeeds = "0.1.0"
@@ -34,6 +34,7 @@ var migrations = []migration{
 	{needs: "0.1.0", run: toSchema2},
 	{needs: "0.1.0", run: toSchema3},
 	{needs: "0.2.0", run: toSchema4},
+	{needs: "0.2.0", run: toSchema5},
 }
 
 func newestSchema() int { return 1 + len(migrations) }

@@ -27,7 +27,7 @@ type noun interface {
 // nouns is all that a store keeps records of, and the one place that lists it.
 // A new noun is a file with its collection and a line here.
 func nouns() []noun {
-	return []noun{&userRecords, &tokenRecords, &endedRecords, &sessionRecords, &roleRecords, &keyRecords}
+	return []noun{&userRecords, &tokenRecords, &endedRecords, &sessionRecords, &factorRecords, &roleRecords, &keyRecords}
 }
 
 // memory is decoded records that a store remembers.

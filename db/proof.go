@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ProofLife is how long a proof of one's password is fresh.
+// ProofLife is how long a proof of one's password or second factor is fresh.
 const ProofLife = 10 * time.Minute
 
 // ProvedUntil is until when the last proof of a session is fresh; zero where it is
@@ -30,30 +30,57 @@ func (s *Session) proofEnds() time.Time {
 	return s.Expires
 }
 
-// Prove notes that the password of the actor, who shows a session, was found right
-// once more, and returns until when that is fresh. Had the stored hash that was
-// verified changed since, it would prove nothing: that is ErrConflict.
-func (s *Store) Prove(ctx context.Context, actor *Actor, verified string) (until time.Time, err error) {
-	err = s.update(ctx, actor, func(t *txn) error {
-		if t.actor.User.Password != verified {
-			return errPasswordMoved
-		}
-		r, err := t.prove(actor.Session)
-		if err == nil {
-			until = r.proofEnds()
-		}
-		return err
-	})
-	return until, err
+// Proof is what was found right once more.
+type Proof struct {
+	Verified string     // the stored hash that the password was checked against; "": it was not shown
+	Factor   *FactorUse // nil: none was shown
+	Renew    bool       // the session goes on under a new secret
 }
 
-// prove notes a proof of now in the record of a session.
-func (t *txn) prove(shown *Session) (*Session, error) {
-	old, err := sessionRecords.get(t, shown.ID)
+func (p Proof) methods() (methods []string) {
+	if p.Verified != "" {
+		methods = append(methods, MethodPassword)
+	}
+	if p.Factor != nil {
+		methods = append(methods, p.Factor.method())
+	}
+	return methods
+}
+
+// Prove notes a proof in the session that the actor shows. Had the stored hash that
+// was verified changed since, it would prove nothing: that is ErrConflict; a code that
+// was used since is ErrDenied. Where the session is renewed it is returned with its
+// new secret.
+func (s *Store) Prove(ctx context.Context, actor *Actor, p Proof) (r *Session, secret string, err error) {
+	if p.Renew {
+		secret = newSessionSecret()
+	}
+	err = s.update(ctx, actor, func(t *txn) error {
+		if p.Verified != "" && t.actor.User.Password != p.Verified {
+			return errPasswordMoved
+		}
+		if _, err := t.useFactor(t.actor.User, p.Factor); err != nil {
+			return err
+		}
+		r, err = t.proveBy(secret, p.methods()...)
+		return err
+	})
+	return r, secret, err
+}
+
+// prove notes a proof of now by one method in the session that the actor shows.
+func (t *txn) prove(method, secret string) (*Session, error) { return t.proveBy(secret, method) }
+
+// proveBy notes a proof of now in the session that the actor shows. With a secret the
+// session goes on under that.
+func (t *txn) proveBy(secret string, methods ...string) (*Session, error) {
+	old, err := sessionRecords.get(t, t.actor.Session.ID)
 	if err != nil {
 		return nil, err
 	}
-	r := *old
-	r.Proved = t.now
-	return &r, sessionRecords.put(t, old, &r)
+	r := old.provedBy(t.now, methods...)
+	if secret != "" {
+		return t.renewSession(old, r, secret)
+	}
+	return r, sessionRecords.put(t, old, r)
 }

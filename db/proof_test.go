@@ -61,8 +61,9 @@ func TestProve(t *testing.T) {
 	must(t, err)
 	before := len(f.events())
 	f.advance(20 * time.Minute)
-	until, err := f.Prove(f.ctx, ann, ann.User.Password)
+	proved, _, err := f.Prove(f.ctx, ann, db.Proof{Verified: ann.User.Password})
 	must(t, err)
+	until := f.ProvedUntil(proved)
 	if want := f.Now().Add(db.ProofLife); !until.Equal(want) {
 		t.Errorf("fresh until %s, want %s", until, want)
 	}
@@ -86,17 +87,17 @@ func TestProve(t *testing.T) {
 func TestProveMeanwhile(t *testing.T) {
 	f := newStore(t)
 	ann, bob := f.withSession("ann@example.com"), f.withSession("bob@example.com")
-	if _, err := f.Prove(f.ctx, ann, "the hash before"); !errors.Is(err, db.ErrConflict) {
+	if _, _, err := f.Prove(f.ctx, ann, db.Proof{Verified: "the hash before"}); !errors.Is(err, db.ErrConflict) {
 		t.Errorf("the password was changed meanwhile: %v", err)
 	}
 	must(t, f.EndOwnSession(f.ctx, ann, ann.Session.ID))
-	if _, err := f.Prove(f.ctx, ann, ann.User.Password); !errors.Is(err, db.ErrEnded) {
+	if _, _, err := f.Prove(f.ctx, ann, db.Proof{Verified: ann.User.Password}); !errors.Is(err, db.ErrEnded) {
 		t.Errorf("the session has ended meanwhile: %v", err)
 	}
 	yes := true
 	_, err := f.UpdateUser(f.ctx, &db.Actor{ID: db.LocalActor, Permissions: db.AllPermissions}, bob.ID, db.UserChange{Disabled: &yes})
 	must(t, err)
-	if _, err := f.Prove(f.ctx, bob, bob.User.Password); !errors.Is(err, db.ErrEnded) {
+	if _, _, err := f.Prove(f.ctx, bob, db.Proof{Verified: bob.User.Password}); !errors.Is(err, db.ErrEnded) {
 		t.Errorf("the user was disabled meanwhile: %v", err)
 	}
 }

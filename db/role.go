@@ -22,6 +22,10 @@ type Role struct {
 	Created     time.Time `json:"created"`
 	Updated     time.Time `json:"updated"`
 	Builtin     bool      `json:"builtin,omitempty"`
+
+	// RequireSecondFactor has sessions of those who hold the role do nothing but set
+	// up a second factor, while none was proved in them.
+	RequireSecondFactor bool `json:"require_second_factor,omitempty"`
 }
 
 var roleRecords = collection[Role]{
@@ -113,6 +117,11 @@ func (r *RoleSet) Permissions(names []string) Permissions {
 	return NewPermissions(keys...)
 }
 
+// RequiresSecondFactor tells whether one of the named roles requires one.
+func (r *RoleSet) RequiresSecondFactor(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { role := r.roles[name]; return role != nil && role.RequireSecondFactor })
+}
+
 // alike returns the name of a role that differs from name in its case at most,
 // or "". A file of an older Husk may hold several of one name.
 func (r *RoleSet) alike(name string) string {
@@ -193,6 +202,14 @@ func (s *Store) ListRoles(ctx context.Context, q ListQuery) (Page[Role], error) 
 type RoleChange struct {
 	Description *string
 	Permissions []string // nil: as they are; empty: none
+
+	RequireSecondFactor *bool
+}
+
+// isPolicy tells whether nothing is changed but what sessions have to prove: that
+// may be said of a built-in role, too.
+func (c *RoleChange) isPolicy() bool {
+	return c.RequireSecondFactor != nil && c.Description == nil && c.Permissions == nil
 }
 
 // maxRolePermissions bounds a role, and maxRoles how many can be made: all are
@@ -231,7 +248,7 @@ func (s *Store) CreateRole(ctx context.Context, actor *Actor, name string, c Rol
 // who has it.
 func (s *Store) UpdateRole(ctx context.Context, actor *Actor, name string, c RoleChange) error {
 	return s.update(ctx, actor, func(t *txn) error {
-		old, err := t.changeableRole(name)
+		old, err := t.changeableRole(name, c.isPolicy())
 		if err != nil {
 			return err
 		}
@@ -240,15 +257,15 @@ func (s *Store) UpdateRole(ctx context.Context, actor *Actor, name string, c Rol
 	})
 }
 
-// changeableRole returns a role that is not built in and grants no more than
-// the actor has.
-func (t *txn) changeableRole(name string) (*Role, error) {
+// changeableRole returns a role that is not built in, unless that does not matter, and
+// grants no more than the actor has.
+func (t *txn) changeableRole(name string, builtin bool) (*Role, error) {
 	r, err := roleRecords.get(t, name)
 	if err != nil {
 		return nil, err
 	}
-	if r.Builtin {
-		return nil, fail(ErrDenied, "builtin_role", "a built-in role can't be changed or deleted; make one of your own")
+	if r.Builtin && !builtin {
+		return nil, fail(ErrDenied, "builtin_role", "a built-in role can't be changed or deleted, but for whether it requires a second factor; make one of your own")
 	}
 	if t.actor.Permissions.Missing(NewPermissions(r.Permissions)) != "" {
 		return nil, fail(ErrDenied, "role_above", "that role grants more than you have")
@@ -278,6 +295,9 @@ func (t *txn) applyRoleChange(r *Role, c RoleChange) (wrong error) {
 		wrong = Together(wrong, t.mayName(r.Permissions, c.Permissions))
 		r.Permissions = NewPermissions(c.Permissions).Keys()
 	}
+	if c.RequireSecondFactor != nil {
+		r.RequireSecondFactor = *c.RequireSecondFactor
+	}
 	return wrong
 }
 
@@ -305,7 +325,7 @@ func (t *txn) mayName(had, keys []string) error {
 // DeleteRole removes a role that nobody has.
 func (s *Store) DeleteRole(ctx context.Context, actor *Actor, name string) error {
 	return s.update(ctx, actor, func(t *txn) error {
-		r, err := t.changeableRole(name)
+		r, err := t.changeableRole(name, false)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Session is a sign-in with a password. Its JWT proves nothing without it, and
+// Session is a sign-in. Its JWT proves nothing without it, and
 // it is of no use to one who reads it: the secret that the JWT carries as its
 // jti is in no record, log or list, only its hash.
 type Session struct {
@@ -24,8 +24,10 @@ type Session struct {
 	Expires   time.Time `json:"expires"`
 	IP        string    `json:"ip"`
 	UserAgent string    `json:"user_agent"`
-	Proved    time.Time `json:"proved,omitzero"`  // when the password was last shown; see Store.ProvedUntil
-	Passes    []Pass    `json:"passes,omitempty"` // to applications behind the gate
+	Proved    time.Time `json:"proved,omitzero"`   // when the password or a second factor was last shown; see Store.ProvedUntil
+	Methods   []string  `json:"methods,omitempty"` // how it was made, and what was proved in it since, sorted; none: before schema 5, by password
+	Factored  time.Time `json:"factored,omitzero"` // when a second factor was last proved; zero: never
+	Passes    []Pass    `json:"passes,omitempty"`  // to applications behind the gate
 }
 
 func (s *Session) readFast(j *fastJSON) {
@@ -37,7 +39,23 @@ func (s *Session) readFast(j *fastJSON) {
 	j.text("ip", &s.IP)
 	j.text("user_agent", &s.UserAgent)
 	j.time("proved", &s.Proved)
+	j.texts("methods", &s.Methods)
+	j.time("factored", &s.Factored)
 	j.none("passes")
+}
+
+// SecondFactor tells whether a second factor was proved in the session.
+func (s *Session) SecondFactor() bool { return !s.Factored.IsZero() }
+
+// provedBy is the session after a proof by methods at now.
+func (s *Session) provedBy(now time.Time, methods ...string) *Session {
+	r := *s
+	r.Proved = now
+	r.Methods = unique(slices.Concat(s.Methods, methods))
+	if slices.ContainsFunc(methods, func(m string) bool { return m != MethodPassword }) {
+		r.Factored = now
+	}
+	return &r
 }
 
 // Expired tells whether the session has ended at now.
@@ -94,11 +112,12 @@ func (s *Store) SessionBySecret(ctx context.Context, secret string) (*Session, e
 	return r, nil
 }
 
-// SignIn is what a session is made from once a password was found right.
+// SignIn is what a session is made from once who signs in was found right.
 type SignIn struct {
 	User      string
-	Verified  string // the stored hash that the password was checked against
-	Rehash    string // the same password in a hash of Husk's own; empty: keep
+	Verified  string     // the stored hash that the password was checked against; of no account, where Factor is a passkey alone
+	Factor    *FactorUse // that was found right; nil: there is none
+	Rehash    string     // the same password in a hash of Husk's own; empty: keep
 	TTL       time.Duration
 	IP        string
 	UserAgent string
@@ -116,10 +135,13 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 	secret = newSessionSecret()
 	err = s.update(ctx, actor, func(t *txn) error {
 		old, err := userRecords.get(t, in.User)
-		if errors.Is(err, ErrNotFound) || (err == nil && (old.Disabled || old.Password != in.Verified)) {
+		if errors.Is(err, ErrNotFound) || (err == nil && (old.Disabled || !in.proves(old))) {
 			return errSignInMoved
 		}
 		if err != nil {
+			return err
+		}
+		if old, err = t.useFactor(old, in.Factor); err != nil {
 			return err
 		}
 		r, err = s.signIn(t, old, secret, in)
@@ -131,12 +153,31 @@ func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *
 	return r, secret, nil
 }
 
+// proves tells whether what was found right is enough for the user as they are now.
+func (in SignIn) proves(u *User) bool {
+	if in.Factor.alone() {
+		return true
+	}
+	return u.Password == in.Verified && (len(u.Factors) == 0 || in.Factor != nil)
+}
+
+// methods are how the session is made.
+func (in SignIn) methods() (methods []string) {
+	if !in.Factor.alone() {
+		methods = append(methods, MethodPassword)
+	}
+	if in.Factor != nil {
+		methods = append(methods, in.Factor.method())
+	}
+	return methods
+}
+
 // signIn makes the session of a user, who is in the store as old.
 func (s *Store) signIn(t *txn, old *User, secret string, in SignIn) (*Session, error) {
 	// RFC 7519 dates are whole seconds; so is the end, for both to agree.
 	now := t.now.Truncate(time.Second)
-	r := &Session{User: old.ID, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP, Proved: t.now,
-		UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}
+	r := (&Session{User: old.ID, Created: t.now, Expires: now.Add(in.TTL), IP: in.IP,
+		UserAgent: inPlainText(in.UserAgent[:min(len(in.UserAgent), maxUserAgent)])}).provedBy(t.now, in.methods()...)
 	r.setSecret(secret)
 	if err := sessionRecords.put(t, nil, r); err != nil {
 		return nil, err
@@ -163,11 +204,10 @@ func (s *Session) setSecret(secret string) {
 }
 
 // renewSession puts another session in the place of one: the same sign-in,
-// with the same end, under a new secret. Its password was shown for that.
-func (t *txn) renewSession(old *Session, secret string) (*Session, error) {
-	r := *old
+// with the same end, under a new secret. Something was proved for that.
+func (t *txn) renewSession(old, proved *Session, secret string) (*Session, error) {
+	r := *proved
 	r.Passes = nil // of who had the secret before
-	r.Proved = t.now
 	r.setSecret(secret)
 	if err := sessionRecords.remove(t, old); err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type User struct {
 	Imported   bool      `json:"imported,omitempty"` // the password's hash was made elsewhere, with parameters of its own
 	Disabled   bool      `json:"disabled,omitempty"`
 	Devices    uint64    `json:"devices,omitempty"` // the generation of device cookies; those of an earlier one are worth nothing
+	Factors    []string  `json:"factors,omitempty"` // the second factors that are set up, sorted; see Factors.Methods
 	Created    time.Time `json:"created"`
 	Updated    time.Time `json:"updated"`
 	LastLogin  time.Time `json:"last_login,omitzero"`
@@ -41,6 +42,7 @@ func (u *User) readFast(j *fastJSON) {
 	j.flag("imported", &u.Imported)
 	j.flag("disabled", &u.Disabled)
 	j.natural("devices", &u.Devices)
+	j.texts("factors", &u.Factors)
 	j.time("created", &u.Created)
 	j.time("updated", &u.Updated)
 	j.time("last_login", &u.LastLogin)
@@ -403,6 +405,9 @@ func (s *Store) DeleteUser(ctx context.Context, actor *Actor, idOrEmail string) 
 		if err := t.guarded(func() error { return userRecords.put(t, u, nil) }); err != nil {
 			return err
 		}
+		if err := t.dropFactors(id); err != nil {
+			return err
+		}
 		if err := t.leaveTombstone(u); err != nil {
 			return err
 		}
@@ -453,12 +458,7 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChan
 		if _, err := t.endSessions(u.ID, actor.Session.ID); err != nil {
 			return err
 		}
-		if c.Renew {
-			renewed, err = t.renewSession(t.actor.Session, secret)
-		} else {
-			_, err = t.prove(actor.Session)
-		}
-		if err != nil {
+		if renewed, err = t.prove(MethodPassword, secret); err != nil {
 			return err
 		}
 		return t.audit("user.password", u.Target())
@@ -467,6 +467,23 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChan
 		return nil, "", err
 	}
 	return renewed, secret, nil
+}
+
+// Rehash puts another hash of the same password in the place of the one that it was
+// checked against, and returns the user as they are then. Where that has changed since
+// nothing is done.
+func (s *Store) Rehash(ctx context.Context, id, verified, hash string) (u *User, err error) {
+	err = s.update(ctx, &Actor{}, func(t *txn) error {
+		old, err := userRecords.get(t, id)
+		if u = old; err != nil || old.Password != verified {
+			return err
+		}
+		changed := *old
+		changed.Password, changed.Imported = hash, false
+		u = &changed
+		return t.putUser(old, u)
+	})
+	return u, err
 }
 
 var errPasswordMoved = fail(ErrConflict, "password_moved", "the password was changed meanwhile; sign in again")

@@ -36,14 +36,15 @@ func readLogin(c echo.Context) (in api.Login, err error) {
 		err = bind(c, &in, false)
 	case formType:
 		form, failed := bindForm(c, console.SignIn.Reads(), nil)
-		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password")}, failed
+		in, err = api.Login{Email: form.Get("email"), Login: form.Get("login"), Password: form.Get("password"),
+			Code: form.Get("code"), Ticket: form.Get("ticket")}, failed
 	default:
 		if c.Request().ContentLength == 0 {
 			return in, errPasswordMissing
 		}
 		err = errMediaType(c, nil, "application/json or application/x-www-form-urlencoded")
 	}
-	if err == nil {
+	if err == nil && in.Ticket == "" {
 		err = checkGiven(in.Password)
 	}
 	return in, err
@@ -73,37 +74,53 @@ func (s *Server) login(c echo.Context, actor *db.Actor) error {
 
 // enter is the sign-in itself: it ends with the session and its cookie.
 func (s *Server) enter(r *http.Request, actor *db.Actor, in api.Login) (out withCookies[api.LoggedIn], err error) {
-	user, err := s.signIn(r, actor, cmp.Or(in.Email, in.Login), in.Password)
+	user, err := s.signIn(r, actor, in)
 	if err != nil {
-		f := explain(err)
-		if f.isRefusal() {
-			return out, s.refused(actor, "sign-in refused", f)
-		}
-		return out, f
+		return out, s.signInFailed(actor, err)
 	}
+	return s.open(r, actor, user)
+}
+
+// signInFailed tells the log of a sign-in that was refused.
+func (s *Server) signInFailed(actor *db.Actor, err error) error {
+	f := explain(err)
+	if f.isRefusal() && f.code != codeFactorRequired {
+		return s.refused(actor, "sign-in refused", f)
+	}
+	return f
+}
+
+// open answers who was found right with a session.
+func (s *Server) open(r *http.Request, actor *db.Actor, user *verified) (out withCookies[api.LoggedIn], err error) {
 	if err := s.spendProof(r.Context(), user.User); err != nil {
 		return out, err
 	}
 	session, jwt, err := s.openSession(r, actor, user)
 	if err != nil {
-		return out, err
+		return out, s.signInFailed(actor, err)
 	}
 	s.did(actor, "sign-in", "user", user.ID, "session", session.ID)
 	life := int(s.SessionTTL.Seconds())
 	out.body = api.LoggedIn{AccessToken: jwt, ExpireIn: int64(life), ID: user.ID, Status: "ok", Username: user.Username()}
+	if err := s.tellFactors(r.Context(), user.User, session, &out.body); err != nil {
+		return out, err
+	}
 	out.cookies = s.forBrowser(r, s.newSessionCookie(jwt, life), s.newDeviceCookie(user.User))
 	return out, nil
 }
 
-// verified is a user whose password was found right.
+// verified is a user who was found right.
 type verified struct {
 	*db.User
-	rehash string // the password in a hash of Husk's own, where the stored one ages or was imported
+	rehash string        // the password in a hash of Husk's own, where the stored one ages or was imported
+	factor *db.FactorUse // nil: they have none
 }
 
-// signIn checks a password. Every refusal costs the same work, whether the
-// account exists, is disabled, or has no password.
-func (s *Server) signIn(r *http.Request, actor *db.Actor, email, pass string) (v *verified, err error) {
+// signIn finds out who signs in, by a password or what stands for one, and by a second
+// factor where they have one. Every refusal costs the same work, whether the account
+// exists, is disabled, or has no password; and with a code it is the same, whichever
+// of them is wrong.
+func (s *Server) signIn(r *http.Request, actor *db.Actor, in api.Login) (v *verified, err error) {
 	defer func() { s.tally.countLogin(v != nil, err) }()
 	ctx := r.Context()
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
@@ -111,6 +128,14 @@ func (s *Server) signIn(r *http.Request, actor *db.Actor, email, pass string) (v
 	} else if required {
 		return nil, forbidden(codeSetupRequired, "no password is set yet: run 'husk passwd' on the machine where husk runs, or open /setup in a browser")
 	}
+	code, err := readCode(in.Code)
+	if err != nil {
+		return nil, err
+	}
+	if in.Ticket != "" {
+		return s.signInByTicket(r, actor, in.Ticket, code)
+	}
+	email := cmp.Or(in.Email, in.Login)
 	try, err := s.attempt(r, actor, account(email))
 	if err != nil {
 		// Whose account it is would have to be looked up, which takes longer where
@@ -124,20 +149,33 @@ func (s *Server) signIn(r *http.Request, actor *db.Actor, email, pass string) (v
 		try.Cancel()
 		return nil, err
 	}
-	ok, stale, err := s.verify(ctx, try, user, pass)
-	switch {
-	case err != nil:
+	ok, stale, err := s.verify(ctx, try, user, in.Password)
+	if err != nil {
 		return nil, err
-	case !ok || user.Disabled:
-		s.Store.NoteRefusal(actor, "session.login", user.Target())
-		return nil, errLogin
 	}
-	try.Success()
+	if !ok || user.Disabled {
+		if err := s.noFactor(ctx, try, code); err != nil {
+			return nil, err
+		}
+		s.Store.NoteRefusal(actor, "session.login", user.Target())
+		return nil, errLoginWith(code)
+	}
 	v = &verified{User: user}
 	if stale {
 		// The sign-in is good either way: a busy server hashes next time.
-		v.rehash, _ = s.Passwords.Hash(ctx, password.Caller{Known: "user " + user.ID}, pass)
+		v.rehash, _ = s.Passwords.Hash(ctx, password.Caller{Known: "user " + user.ID}, in.Password)
 	}
+	if len(user.Factors) == 0 {
+		try.Success()
+		return v, nil
+	}
+	if code == nil {
+		return nil, s.askFactor(ctx, try, v)
+	}
+	if v.factor, err = s.takeFactor(ctx, actor, try, user, code, factorSignIn{wrong: errLoginWith(code), used: errLoginWith(code)}); err != nil {
+		return nil, err
+	}
+	try.Success()
 	return v, nil
 }
 
@@ -161,7 +199,7 @@ func (s *Server) lookUp(ctx context.Context, email string) (user *db.User, err e
 func (s *Server) openSession(r *http.Request, actor *db.Actor, user *verified) (*db.Session, string, error) {
 	ctx := r.Context()
 	opened, secret, err := s.Store.CreateSession(ctx, actor, db.SignIn{
-		User: user.ID, Verified: user.Password, Rehash: user.rehash, TTL: s.SessionTTL,
+		User: user.ID, Verified: user.Password, Factor: user.factor, Rehash: user.rehash, TTL: s.SessionTTL,
 		IP: actor.Address, UserAgent: r.UserAgent(), MaxPerUser: s.Quotas.Sessions,
 	})
 	if err != nil {
@@ -315,6 +353,7 @@ func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 	}
 	out := profileOf(actor.User, all, actor.Administrator())
 	out.ProvedUntil = s.provedUntil(actor.Session)
+	out.SecondFactor = wantsFactor(actor.User, actor.NoFactor)
 	return write(c, out)
 }
 
@@ -338,7 +377,7 @@ func (s *Server) changePassword(ctx context.Context, actor *db.Actor, in *ownPas
 	if err := password.Check(change.NewPassword, actor.User.Email, actor.User.Name); err != nil {
 		return out, err
 	}
-	if err := s.provePassword(in.Request, actor, toChange, change.OldPassword); err != nil {
+	if _, err := s.proveOwn(in.Request, actor, toChange, api.Proof{Password: change.OldPassword}); err != nil {
 		return out, err
 	}
 	hash, err := s.Passwords.Hash(ctx, callerOf(actor), change.NewPassword)
@@ -361,30 +400,44 @@ func (s *Server) changePassword(ctx context.Context, actor *db.Actor, in *ownPas
 	return out, err
 }
 
-// provePassword checks the password of who is signed in, and counts it.
-func (s *Server) provePassword(r *http.Request, actor *db.Actor, use passwordUse, pass string) error {
+// proveOwn checks the password of who is signed in, or their second factor, or both,
+// and counts it as one try.
+func (s *Server) proveOwn(r *http.Request, actor *db.Actor, use passwordUse, shown api.Proof) (proof db.Proof, err error) {
+	code, err := readCode(shown.Code)
+	if err != nil {
+		return proof, err
+	}
+	ctx := r.Context()
 	try, err := s.attempt(r, actor, account(actor.User.Email))
 	if err != nil {
 		s.Store.NoteRefusal(actor, use.action, actor.User.Target())
-		return err
+		return proof, err
 	}
 	defer try.End()
-	ok, _, err := s.verify(r.Context(), try, actor.User, pass)
-	if err != nil {
-		return err
+	if shown.Password != "" {
+		ok, _, err := s.verify(ctx, try, actor.User, shown.Password)
+		if err != nil {
+			return proof, err
+		}
+		if !ok {
+			s.Store.NoteRefusal(actor, use.action, actor.User.Target())
+			return proof, use.wrong
+		}
+		proof.Verified = actor.User.Password
 	}
-	if !ok {
-		s.Store.NoteRefusal(actor, use.action, actor.User.Target())
-		return use.wrong
+	if code != nil {
+		if proof.Factor, err = s.takeFactor(ctx, actor, try, actor.User, code, factorSignIn{action: use.action, wrong: errWrongCode, used: errUsedCode}); err != nil {
+			return proof, err
+		}
 	}
 	try.Success()
-	return s.spendProof(r.Context(), actor.User)
+	return proof, s.spendProof(ctx, actor.User)
 }
 
 // renewedCookie is the cookie of a session that goes on under a new secret; nil
 // where it does not.
 func (s *Server) renewedCookie(ctx context.Context, renewed *db.Session, secret string) (*http.Cookie, error) {
-	if renewed == nil {
+	if secret == "" {
 		return nil, nil
 	}
 	jwt, err := s.sign(ctx, renewed, secret)

@@ -27,6 +27,10 @@ type failure struct {
 	retryAfter time.Duration
 	challenge  string // WWW-Authenticate
 
+	// Of second_factor_required; see api.Error.
+	methods []string
+	ticket  string
+
 	// cause is why a credential is refused: nothing for the one who shows it, but
 	// for those who may ask.
 	cause *cause
@@ -226,7 +230,7 @@ func withCause(err error) string { return upkeep.WithCause(err) }
 
 // wire is the failure as the API answers it.
 func (f *failure) wire() *api.Error {
-	e := &api.Error{Status: f.status, Detail: f.detail(), Permission: f.permission, RetryAfter: f.retryAfter}
+	e := &api.Error{Status: f.status, Detail: f.detail(), Permission: f.permission, Methods: f.methods, Ticket: f.ticket, RetryAfter: f.retryAfter}
 	for _, one := range f.all {
 		e.Detail.Errors = append(e.Detail.Errors, one.detail())
 	}

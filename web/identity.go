@@ -23,6 +23,7 @@ type identity struct {
 	user        *db.User
 	roles       *db.RoleSet
 	permissions db.Permissions
+	noFactor    bool                   // see db.Actor
 	profile     []byte                 // the answer of GET /account/profile
 	proved      *time.Time             // until when the profile says that a session is proved; nil: it does not
 	scope       string                 // of a pass: where it is good; "": the credential is none
@@ -38,6 +39,7 @@ type identity struct {
 func (who *identity) become(actor *db.Actor) {
 	actor.ID, actor.Name, actor.User = who.user.ID, who.user.Username(), who.user
 	actor.Token, actor.Session, actor.Permissions, actor.Profile = who.token, who.session, who.permissions, who.profile
+	actor.NoFactor = who.noFactor
 	switch who.kind {
 	case replaced:
 		actor.Token = who.token.Replaced()

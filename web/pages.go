@@ -110,7 +110,7 @@ func (p patientFile) Write(b []byte) (int, error) { return p.out.Write(b) }
 // The challenge does not come along in an api.Error: of a page's call it is always
 // that of a credential that is good no more (RFC 9110, 15.5.2).
 func failureOf(e *api.Error) *failure {
-	f := &failure{status: e.Status, code: e.Detail.Code, reason: e.Detail.Reason, retryAfter: e.RetryAfter}
+	f := &failure{status: e.Status, code: e.Detail.Code, reason: e.Detail.Reason, methods: e.Methods, ticket: e.Ticket, retryAfter: e.RetryAfter}
 	if e.Status == http.StatusUnauthorized {
 		f.challenge = errBadCredential.challenge
 	}

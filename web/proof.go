@@ -8,15 +8,14 @@ import (
 	"husk/web/api"
 )
 
-// A proof shows that who uses a session still is who signed in. The API asks it for
-// nothing, not for another email either: its clients know no such step, and programs do
-// the same with tokens, which prove nothing. The pages do, before what is grave, so that
-// a browser that was left alone is not enough. It is no defence against who has the
-// session's secret and calls the API.
+// A proof shows that who uses a session still is who signed in: by the password, or by
+// a second factor. What changes the second factor needs a fresh one (route.proof), and so
+// does a token without an end or with powers; so that a browser that was left alone is
+// not enough. The pages ask for it before more than that.
 
 func (s *Server) proofRoutes() []route {
 	return []route{
-		{method: "POST", path: "/account/proof", need: isOwnSession, effect: proves, do: endpoint(s.prove)},
+		{method: "POST", path: "/account/proof", need: isOwnSession, effect: proves, do: endpoint(s.prove), setsUp: true},
 	}
 }
 
@@ -37,22 +36,33 @@ type ownProof struct {
 	Body api.Proof `body:"required"`
 }
 
-// prove leaves the session its secret: nothing is worth more at the API for it. Were
-// that so, it would have to be exchanged, as by a change of the password.
-func (s *Server) prove(ctx context.Context, actor *db.Actor, in *ownProof) (*api.Proved, error) {
-	pass := in.Body.Password
-	if err := checkGiven(pass); err != nil {
-		return nil, err
+// prove renews a session in which a second factor is proved for the first time, see
+// renews. Else it leaves the session its secret: with that its passes would end, and
+// with them whatever streams behind the gate, each time.
+func (s *Server) prove(ctx context.Context, actor *db.Actor, in *ownProof) (*withCookies[api.Proved], error) {
+	shown := in.Body
+	if shown.Password != "" || shown.Code == "" {
+		if err := checkGiven(shown.Password); err != nil {
+			return nil, err
+		}
 	}
-	if err := s.provePassword(in.Request, actor, toProve, pass); err != nil {
-		return nil, err
+	if shown.Code != "" && len(actor.User.Factors) == 0 {
+		return nil, errNoSuchFactor
 	}
-	until, err := s.Store.Prove(ctx, actor, actor.User.Password)
+	proof, err := s.proveOwn(in.Request, actor, toProve, shown)
 	if err != nil {
 		return nil, err
 	}
-	s.did(actor, "password proved")
-	return &api.Proved{Status: "ok", ProvedUntil: until}, nil
+	proof.Renew = proof.Factor != nil && renews(in.Request, actor)
+	r, secret, err := s.Store.Prove(ctx, actor, proof)
+	if err != nil {
+		return nil, err
+	}
+	cookie, err := s.renewedCookie(ctx, r, secret)
+	if err != nil {
+		return nil, err
+	}
+	return &withCookies[api.Proved]{api.Proved{Status: "ok", ProvedUntil: s.Store.ProvedUntil(r)}, s.forBrowser(in.Request, cookie)}, nil
 }
 
 // provedUntil is until when a session's last proof is fresh; nil where it is not.

@@ -78,6 +78,7 @@ func (s *Server) resolve(ctx context.Context, cred credential, sum [32]byte) (*i
 // takeProfile makes the answer of GET /account/profile.
 func (s *Server) takeProfile(who *identity) error {
 	out := profileOf(who.user, who.expanded(), who.permissions.All())
+	out.SecondFactor = wantsFactor(who.user, who.noFactor)
 	if who.session != nil {
 		who.proved = s.provedUntil(who.session)
 		out.ProvedUntil = who.proved
@@ -102,6 +103,7 @@ func (s *Server) resolveOwner(ctx context.Context, who *identity, owner string) 
 		return err
 	}
 	who.permissions = who.roles.Permissions(who.user.Roles)
+	who.noFactor = who.session != nil && !who.session.SecondFactor() && who.roles.RequiresSecondFactor(who.user.Roles)
 	if who.token != nil && len(who.token.Permissions) > 0 {
 		who.permissions = who.permissions.Intersect(db.NewPermissions(who.token.Permissions))
 	}

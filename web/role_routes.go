@@ -9,7 +9,7 @@ import (
 )
 
 func showRole(r *db.Role) api.Role {
-	return api.Role{ID: r.Name, Name: r.Name, Description: r.Description, Created: r.Created, Builtin: r.Builtin,
+	return api.Role{ID: r.Name, Name: r.Name, Description: r.Description, Created: r.Created, Builtin: r.Builtin, RequireSecondFactor: r.RequireSecondFactor,
 		Grants: api.Grants{Permissions: append([]string{}, r.Permissions...)}}
 }
 
@@ -26,7 +26,7 @@ func (s *Server) searchRoles(ctx context.Context, _ *db.Actor, in *listed) (*api
 // leave those that are there: a client whose list has not come yet sends them. To
 // take the last one is an act of its own.
 func roleChange(in api.RoleChange) (change db.RoleChange, err error) {
-	change.Description = in.Description
+	change.Description, change.RequireSecondFactor = in.Description, in.RequireSecondFactor
 	some := in.Grants != nil && len(in.Grants.Permissions) > 0
 	switch {
 	case some && in.NoPermissions:

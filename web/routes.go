@@ -65,6 +65,11 @@ type route struct {
 	long bool
 	// early routes answer also while a generated password waits to be changed.
 	early bool
+	// setsUp routes answer also while a role requires a second factor that was not
+	// proved: by them it is set up, or proved.
+	setsUp bool
+	// proof routes need a fresh proof that who asks still is who signed in.
+	proof bool
 	// page routes answer browsers with pages, failures too.
 	page bool
 	// bearerTokens routes take an API token as a Bearer, too (RFC 6750): the programs
@@ -82,6 +87,7 @@ func (s *Server) routes() []route {
 		s.systemRoutes(),
 		s.tokenEndRoutes(),
 		s.proofRoutes(),
+		s.secondFactorRoutes(),
 		s.ownApplicationRoutes(),
 		s.statisticsRoutes(),
 		s.pageRoutes(),
@@ -301,6 +307,11 @@ func (s *Server) admit(c echo.Context, r route) (*db.Actor, error) {
 	if err := allow(actor, r); err != nil {
 		return actor, err
 	}
+	if r.proof {
+		if err := s.checkProof(actor); err != nil {
+			return actor, err
+		}
+	}
 	if r.effect == changes {
 		return actor, s.changes.spend(actor)
 	}
@@ -316,6 +327,9 @@ func allow(actor *db.Actor, r route) error {
 	}
 	if actor.Session != nil && actor.User.MustChange && !r.early {
 		return forbidden(codeMustChange, "the password was generated for you: change it first, with PUT /account/password")
+	}
+	if actor.NoFactor && !r.early && !r.setsUp {
+		return errNoFactor(actor.User)
 	}
 	switch {
 	case r.need.kind == permitted && !actor.Permissions.Has(r.need.permission):

@@ -20,6 +20,7 @@ import (
 	"husk/db"
 	"husk/web/api"
 	"husk/web/console"
+	"husk/web/factor"
 	"husk/web/fold"
 	"husk/web/gate"
 	"husk/web/listen"
@@ -34,6 +35,7 @@ import (
 type Config struct {
 	Store       *db.Store
 	Passwords   *password.Hasher // nil: one with the default parameters
+	Sealer      *factor.Sealer   // of the secrets of second factors; nil: they are kept as they are
 	LoginLimits LoginLimits      // at passwords
 	Log         *slog.Logger
 	Folds       *fold.Log // of what many can make Log say; nil: nobody shares it
@@ -92,6 +94,7 @@ type Server struct {
 	identities identities
 	tally      *tally
 	deviceKey  []byte // signs device cookies
+	ticketKey  []byte // signs what stands for a password that was right
 
 	gate      gateway
 	relay     *relay.Relay
@@ -130,6 +133,9 @@ func New(c Config) (*Server, error) {
 	if s.Passwords == nil {
 		s.Passwords = password.New(password.Config{Params: password.DefaultParams()})
 	}
+	if s.Sealer == nil {
+		s.Sealer = &factor.Sealer{}
+	}
 	s.logins = newLoginLimiter(c.LoginLimits)
 	s.changes, s.proofs = newQuota(c.Quotas, c.Store.Now), newQuota(c.Quotas, c.Store.Now)
 	s.listening = "http://localhost"
@@ -166,6 +172,9 @@ func (s *Server) takePublicURL() error {
 // takeSecrets reads the keys that sign what travels through browsers.
 func (s *Server) takeSecrets() (err error) {
 	if s.deviceKey, err = s.Store.Secret(context.Background(), "husk device cookie"); err != nil {
+		return err
+	}
+	if s.ticketKey, err = s.Store.Secret(context.Background(), "husk sign-in ticket"); err != nil {
 		return err
 	}
 	if s.gate.returnKey, err = s.Store.Secret(context.Background(), "husk gate return address"); err != nil {

@@ -87,6 +87,10 @@ func showSession(actor *db.Actor, r *db.Session, use db.LastUsed, username strin
 	out := api.Session{
 		ID: r.ID, User: r.User, UserName: username, Created: r.Created, Expires: r.Expires, LastSeen: r.Created,
 		IP: r.IP, UserAgent: r.UserAgent, Current: actor.Session != nil && actor.Session.ID == r.ID,
+		Methods: r.Methods, Proved: optionalTime(r.Proved), SecondFactor: optionalTime(r.Factored),
+	}
+	if len(out.Methods) == 0 { // from before that was kept
+		out.Methods = []string{db.MethodPassword}
 	}
 	if use.Time.After(r.Created) {
 		out.LastSeen = use.Time

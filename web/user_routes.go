@@ -13,6 +13,7 @@ func (s *Server) showUser(u *db.User) api.User {
 	out := api.User{
 		ID: u.ID, Name: u.DisplayName(), Email: u.Email, Roles: append([]string{}, u.Roles...), Disabled: u.Disabled,
 		Created: u.Created, Updated: u.Updated, LastLogin: optionalTime(u.LastLogin),
+		SecondFactor: append([]string{}, u.Factors...),
 	}
 	out.Throttled = optionalTime(s.throttledUntil(account(u.Email)))
 	return out

@@ -8,7 +8,8 @@ import (
 // Proof is the body of POST /account/proof: what shows that who asks still is who
 // signed in.
 type Proof struct {
-	Password string `json:"password"`
+	Password string `json:"password,omitempty"`
+	Code     string `json:"code,omitempty"` // of the second factor: six digits of TOTP, or a recovery code
 }
 
 // Proved answers a proof.

@@ -20,6 +20,11 @@ type Error struct {
 
 	Permission string `json:"permission,omitempty"` // that is missing, of not_permitted
 
+	// Of second_factor_required: what is set up, and what stands for the password that
+	// was right, for a few minutes, where that was shown.
+	Methods []string `json:"methods,omitempty"`
+	Ticket  string   `json:"ticket,omitempty"`
+
 	RetryAfter time.Duration `json:"-"` // of 429 and 503, from the header
 }
 

@@ -10,6 +10,13 @@ type Login struct {
 	Email    string `json:"email,omitempty"`
 	Login    string `json:"login,omitempty"` // an alias of Email
 	Password string `json:"password"`
+
+	// Code is of the second factor: six digits of TOTP, or a recovery code.
+	Code string `json:"code,omitempty"`
+
+	// Ticket stands for email and password, which were right a few minutes ago: it is
+	// what second_factor_required came with.
+	Ticket string `json:"ticket,omitempty"`
 }
 
 // LoggedIn answers a login.
@@ -19,6 +26,12 @@ type LoggedIn struct {
 	ID          string `json:"id"`
 	Status      string `json:"status"`
 	Username    string `json:"username"`
+
+	// SetUpRequired: the session may do nothing but set up a second factor.
+	SetUpRequired bool `json:"second_factor_setup_required,omitempty"`
+
+	// Notices are what happened to the second factor since they were last seen.
+	Notices []FactorNotice `json:"notices,omitempty"`
 }
 
 // Status answers what has nothing else to tell.
@@ -42,6 +55,10 @@ type Profile struct {
 	Preferences map[string]any `json:"preferences"`
 	ProvedUntil *time.Time     `json:"proved_until,omitempty"` // of a session whose password was shown lately: when that is fresh no more
 	MustChange  bool           `json:"must_change,omitempty"`  // the password was generated, and is good for its change only
+
+	// SecondFactor is of a session: "setup" where it may do nothing but set one up,
+	// "proof" where one is set up, and to be proved first; "" else.
+	SecondFactor string `json:"second_factor,omitempty"`
 
 	Administrator bool `json:"administrator,omitempty"` // this credential may do everything
 }
@@ -216,6 +233,8 @@ type User struct {
 	Updated   time.Time  `json:"updated"`
 	LastLogin *time.Time `json:"last_login"`
 
+	SecondFactor []string `json:"second_factor"` // what is set up: passkey, totp
+
 	// Throttled is until when sign-ins of this account are refused, after too
 	// many wrong passwords; absent where they are not.
 	Throttled *time.Time `json:"throttled,omitempty"`
@@ -295,6 +314,13 @@ type Session struct {
 	IP        string    `json:"ip"`
 	UserAgent string    `json:"user_agent"`
 	Current   bool      `json:"current"` // it is the one that asks
+
+	// Methods are how it was made, and what was proved in it since: password, totp,
+	// passkey, recovery. Proved is when any of them last was, SecondFactor when one of
+	// the last three was.
+	Methods      []string   `json:"methods"`
+	Proved       *time.Time `json:"proved,omitempty"`
+	SecondFactor *time.Time `json:"second_factor,omitempty"`
 }
 
 // SessionDetails is a sign-in with what it is worth.
@@ -366,6 +392,10 @@ type Role struct {
 	Grants      Grants    `json:"grants"`
 	Created     time.Time `json:"created"`
 	Builtin     bool      `json:"builtin"`
+
+	// RequireSecondFactor has sessions of who holds it do nothing but set up a second
+	// factor, while none was proved in them.
+	RequireSecondFactor bool `json:"require_second_factor"`
 }
 
 // RoleChange is the body of POST /security/role, and of PUT for a role: there
@@ -375,6 +405,8 @@ type RoleChange struct {
 	Description   *string `json:"description,omitempty"`
 	Grants        *Grants `json:"grants,omitempty"`
 	NoPermissions bool    `json:"no_permissions,omitempty"` // it grants nothing any more; excludes permissions
+
+	RequireSecondFactor *bool `json:"require_second_factor,omitempty"` // the one thing that a built-in role may have changed
 }
 
 // Rule is an access rule of the gate. The first that fits a request decides; host,

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"husk/web/api"
 )
@@ -106,8 +107,28 @@ func (b asBrowser) RoundTrip(r *http.Request) (*http.Response, error) {
 		for _, cookie := range answer.Header["Set-Cookie"] {
 			b.visit.w.Header().Add("Set-Cookie", cookie)
 		}
+		b.visit.take(answer.Cookies())
 	}
 	return answer, err
+}
+
+// take has what is asked next show the cookies that were set, in the place of those
+// that the browser sent: a session that was renewed has no other.
+func (v *Visit) take(set []*http.Cookie) {
+	if len(set) == 0 || v.r.Header["Cookie"] == nil {
+		return
+	}
+	kept := slices.DeleteFunc(v.r.Cookies(), func(c *http.Cookie) bool {
+		return slices.ContainsFunc(set, func(n *http.Cookie) bool { return n.Name == c.Name })
+	})
+	var pairs []string
+	for _, c := range append(kept, set...) {
+		if c.MaxAge >= 0 {
+			pairs = append(pairs, c.Name+"="+c.Value)
+		}
+	}
+	v.r = v.r.Clone(v.r.Context())
+	v.r.Header["Cookie"] = []string{strings.Join(pairs, "; ")}
 }
 
 // valueSameOrigin: under no-referrer a browser sends a form with "Origin: null",
