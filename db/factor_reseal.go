@@ -9,43 +9,60 @@ import (
 // where it stays as it is. It may run again.
 type Reseal func(user string, sealed []byte) ([]byte, error)
 
-// RewriteTOTP has all secrets be sealed anew. It goes in steps of one user each, and
-// returns how many secrets were changed. A record that is damaged is passed over: it
-// opens nothing.
+// EachTOTP shows the secrets of all users, in use or waiting for a code, as they are
+// sealed. A record that is damaged is passed over: the scrub tells of it.
+func (s *Store) EachTOTP(ctx context.Context, show func(user string, sealed []byte)) error {
+	return s.view(ctx, func(t *txn) error {
+		return t.Scan(factorRecords.bucket, nil, nil, false, func(id, stored []byte) (more bool) {
+			value, err := unseal(factorRecords.bucket, id, stored)
+			if err != nil {
+				return true
+			}
+			f, err := factorRecords.decode(string(id), value)
+			if err != nil {
+				return true
+			}
+			for _, secret := range []*TOTP{f.TOTP, f.Pending} {
+				if secret != nil {
+					show(f.User, secret.Secret)
+				}
+			}
+			return true
+		})
+	})
+}
+
+// RewriteTOTP has all secrets be sealed anew: reseal is given one with its user's id,
+// and returns what it becomes, or nil where it stays as it is; it may be asked again
+// about the same one. It goes in steps of one user each, writes nothing where all stay,
+// and returns how many were changed.
 func (s *Store) RewriteTOTP(ctx context.Context, reseal Reseal) (changed int, err error) {
 	var ids []string
-	for more := true; more; more = len(ids) == sweepStep {
-		if ids, err = s.factorIDs(ctx, ids); err != nil {
+	var failed error
+	err = s.EachTOTP(ctx, func(user string, sealed []byte) {
+		again, err := reseal(user, sealed)
+		if failed == nil {
+			failed = err
+		}
+		if again != nil && (len(ids) == 0 || ids[len(ids)-1] != user) {
+			ids = append(ids, user)
+		}
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		n, err := s.rewriteTOTPOf(ctx, id, reseal)
+		if err != nil {
 			return changed, err
 		}
-		for _, id := range ids {
-			n, err := s.rewriteTOTPOf(ctx, id, reseal)
-			if err != nil {
-				return changed, err
-			}
-			changed += n
-		}
+		changed += n
 	}
 	return changed, nil
 }
 
-// factorIDs returns up to a step of the users of whom there is a record, in order,
-// after the last of those before.
-func (s *Store) factorIDs(ctx context.Context, before []string) (ids []string, err error) {
-	var from []byte
-	if n := len(before); n > 0 {
-		from = append([]byte(before[n-1]), 0)
-	}
-	err = s.view(ctx, func(t *txn) error {
-		ids = nil
-		return t.Scan(factorRecords.bucket, nil, from, false, func(id, _ []byte) bool {
-			ids = append(ids, string(id))
-			return len(ids) < sweepStep
-		})
-	})
-	return ids, err
-}
-
+// rewriteTOTPOf seals one user's secrets anew; of one who is gone, or whose record is
+// damaged, none.
 func (s *Store) rewriteTOTPOf(ctx context.Context, user string, reseal Reseal) (changed int, err error) {
 	err = s.update(ctx, &Actor{}, func(t *txn) error {
 		changed = 0
