@@ -17,6 +17,7 @@ type UserDetails struct {
 	Reason Text   // of the state
 	Self   bool   // it is who looks
 	Factor []Text // what they have besides the password
+	Clock  Text   // by how much the program that makes their codes is off; may say nothing
 
 	Tokens   []TokenRow
 	Sessions []SessionRow
@@ -69,7 +70,7 @@ func (v *Visit) showUser(u api.User, f Form, status int) error {
 	if err != nil {
 		return err
 	}
-	page := UserDetails{Form: f, User: u, Done: userDone(v.query("done")), Still: stillOut(v.query("still")), State: userState(u), Reason: userReason(u), Self: u.ID == who.ID, Factor: methodTexts(u.SecondFactor)}
+	page := UserDetails{Form: f, User: u, Done: userDone(v.query("done")), Still: stillOut(v.query("still")), State: userState(u), Reason: userReason(u), Self: u.ID == who.ID, Factor: methodTexts(u.SecondFactor), Clock: clockText(u.CodeClockOff)}
 	page.May = v.mayDoWith(u, page.Self)
 	for _, part := range []func(*UserDetails) error{v.tokensOf, v.sessionsOf, v.actsOf} {
 		if err := part(&page); err != nil {
@@ -77,6 +78,17 @@ func (v *Visit) showUser(u api.User, f Form, status int) error {
 		}
 	}
 	return v.showAs(status, page)
+}
+
+// clockText says by how many seconds the program that makes somebody's codes is ahead.
+func clockText(seconds int64) Text {
+	switch {
+	case seconds > 0:
+		return say("user.clock_ahead", "n", seconds)
+	case seconds < 0:
+		return say("user.clock_behind", "n", -seconds)
+	}
+	return Text{}
 }
 
 // singleUser is the id of the user without an email.
