@@ -23,10 +23,13 @@ func filled(t *testing.T) (f *fixture, u *db.User, k *db.Token, actor *db.Actor)
 	f.NoteCounts(counted())
 	must(t, errors.Join(f.FlushLastUsed(f.ctx), f.FlushCounts(f.ctx)))
 	must(t, f.DeleteToken(f.ctx, local, f.mint(actor, db.NewToken{Name: "gone"}).ID))
+	carol := f.withSession("carol@example.com")
+	f.withTOTP(carol)
+	f.withPasskey(carol, "carol's", 0)
 	return f, u, k, actor
 }
 
-var buckets = []string{"meta", "user", "user.index", "token", "token.index", "token.use", "ended_token", "ended_token.index", "session", "session.index", "session.use", "role", "role.index", "key", "count", "audit", "audit.index", "statistics"}
+var buckets = []string{"meta", "user", "user.index", "token", "token.index", "token.use", "ended_token", "ended_token.index", "session", "session.index", "session.use", "factor", "factor.index", "role", "role.index", "key", "count", "audit", "audit.index", "statistics"}
 
 // A flipped byte, wherever it is, is refused as damage and reported; nothing is
 // half read.
