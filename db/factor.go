@@ -227,27 +227,30 @@ func (t *txn) dropFactors(user string) error {
 	return factorRecords.put(t, old, nil)
 }
 
-// dropDamagedFactors removes a record that can't be read, with what it was found by:
-// nothing else tells which passkeys those were.
+// dropDamagedFactors removes a record that can't be read.
 func (t *txn) dropDamagedFactors(user string) error {
-	var keys [][]byte
-	err := t.Scan(factorRecords.indexBucket(), nil, nil, false, func(key, sealed []byte) bool {
-		if id, err := unseal(factorRecords.indexBucket(), key, sealed); err == nil && string(id) == user {
-			keys = append(keys, key)
-		}
-		return true
-	})
-	if err != nil {
+	if err := t.dropFoundBy(user); err != nil {
 		return err
-	}
-	for _, key := range keys {
-		if err := t.Delete(factorRecords.indexBucket(), key); err != nil {
-			return err
-		}
 	}
 	if err := t.putCounts(factorRecords.count(nil), nil); err != nil {
 		return err
 	}
 	t.changed(factorRecords.bucket, user)
 	return t.Delete(factorRecords.bucket, []byte(user))
+}
+
+// dropFoundBy removes what a record is found by that is not there to tell.
+func (t *txn) dropFoundBy(user string) error {
+	index := factorRecords.indexBucket()
+	var keys [][]byte
+	err := t.Scan(index, nil, nil, false, func(key, sealed []byte) bool {
+		if id, err := unseal(index, key, sealed); err == nil && string(id) == user {
+			keys = append(keys, key)
+		}
+		return true
+	})
+	for _, key := range keys {
+		err = errors.Join(err, t.Delete(index, key))
+	}
+	return err
 }

@@ -54,7 +54,7 @@ func (t *txn) resettable(u *User) (*Factors, error) {
 	f, err := t.factorsOf(u)
 	switch {
 	case errors.Is(err, ErrDamaged): // the way back is for that, too
-		return &Factors{User: u.ID}, nil
+		return &Factors{User: u.ID}, t.dropFoundBy(u.ID)
 	case err == nil && len(f.Methods()) == 0 && f.Pending == nil:
 		return nil, errNothingToReset
 	}
