@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -225,11 +226,24 @@ func (a *app) userShowCommand() *cobra.Command {
 				if a.settings.JSON {
 					return a.printJSON(u)
 				}
-				return a.pairs("email", orDash(u.Email), "name", u.Name, "id", u.ID, "roles", listText(u.Roles),
-					"state", userState(u), "created", a.timeText(u.Created), "updated", a.timeText(u.Updated), "last login", a.optionalTimeText(u.LastLogin), "throttled until", a.optionalTimeText(u.Throttled))
+				pairs := []string{"email", orDash(u.Email), "name", u.Name, "id", u.ID, "roles", listText(u.Roles),
+					"state", userState(u), "created", a.timeText(u.Created), "updated", a.timeText(u.Updated), "last login", a.optionalTimeText(u.LastLogin), "throttled until", a.optionalTimeText(u.Throttled)}
+				if u.CodeClockOff != 0 {
+					pairs = append(pairs, "clock of codes", clockText(u.CodeClockOff))
+				}
+				return a.pairs(pairs...)
 			})
 		},
 	}
+}
+
+// clockText tells by how much the program that makes a user's codes seems off.
+func clockText(seconds int64) string {
+	d := time.Duration(seconds) * time.Second
+	if d < 0 {
+		return "their program seems " + (-d).String() + " behind this server"
+	}
+	return "their program seems " + d.String() + " ahead of this server"
 }
 
 func (a *app) userDeleteCommand() *cobra.Command {
