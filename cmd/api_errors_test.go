@@ -26,6 +26,7 @@ var (
 // bodies that the client makes by itself.
 var notForCommands = map[string]bool{
 	"bad_user": true, "bad_role": true, "bad_token": true, "bad_sort": true, "password_missing": true, "password_change_required": true,
+	"totp_not_begun": true, "proof_required": true, "second_factor_required": true, "second_factor_setup_required": true, // of sessions; passwd asks for the code
 	"login_url": true, "cookie_domain": true, "return_ttl": true, // of the configuration file, whose keys these are
 }
 

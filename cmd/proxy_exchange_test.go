@@ -30,6 +30,7 @@ gate:
   rules:
     - {host: app.example.com, path: /admin, require: "role:admin"}
     - {host: app.example.com, path: /open, methods: [GET], require: public}
+    - {host: app.example.com, path: /safe, require: any, second_factor: true}
     - {host: app.example.com, require: any}
     - {host: open.example.com, require: public}
     - {host: "*.apps.example.com", require: any}

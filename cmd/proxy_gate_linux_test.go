@@ -115,6 +115,7 @@ func (g *gated) tried() {
 	g.streams()
 	g.keepsQuestionsInside()
 	g.leavesToHusk()
+	g.asksForASecondFactor()
 	g.refusesWithoutHusk()
 }
 
