@@ -94,7 +94,7 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 const afterSignIn = "&signed=in"
 
 // SignIn takes the form of LoginPage.
-var SignIn = Handler{Fields: []string{"email", "login", "password", "return", "kept_form"}, answer: signIn}
+var SignIn = Handler{Fields: []string{"email", "login", "password", "code", "ticket", "return", "kept_form"}, answer: signIn}
 
 func signIn(v *Visit) error {
 	target := v.console.openReturn(v.form.Get("return"))
