@@ -115,17 +115,18 @@ func (f *Factors) useRecovery(use *RecoveryUse, now time.Time, address string) e
 }
 
 // usePasskey takes an assertion. A counter that does not go on is that of a copy, but
-// for authenticators that count nothing (WebAuthn Level 3, 6.1.1).
+// for authenticators that count nothing (WebAuthn Level 3, 6.1.1). The challenge comes
+// first: an assertion that is sent twice is no copy.
 func (f *Factors) usePasskey(use *PasskeyUse, now time.Time) error {
 	p := f.Passkey(use.Credential)
-	switch {
-	case p == nil:
+	if p == nil {
 		return errFactorMoved
-	case (p.Counter > 0 || use.Counter > 0) && use.Counter <= p.Counter:
-		return errPasskeyCopied
 	}
 	if err := f.spendChallenge(use, now); err != nil {
 		return err
+	}
+	if (p.Counter > 0 || use.Counter > 0) && use.Counter <= p.Counter {
+		return errPasskeyCopied
 	}
 	p.Counter, p.BackedUp, p.Used = use.Counter, use.BackedUp, now
 	return nil
