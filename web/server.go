@@ -94,6 +94,7 @@ type Server struct {
 
 	identities identities
 	tally      *tally
+	clocks     codeClocks
 	deviceKey  []byte // signs device cookies
 	ticketKey  []byte // signs what stands for a password that was right
 	passkeyKey []byte // signs what a passkey is asked for

@@ -60,6 +60,13 @@ type Profile struct {
 	// "proof" where one is set up, and to be proved first; "" else.
 	SecondFactor string `json:"second_factor,omitempty"`
 
+	// ProveBy is of a session in which none of the user's second factors was proved: by
+	// which that can be done, since the password alone proves nothing there.
+	ProveBy []string `json:"prove_by,omitempty"`
+
+	// Notices are of a session: what happened to the second factor, and was not seen yet.
+	Notices []FactorNotice `json:"notices,omitempty"`
+
 	Administrator bool `json:"administrator,omitempty"` // this credential may do everything
 }
 
@@ -238,6 +245,11 @@ type User struct {
 	// Throttled is until when sign-ins of this account are refused, after too
 	// many wrong passwords; absent where they are not.
 	Throttled *time.Time `json:"throttled,omitempty"`
+
+	// CodeClockOff is read alone: by how many seconds the program that makes the user's
+	// codes seems to be ahead of the server, by a wrong code of the last day that is right
+	// for another time; absent where there was none since the last good one.
+	CodeClockOff int64 `json:"code_clock_off,omitempty"`
 
 	Above bool `json:"above,omitempty"` // read alone: they may do more than this credential, which can't change them
 }
