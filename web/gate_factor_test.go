@@ -30,20 +30,20 @@ func safeRules() gate.Config {
 
 const safeAddress = appAddress + "safe/x?y=1"
 
-// authenticator makes the codes of somebody's second factor.
-type authenticator struct {
+// codeMaker makes the codes of somebody's second factor.
+type codeMaker struct {
 	s      *server
 	secret string
 }
 
 // enrol sets up TOTP in a session, which then has it proved; with is how the session is
 // shown.
-func (s *server) enrol(with edit) (*authenticator, answer) {
+func (s *server) enrol(with edit) (*codeMaker, answer) {
 	s.t.Helper()
 	var made api.NewTOTP
 	s.do("POST", "/account/totp", "", with).want(200).json(&made)
 	s.secret(made.Secret)
-	a := &authenticator{s, made.Secret}
+	a := &codeMaker{s, made.Secret}
 	done := s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: a.code()}), with).want(200)
 	var codes api.NewRecoveryCodes
 	done.json(&codes)
@@ -54,7 +54,7 @@ func (s *server) enrol(with edit) (*authenticator, answer) {
 }
 
 // code is one that was not used: each is good once, so the clock goes on by a step.
-func (a *authenticator) code() string {
+func (a *codeMaker) code() string {
 	a.s.t.Helper()
 	a.s.clock.advance(30 * time.Second)
 	code, err := totp.GenerateCode(a.secret, a.s.clock.now())
@@ -85,7 +85,7 @@ func (s *server) unproved(p *person) *person {
 func browserOf(jwt string) edit { return cookieNamed("__Host-husk_session", jwt) }
 
 // signIn signs p in with a code.
-func (a *authenticator) signIn(p *person) *person {
+func (a *codeMaker) signIn(p *person) *person {
 	a.s.t.Helper()
 	in, err := a.s.client().Login(a.s.t.Context(), api.Login{Email: p.email, Password: p.password, Code: a.code()})
 	must(a.s.t, err)
@@ -98,7 +98,7 @@ func (a *authenticator) signIn(p *person) *person {
 
 // proveInBrowser proves a second factor in a browser's session, which goes on under a
 // new secret.
-func (s *server) proveInBrowser(p *person, a *authenticator) *person {
+func (s *server) proveInBrowser(p *person, a *codeMaker) *person {
 	s.t.Helper()
 	done := s.do("POST", "/account/proof", jsonOf(api.Proof{Code: a.code()}), browserOf(p.jwt)).want(200)
 	again := *p
