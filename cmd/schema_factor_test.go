@@ -3,8 +3,12 @@
 package cmd
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,4 +123,56 @@ func wantFactors(t *testing.T, s *server, facts schemaFacts) {
 	if err != nil || !role.Source.RequireSecondFactor {
 		t.Errorf("the role is %+v, %v", role, err)
 	}
+}
+
+// A damaged record of a second factor is named, with what lets its user in again. The
+// repair loses it, and lets nobody in by the password alone.
+func TestRepairOfSecondFactor(t *testing.T) {
+	t.Parallel()
+	p, facts := unpackSchema(t, secondFactors)
+	p.ok(t, "user", "list") // of a later schema it is upgraded
+	text, err := os.ReadFile(p.store())
+	if err != nil || !bytes.Contains(text, []byte(`"totp":{"secret"`)) {
+		t.Fatalf("the store has no secret: %v", err)
+	}
+	text = bytes.ReplaceAll(text, []byte(`"totp":{"secret"`), []byte(`"totp":{"secreT"`))
+	if err := os.WriteFile(p.store(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const way = "husk user reset-second-factor tia@example.com"
+	if r := p.run(t, "check"); r.code != exitInvalid || !strings.Contains(r.stdout, `in bucket "factor" does not match`) || !strings.Contains(r.stdout, way) {
+		t.Errorf("the check: %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if got := p.ok(t, "check", "--repair"); !strings.Contains(got, "made anew: ") || !strings.Contains(got, way) {
+		t.Errorf("the repair:\n%s", got)
+	}
+	p.ok(t, "check")
+	s := p.serve(t)
+	defer s.end()
+	for _, code := range []string{"", facts.Factor.Recovery[0], totpOf(t, facts.Factor.Secret)} {
+		if out, err := s.client("").Login(t.Context(), api.Login{Email: "tia@example.com", Password: facts.Password, Code: code}); err == nil {
+			t.Errorf("a code of %d characters lets in: %+v", len(code), out.ID)
+		}
+	}
+	if _, err := s.client(facts.Token).ResetSecondFactor(t.Context(), "tia@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.client("").Login(t.Context(), api.Login{Email: "tia@example.com", Password: facts.Password}); err != nil {
+		t.Errorf("after the reset: %v", err)
+	}
+}
+
+// What a user has goes with a backup, and stays in a store that is compacted.
+func TestSecondFactorInBackup(t *testing.T) {
+	t.Parallel()
+	old, facts := unpackSchema(t, secondFactors)
+	backup := filepath.Join(t.TempDir(), "husk.tar")
+	old.ok(t, "backup", "--output", backup)
+	p := program{data: newData(t)}
+	p.ok(t, "restore", backup)
+	p.ok(t, "compact")
+	p.ok(t, "check")
+	s := p.serve(t)
+	defer s.end()
+	wantFactors(t, s, facts)
 }
