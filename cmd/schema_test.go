@@ -41,7 +41,10 @@ type schemaFacts struct {
 	Password string `json:"password"`
 	Gate     string `json:"gate,omitempty"` // ann's, for some requests behind the gate alone
 	JWT      string `json:"jwt"`            // of a session of ann's that ends in a hundred years
-	Audit    string `json:"audit_head"`
+
+	Factor *factorFacts `json:"second_factor,omitempty"`
+
+	Audit string `json:"audit_head"`
 }
 
 func schemaFile(schema int, ext string) string {
@@ -70,6 +73,8 @@ func makeSchemaFile(t *testing.T) {
 	p.ok(t, "user", "create", "ann@example.com", "--name", "Ann", "--role", "admin", "--password-stdin")
 	p.ok(t, "user", "create", "bob@example.com", "--no-password")
 	p.ok(t, "user", "disable", "bob@example.com")
+	p.stdin = facts.Password
+	p.ok(t, "user", "create", "tia@example.com", "--password-stdin")
 	p.ok(t, "role", "set", "reader", "--permission", "generic#security:user/read", "--description", "may look")
 	p.ok(t, "user", "update", "bob@example.com", "--role", "reader")
 	facts.Token = p.ok(t, "token", "create", "--user", "ann@example.com", "--name", "kept", "--expires", "never")
@@ -80,7 +85,9 @@ func makeSchemaFile(t *testing.T) {
 	if _, err := s.client(facts.Token).Profile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	facts.Factor = makeFactors(t, s, facts)
 	s.end()
+	addPasskey(t, p)
 	facts.Audit = p.ok(t, "audit", "head")
 	text, err := json.MarshalIndent(facts, "", "  ")
 	var packed bytes.Buffer
@@ -189,6 +196,9 @@ func wantServed(t *testing.T, p program, schema int, facts schemaFacts) {
 	if schema >= gateTokens {
 		wantGateOnly(t, s, facts)
 	}
+	if schema >= secondFactors {
+		wantFactors(t, s, facts)
+	}
 	for _, c := range clients {
 		if profile, err := c.Profile(t.Context()); err != nil || profile.Email != "ann@example.com" {
 			t.Errorf("the profile is %+v, %v", profile, err)
@@ -249,8 +259,11 @@ func tarOfSchema(t *testing.T, file string, schema int) (backup string) {
 	t.Helper()
 	store, err := os.ReadFile(file)
 	sum := sha256.Sum256(store)
-	text, err2 := json.Marshal(archive.Manifest{Version: "0.1.0", Schema: schema, Size: int64(len(store)), SHA256: hex.EncodeToString(sum[:]),
-		Counts: map[string]int64{"users": 3, "tokens": 2}})
+	counts := map[string]int64{"users": 3, "tokens": 2}
+	if schema >= secondFactors {
+		counts["users"] = 4
+	}
+	text, err2 := json.Marshal(archive.Manifest{Version: "0.1.0", Schema: schema, Size: int64(len(store)), SHA256: hex.EncodeToString(sum[:]), Counts: counts})
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, f := range []struct {
@@ -356,7 +369,7 @@ func TestCheckSchema(t *testing.T) {
 			setSchema(t, p.store(), fmt.Sprintf(`{"schema":%d,"needs":"7.8.9","created":"2030-01-02T03:04:05Z"}`, schema))
 			code, needs = exitInvalid, "7.8.9"
 			defer setSchema(t, p.store(), fmt.Sprintf(`{"schema":%d,"created":"2030-01-02T03:04:05Z"}`, db.SchemaVersion)) // for the look at the end
-		case 4:
+		case 4, 5:
 			needs = "0.2.0"
 		}
 		before, err := os.ReadFile(p.store())

@@ -359,7 +359,7 @@ mount --bind /mnt /usr/bin`)
 	m.sh("umount -l /usr/bin; umount -l /mnt")
 }
 
-const refusalOfOld = "is not installed: the store in /var/lib/husk is of schema 4, of a newer husk, and this one reads schemas up to 3."
+const refusalOfOld = "is not installed: the store in /var/lib/husk is of schema 5, of a newer husk, and this one reads schemas up to 3."
 
 // wantRefused looks at what an older package left that was refused: all of it.
 func wantRefused(m *machine, d did) {
@@ -371,7 +371,7 @@ func wantRefused(m *machine, d did) {
 	if got := m.sh("husk version; systemctl is-active husk.service husk.socket"); !strings.Contains(got, "husk "+next(t)) || !strings.HasSuffix(got, "active\nactive") || m.pid() == "0" {
 		t.Errorf("what was there is %q, process %s", got, m.pid())
 	}
-	if m.there("/var/lib/husk/husk.db.schema-4") {
+	if m.there("/var/lib/husk/husk.db.schema-5") {
 		t.Error("a refused package moved the store")
 	}
 }

@@ -61,7 +61,10 @@ func ReadCode(text string) (Code, error) {
 // plainRecovery is the letters and digits of a recovery code; "" where it has others.
 func plainRecovery(text string) string {
 	plain := make([]byte, 0, len(text))
-	for _, c := range []byte(strings.ToLower(text)) {
+	for _, c := range []byte(text) {
+		if 'A' <= c && c <= 'Z' { // strings.ToLower makes letters of what is none of ASCII
+			c += 'a' - 'A'
+		}
 		switch c {
 		case '-':
 			continue

@@ -4,11 +4,14 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
-	"github.com/pquerna/otp/totp"
 )
 
 const (
@@ -35,15 +38,21 @@ func NewTOTPSecret() []byte {
 func SecretText(secret []byte) string { return base32Text.EncodeToString(secret) }
 
 // TOTPURI is the otpauth: address by which programs take a secret, with SHA-1, six
-// digits and 30 s, which all of them know.
+// digits and 30 s, which all of them know. Its label is cut at the first colon, so that
+// the issuer can have none: a space stands in its place. The library that reads it
+// leaves & and = in an issuer as they are, which makes parameters of it.
 func TOTPURI(secret []byte, issuer, account string) (string, error) {
-	key, err := totp.Generate(totp.GenerateOpts{Issuer: issuer, AccountName: account, Secret: secret,
-		Period: uint(Period / time.Second), Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
-	if err != nil {
-		return "", err
+	if issuer == "" || account == "" {
+		return "", errors.New("make the address of a TOTP secret: it needs an issuer and an account")
 	}
-	return key.URL(), nil
+	issuer = strings.ReplaceAll(issuer, ":", " ")
+	return fmt.Sprintf("otpauth://totp/%s:%s?secret=%s&issuer=%s&algorithm=SHA1&digits=%d&period=%d",
+		url.PathEscape(issuer), url.PathEscape(account), SecretText(secret), parameter(issuer), totpDigits, Period/time.Second), nil
 }
+
+// parameter is text as one parameter's value, with %20 for a space: not all programs
+// read + as one.
+func parameter(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
 // Step is the number of the time step of a moment (RFC 6238, 4.2).
 func Step(now time.Time) int64 { return now.Unix() / int64(Period/time.Second) }
