@@ -32,7 +32,7 @@ func (w *watched) hold(email string, seal func(user string) []byte) (user string
 	must(w.t, err)
 	session, _, err := w.Store.CreateSession(w.t.Context(), local, db.SignIn{User: u.ID, Verified: u.Password, TTL: time.Hour})
 	must(w.t, err)
-	must(w.t, w.Store.BeginTOTP(w.t.Context(), &db.Actor{ID: u.ID, User: u, Session: session, Permissions: db.AllPermissions}, seal(u.ID)))
+	must(w.t, w.Store.BeginTOTP(w.t.Context(), &db.Actor{ID: u.ID, User: u, Session: session}, seal(u.ID)))
 	return u.ID
 }
 
