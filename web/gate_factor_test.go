@@ -3,9 +3,11 @@ package web_test
 import (
 	"encoding/json"
 	"errors"
+	"html"
 	"io"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -187,6 +189,46 @@ func TestWayInByASecondFactor(t *testing.T) {
 
 	// Who signs in with it is asked for nothing more.
 	s.ask(safeAddress, gateCookie(s.passFor(a.signIn(ann), safeAddress))).want(200)
+}
+
+// The page that the gate leads to sets one up, and leads on to what was wanted; so it
+// does from the sign-in, where a role requires one.
+func TestWayInByThePageOfTheSecondFactor(t *testing.T) {
+	s := newGate(t, safeRules())
+	ann, bob := s.newUser(annEmail), s.newUser("bob@example.com")
+	lead := func(path string, p *person) string {
+		t.Helper()
+		own := header("Origin", "https://auth.example.com")
+		page := s.page(path, browserOf(p.jwt), onHost("auth.example.com")).want(200)
+		begun := s.byForm("/second-factor/totp", []string{"return", hiddenIn(t, page.body, "return")}, browserOf(p.jwt), onHost("auth.example.com"), own).want(200)
+		m := regexp.MustCompile(`otpauth://[^"]*secret=([A-Z2-7]{32})`).FindStringSubmatch(html.UnescapeString(begun.body))
+		if m == nil {
+			t.Fatalf("the page has no secret: %s", begun.body)
+		}
+		a := &authenticator{s, m[1]}
+		s.secret(a.secret)
+		fields := []string{"held", hiddenIn(t, begun.body, "held"), "return", hiddenIn(t, begun.body, "return"), "code", a.code()}
+		done := s.byForm("/second-factor/totp/confirm", fields, browserOf(p.jwt), onHost("auth.example.com"), own).want(200)
+		p.jwt = cookieIn(t, done, "__Host-husk_session")
+		on := s.byForm("/second-factor", []string{"return", hiddenIn(t, done.body, "return")}, browserOf(p.jwt), onHost("auth.example.com"), own).want(303)
+		return on.header.Get("Location")
+	}
+	sealed := s.toFactor(s.ask(safeAddress, gateCookie(s.passFor(ann, appAddress)), navigates), 302)
+	on := lead("/second-factor?return="+sealed, ann)
+	s.ask(safeAddress, gateCookie(s.comeBack(on, safeAddress, browserOf(ann.jwt)))).want(200)
+	// Who has proved it is led on without a word.
+	if on := s.page("/second-factor?return="+sealed, browserOf(ann.jwt)).want(303); on.header.Get("Location") != "/continue?to="+sealed {
+		t.Errorf("it leads to %s", on.header.Get("Location"))
+	}
+
+	s.requires(db.RoleUser, true)
+	login, err := url.Parse(s.ask(appAddress, navigates).want(302).header.Get("Location"))
+	must(t, err)
+	held := s.page("/continue?to="+login.Query().Get("return"), browserOf(bob.jwt)).want(303).header.Get("Location")
+	if !strings.HasPrefix(held, "/second-factor?return=") {
+		t.Fatalf("a session that is held back is led to %s", held)
+	}
+	s.ask(appAddress, gateCookie(s.comeBack(lead(held, bob), appAddress, browserOf(bob.jwt)))).want(200)
 }
 
 // Whose cookie at the application is another user's, who proved nothing, would come back
