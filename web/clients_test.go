@@ -222,6 +222,18 @@ func TestWebConsoleOfCoco(t *testing.T) {
 	p.play(t, "console-single.txt")
 }
 
+// Who has a second factor is told by the web console of Coco, in words for a person,
+// where to sign in; after that it goes on as before.
+func TestWebConsoleOfCocoWithSecondFactor(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	phone, _ := s.withTOTP(s.single())
+	p := s.player()
+	p.names["PASSWORD"], p.names["TYPED"], p.names["HOST"] = singlePassword, strings.ReplaceAll(singlePassword, " ", "+"), host
+	p.names["CODE"] = phone.next()
+	p.play(t, "console-second-factor.txt")
+}
+
 func TestDesktopProgramOfCoco(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
