@@ -36,7 +36,7 @@ func TestRoleRoutes(t *testing.T) {
 	admin := s.single()
 	show := func(name, description, builtin string, permissions ...string) string {
 		return `{"id":"` + name + `","name":"` + name + `","description":"` + description + `","grants":{"permissions":` +
-			jsonOf(append([]string{}, permissions...)) + `},"created":"<time>","builtin":` + builtin + `}`
+			jsonOf(append([]string{}, permissions...)) + `},"created":"<time>","builtin":` + builtin + `,"require_second_factor":false}`
 	}
 	found := func(name, source string) string {
 		return `{"_id":"` + name + `","found":true,"_source":` + source + `}`
