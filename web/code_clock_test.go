@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"husk/db"
 	"testing"
 	"time"
 
@@ -108,7 +109,7 @@ func TestCodesAreCountedByResult(t *testing.T) {
 }
 
 func TestAskingForAFactorIsNoRefusal(t *testing.T) {
-	if got := loginResult(false, errFactorRequired); got != loginFactor {
+	if got := loginResult(false, errUnproved(&db.User{})); got != loginFactor {
 		t.Errorf("it counts as %s", got)
 	}
 }
