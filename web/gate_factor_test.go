@@ -205,7 +205,7 @@ func TestWayInByThePageOfTheSecondFactor(t *testing.T) {
 		if m == nil {
 			t.Fatalf("the page has no secret: %s", begun.body)
 		}
-		a := &authenticator{s, m[1]}
+		a := &codeMaker{s, m[1]}
 		s.secret(a.secret)
 		fields := []string{"held", hiddenIn(t, begun.body, "held"), "return", hiddenIn(t, begun.body, "return"), "code", a.code()}
 		done := s.byForm("/second-factor/totp/confirm", fields, browserOf(p.jwt), onHost("auth.example.com"), own).want(200)
