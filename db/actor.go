@@ -62,7 +62,7 @@ func (t *txn) actorNow() error {
 		return errEnded
 	case err != nil:
 		return err
-	case now.Permissions.Missing(t.actor.Permissions) != "":
+	case now.Permissions.Missing(t.actor.Permissions) != "", now.NoFactor && !t.actor.NoFactor:
 		return errEnded
 	}
 	t.actor = &now
@@ -86,6 +86,9 @@ func (t *txn) shownNow(a *Actor) (err error) {
 		r, err := sessionRecords.get(t, a.Session.ID)
 		if err == nil && r.Expired(t.now) {
 			err = errAbsentRecord
+		}
+		if err == nil {
+			a.NoFactor = !r.SecondFactor() && roles.RequiresSecondFactor(a.User.Roles)
 		}
 		return err
 	}

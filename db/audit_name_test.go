@@ -47,28 +47,37 @@ func TestEveryActionTellsTheName(t *testing.T) {
 		told[e.Action] = append(told[e.Action], e.TargetName)
 	}
 	want := map[string][]string{
-		"setup.initialize":   {"root@example.com"},
-		"user.create":        {"ann@example.com", "imp@example.com"},
-		"user.update":        {"ann@example.com"}, // was renamed by it
-		"user.disable":       {"annie@example.com"},
-		"user.enable":        {"annie@example.com"},
-		"user.password":      {"annie@example.com", "annie@example.com"},
-		"user.unlock":        {"annie@example.com"},
-		"user.delete":        {"annie@example.com"},
-		"session.login":      {"root@example.com", "root@example.com", "annie@example.com"},
-		"session.evict":      {"root@example.com"},
-		"session.prove":      {"annie@example.com"},
-		"session.renew":      {"annie@example.com"},
-		"session.revoke":     {"root@example.com", "annie@example.com"},
-		"session.logout":     {"root@example.com"},
-		"token.create":       {"deploy", "soon"},
-		"token.update":       {"deploy"}, // was renamed by it
-		"token.rotate":       {"release"},
-		"token.rotate_begin": {"release"},
-		"token.rotate_undo":  {"release"},
-		"token.use":          {"release", "release"},
-		"token.evict":        {"soon"},
-		"token.delete":       {"release"},
+		"passkey.copied":           {"fay@example.com"},
+		"passkey.create":           {"fay@example.com"},
+		"passkey.delete":           {"fay@example.com"},
+		"passkey.update":           {"fay@example.com"},
+		"recovery_code.create":     {"fay@example.com"},
+		"recovery_code.use":        {"fay@example.com"},
+		"totp.create":              {"fay@example.com"},
+		"totp.delete":              {"fay@example.com"},
+		"setup.initialize":         {"root@example.com"},
+		"user.create":              {"ann@example.com", "imp@example.com", "fay@example.com"},
+		"user.reset_second_factor": {"fay@example.com"},
+		"user.update":              {"ann@example.com"}, // was renamed by it
+		"user.disable":             {"annie@example.com"},
+		"user.enable":              {"annie@example.com"},
+		"user.password":            {"annie@example.com", "annie@example.com"},
+		"user.unlock":              {"annie@example.com"},
+		"user.delete":              {"annie@example.com"},
+		"session.login":            {"root@example.com", "root@example.com", "annie@example.com"},
+		"session.evict":            {"root@example.com"},
+		"session.prove":            {"annie@example.com"},
+		"session.renew":            {"annie@example.com"},
+		"session.revoke":           {"root@example.com", "annie@example.com"},
+		"session.logout":           {"root@example.com"},
+		"token.create":             {"deploy", "soon"},
+		"token.update":             {"deploy"}, // was renamed by it
+		"token.rotate":             {"release"},
+		"token.rotate_begin":       {"release"},
+		"token.rotate_undo":        {"release"},
+		"token.use":                {"release", "release"},
+		"token.evict":              {"soon"},
+		"token.delete":             {"release"},
 	}
 	for _, action := range db.Actions() {
 		_, none := nameless[action]
@@ -104,6 +113,7 @@ func (f *fixture) everyAction() {
 	actor.Session = r
 	f.actionsOnTokens(actor)
 	f.actionsOnUsers(actor)
+	f.actionsOnFactors(actor)
 	must(f.t, f.Logout(f.ctx, actor))
 }
 
@@ -158,6 +168,21 @@ func (f *fixture) actionsOnUsers(actor *db.Actor) {
 	must(f.t, err)
 }
 
+func (f *fixture) actionsOnFactors(actor *db.Actor) {
+	f.t.Helper()
+	fay := f.withSession("fay@example.com")
+	f.withTOTP(fay)
+	p := f.withPasskey(fay, "fay's", 1)
+	must(f.t, f.RenamePasskey(f.ctx, fay, p.ID, "blue"))
+	must(f.t, f.NotePasskeyCopy(f.ctx, &db.Actor{}, fay.ID, []byte("fay's")))
+	must(f.t, f.NewRecoveryCodes(f.ctx, fay, hashesOf("second")))
+	must(f.t, second1(f.enter(fay.User, recoveryUse(0, "second"))))
+	must(f.t, f.RemovePasskey(f.ctx, fay, p.ID))
+	must(f.t, f.RemoveTOTP(f.ctx, fay))
+	f.withTOTP(fay)
+	must(f.t, second1(f.ResetFactors(f.ctx, actor, fay.ID)))
+}
+
 // A name is written where it tells more than the id, and bounded as names are.
 func TestTargetName(t *testing.T) {
 	f := newStore(t)
@@ -204,12 +229,12 @@ func TestFoldedTargetsHaveNoName(t *testing.T) {
 }
 
 // notActions are words of the same form that are no actions: buckets and files.
-var notActions = regexp.MustCompile(`^(audit\.(checkpoint|gaps|index|pruned|strangers|stub)|(key|role|session|token|user)\.index|session\.use|user\.other)$`)
+var notActions = regexp.MustCompile(`^(audit\.(checkpoint|gaps|index|pruned|strangers|stub)|(factor|key|role|session|token|user)\.index|session\.use|user\.other)$`)
 
 // The list of actions is the list: what the source writes is in it, and nothing
 // else is.
 func TestActionsAreThoseOfTheSource(t *testing.T) {
-	of := []string{"access", "audit", "gate", "setup", "store", "system"}
+	of := []string{"access", "audit", "gate", "passkey", "recovery_code", "setup", "store", "system", "totp"}
 	nouns, err := newStore(t).Counts(t.Context())
 	must(t, err)
 	for plural := range nouns {

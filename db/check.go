@@ -19,6 +19,7 @@ func (s *Store) Check(ctx context.Context, report func(error)) (records int, err
 		w := &walk{txn: t, ctx: ctx, report: report, counts: map[string]int64{}, owners: owners{}}
 		steps := []func() error{
 			func() error { return w.nouns(s.nouns) },
+			w.factors,
 			w.counters,
 			func() error { return w.each(metaBucket, func(_, _ []byte) {}) },
 			func() error { return w.each(proofBucket, func(_, _ []byte) {}) },

@@ -119,6 +119,7 @@ func (r *reader) use(name, id string, get func(context.Context, string) (db.Last
 func (r *reader) records() {
 	for i, id := range known.users {
 		one(r, fmt.Sprint("User ", i), id, r.User)
+		one(r, fmt.Sprint("Factors of ", i), id, r.Factors)
 		all(r, fmt.Sprint("Tokens of ", i), db.ListQuery{Owner: id}, r.Tokens)
 		all(r, fmt.Sprint("Sessions of ", i), db.ListQuery{Owner: id}, r.Sessions)
 	}

@@ -125,6 +125,10 @@ func makeWhole(t *testing.T, path string) {
 		r, _, err := s.CreateSession(ctx, &db.Actor{Transport: db.TransportHTTP}, signIn)
 		must(t, err)
 		s.NoteSessionUse(r.ID, "192.0.2.1")
+		if i%4 == 1 {
+			_, _, _, err := s.AddPasskey(ctx, &db.Actor{ID: u.ID, User: u, Session: r}, passkeyOf(u.Email, 1), db.FactorSetUp{Codes: hashesOf(u.Email)})
+			must(t, err)
+		}
 		for range 3 {
 			id := uuid.NewString()
 			_, err := s.CreateToken(ctx, local, db.NewToken{ID: id, Hash: make([]byte, 32), Owner: u.ID, Name: fmt.Sprintf("token of %d", i), Expires: db.Never})

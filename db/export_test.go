@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -66,6 +67,28 @@ func (s *Store) PutEnded(ctx context.Context, ended []*EndedToken) error {
 
 // putAll writes a few hundred in a transaction: an engine's page may split only at
 // the commit, and then one large transaction is slower by far.
+// ForgetMethods makes of a session one of before schema 5.
+func (s *Store) ForgetMethods(ctx context.Context, id string) error {
+	return s.update(ctx, &Actor{}, func(t *txn) error {
+		old, err := sessionRecords.get(t, id)
+		if err != nil {
+			return err
+		}
+		r := *old
+		r.Methods = nil
+		return sessionRecords.put(t, old, &r)
+	})
+}
+
+// PutFactors writes so many records of users who are not there.
+func (s *Store) PutFactors(ctx context.Context, n int) error {
+	var all []*Factors
+	for i := range n {
+		all = append(all, &Factors{User: fmt.Sprintf("user%04d", i), TOTP: &TOTP{Secret: []byte("old")}})
+	}
+	return putAll(ctx, s, &factorRecords, all)
+}
+
 func putAll[T any](ctx context.Context, s *Store, c *collection[T], records []*T) error {
 	for some := range slices.Chunk(records, 500) {
 		err := s.update(ctx, &Actor{}, func(t *txn) error {

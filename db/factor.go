@@ -28,6 +28,7 @@ type Factors struct {
 	Recovery   []RecoveryCode   `json:"recovery,omitempty"`   // by the number that a code begins with
 	Challenges []SpentChallenge `json:"challenges,omitempty"` // the oldest first
 	Notices    []FactorNotice   `json:"notices,omitempty"`    // the oldest first
+	Lost       []string         `json:"lost,omitempty"`       // a repair put it in the place of a lost one: the methods that were set up
 }
 
 // TOTP is a secret that a program of the user's makes codes from (RFC 6238).
@@ -66,13 +67,7 @@ type SpentChallenge struct {
 	Ends int64  `json:"ends"` // Unix seconds: from then on it is stale anyway
 }
 
-const (
-	// MaxPasskeys is how many of them a user has at most.
-	MaxPasskeys = 20
-
-	maxChallenges  = 64 // of a user within the life of one
-	maxPasskeyName = 100
-)
+const maxChallenges = 64 // of a user within the life of one
 
 var factorRecords = collection[Factors]{
 	bucket: "factor",
@@ -85,6 +80,7 @@ var factorRecords = collection[Factors]{
 		return keys
 	},
 	count: func(*Factors) []string { return []string{"factor"} },
+	owner: func(f *Factors) string { return f.User },
 	taken: fail(ErrConflict, "passkey_taken", "that passkey is set up here already"),
 }
 
@@ -142,7 +138,8 @@ func (f *Factors) isNothing() bool {
 	return f.TOTP == nil && f.Pending == nil && len(f.Passkeys) == 0 && len(f.Recovery) == 0 && len(f.Notices) == 0
 }
 
-var errFactorsLost = fail(ErrDamaged, "second_factor_lost", "what is kept of this account's second factor is damaged or gone: run 'husk check'; 'husk user reset-second-factor' on the machine lets its owner in again")
+var errFactorsLost = &Error{Kind: ErrDamaged, Code: "second_factor_lost",
+	Reason: "what is kept of this account's second factor is damaged or gone: run 'husk check'; 'husk user reset-second-factor' on the machine lets its owner in again"}
 
 // Factors returns what a user has besides the password; empty where there is nothing.
 // What should be there and is not is ErrDamaged.
@@ -164,10 +161,25 @@ func (t *txn) factorsOf(u *User) (*Factors, error) {
 	switch {
 	case errors.Is(err, ErrNotFound) && len(u.Factors) == 0:
 		return &Factors{User: u.ID}, nil
-	case errors.Is(err, ErrNotFound), err == nil && !slices.Equal(f.Methods(), u.Factors):
-		return nil, errFactorsLost
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrDamaged), err == nil && !f.isOf(u):
+		return nil, lostFactors(u, err)
 	}
 	return f, err
+}
+
+// isOf tells whether the user's record says the same.
+func (f *Factors) isOf(u *User) bool { return len(f.Lost) == 0 && slices.Equal(f.Methods(), u.Factors) }
+
+// lostFactors is the answer where a user's factors can't be read. Its cause names no
+// kind: that a record is not there is damage here.
+func lostFactors(u *User, err error) error {
+	why := "is not what the user's record says"
+	if err != nil {
+		why = cause(err).Error()
+	}
+	e := *errFactorsLost
+	e.Cause = errors.New("the second factor of " + u.Username() + ": " + why)
+	return &e
 }
 
 // changeFactors changes what a user has, and says so in the user's record.
@@ -189,16 +201,8 @@ func (t *txn) putFactors(u *User, f *Factors) (*User, error) {
 	if len(f.Methods()) == 0 {
 		f.Recovery, f.Challenges = nil, nil
 	}
-	old, err := factorRecords.get(t, u.ID)
-	switch {
-	case errors.Is(err, ErrDamaged):
-		if err := t.dropDamagedFactors(u.ID); err != nil {
-			return nil, err
-		}
-		old = nil
-	case errors.Is(err, ErrNotFound):
-		old = nil
-	case err != nil:
+	old, err := t.oldFactors(u.ID)
+	if err != nil {
 		return nil, err
 	}
 	new := f
@@ -218,12 +222,52 @@ func (t *txn) putFactors(u *User, f *Factors) (*User, error) {
 	return &changed, t.putUser(u, &changed)
 }
 
-// dropDamagedFactors removes a record that can't be read. What it was found by stays
-// until a repair.
+// oldFactors returns the record that is to be replaced; nil: there is none any more,
+// since one that can't be read is removed.
+func (t *txn) oldFactors(user string) (*Factors, error) {
+	f, err := factorRecords.get(t, user)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil
+	case errors.Is(err, ErrDamaged):
+		return nil, t.dropDamagedFactors(user)
+	}
+	return f, err
+}
+
+// dropFactors removes what a user had who is deleted.
+func (t *txn) dropFactors(user string) error {
+	old, err := t.oldFactors(user)
+	if err != nil || old == nil {
+		return err
+	}
+	return factorRecords.put(t, old, nil)
+}
+
+// dropDamagedFactors removes a record that can't be read.
 func (t *txn) dropDamagedFactors(user string) error {
-	if err := t.putCounts([]string{factorRecords.bucket}, nil); err != nil {
+	if err := t.dropFoundBy(user); err != nil {
+		return err
+	}
+	if err := t.putCounts(factorRecords.count(nil), nil); err != nil {
 		return err
 	}
 	t.changed(factorRecords.bucket, user)
 	return t.Delete(factorRecords.bucket, []byte(user))
+}
+
+// dropFoundBy removes what a record is found by that is not there to tell.
+func (t *txn) dropFoundBy(user string) error {
+	index := factorRecords.indexBucket()
+	var keys [][]byte
+	err := t.Scan(index, nil, nil, false, func(key, sealed []byte) bool {
+		if id, err := unseal(index, key, sealed); err == nil && string(id) == user {
+			keys = append(keys, key)
+		}
+		return true
+	})
+	for _, key := range keys {
+		err = errors.Join(err, t.Delete(index, key))
+	}
+	return err
 }

@@ -3,11 +3,6 @@ package db
 import (
 	"bytes"
 	"context"
-	"errors"
-	"slices"
-	"strings"
-
-	"github.com/google/uuid"
 )
 
 // FactorSetUp is what setting up a second factor does besides.
@@ -17,11 +12,9 @@ type FactorSetUp struct {
 }
 
 var (
-	errNoPending      = fail(ErrConflict, "totp_not_begun", "no secret waits for its first code: begin with POST /account/totp")
-	errNoTOTP         = fail(ErrNotFound, "not_found", "there is no such thing, or it is not yours")
-	errNoFactor       = fail(ErrConflict, "no_second_factor", "recovery codes are for who has a second factor: set one up first")
-	errManyPasskeys   = fail(ErrConflict, "too_many_passkeys", "there are 20 passkeys, as many as a user may have; remove one first")
-	errOwnFactorReset = fail(ErrDenied, "own_second_factor", "nobody resets their own second factor: remove it where it was set up, or use 'husk user reset-second-factor' on the machine")
+	errNoPending = fail(ErrConflict, "totp_not_begun", "no secret waits for its first code: begin with POST /account/totp")
+	errNoTOTP    = fail(ErrNotFound, "not_found", "there is no such thing, or it is not yours")
+	errNoFactor  = fail(ErrConflict, "no_second_factor", "recovery codes are for who has a second factor: set one up first")
 )
 
 // BeginTOTP keeps a secret of the actor's, sealed, until a code confirms it. The one
@@ -47,31 +40,6 @@ func (s *Store) ConfirmTOTP(ctx context.Context, actor *Actor, use TOTPUse, in F
 		f.TOTP.Last, f.TOTP.Created, f.TOTP.Used = use.Step, t.now, t.now
 		return nil
 	})
-}
-
-// AddPasskey adds a passkey, whose ID is made here. One that is set up already, by
-// anybody, is ErrConflict.
-func (s *Store) AddPasskey(ctx context.Context, actor *Actor, p Passkey, in FactorSetUp) (added *Passkey, r *Session, secret string, err error) {
-	p.ID = uuid.NewString()
-	if err := checkPasskeyName(&p.Name); err != nil {
-		return nil, nil, "", err
-	}
-	r, secret, err = s.setUpFactor(ctx, actor, MethodPasskey, in, "passkey.create", func(t *txn, f *Factors) error {
-		if len(f.Passkeys) >= MaxPasskeys {
-			return errManyPasskeys
-		}
-		p.Created = t.now
-		f.Passkeys = append(f.Passkeys, p)
-		return nil
-	})
-	return &p, r, secret, err
-}
-
-func checkPasskeyName(name *string) error {
-	if *name = strings.TrimSpace(*name); *name == "" {
-		return fail(ErrInvalid, "bad_name", "a passkey needs a name")
-	}
-	return checkText("name", *name, maxPasskeyName)
 }
 
 // setUpFactor adds a factor of the actor's, who proved to have it. With the first one
@@ -137,37 +105,6 @@ func (s *Store) NewRecoveryCodes(ctx context.Context, actor *Actor, hashes []str
 	})
 }
 
-// RenamePasskey renames a passkey of the actor's, by its ID.
-func (s *Store) RenamePasskey(ctx context.Context, actor *Actor, id, name string) error {
-	if err := checkPasskeyName(&name); err != nil {
-		return err
-	}
-	return s.changeOwnFactors(ctx, actor, "passkey.update", func(f *Factors) error {
-		i := f.passkeyAt(id)
-		if i < 0 {
-			return errAbsentRecord
-		}
-		f.Passkeys[i].Name = name
-		return nil
-	})
-}
-
-// RemovePasskey removes a passkey of the actor's, by its ID.
-func (s *Store) RemovePasskey(ctx context.Context, actor *Actor, id string) error {
-	return s.changeOwnFactors(ctx, actor, "passkey.delete", func(f *Factors) error {
-		i := f.passkeyAt(id)
-		if i < 0 {
-			return errAbsentRecord
-		}
-		f.Passkeys = slices.Delete(f.Passkeys, i, i+1)
-		return nil
-	})
-}
-
-func (f *Factors) passkeyAt(id string) int {
-	return slices.IndexFunc(f.Passkeys, func(p Passkey) bool { return p.ID == id })
-}
-
 func (s *Store) changeOwnFactors(ctx context.Context, actor *Actor, action string, change func(*Factors) error) error {
 	return s.update(ctx, actor, func(t *txn) error {
 		u, _, err := t.changeFactors(t.actor.User, change)
@@ -176,61 +113,4 @@ func (s *Store) changeOwnFactors(ctx context.Context, actor *Actor, action strin
 		}
 		return t.audit(action, u.Target())
 	})
-}
-
-// ResetFactors takes a user, by id or email, all that they have besides the password,
-// and ends their sessions and device cookies: the way back for who lost it. The user
-// is told at the next sign-in. That of a user who may do more than the actor, and the
-// actor's own, is ErrDenied; where there is nothing to take, ErrNotFound.
-func (s *Store) ResetFactors(ctx context.Context, actor *Actor, idOrEmail string) (u *User, err error) {
-	err = s.update(ctx, actor, func(t *txn) error {
-		old, err := t.findUser(idOrEmail)
-		if err != nil {
-			return err
-		}
-		if old.ID == t.actor.ID {
-			return errOwnFactorReset
-		}
-		if err := t.mayTouch(old); err != nil {
-			return err
-		}
-		f, err := t.factorsOf(old)
-		switch {
-		case errors.Is(err, ErrDamaged): // the way back is for that, too
-			f = &Factors{User: old.ID}
-		case err != nil:
-			return err
-		case len(f.Methods()) == 0 && f.Pending == nil:
-			return errNothingToReset
-		}
-		f.TOTP, f.Pending, f.Passkeys = nil, nil, nil
-		f.tell(FactorNotice{Kind: NoticeReset, Time: t.now, Address: t.actor.Address, By: t.actor.Name})
-		if u, err = t.putFactors(old, f); err != nil {
-			return err
-		}
-		if _, err := t.endSessions(u.ID, ""); err != nil {
-			return err
-		}
-		if u, err = t.endDevices(u); err != nil {
-			return err
-		}
-		return t.audit("user.reset_second_factor", u.Target())
-	})
-	return u, err
-}
-
-var errNothingToReset = fail(ErrConflict, "no_second_factor", "that user has no second factor")
-
-// dropFactors removes what a user had who is deleted.
-func (t *txn) dropFactors(user string) error {
-	f, err := factorRecords.get(t, user)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case errors.Is(err, ErrDamaged):
-		return t.dropDamagedFactors(user)
-	case err != nil:
-		return err
-	}
-	return factorRecords.put(t, f, nil)
 }

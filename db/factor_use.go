@@ -113,20 +113,19 @@ func (f *Factors) useRecovery(use *RecoveryUse, now time.Time, address string) e
 	return nil
 }
 
-// usePasskey takes an assertion. One that was taken before is that first: its counter
-// is no sign of a copy.
+// usePasskey takes an assertion. A counter that does not go on is that of a copy, but
+// for authenticators that count nothing (WebAuthn Level 3, 6.1.1). The challenge comes
+// first: an assertion that is sent twice is no copy.
 func (f *Factors) usePasskey(use *PasskeyUse, now time.Time) error {
 	p := f.Passkey(use.Credential)
-	switch {
-	case p == nil:
+	if p == nil {
 		return errFactorMoved
-	case f.Spent(use.Challenge):
-		return errChallengeSpent
-	case p.CountsBack(use.Counter):
-		return errPasskeyCopied
 	}
 	if err := f.spendChallenge(use, now); err != nil {
 		return err
+	}
+	if p.CountsBack(use.Counter) {
+		return errPasskeyCopied
 	}
 	p.Counter, p.BackedUp, p.Used = use.Counter, use.BackedUp, now
 	return nil
@@ -135,7 +134,7 @@ func (f *Factors) usePasskey(use *PasskeyUse, now time.Time) error {
 func (f *Factors) spendChallenge(use *PasskeyUse, now time.Time) error {
 	f.Challenges = slices.DeleteFunc(f.Challenges, func(c SpentChallenge) bool { return now.Unix() >= c.Ends })
 	switch {
-	case !now.Before(use.Ends):
+	case !now.Before(use.Ends), f.Spent(use.Challenge):
 		return errChallengeSpent
 	case len(f.Challenges) >= maxChallenges:
 		return errChallengesFull

@@ -30,6 +30,8 @@ func writtenRecords() (records []any, plainly []bool) {
 		&db.Token{Hash: []byte{}, Permissions: []string{}, Expires: 1<<63 - 1, Created: at.In(time.FixedZone("", 3600))},
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, IP: "::1", UserAgent: "curl/8.14.1"},
 		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), Created: at, Expires: at, Proved: at},
+		&db.Session{ID: "s", Hash: []byte("0123456789abcdef"), User: "u", Created: at, Expires: at, Proved: at, Methods: []string{"password", "totp"}, Factored: at.Add(time.Second)},
+		&db.User{ID: "u", Roles: []string{"user"}, Factors: []string{"passkey", "totp"}, Created: at, Updated: at},
 		&db.LastUsed{Time: at, Address: "192.0.2.1", Old: at, Seen: []string{"192.0.2.1", "::1"}},
 		&db.LastUsed{Time: at},
 		&db.LastUsed{Time: at, Day: "2026-01-02", Requests: []uint64{1, 0, 1<<64 - 1}},
@@ -138,7 +140,7 @@ func FuzzFastJSON(f *testing.F) {
 		}
 	}
 	for _, text := range []string{``, `{`, `{}`, `null`, `{"id":null}`, `{"id":"a","id":"b"}`, `{"owner":"b","id":"a"}`, "{\"id\":\"\xff\"}", "{\"id\":\"\n\"}",
-		`{"hash":"AQ"}`, `{"hash":"A=Q="}`, `{"hash":"AQ==","previous":{"ends":3}}`, `{"allowed_hosts":[],"allowed_methods":["GET",""]}`, `{"allowed_paths":["/"],"allowed_hosts":["a"]}`, `{"roles":["a""b"]}`, `{"roles":["a",1]}`, `{"roles":["a`, `{"time":7}`, `{"time":"now"}`, `{"created":"2026-01-01T24:00:00Z"}`} {
+		`{"hash":"AQ"}`, `{"hash":"A=Q="}`, `{"hash":"AQ==","previous":{"ends":3}}`, `{"allowed_hosts":[],"allowed_methods":["GET",""]}`, `{"allowed_paths":["/"],"allowed_hosts":["a"]}`, `{"factors":[]}`, `{"factors":null}`, `{"factors":["totp"],"devices":1}`, `{"methods":["totp"],"proved":"2026-01-02T03:04:05Z"}`, `{"factored":7}`, `{"roles":["a""b"]}`, `{"roles":["a",1]}`, `{"roles":["a`, `{"time":7}`, `{"time":"now"}`, `{"created":"2026-01-01T24:00:00Z"}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, value []byte) {

@@ -65,7 +65,10 @@ func (s *Store) Prove(ctx context.Context, actor *Actor, p Proof) (r *Session, s
 		r, err = t.proveBy(secret, p.methods()...)
 		return err
 	})
-	return r, secret, err
+	if err != nil {
+		return nil, "", err
+	}
+	return r, secret, nil
 }
 
 // prove notes a proof of now by one method in the session that the actor shows.
@@ -77,6 +80,9 @@ func (t *txn) proveBy(secret string, methods ...string) (*Session, error) {
 	old, err := sessionRecords.get(t, t.actor.Session.ID)
 	if err != nil {
 		return nil, err
+	}
+	if len(old.Methods) == 0 { // of before schema 5
+		methods = append(methods, MethodPassword)
 	}
 	r := old.provedBy(t.now, methods...)
 	if secret != "" {

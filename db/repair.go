@@ -83,6 +83,7 @@ func (s *Store) repair(ctx context.Context, tx Tx, walk Walk, aside func(Aside) 
 		r.countDerived,
 		r.essentials,
 		r.mendNouns,
+		r.mendFactors,
 		r.mendAudit,
 		r.tell,
 	}
@@ -292,7 +293,7 @@ func (r *repair) essentials() error {
 			return err
 		}
 		if made {
-			addLine(&r.Made, "the built-in role %s", role.Name)
+			addLine(&r.Made, "the built-in role %s, which requires no second factor", role.Name)
 		}
 	}
 	// Closed: nobody knows whether it was, and what it owns must not come back.

@@ -58,6 +58,42 @@ func newSeed(t *testing.T) *seed {
 	return s
 }
 
+// newFactorSeed is a seed of which all sessions were made with a passkey.
+func newFactorSeed(t *testing.T) *seed {
+	t.Helper()
+	s := newSeed(t)
+	f, _ := s.plant(t)
+	f.withPasskey(s.as, "first", 0)
+	for i := range many {
+		_, err := f.enter(s.as.User, f.assertion("first", 0, fmt.Sprint("challenge ", i)))
+		must(t, err)
+	}
+	file, err := os.Create(filepath.Join(t.TempDir(), "copy"))
+	must(t, err)
+	must(t, errors.Join(f.engine.Backup(f.ctx, file), file.Close(), f.engine.Close()))
+	s.file, err = os.ReadFile(file.Name())
+	must(t, err)
+	return s
+}
+
+// A reset that is cut short takes no factor while a session of before is left.
+func TestStopBetweenStepsOfAReset(t *testing.T) {
+	reset := steps{least: 3,
+		do: func(f *fixture, s *seed) error {
+			_, err := f.ResetFactors(f.ctx, local, s.ann.ID)
+			return err
+		},
+		holds: func(f *fixture, s *seed) error {
+			u, err := f.User(f.ctx, s.ann.ID)
+			if n := f.sessionCount(s.ann.ID); err == nil && (len(u.Factors) == 0) != (n == 0) {
+				err = fmt.Errorf("the factors are %v beside %d sessions", u.Factors, n)
+			}
+			return err
+		},
+		whole: func(f *fixture, s *seed) error { return want(f.sessionCount(s.ann.ID), 0) }}
+	reset.stopBetween(t, newFactorSeed(t))
+}
+
 // errStopped is the end of a process amid its work.
 var errStopped = errors.New("stopped")
 
@@ -86,6 +122,17 @@ func (f *fixture) sessionCount(id string) int64 {
 	return page.Total
 }
 
+// steps is what has more to write than one update may hold.
+type steps struct {
+	name  string
+	least int // updates that it takes
+	do    func(f *fixture, s *seed) error
+	// holds is asked after each stop of a Store that has nothing in memory;
+	// whole, when it was done to the end.
+	holds func(f *fixture, s *seed) error
+	whole func(f *fixture, s *seed) error
+}
+
 // TestStopBetweenSteps does what has more to write than one update may hold, and
 // stops after each of its updates: all fits in the store then, the rule holds,
 // and whoever does it again gets to the end.
@@ -93,15 +140,7 @@ func TestStopBetweenSteps(t *testing.T) {
 	name := "ann"
 	password := "another hash"
 	yes := true
-	tests := []struct {
-		name  string
-		least int // updates that it takes
-		do    func(f *fixture, s *seed) error
-		// holds is asked after each stop of a Store that has nothing in memory;
-		// whole, when it was done to the end.
-		holds func(f *fixture, s *seed) error
-		whole func(f *fixture, s *seed) error
-	}{
+	tests := []steps{
 		{name: "sweep of expired sessions", least: 3,
 			do: func(f *fixture, s *seed) error {
 				f.advance(2 * time.Hour) // also of a store that was just opened: its clock has to prove itself
@@ -200,6 +239,25 @@ func TestStopBetweenSteps(t *testing.T) {
 				return err
 			},
 			whole: func(f *fixture, s *seed) error { return want(f.sessionCount(s.ann.ID), 1) }},
+		{name: "one's first second factor", least: 3,
+			do: func(f *fixture, s *seed) error {
+				_, _, _, err := f.AddPasskey(f.ctx, s.as, passkeyOf("first", 0), db.FactorSetUp{})
+				return err
+			},
+			holds: func(f *fixture, s *seed) error {
+				u, err := f.User(f.ctx, s.ann.ID)
+				if n := f.sessionCount(s.ann.ID); err == nil && (n == 0 || len(u.Factors) == 1 && n != 1) {
+					err = fmt.Errorf("the factors are %v beside %d sessions", u.Factors, n)
+				}
+				return err
+			},
+			whole: func(f *fixture, s *seed) error {
+				r, err := f.Session(f.ctx, s.as.Session.ID)
+				if err == nil && !r.SecondFactor() {
+					err = errors.New("the session that is left has proved nothing")
+				}
+				return errors.Join(err, want(f.sessionCount(s.ann.ID), 1))
+			}},
 		{name: "end of one's other sessions", least: 3,
 			do: func(f *fixture, s *seed) error {
 				before := f.sessionCount(s.ann.ID)
@@ -276,55 +334,57 @@ func TestStopBetweenSteps(t *testing.T) {
 	}
 	s := newSeed(t)
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			for after := int64(0); ; after++ {
-				f, e := s.plant(t)
-				begin := e.Updates.Load()
-				e.Before = func(n int64) error {
-					if n-begin >= after {
-						return errStopped
-					}
-					return nil
-				}
-				err := tt.do(f, s)
-				if err != nil && !errors.Is(err, errStopped) {
-					t.Fatalf("stopped after %d updates: %v", after, err)
-				}
-				e.Before = nil
-				f.Store = f.reopened()
-				for _, fault := range f.check() {
-					t.Errorf("stopped after %d updates: %s", after, fault)
-				}
-				if tt.holds != nil {
-					if err := tt.holds(f, s); err != nil {
-						t.Errorf("stopped after %d updates: %v", after, err)
-					}
-				}
-				if err == nil {
-					if after < int64(tt.least) {
-						t.Errorf("it takes %d updates, want %d or more", after, tt.least)
-					}
-				} else if again, openErr := db.Open(f.ctx, e, db.Options{Now: f.now}); openErr != nil {
-					t.Fatal(openErr)
-				} else if f.Store = again; tt.holds == nil || tt.whole != nil {
-					if err := tt.do(f, s); err != nil {
-						t.Errorf("done again after %d updates: %v", after, err)
-					}
-				}
-				if tt.whole != nil {
-					if err := tt.whole(f, s); err != nil {
-						t.Errorf("done to the end, stopped after %d updates: %v", after, err)
-					}
-				}
-				for _, fault := range f.check() {
-					t.Errorf("done to the end, stopped after %d updates: %s", after, fault)
-				}
-				must(t, f.engine.Close())
-				if err == nil {
-					return
-				}
+		t.Run(tt.name, func(t *testing.T) { tt.stopBetween(t, s) })
+	}
+}
+
+func (c *steps) stopBetween(t *testing.T, s *seed) {
+	for after := int64(0); ; after++ {
+		f, e := s.plant(t)
+		begin := e.Updates.Load()
+		e.Before = func(n int64) error {
+			if n-begin >= after {
+				return errStopped
 			}
-		})
+			return nil
+		}
+		err := c.do(f, s)
+		if err != nil && !errors.Is(err, errStopped) {
+			t.Fatalf("stopped after %d updates: %v", after, err)
+		}
+		e.Before = nil
+		f.Store = f.reopened()
+		for _, fault := range f.check() {
+			t.Errorf("stopped after %d updates: %s", after, fault)
+		}
+		if c.holds != nil {
+			if err := c.holds(f, s); err != nil {
+				t.Errorf("stopped after %d updates: %v", after, err)
+			}
+		}
+		if err == nil {
+			if after < int64(c.least) {
+				t.Errorf("it takes %d updates, want %d or more", after, c.least)
+			}
+		} else if again, openErr := db.Open(f.ctx, e, db.Options{Now: f.now}); openErr != nil {
+			t.Fatal(openErr)
+		} else if f.Store = again; c.holds == nil || c.whole != nil {
+			if err := c.do(f, s); err != nil {
+				t.Errorf("done again after %d updates: %v", after, err)
+			}
+		}
+		if c.whole != nil {
+			if err := c.whole(f, s); err != nil {
+				t.Errorf("done to the end, stopped after %d updates: %v", after, err)
+			}
+		}
+		for _, fault := range f.check() {
+			t.Errorf("done to the end, stopped after %d updates: %s", after, fault)
+		}
+		must(t, f.engine.Close())
+		if err == nil {
+			return
+		}
 	}
 }
 

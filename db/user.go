@@ -3,6 +3,7 @@ package db
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -470,12 +471,15 @@ func (s *Store) ChangePassword(ctx context.Context, actor *Actor, c PasswordChan
 }
 
 // Rehash puts another hash of the same password in the place of the one that it was
-// checked against, and returns the user as they are then. Where that has changed since
-// nothing is done.
+// checked against, and returns the user as they are then. Had that changed since, the
+// check would prove nothing: that is ErrDenied, as it is of who was disabled or deleted.
 func (s *Store) Rehash(ctx context.Context, id, verified, hash string) (u *User, err error) {
 	err = s.update(ctx, &Actor{}, func(t *txn) error {
 		old, err := userRecords.get(t, id)
-		if u = old; err != nil || old.Password != verified {
+		if errors.Is(err, ErrNotFound) || (err == nil && (old.Disabled || old.Password != verified)) {
+			return errSignInMoved
+		}
+		if err != nil {
 			return err
 		}
 		changed := *old
@@ -483,7 +487,10 @@ func (s *Store) Rehash(ctx context.Context, id, verified, hash string) (u *User,
 		u = &changed
 		return t.putUser(old, u)
 	})
-	return u, err
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 var errPasswordMoved = fail(ErrConflict, "password_moved", "the password was changed meanwhile; sign in again")

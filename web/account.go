@@ -98,6 +98,10 @@ func (s *Server) open(r *http.Request, actor *db.Actor, user *verified) (out wit
 		return out, err
 	}
 	session, jwt, err := s.openSession(r, actor, user)
+	if db.IsFactorRefusal(err) {
+		s.Store.NoteRefusal(actor, "session.login", user.Target())
+		err = user.used
+	}
 	if err != nil {
 		return out, s.signInFailed(actor, err)
 	}
@@ -116,6 +120,7 @@ type verified struct {
 	*db.User
 	rehash string        // the password in a hash of Husk's own, where the stored one ages or was imported
 	factor *db.FactorUse // nil: they have none
+	used   error         // how it is refused that somebody else was faster with the code
 }
 
 // signIn finds out who signs in, by a password or what stands for one, and by a second
@@ -162,23 +167,28 @@ func (s *Server) signIn(r *http.Request, actor *db.Actor, in api.Login) (v *veri
 		s.Store.NoteRefusal(actor, "session.login", user.Target())
 		return nil, errLoginWith(code)
 	}
-	v = &verified{User: user}
-	if stale {
-		// The sign-in is good either way: a busy server hashes next time.
-		v.rehash, _ = s.Passwords.Hash(ctx, password.Caller{Known: "user " + user.ID}, in.Password)
-	}
-	if len(user.Factors) == 0 {
-		try.Success()
-		return v, nil
-	}
-	if code == nil {
-		return nil, s.askFactor(ctx, try, v)
-	}
-	if v.factor, err = s.takeFactor(ctx, actor, try, user, code, factorSignIn{wrong: errLoginWith(code), used: errLoginWith(code)}); err != nil {
-		return nil, err
+	v = &verified{User: user, used: errLoginCode}
+	switch {
+	case len(user.Factors) == 0:
+	case code == nil:
+		return nil, s.askFactor(ctx, try, user, in.Password, stale)
+	default:
+		if v.factor, err = s.takeFactor(ctx, actor, try, user, code, factorDoor{action: "session.login", wrong: errLoginCode, used: errLoginCode, byPassword: true}); err != nil {
+			return nil, err
+		}
 	}
 	try.Success()
+	v.rehash = s.rehash(ctx, user, in.Password, stale)
 	return v, nil
+}
+
+// rehash is the hash that takes the place of a stale one; "" for none. The sign-in is
+// good either way: a busy server hashes next time.
+func (s *Server) rehash(ctx context.Context, u *db.User, pass string, stale bool) (hash string) {
+	if stale {
+		hash, _ = s.Passwords.Hash(ctx, password.Caller{Known: "user " + u.ID}, pass)
+	}
+	return hash
 }
 
 // lookUp returns the user who signs in, or nil where there is none. The single
@@ -436,9 +446,13 @@ func (s *Server) proveOwn(r *http.Request, actor *db.Actor, use passwordUse, sho
 		proof.Verified = actor.User.Password
 	}
 	if code != nil {
-		if proof.Factor, err = s.takeFactor(ctx, actor, try, actor.User, code, factorSignIn{action: use.action, wrong: errWrongCode, used: errUsedCode}); err != nil {
+		how := factorDoor{action: use.action, wrong: errWrongCode, used: errUsedCode, byPassword: shown.Password != ""}
+		if proof.Factor, err = s.takeFactor(ctx, actor, try, actor.User, code, how); err != nil {
 			return proof, err
 		}
+	}
+	if code == nil && len(actor.User.Factors) > 0 {
+		try.Cancel() // the password alone does not make wrong codes forgotten
 	}
 	try.Success()
 	return proof, s.spendProof(ctx, actor.User)

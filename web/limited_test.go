@@ -32,6 +32,8 @@ var worth = map[string]string{
 	"POST /account/login": "public", "POST /setup/_initialize": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 
 	"PUT /account/password": "session", "POST /account/proof": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",
+	"GET /account/second_factor": "session", "POST /account/second_factor/_seen": "session", "POST /account/recovery_codes": "session",
+	"POST /account/totp": "session", "PUT /account/totp": "session", "DELETE /account/totp": "session",
 	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session", "GET /continue": "session",
 
 	"GET /account/profile": "reads", "GET /account/applications": "reads", "GET /_info": "reads", "GET /settings": "reads",
@@ -50,7 +52,9 @@ var worth = map[string]string{
 	"DELETE /auth/access_token/:id": "takes away", "DELETE /security/session/:id": "takes away", "DELETE /security/session": "takes away",
 	"DELETE /security/user/:id": "takes away", "DELETE /security/role/:id": "takes away",
 	"POST /security/user/:id/_unlock": "takes away", // a delay
-	"POST /security/key/_rotate":      "takes away", // nobody is shown the key that it makes
+
+	"DELETE /security/user/:id/second_factor": "takes away",
+	"POST /security/key/_rotate":              "takes away", // nobody is shown the key that it makes
 
 	"POST /auth/access_token": "bound", "POST /auth/request_access_token": "bound", "PUT /auth/access_token/:id": "bound",
 	"POST /auth/access_token/:id/_rotate": "bound", "POST /auth/access_token/:id/_rename": "bound", "POST /auth/access_token/:id/_settle": "bound",

@@ -38,7 +38,10 @@ var alsoCalled = map[string][]string{
 	"no_password":     {"passwordless"},
 	"password_hash":   {"hash", "password", "passhash"},
 	"old_password":    {"password", "currentpassword"},
+	"code":            {"codes", "totp", "otp", "mfa", "passcode", "totpcode", "otpcode", "mfacode", "onetimecode", "recoverycode", "secondfactor"},
 	"grace":           {"graceperiod"},
+
+	"require_second_factor": {"secondfactor", "secondfactorrequired", "requiremfa", "require2fa", "requiretotp", "mfarequired", "mfa", "2fa"},
 }
 
 // clientMembers are those that a known client sends, that are like a member and

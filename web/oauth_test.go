@@ -127,6 +127,7 @@ func TestIntrospectRotated(t *testing.T) {
 		t.Errorf("the new one: %+v", w)
 	}
 	s.clock.advance(time.Hour)
+	with = s.signIn(ann).session() // what never ends needs a fresh proof
 	held := s.begin(made.ID, api.Rotate{Hold: true}, with)
 	if w := worth(held.AccessToken); !w.Active || w.Iat != began+60+3600 {
 		t.Errorf("held: %+v", w)

@@ -152,7 +152,7 @@ var operations = map[string]operation{
 		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
 			"beside `husk_device`, by which the throttle knows the browser again and which opens nothing; a script of another origin is set none. " +
 			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect. " +
-			"Who has a second factor sends its `code` along, or gets 403 `second_factor_required` with `methods` and, where the password was right, a `ticket`: sent with a code, for 5 minutes, it stands for email and password.",
+			"Who has a second factor sends its `code` along, or gets 403 `second_factor_required` with `methods` and, where the password was right, a `ticket`: sent with a code, for 5 minutes, it stands for email and password. With a ticket a wrong code is told as such (`wrong_code`, `code_used`, `ticket_ended`), else whatever is wrong is `login_failed`.",
 		example: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
 		answer: api.LoggedIn{}, also: []int{403, 429, 503}},
 	"GET /account/logout": {id: "logoutByLink", tag: tagAccount, summary: "Sign out, by a link",
@@ -210,7 +210,7 @@ var operations = map[string]operation{
 		about: "They are seen this once, and each is good once; those of before end. 409 `no_second_factor` where there is none that they could stand in for. " + proofNeeded, also: []int{409, 503}},
 
 	"POST /auth/access_token": {id: "CreateToken", tag: tagTokens, summary: "Make an API token",
-		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses, no wider reach and no later expiry than itself. With `allowed_hosts`, `allowed_paths` or `allowed_methods` it is good behind the gate alone, and the API refuses it. 429 with the code `too_many_tokens` where the owner has as many as one may.",
+		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses, no wider reach and no later expiry than itself. A session needs a fresh proof for a token that has no end or lives longer than 366 days, that holds a permission by which one gets others, or that is another user's (`proof_required`; see `POST /account/proof`). With `allowed_hosts`, `allowed_paths` or `allowed_methods` it is good behind the gate alone, and the API refuses it. 429 with the code `too_many_tokens` where the owner has as many as one may.",
 		example: api.NewToken{Name: "backup", Permissions: []string{"generic#system/backup"}, AllowedIPs: []string{"10.0.0.0/8"}}, also: []int{404}},
 	"GET /auth/access_token/_search": {id: "SearchTokens", tag: tagTokens, summary: "List API tokens",
 		about: "With `filter` or `address` no more than 1,000 tokens are looked at for a page: it may have fewer than `size`, or none, and there are more as long as there is `after`; then `total` is what is known of, with the relation `gte`. " +
@@ -353,6 +353,7 @@ var operations = map[string]operation{
 var htmlOnly = map[string]bool{
 	"GET /": true, "GET /setup": true, "GET /login": true,
 	"GET /password": true, "POST /password": true,
+	"GET /second-factor": true, "POST /second-factor": true, "POST /second-factor/totp": true, "POST /second-factor/totp/confirm": true, "POST /second-factor/codes/file": true,
 	"GET /connect": true, "POST /connect": true, "GET /continue": true,
 	"GET /assets/:name": true, "GET /favicon.ico": true,
 	"GET /docs": true, "GET /docs/:name": true,

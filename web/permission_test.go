@@ -17,6 +17,10 @@ var contract = map[string]string{
 	"POST /account/login": "public", "GET /account/logout": "public", "POST /account/logout": "public",
 	"GET /account/profile": "signed-in", "PUT /account/password": "session",
 	"POST /account/proof": "session", "GET /account/applications": "signed-in",
+	"GET /account/second_factor": "session", "POST /account/second_factor/_seen": "session", "POST /account/recovery_codes": "session",
+	"POST /account/totp": "session", "PUT /account/totp": "session", "DELETE /account/totp": "session",
+	"DELETE /security/user/:id/second_factor": "generic#security:user/update",
+
 	"GET /account/sessions": "session", "DELETE /account/sessions/:id": "session", "DELETE /account/sessions": "session",
 
 	"POST /auth/access_token":             "generic#security:auth:api-token/create",
@@ -82,6 +86,11 @@ var contract = map[string]string{
 	"GET /login":                          "public",
 	"GET /password":                       "session",
 	"POST /password":                      "session",
+	"GET /second-factor":                  "session",
+	"POST /second-factor":                 "session",
+	"POST /second-factor/totp":            "session",
+	"POST /second-factor/totp/confirm":    "session",
+	"POST /second-factor/codes/file":      "session",
 	"GET /connect":                        "generic#security:auth:api-token/create",
 	"POST /connect":                       "generic#security:auth:api-token/create",
 	"GET /continue":                       "session",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -33,6 +34,9 @@ var (
 
 	errNoSuchFactor = &failure{status: http.StatusConflict, code: "no_second_factor", reason: "no second factor is set up that a code could be of"}
 
+	errFactorUnreadable = &failure{status: http.StatusInternalServerError, code: "second_factor_lost",
+		reason: "the secret of this account's second factor can't be read: it is damaged, or sealed under a key that the server does not have; a recovery code is good still, and 'husk user reset-second-factor' on the machine lets its owner in again"}
+
 	errTicketEnded = forbidden("ticket_ended", "the sign-in took too long, or the password was changed meanwhile: begin again with the password")
 
 	// errLoginCode is errLogin where a code came along: it does not tell which of them
@@ -60,30 +64,44 @@ func readCode(text string) (*factor.Code, error) {
 	return &code, nil
 }
 
+// askedPerMinute is how often a right password is asked for the second factor before
+// it counts as a wrong one. The first step of a sign-in is no failure, and each costs a
+// hash: without a bound whoever has the password alone would make the server hash
+// without end.
+const askedPerMinute = 20
+
 // askFactor answers who had the right password, and has to show a second factor. The
-// try is given back: it was no wrong one, and no sign-in either.
-func (s *Server) askFactor(ctx context.Context, try *try, v *verified) error {
-	if err := s.spendProof(ctx, v.User); err != nil {
-		try.Cancel()
-		return err
+// try is given back, as long as there are not too many: it was no wrong one, and no
+// sign-in either.
+func (s *Server) askFactor(ctx context.Context, try *try, u *db.User, pass string, stale bool) error {
+	if wait := s.spendAsk(try, u); wait > 0 {
+		return tooMany("throttled", "too many sign-ins were begun with this password and not ended with a code; wait before the next try", wait)
 	}
 	try.Cancel()
-	f, err := s.Store.Factors(ctx, v.ID)
+	f, err := s.Store.Factors(ctx, u.ID)
 	if err != nil {
 		return err
 	}
-	if v.rehash != "" {
-		if v.User, err = s.Store.Rehash(ctx, v.ID, v.Password, v.rehash); err != nil {
+	if hash := s.rehash(ctx, u, pass, stale); hash != "" {
+		if u, err = s.Store.Rehash(ctx, u.ID, u.Password, hash); err != nil {
 			return err
 		}
 	}
-	asks := *errFactorRequired
-	asks.methods, asks.ticket = methodsOf(f), s.newTicket(v.User)
-	return &asks
+	return &failure{status: http.StatusForbidden, code: codeFactorRequired, methods: methodsOf(f), ticket: s.newTicket(u),
+		reason: "the password is right, and this account has a second factor: send its code too, or sign in with a browser at " + s.Endpoint() + "/login"}
 }
 
-var errFactorRequired = &failure{status: http.StatusForbidden, code: codeFactorRequired,
-	reason: "the password is right, and this account has a second factor: send its code too, or sign in on the page /login of this server in a browser"}
+// spendAsk counts strangers apart from who came with a device cookie or from a familiar
+// address, as the throttle does: who has the password alone keeps nobody else out.
+func (s *Server) spendAsk(try *try, u *db.User) (wait time.Duration) {
+	switch {
+	case try.Attempt == nil: // who owns the file
+		return 0
+	case try.Familiar():
+		return s.asked.Spend(u.ID + " familiar")
+	}
+	return s.asked.Spend(u.ID)
+}
 
 // methodsOf are those of what a user has by which one could sign in now.
 func methodsOf(f *db.Factors) (methods []string) {
@@ -94,14 +112,15 @@ func methodsOf(f *db.Factors) (methods []string) {
 	return methods
 }
 
-// factorSignIn is what a code is asked for, and how that is refused.
-type factorSignIn struct {
-	action      string // of the audit log; "": session.login
+// factorDoor is where a code is taken, and how it is refused there.
+type factorDoor struct {
+	action      string // of the audit log
 	wrong, used error
+	byPassword  bool // that was right, too: a wrong code is told to the account's owner
 }
 
 // takeFactor finds out whether a code is good, and what the store has to spend for it.
-func (s *Server) takeFactor(ctx context.Context, actor *db.Actor, try *try, u *db.User, code *factor.Code, how factorSignIn) (*db.FactorUse, error) {
+func (s *Server) takeFactor(ctx context.Context, actor *db.Actor, try *try, u *db.User, code *factor.Code, how factorDoor) (*db.FactorUse, error) {
 	f, err := s.Store.Factors(ctx, u.ID)
 	if err != nil {
 		try.Cancel()
@@ -110,18 +129,18 @@ func (s *Server) takeFactor(ctx context.Context, actor *db.Actor, try *try, u *d
 	use, used, err := s.checkCode(ctx, try, u, f, code)
 	s.tally.countCode(code, use != nil, used, err)
 	if err != nil {
-		try.Cancel()
+		try.unfinished(err)
 		return nil, err
 	}
 	if use != nil && !used {
 		return use, nil
 	}
-	if how.action == "" {
-		how.action = "session.login"
-	}
 	s.Store.NoteRefusal(actor, how.action, u.Target())
 	if used {
 		return nil, how.used
+	}
+	if !how.byPassword {
+		return nil, how.wrong
 	}
 	if err := s.Store.NoteWrongCode(ctx, u.ID, actor.Address); err != nil {
 		s.folds.Line(slog.LevelError, "a user can't be told of a wrong code", "", fold.Source{Actor: u.ID}, "user", u.ID, "cause", err.Error())
@@ -141,7 +160,7 @@ func (s *Server) checkCode(ctx context.Context, try *try, u *db.User, f *db.Fact
 	secret, err := s.Sealer.Open(u.ID, f.TOTP.Secret)
 	if err != nil {
 		s.folds.Line(slog.LevelError, "the secret of a user's second factor can't be read: it is damaged, or sealed under a key that --secrets-key-file does not have", "", fold.Source{Actor: u.ID}, "user", u.ID, "cause", err.Error())
-		return nil, false, nil
+		return nil, false, errFactorUnreadable
 	}
 	now := s.Store.Now()
 	step, ok := factor.CheckTOTP(secret, code.TOTP, now)
@@ -158,10 +177,14 @@ func (s *Server) checkCode(ctx context.Context, try *try, u *db.User, f *db.Fact
 // checkRecovery costs one hash, whether there is such a code or not.
 func (s *Server) checkRecovery(ctx context.Context, try *try, f *db.Factors, code *factor.RecoveryCode) (use *db.FactorUse, used bool, err error) {
 	if code.Number >= len(f.Recovery) {
-		return nil, false, s.noFactor(ctx, try, &factor.Code{Recovery: code})
+		return nil, false, s.Passwords.VerifyNobody(ctx, try.caller, "", code.Secret)
 	}
 	kept := f.Recovery[code.Number]
 	ok, _, err := s.Passwords.Verify(ctx, try.caller, kept.Hash, code.Secret)
+	if errors.Is(err, password.ErrDamaged) {
+		s.folds.Line(slog.LevelError, "the hash of a recovery code is damaged: have its user make new ones", "", fold.Source{Actor: f.User}, "user", f.User, "cause", err.Error())
+		err = s.Passwords.VerifyNobody(ctx, try.caller, "", code.Secret)
+	}
 	if err != nil || !ok {
 		return nil, false, err
 	}
@@ -176,7 +199,7 @@ func (s *Server) noFactor(ctx context.Context, try *try, code *factor.Code) erro
 	}
 	err := s.Passwords.VerifyNobody(ctx, try.caller, "", code.Recovery.Secret)
 	if err != nil {
-		try.Cancel()
+		try.unfinished(err)
 	}
 	return err
 }
@@ -237,12 +260,12 @@ func (s *Server) signInByTicket(r *http.Request, actor *db.Actor, ticket string,
 		return nil, err
 	}
 	defer try.End()
-	use, err := s.takeFactor(ctx, actor, try, u, code, factorSignIn{wrong: errWrongCode, used: errUsedCode})
+	use, err := s.takeFactor(ctx, actor, try, u, code, factorDoor{action: "session.login", wrong: errWrongCode, used: errUsedCode, byPassword: true})
 	if err != nil {
 		return nil, err
 	}
 	try.Success()
-	return &verified{User: u, factor: use}, nil
+	return &verified{User: u, factor: use, used: errUsedCode}, nil
 }
 
 // wantsFactor is what a session has to do about a second factor, as the profile tells

@@ -116,6 +116,8 @@ type confirmTOTP struct {
 	Body api.ConfirmTOTP `body:"required"`
 }
 
+var errNotBegun = &failure{status: http.StatusConflict, code: "totp_not_begun", reason: "no secret waits for its first code: begin with POST /account/totp"}
+
 // confirmTOTP counts as a try at the account: nothing is behind a door of its own.
 func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTOTP) (out *withCookies[api.NewRecoveryCodes], err error) {
 	code, err := readCode(in.Body.Code)
@@ -130,7 +132,7 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 		return nil, err
 	}
 	if f.Pending == nil {
-		return nil, &failure{status: http.StatusConflict, code: "totp_not_begun", reason: "no secret waits for its first code: begin with POST /account/totp"}
+		return nil, errNotBegun
 	}
 	try, err := s.attempt(in.Request, actor, account(actor.User.Email))
 	if err != nil {
@@ -138,9 +140,9 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 	}
 	defer try.End()
 	secret, err := s.Sealer.Open(actor.ID, f.Pending.Secret)
-	if err != nil {
+	if err != nil { // the key was changed meanwhile
 		try.Cancel()
-		return nil, err
+		return nil, errNotBegun
 	}
 	now := s.Store.Now()
 	step, ok := factor.CheckTOTP(secret, code.TOTP, now)
@@ -148,7 +150,9 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 	if !ok {
 		return nil, errWrongCode
 	}
-	try.Success()
+	// Given back, and no more: who asks has the secret from here, so its code shows
+	// nothing by which wrong passwords were to be forgotten.
+	try.Cancel()
 	shown, hashes, err := s.hashCodes(ctx, actor)
 	if err != nil {
 		return nil, err

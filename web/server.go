@@ -95,10 +95,11 @@ type Server struct {
 	identities identities
 	tally      *tally
 	clocks     codeClocks
-	deviceKey  []byte // signs device cookies
-	ticketKey  []byte // signs what stands for a password that was right
-	passkeyKey []byte // signs what a passkey is asked for
-	nobodysKey []byte // a public key that is compared with where there is none
+	deviceKey  []byte            // signs device cookies
+	ticketKey  []byte            // signs what stands for a password that was right
+	passkeyKey []byte            // signs what a passkey is asked for
+	nobodysKey []byte            // a public key that is compared with where there is none
+	asked      *ratelimit.Budget // how often a right password was asked for the second factor
 
 	gate      gateway
 	relay     *relay.Relay
@@ -144,6 +145,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.logins = newLoginLimiter(c.LoginLimits)
 	s.changes, s.proofs = newQuota(c.Quotas, c.Store.Now), newQuota(c.Quotas, c.Store.Now)
+	s.asked = ratelimit.NewBudget(askedPerMinute, c.Store.Now)
 	s.listening = "http://localhost"
 	s.setupCode, s.setupTries = newSetupCode(), newSetupTries(c.Store.Now)
 	s.jwt = session.NewParser(c.Store.Now)

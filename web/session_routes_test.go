@@ -196,7 +196,7 @@ func TestRotateSigningKey(t *testing.T) {
 	if all := keys(); len(all) != 1 || all[0].ID != made.ID {
 		t.Errorf("the keys are %+v", all)
 	}
-	token := s.mint(later.session(), api.NewToken{})
+	token := s.mint(s.signIn(later).session(), api.NewToken{})
 	s.do("POST", "/security/key/_rotate", `{"now":true}`, later.session()).want(200)
 	s.do("GET", "/account/profile", "", later.session()).want(401)
 	s.do("GET", "/account/profile", "", apiToken(token.AccessToken)).want(200)

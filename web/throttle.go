@@ -124,13 +124,19 @@ func tryFrom(r *http.Request, actor *db.Actor) (address string, free bool) {
 // that has left: else tries that nobody waits for would be free.
 func (s *Server) verify(ctx context.Context, t *try, u *db.User, pass string) (ok, stale bool, err error) {
 	ok, stale, err = s.compare(ctx, t, u, pass)
-	switch {
-	case errors.Is(err, context.Canceled):
-		t.Abandon()
-	case err != nil:
-		t.Cancel()
+	if err != nil {
+		t.unfinished(err)
 	}
 	return ok, stale, err
+}
+
+// unfinished gives back a try that err ended before it was decided; see verify.
+func (t *try) unfinished(err error) {
+	if errors.Is(err, context.Canceled) {
+		t.Abandon()
+		return
+	}
+	t.Cancel()
 }
 
 // compare does the work of verify. A stored hash that can't be used is a wrong

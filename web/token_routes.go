@@ -16,6 +16,9 @@ type newToken struct {
 
 func (s *Server) createToken(ctx context.Context, actor *db.Actor, in *newToken) (*api.TokenCreated, error) {
 	asked := in.Body
+	if err := s.proveNewToken(actor, asked); err != nil {
+		return nil, err
+	}
 	addresses, badAddress := parsePrefixes(asked.AllowedIPs)
 	reach, badReach := parseReach(asked.AllowedHosts, asked.AllowedPaths, asked.AllowedMethods)
 	secret, id := token.New()
@@ -200,6 +203,9 @@ func (s *Server) readToken(ctx context.Context, actor *db.Actor, in *named) (*ap
 
 func (s *Server) updateToken(ctx context.Context, actor *db.Actor, in *tokenUpdate) (*api.Result, error) {
 	asked := in.Body
+	if err := s.proveTokenUpdate(ctx, actor, in.ID, asked.Permissions); err != nil {
+		return nil, err
+	}
 	addresses, badAddress := parsePrefixes(orNone(asked.AllowedIPs))
 	reach, badReach := parseReach(orNone(asked.AllowedHosts), orNone(asked.AllowedPaths), orNone(asked.AllowedMethods))
 	return s.changeToken(ctx, actor, in.ID, db.TokenChange{
@@ -238,6 +244,9 @@ func (s *Server) rotateToken(ctx context.Context, actor *db.Actor, in *tokenRota
 	// Before a secret is made for it: the id has to be one that a secret can have.
 	k, err := s.Store.TokenFor(ctx, actor, in.ID)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.proveRotation(actor, k, in.Body.ExpireIn); err != nil {
 		return nil, err
 	}
 	secret := token.WithID(k.ID)

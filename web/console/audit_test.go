@@ -56,7 +56,7 @@ func TestActionsHaveWords(t *testing.T) {
 	_, table, _ := strings.Cut(string(page), "These are the actions:")
 	table, _, _ = strings.Cut(table, "\n## ")
 	var want []string
-	for _, m := range regexp.MustCompile("`([a-z]+\\.[a-z_]+)`").FindAllStringSubmatch(table, -1) {
+	for _, m := range regexp.MustCompile("`([a-z_]+\\.[a-z_]+)`").FindAllStringSubmatch(table, -1) {
 		want = append(want, actionsArea+m[1])
 	}
 	if len(want) < 30 || !slices.Equal(want, actionWords) {

@@ -1,7 +1,15 @@
 package console
 
 import (
+	"context"
+	"encoding/json"
 	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,5 +108,123 @@ func TestTypedCode(t *testing.T) {
 		if got := typedCode(typed); got != want {
 			t.Errorf("%q is %q", typed, got)
 		}
+	}
+}
+
+// asked is what a page asked the API, and what that was sent.
+type asked struct{ method, path, body string }
+
+// byAPI serves a form of a browser that is signed in by h, before an API that answers
+// each path as told; what is not told it answers with an error.
+func byAPI(t *testing.T, h Handler, method, path string, form url.Values, answers map[string]any) (w *httptest.ResponseRecorder, calls []asked) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		calls = append(calls, asked{r.Method, r.URL.Path, string(body)})
+		answer, known := answers[r.Method+" "+r.URL.Path]
+		if !known {
+			answer = refusal(http.StatusInternalServerError, "internal", "not expected: "+r.URL.Path)
+		}
+		if e, refused := answer.(*api.Error); refused {
+			w.WriteHeader(e.Status)
+		}
+		_ = json.NewEncoder(w).Encode(answer)
+	}))
+	defer server.Close()
+	var d net.Dialer
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, network, server.Listener.Addr().String())
+	}
+	c := &Console{Now: time.Now, MAC: macOf("a key"), IsProgram: func(http.Header) bool { return false },
+		Application: func(*http.Request, string) (string, bool) { return "", false }}
+	r := httptest.NewRequest(method, path, nil)
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w = httptest.NewRecorder()
+	if err := c.Serve(h, w, r, Sent{Form: form, By: Sender{User: "u1", Session: "s1"}}, dial); err != nil {
+		t.Fatal(err)
+	}
+	return w, calls
+}
+
+// Where the password alone proves nothing a code is asked for, and taken as one: what
+// was typed as a code is never tried as a password, nor the other way round.
+func TestProofByCode(t *testing.T) {
+	unproved := map[string]any{"id": "u1", "prove_by": []string{"passkey", "totp"}}
+	has := map[string]any{"methods": []string{"totp", "recovery"}, "totp": map[string]any{"created": time.Now()}}
+	answers := map[string]any{"GET /account/profile": unproved, "GET /account/second_factor": has, "DELETE /account/totp": map[string]any{"result": "deleted"},
+		"POST /account/proof": map[string]any{"status": "ok"}}
+	page, _ := byAPI(t, removeTOTP, "POST", roomFactor+"/totp/remove", url.Values{}, answers)
+	for _, want := range []string{"Prove your second factor to go on", `name="proof" type="text"`, `autocomplete="one-time-code"`, `href="/second-factor?return=`} {
+		if !strings.Contains(page.Body.String(), want) {
+			t.Errorf("the form has no %s:\n%s", want, page.Body)
+		}
+	}
+	for name, c := range map[string]struct {
+		profile any
+		proof   string
+		sent    string
+	}{
+		"a code":     {unproved, "123 456", `{"code":"123456"}`},
+		"a password": {map[string]any{"id": "u1"}, "123 456", `{"password":"123 456"}`},
+	} {
+		answers["GET /account/profile"] = c.profile
+		done, calls := byAPI(t, removeTOTP, "POST", roomFactor+"/totp/remove", url.Values{fieldProof: {c.proof}}, answers)
+		sent := ""
+		for _, one := range calls {
+			if one.path == "/account/proof" {
+				sent += strings.TrimSpace(one.body)
+			}
+		}
+		if sent != c.sent || done.Header().Get("Location") != roomFactor+"?done=totp" {
+			t.Errorf("%s: %s was sent; %d %s", name, sent, done.Code, done.Header())
+		}
+	}
+	answers["GET /account/profile"] = unproved
+	answers["POST /account/proof"] = refusal(http.StatusForbidden, "wrong_code", "no")
+	refused, calls := byAPI(t, removeTOTP, "POST", roomFactor+"/totp/remove", url.Values{fieldProof: {"000000"}}, answers)
+	if !strings.Contains(refused.Body.String(), "The code is wrong") || strings.Contains(refused.Body.String(), "000000") {
+		t.Errorf("%d %s", refused.Code, refused.Body)
+	}
+	for _, one := range calls {
+		if one.method == "DELETE" {
+			t.Error("it was removed")
+		}
+	}
+}
+
+// Who has one that was not proved in the session proves it on a page of its own, and is
+// led on.
+func TestProveOnTheCard(t *testing.T) {
+	c := &Console{Now: time.Now, MAC: macOf("a key")}
+	back := c.sealReturn("/me/tokens?q=x")
+	has := map[string]any{"methods": []string{"totp", "recovery"}}
+	answers := map[string]any{"GET /account/profile": map[string]any{"id": "u1", "second_factor": "proof", "prove_by": []string{"totp"}}, "GET /account/second_factor": has,
+		"POST /account/proof": map[string]any{"status": "ok"}}
+	page, _ := byAPI(t, SecondFactorPage, "GET", "/second-factor?return="+back, nil, answers)
+	for _, want := range []string{"Prove your second factor", `name="return" value="` + c.sealReturn("/me/tokens?q=x")[:8], `autocomplete="one-time-code"`, "Use a recovery code", `class="alone"`} {
+		if page.Code != http.StatusOK || !strings.Contains(page.Body.String(), want) {
+			t.Errorf("%d, the card has no %s:\n%s", page.Code, want, page.Body)
+		}
+	}
+	done, calls := byAPI(t, ProveFactor, "POST", "/second-factor", url.Values{"code": {"123 456"}, "return": {back}}, answers)
+	if done.Header().Get("Location") != "/me/tokens?q=x" || strings.TrimSpace(calls[0].body) != `{"code":"123456"}` {
+		t.Errorf("%d %v %v", done.Code, done.Header(), calls)
+	}
+	for code, want := range map[string]string{"wrong_code": "The code is wrong", "code_used": "used already", "bad_code": "six digits", "throttled": "Too many tries"} {
+		status := map[string]int{"bad_code": 400, "throttled": 429}[code]
+		if status == 0 {
+			status = 403
+		}
+		e := refusal(status, code, "no")
+		answers["POST /account/proof"] = e
+		refused, _ := byAPI(t, ProveFactor, "POST", "/second-factor", url.Values{"code": {"123456"}, "return": {back}}, answers)
+		if refused.Code != status || !strings.Contains(refused.Body.String(), want) || strings.Contains(refused.Body.String(), "123456") {
+			t.Errorf("%s: %d %s", code, refused.Code, refused.Body)
+		}
+	}
+	has["proved"] = time.Now()
+	if led, _ := byAPI(t, SecondFactorPage, "GET", "/second-factor?return="+back, nil, answers); led.Header().Get("Location") != "/me/tokens?q=x" {
+		t.Errorf("who has proved one is shown %d %s", led.Code, led.Body)
 	}
 }

@@ -176,6 +176,7 @@ var fieldOfCode = map[string]string{
 	"password_common": "password", "password_missing": "password", "password_personal": "password",
 	"password_too_long": "password", "password_too_short": "password",
 	"password_unchanged": "new_password", "wrong_password": "old_password", "password_mismatch": "again",
+	"bad_code": "code", "code_used": "code", "wrong_code": "code",
 	"bad_url": "url", "user_missing": "user", "unknown_actor": "actor", "unknown_target": "target",
 	"bad_token": fieldSecret, "no_rotation": fieldSecret, "rotation_ended": fieldSecret, "bad_from": "from", "bad_head": "head", "bad_time": "since", "bad_interval": "since", "unknown_action": "action",
 }

@@ -260,7 +260,7 @@ func (v *Visit) roleToChange() (api.Role, error) {
 // roleToDelete is the role of the page, where who asks may delete it.
 func (v *Visit) roleToDelete() (api.Role, error) {
 	r, err := v.roleToChange()
-	if err == nil && r.Builtin {
+	if r.Builtin {
 		err = forbidden("builtin_role", "a built-in role can't be changed or deleted; make one of your own")
 	}
 	return r, err

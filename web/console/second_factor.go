@@ -97,7 +97,9 @@ func proveFactor(v *Visit) error {
 	case err != nil:
 		return err
 	case refused != nil:
-		return v.showFactor(v.refused(refused), target, refused.Status)
+		f := v.newForm()
+		f.Problem, f.Wait = problemOf(refused)
+		return v.showFactor(f, target, refused.Status)
 	}
 	return v.seeOther(target)
 }

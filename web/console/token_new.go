@@ -126,38 +126,44 @@ var createToken = Handler{
 	form:   needs(permTokenCreate, func(v *Visit) error { return v.showNewToken(v.again()) }),
 	sensitive: func(v *Visit) bool {
 		if v.form.Get("rights") != theseFew {
-			return v.asksEndless() || v.isPowerful(nil)
+			return v.asksEndless() || v.asksForAnother() || v.isPowerful(nil)
 		}
-		return v.asksEndless() || v.isPowerful(v.form["permissions"])
+		return v.asksEndless() || v.asksForAnother() || v.isPowerful(v.form["permissions"])
 	},
 }
 
-// powers are the permissions by which one gives others more, or oneself, or takes all
-// secrets out: one of them is enough to get the rest.
-var powers = []string{permAll, permUserCreate, permUserUpdate, permRoleCreate, permRoleUpdate, permBackup, permKeys}
+// asksForAnother tells whether the form asks for a token of somebody else.
+func (v *Visit) asksForAnother() bool {
+	owner := v.form.Get("owner")
+	if owner == "" {
+		return false
+	}
+	who, err := v.me()
+	return err != nil || owner != who.ID
+}
 
-// isPowerful tells whether one of the permissions of a token is among powers; none are
+// isPowerful tells whether a token with these permissions is powerful; none are
 // those of its owner. Where it is not known who asks, it is.
 func (v *Visit) isPowerful(permissions []string) bool {
 	who, err := v.me()
 	if len(permissions) == 0 {
 		permissions = who.Permissions
 	}
-	return err != nil || slices.ContainsFunc(permissions, func(key string) bool { return slices.Contains(powers, key) })
+	return err != nil || len(api.Powers(permissions)) > 0
 }
 
 // asksEndless tells whether the form asks for a token without an end. A day far off is
 // none.
 func (v *Visit) asksEndless() bool {
 	day, err := time.Parse(time.DateOnly, v.form.Get("end_date"))
-	return v.form.Get("ends") == endless || v.form.Get("ends") == onDate && err == nil && v.isFar(day.Unix())
+	return v.form.Get("ends") == endless || v.form.Get("ends") == onDate && err == nil && v.isFar(dayEnds(day))
 }
 
-// isFar tells whether a token that ends then lives longer than any that is offered; -1
-// is no end.
-func (v *Visit) isFar(ends int64) bool {
-	return ends < 0 || time.Unix(ends, 0).Sub(v.console.Now()) > time.Duration(slices.Max(lives))*24*time.Hour
-}
+// dayEnds is when a token ends that is good on a day still.
+func dayEnds(day time.Time) int64 { return day.AddDate(0, 0, 1).Unix() }
+
+// isFar tells whether a token that ends then is as good as one without an end.
+func (v *Visit) isFar(ends int64) bool { return api.IsFar(ends, v.console.Now()) }
 
 // TokenMade shows the secret of a new token, once.
 type TokenMade struct {
@@ -215,7 +221,7 @@ func (v *Visit) askedToken() (asked api.NewToken, own map[string]fieldProblem) {
 			asked.ExpireIn, own["bad_expiry"] = noEnd, fieldProblem{"end_date", say("token.end_date.bad")}
 			break
 		}
-		asked.ExpireIn = day.AddDate(0, 0, 1).Unix()
+		asked.ExpireIn = dayEnds(day)
 	default:
 		days, err := strconv.Atoi(ends)
 		if err != nil || !slices.Contains(lives, days) {

@@ -148,10 +148,10 @@ func confirmTOTP(v *Visit) error {
 	case refused == nil:
 		return v.showCodes(made.Codes, true)
 	case refused.Detail.Code == codeProofRequired || refused.Detail.Code == codeFactorRequired || refused.Detail.Code == codeNotBegun:
-		f := v.refused(refused) // it took too long: begin again
-		return v.askBegin(f, refused.Status)
+		return v.askBegin(v.refused(refused), refused.Status) // it took too long: begin again
 	}
-	return v.showTOTP(uri, v.refused(refused), refused.Status)
+	f := v.refusedAs(refused, map[string]fieldProblem{"wrong_code": {"code", say("factor.first_code.wrong")}, "bad_code": {"code", say("factor.first_code.bad")}})
+	return v.showTOTP(uri, f, refused.Status)
 }
 
 const codeNotBegun = "totp_not_begun"

@@ -189,7 +189,8 @@ func (l *Limiter) allow(s subject) (a *Attempt, retryAfter time.Duration, undeci
 		a.fresh = a.fresh && (i == 0 || b.table.get(b.key, now) == nil)
 		a.bookings = append(a.bookings, b.table.book(b.key, now))
 	}
-	a.fresh = a.fresh || buckets[0].table == l.familiars
+	a.familiar = buckets[0].table == l.familiars
+	a.fresh = a.fresh || a.familiar
 	return a, 0, false
 }
 
@@ -319,6 +320,8 @@ type Attempt struct {
 	limiter *Limiter
 	subject subject
 	fresh   bool
+	// familiar is the address to the account.
+	familiar bool
 	// bookings are those of the account and, where they count, of the address
 	// and the networks around it.
 	bookings []booking
@@ -327,6 +330,12 @@ type Attempt struct {
 // Fresh tells whether the address and the networks around it had no failure
 // that is not forgiven yet, or the address is familiar to the account.
 func (a *Attempt) Fresh() bool { return a != nil && a.fresh }
+
+// Familiar tells whether a device cookie of the account came with the attempt, or it
+// came from an address that is familiar to the account.
+func (a *Attempt) Familiar() bool {
+	return a != nil && (a.subject.device || a.familiar)
+}
 
 // Success says that the password was right: the account's count, of the kind
 // that the attempt belonged to, begins anew. The address only gets this one

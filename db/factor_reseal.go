@@ -5,6 +5,10 @@ import (
 	"errors"
 )
 
+// Reseal makes of a sealed TOTP secret of a user's what it is to be stored as, or nil
+// where it stays as it is. It may run again.
+type Reseal func(user string, sealed []byte) ([]byte, error)
+
 // EachTOTP shows the secrets of all users, in use or waiting for a code, as they are
 // sealed. A record that is damaged is passed over: the scrub tells of it.
 func (s *Store) EachTOTP(ctx context.Context, show func(user string, sealed []byte)) error {
@@ -32,7 +36,7 @@ func (s *Store) EachTOTP(ctx context.Context, show func(user string, sealed []by
 // and returns what it becomes, or nil where it stays as it is; it may be asked again
 // about the same one. It goes in steps of one user each, writes nothing where all stay,
 // and returns how many were changed.
-func (s *Store) RewriteTOTP(ctx context.Context, reseal func(user string, sealed []byte) ([]byte, error)) (changed int, err error) {
+func (s *Store) RewriteTOTP(ctx context.Context, reseal Reseal) (changed int, err error) {
 	var ids []string
 	var failed error
 	err = s.EachTOTP(ctx, func(user string, sealed []byte) {
@@ -48,7 +52,7 @@ func (s *Store) RewriteTOTP(ctx context.Context, reseal func(user string, sealed
 		return 0, err
 	}
 	for _, id := range ids {
-		n, err := s.rewriteTOTP(ctx, id, reseal)
+		n, err := s.rewriteTOTPOf(ctx, id, reseal)
 		if err != nil {
 			return changed, err
 		}
@@ -57,10 +61,11 @@ func (s *Store) RewriteTOTP(ctx context.Context, reseal func(user string, sealed
 	return changed, nil
 }
 
-// rewriteTOTP seals one user's secrets anew; of one who is gone, none.
-func (s *Store) rewriteTOTP(ctx context.Context, user string, reseal func(user string, sealed []byte) ([]byte, error)) (n int, err error) {
+// rewriteTOTPOf seals one user's secrets anew; of one who is gone, or whose record is
+// damaged, none.
+func (s *Store) rewriteTOTPOf(ctx context.Context, user string, reseal Reseal) (changed int, err error) {
 	err = s.update(ctx, &Actor{}, func(t *txn) error {
-		n = 0
+		changed = 0
 		old, err := factorRecords.get(t, user)
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged) {
 			return nil
@@ -70,24 +75,35 @@ func (s *Store) rewriteTOTP(ctx context.Context, user string, reseal func(user s
 		}
 		f := *old
 		for _, secret := range []**TOTP{&f.TOTP, &f.Pending} {
-			if *secret == nil {
-				continue
-			}
-			sealed, err := reseal(user, (*secret).Secret)
+			done, err := rewriteTOTP(user, secret, reseal)
 			if err != nil {
 				return err
 			}
-			if sealed != nil {
-				other := **secret
-				other.Secret = sealed
-				*secret = &other
-				n++
-			}
+			changed += done
 		}
-		if n == 0 {
+		if changed == 0 {
 			return nil
 		}
 		return factorRecords.put(t, old, &f)
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return changed, nil
+}
+
+// rewriteTOTP puts another secret in the place of one, where there is one and it
+// becomes another; the one before stays as it was.
+func rewriteTOTP(user string, secret **TOTP, reseal Reseal) (changed int, err error) {
+	if *secret == nil {
+		return 0, nil
+	}
+	sealed, err := reseal(user, (*secret).Secret)
+	if err != nil || sealed == nil {
+		return 0, err
+	}
+	other := **secret
+	other.Secret = sealed
+	*secret = &other
+	return 1, nil
 }
