@@ -113,8 +113,9 @@ func (f *Factors) useRecovery(use *RecoveryUse, now time.Time, address string) e
 	return nil
 }
 
-// usePasskey takes an assertion. A counter that does not go on is that of a copy. The
-// challenge comes first: an assertion that is sent twice is no copy.
+// usePasskey takes an assertion. A counter that does not go on is that of a copy, but
+// for authenticators that count nothing (WebAuthn Level 3, 6.1.1). The challenge comes
+// first: an assertion that is sent twice is no copy.
 func (f *Factors) usePasskey(use *PasskeyUse, now time.Time) error {
 	p := f.Passkey(use.Credential)
 	if p == nil {

@@ -28,8 +28,8 @@ const (
 	flagAT = 0x40
 )
 
-// authenticator is one in software, with one passkey; it can lie about everything.
-type authenticator struct {
+// softKey is an authenticator in software, with one passkey; it can lie about everything.
+type softKey struct {
 	t       testing.TB
 	key     crypto.Signer
 	id      []byte
@@ -38,16 +38,16 @@ type authenticator struct {
 	origin  string // at which the browser is
 }
 
-func newAuthenticator(t testing.TB, origin string) *authenticator {
+func newSoftKey(t testing.TB, origin string) *softKey {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	return newAuthenticatorOf(t, origin, key)
+	return newSoftKeyOf(t, origin, key)
 }
 
-func newAuthenticatorOf(t testing.TB, origin string, key crypto.Signer) *authenticator {
+func newSoftKeyOf(t testing.TB, origin string, key crypto.Signer) *softKey {
 	id := make([]byte, 32)
 	rand.Read(id)
-	return &authenticator{t: t, key: key, id: id, origin: origin}
+	return &softKey{t: t, key: key, id: id, origin: origin}
 }
 
 // said is what an authenticator and a browser say, before it is signed.
@@ -74,7 +74,7 @@ type lie func(*said)
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-func (a *authenticator) say(kind, challenge, host string, flags byte, lies []lie) (s said, client, data []byte) {
+func (a *softKey) say(kind, challenge, host string, flags byte, lies []lie) (s said, client, data []byte) {
 	a.t.Helper()
 	a.counter++
 	s = said{Type: kind, Challenge: challenge, Origin: a.origin, host: host, flags: flags, counter: a.counter, handle: a.handle, id: a.id, key: a.publicKey(), format: "none"}
@@ -98,7 +98,7 @@ func (a *authenticator) say(kind, challenge, host string, flags byte, lies []lie
 }
 
 // create makes the passkey that is asked for.
-func (a *authenticator) create(asked api.NewPasskey, lies ...lie) api.CreatedPasskey {
+func (a *softKey) create(asked api.NewPasskey, lies ...lie) api.CreatedPasskey {
 	a.t.Helper()
 	a.handle = asked.PublicKey.User.ID
 	s, client, data := a.say("webauthn.create", asked.PublicKey.Challenge, asked.PublicKey.RP.ID, flagUP|flagUV|flagAT, lies)
@@ -109,7 +109,7 @@ func (a *authenticator) create(asked api.NewPasskey, lies ...lie) api.CreatedPas
 }
 
 // use answers what is asked.
-func (a *authenticator) use(asked api.PasskeyQuestion, lies ...lie) api.PasskeyAnswer {
+func (a *softKey) use(asked api.PasskeyQuestion, lies ...lie) api.PasskeyAnswer {
 	a.t.Helper()
 	flags := byte(flagUP)
 	if asked.PublicKey.UserVerification == "required" {
@@ -125,7 +125,7 @@ func (a *authenticator) use(asked api.PasskeyQuestion, lies ...lie) api.PasskeyA
 		Response: api.PasskeyAssertion{ClientDataJSON: b64(client), AuthenticatorData: b64(data), Signature: b64(signature), UserHandle: s.handle}}}
 }
 
-func (a *authenticator) sign(text []byte) []byte {
+func (a *softKey) sign(text []byte) []byte {
 	a.t.Helper()
 	hash := sha256.Sum256(text)
 	signed, how := hash[:], crypto.SignerOpts(crypto.SHA256)
@@ -138,7 +138,7 @@ func (a *authenticator) sign(text []byte) []byte {
 }
 
 // publicKey is a COSE_Key (RFC 9053).
-func (a *authenticator) publicKey() []byte {
+func (a *softKey) publicKey() []byte {
 	a.t.Helper()
 	key := map[int]any{}
 	switch public := a.key.Public().(type) {

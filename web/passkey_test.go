@@ -27,7 +27,7 @@ func newPasskeyServer(t testing.TB) *server {
 }
 
 // addPasskey sets up a passkey of p.
-func (s *server) addPasskey(p *person, a *authenticator, lies ...lie) (out api.PasskeyAdded) {
+func (s *server) addPasskey(p *person, a *softKey, lies ...lie) (out api.PasskeyAdded) {
 	s.t.Helper()
 	s.finishPasskey(p, a.create(s.beginPasskey(p), lies...)).want(200).json(&out)
 	return out
@@ -84,7 +84,7 @@ func (s *server) ticketOf(p *person) string {
 func TestPasskey(t *testing.T) {
 	s := newPasskeyServer(t)
 	ann := s.newUser(annEmail)
-	a := newAuthenticator(t, passkeyOrigin)
+	a := newSoftKey(t, passkeyOrigin)
 	asked := s.beginPasskey(ann)
 	o := asked.PublicKey
 	if o.RP.ID != host || o.User.Name != ann.email || o.User.ID != b64([]byte(ann.id)) || o.Attestation != "none" || !o.Extensions.CredProps ||
@@ -98,7 +98,7 @@ func TestPasskey(t *testing.T) {
 	for _, code := range added.Codes {
 		s.secret(code)
 	}
-	if more := s.addPasskey(ann, newAuthenticator(t, passkeyOrigin)); more.Codes != nil {
+	if more := s.addPasskey(ann, newSoftKey(t, passkeyOrigin)); more.Codes != nil {
 		t.Error("the second passkey made new recovery codes")
 	}
 	if named := s.beginPasskey(ann).PublicKey.ExcludeCredentials; len(named) != 2 || !slices.Equal(named[0].Transports, []string{"usb"}) {
@@ -146,7 +146,7 @@ func TestPasskeyAlgorithms(t *testing.T) {
 	must(t, err)
 	for name, key := range map[string]crypto.Signer{"EdDSA": edKey, "RS256": rsaKey} {
 		t.Run(name, func(t *testing.T) {
-			a := newAuthenticatorOf(t, passkeyOrigin, key)
+			a := newSoftKeyOf(t, passkeyOrigin, key)
 			s.addPasskey(s.newUser(strings.ToLower(name)+"@example.com"), a)
 			s.enterByPasskey(a.use(s.askPasskey(""))).want(200)
 		})
@@ -157,7 +157,7 @@ func TestPasskeyAlgorithms(t *testing.T) {
 func TestPasskeyRefusals(t *testing.T) {
 	s := newPasskeyServer(t)
 	ann, bob := s.newUser(annEmail), s.newUser("bob@example.com")
-	a, b := newAuthenticator(t, passkeyOrigin), newAuthenticator(t, passkeyOrigin)
+	a, b := newSoftKey(t, passkeyOrigin), newSoftKey(t, passkeyOrigin)
 	s.addPasskey(ann, a)
 	s.addPasskey(bob, b)
 	for _, c := range []struct {
@@ -215,7 +215,7 @@ func TestPasskeyRefusals(t *testing.T) {
 		s.enterByPasskey(b.use(s.askPasskey(""), func(d *said) { d.handle = a.handle })).want(403, "login_failed").wantNoneIn()
 	})
 	t.Run("that is not known", func(t *testing.T) {
-		c := newAuthenticator(t, passkeyOrigin)
+		c := newSoftKey(t, passkeyOrigin)
 		c.handle = a.handle
 		s.enterByPasskey(c.use(s.askPasskey(""))).want(403, "login_failed").wantNoneIn()
 	})
@@ -226,7 +226,7 @@ func TestPasskeyRefusals(t *testing.T) {
 func TestPasskeyStates(t *testing.T) {
 	s := newPasskeyServer(t)
 	ann, bob := s.newUser(annEmail), s.newUser("bob@example.com")
-	a, b := newAuthenticator(t, passkeyOrigin), newAuthenticator(t, passkeyOrigin)
+	a, b := newSoftKey(t, passkeyOrigin), newSoftKey(t, passkeyOrigin)
 	s.addPasskey(ann, a)
 	s.addPasskey(bob, b)
 	proof := func(p *person) (q api.PasskeyQuestion) {
@@ -278,7 +278,7 @@ func TestPasskeyStates(t *testing.T) {
 	t.Run("of another, to set up", func(t *testing.T) {
 		asked := s.beginPasskey(bob)
 		ann.state = asked.State
-		s.finishPasskey(ann, newAuthenticator(t, passkeyOrigin).create(asked)).want(403, "passkey_ended")
+		s.finishPasskey(ann, newSoftKey(t, passkeyOrigin).create(asked)).want(403, "passkey_ended")
 	})
 	t.Run("of a password that was changed", func(t *testing.T) {
 		asked := s.askPasskey(s.ticketOf(ann))
@@ -298,7 +298,7 @@ func TestPasskeyStates(t *testing.T) {
 		s.enterByPasskey(a.use(s.askPasskey(""))).want(200)
 	})
 	t.Run("used, of one that counts nothing", func(t *testing.T) {
-		c := newAuthenticator(t, passkeyOrigin)
+		c := newSoftKey(t, passkeyOrigin)
 		none := func(d *said) { d.counter = 0 }
 		carol := s.newUser("carol@example.com")
 		s.addPasskey(carol, c, none)
@@ -314,7 +314,7 @@ func TestPasskeyStates(t *testing.T) {
 func TestPasskeyCopy(t *testing.T) {
 	s := newPasskeyServer(t)
 	ann := s.newUser(annEmail)
-	a := newAuthenticator(t, passkeyOrigin)
+	a := newSoftKey(t, passkeyOrigin)
 	s.addPasskey(ann, a)
 	s.enterByPasskey(a.use(s.askPasskey(""))).want(200)
 	a.counter -= 2
@@ -337,7 +337,7 @@ func TestPasskeyCopy(t *testing.T) {
 func TestPasskeyOfNobody(t *testing.T) {
 	s := newPasskeyServer(t)
 	ann := s.newUser(annEmail)
-	a := newAuthenticator(t, passkeyOrigin)
+	a := newSoftKey(t, passkeyOrigin)
 	s.addPasskey(ann, a)
 	disabled := true
 	_, err := s.local.UpdateUser(t.Context(), ann.id, api.UserUpdate{Disabled: &disabled})
@@ -356,7 +356,7 @@ func TestPasskeyOfNobody(t *testing.T) {
 func TestPasskeyThrottle(t *testing.T) {
 	s := newServer(t, func(c *web.Config) { c.PublicURL, c.LoginLimits.Account = passkeyOrigin, 3 })
 	ann := s.newUser(annEmail)
-	a := newAuthenticator(t, passkeyOrigin)
+	a := newSoftKey(t, passkeyOrigin)
 	s.addPasskey(ann, a)
 	wrong := func(d *said) { d.sign = func([]byte) []byte { return nil } }
 	for range 3 {
@@ -390,18 +390,18 @@ func TestPasskeySetUpRefusals(t *testing.T) {
 		{"nobody there", 403, "passkey_refused", func(d *said) { d.flags &^= flagUP }},
 		{"a copy of what can't have one", 403, "passkey_refused", func(d *said) { d.flags |= flagBS }},
 		{"another credential", 403, "passkey_refused", func(d *said) { d.id = []byte("another") }},
-		{"a key of another kind", 403, "passkey_refused", func(d *said) { d.key = newAuthenticatorOf(t, "", small).publicKey() }},
+		{"a key of another kind", 403, "passkey_refused", func(d *said) { d.key = newSoftKeyOf(t, "", small).publicKey() }},
 		{"no key", 400, "bad_passkey", func(d *said) { d.key = nil }},
 		{"a key that is no CBOR", 400, "bad_passkey", func(d *said) { d.key = []byte{0xff, 0xff} }},
 		{"no credential data", 400, "bad_passkey", func(d *said) { d.flags &^= flagAT }},
 		{"garbage behind it", 400, "bad_passkey", func(d *said) { d.more = []byte{1} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s.finishPasskey(ann, newAuthenticator(t, passkeyOrigin).create(s.beginPasskey(ann), c.lie)).want(c.status, c.code).wantNoneIn()
+			s.finishPasskey(ann, newSoftKey(t, passkeyOrigin).create(s.beginPasskey(ann), c.lie)).want(c.status, c.code).wantNoneIn()
 		})
 	}
 	t.Run("another's", func(t *testing.T) {
-		a := newAuthenticator(t, passkeyOrigin)
+		a := newSoftKey(t, passkeyOrigin)
 		s.addPasskey(bob, a)
 		s.finishPasskey(ann, a.create(s.beginPasskey(ann))).want(409, "passkey_taken")
 	})
@@ -412,7 +412,7 @@ func TestPasskeySetUpRefusals(t *testing.T) {
 	})
 	t.Run("with a statement of its maker, which is not looked at", func(t *testing.T) {
 		ann = s.signIn(ann)
-		s.finishPasskey(ann, newAuthenticator(t, passkeyOrigin).create(s.beginPasskey(ann), func(d *said) { d.format = "tpm" })).want(200)
+		s.finishPasskey(ann, newSoftKey(t, passkeyOrigin).create(s.beginPasskey(ann), func(d *said) { d.format = "tpm" })).want(200)
 	})
 }
 
@@ -421,7 +421,7 @@ func TestPasskeySetUpRefusals(t *testing.T) {
 func TestPasskeyHosts(t *testing.T) {
 	s := newPasskeyServer(t)
 	ann := s.newUser(annEmail)
-	a := newAuthenticator(t, passkeyOrigin)
+	a := newSoftKey(t, passkeyOrigin)
 	s.addPasskey(ann, a)
 	elsewhere := onHost("other.test:8443")
 	asked := s.askPasskey("", elsewhere)
@@ -432,7 +432,7 @@ func TestPasskeyHosts(t *testing.T) {
 	a.origin = otherOrigin
 	s.enterByPasskey(a.use(asked)).want(403, "login_failed").wantNoneIn()
 	s.do("POST", "/account/login/passkey/_begin", jsonOf(api.PasskeyBegin{Ticket: s.ticketOf(ann)}), elsewhere).want(409, "no_passkey")
-	b := newAuthenticator(t, otherOrigin)
+	b := newSoftKey(t, otherOrigin)
 	s.finishPasskey(ann, b.create(s.beginPasskey(ann, elsewhere))).want(200)
 	s.enterByPasskey(b.use(s.askPasskey("", elsewhere))).want(200)
 
@@ -472,7 +472,7 @@ func TestPasskeyHosts(t *testing.T) {
 func TestPasskeyBodies(t *testing.T) {
 	s := newPasskeyServer(t)
 	ann := s.newUser(annEmail)
-	a := newAuthenticator(t, passkeyOrigin)
+	a := newSoftKey(t, passkeyOrigin)
 	s.addPasskey(ann, a)
 	big := strings.Repeat("A", 65<<10)
 	for _, c := range []struct {
@@ -502,7 +502,7 @@ func TestPasskeyBodies(t *testing.T) {
 func FuzzPasskeyFinish(f *testing.F) {
 	s := newPasskeyServer(f)
 	ann := s.newUser(annEmail)
-	a := newAuthenticator(f, passkeyOrigin)
+	a := newSoftKey(f, passkeyOrigin)
 	s.addPasskey(ann, a)
 	right := a.use(s.askPasskey(""), func(d *said) { d.sign = func(s []byte) []byte { s[9] ^= 1; return s } }).Credential.Response
 	f.Add(right.ClientDataJSON, right.AuthenticatorData, right.Signature, right.UserHandle)

@@ -97,9 +97,9 @@ type Server struct {
 	clocks     codeClocks
 	deviceKey  []byte            // signs device cookies
 	ticketKey  []byte            // signs what stands for a password that was right
-	asked      *ratelimit.Budget // how often a right password was asked for the second factor
 	passkeyKey []byte            // signs what a passkey is asked for
 	nobodysKey []byte            // a public key that is compared with where there is none
+	asked      *ratelimit.Budget // how often a right password was asked for the second factor
 
 	gate      gateway
 	relay     *relay.Relay
