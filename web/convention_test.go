@@ -188,7 +188,7 @@ func TestEscapedPath(t *testing.T) {
 		"/%73ecurity/user/" + ann.id:               ann.id,
 	} {
 		s.do("GET", path, "", local).want(200).like(`{"_id":"` + id + `","found":true,"_source":{"id":"` + id +
-			`","name":"<text>","email":"<text>","roles":["user"],"disabled":false,"created":"<time>","updated":"<time>","last_login":"<time>"}}`)
+			`","name":"<text>","email":"<text>","roles":["user"],"disabled":false,"created":"<time>","updated":"<time>","last_login":"<time>","second_factor":[]}}`)
 	}
 	if found, err := s.local.GetUser(t.Context(), jürgen.email); err != nil || found.ID != jürgen.id {
 		t.Errorf("GetUser = %+v, %v", found, err)

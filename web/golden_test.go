@@ -39,6 +39,10 @@ var normalisers = []struct {
 	{regexp.MustCompile(`"[0-9a-f]{64}"`), `"SHA256"`},
 	{regexp.MustCompile(`"request_id": "[0-9a-f]{12}-[0-9a-z]+"`), `"request_id": "REQUEST"`},
 	{regexp.MustCompile(`"(records|size|free|bytes|store_bytes|store_free_bytes)": \d+`), `"$1": "NUMBER"`},
+	{regexp.MustCompile(`"secret": "[A-Z2-7]{32}"`), `"secret": "SECRET"`},
+	{regexp.MustCompile(`secret=[A-Z2-7]{32}`), `secret=SECRET`},
+	{regexp.MustCompile(`"(\d)(-[0-9a-hjkmnp-tv-z]{4}){4}"`), `"$1-CODE"`},
+	{regexp.MustCompile(`"ticket": "[^"]+"`), `"ticket": "TICKET"`},
 	{regexp.MustCompile(`/assets/husk\.[0-9a-f]+\.`), `/assets/husk.HASH.`},
 }
 
@@ -209,6 +213,30 @@ func TestGoldenSessions(t *testing.T) {
 
 	s.do("POST", "/security/key/_rotate", "", admin.session()).golden("key_rotate")
 	s.do("GET", "/security/key/_search?sort=created:asc", "", admin.session()).golden("key_search")
+}
+
+func TestGoldenSecondFactor(t *testing.T) {
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	with := ann.session()
+	begun := s.do("POST", "/account/totp", "", with)
+	begun.golden("totp_begin")
+	phone := s.phoneOf(begun)
+	confirmed := s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), with)
+	confirmed.golden("totp_confirm")
+	codes := s.recoveryOf(confirmed)
+	s.do("GET", "/account/second_factor", "", with).golden("second_factor")
+	s.do("POST", "/account/login", jsonOf(api.Login{Email: ann.email, Password: ann.password})).golden("error_second_factor_required")
+	s.do("POST", "/account/login", jsonOf(api.Login{Email: ann.email, Password: ann.password, Code: phone.wrong()})).golden("error_login_code")
+	s.do("POST", "/account/login", jsonOf(api.Login{Email: ann.email, Password: ann.password, Code: codes[0]})).golden("login_recovery")
+	s.do("POST", "/account/second_factor/_seen", jsonOf(api.SeenNotices{Until: s.clock.now()}), with).golden("second_factor_seen")
+	s.do("POST", "/account/recovery_codes", "", with).golden("recovery_codes")
+	s.clock.advance(db.ProofLife)
+	s.do("DELETE", "/account/totp", "", with).golden("error_proof_required")
+	s.do("POST", "/account/proof", jsonOf(api.Proof{Code: phone.next()}), with).golden("proof_code")
+	s.do("DELETE", "/account/totp", "", with).golden("totp_remove")
+	s.withTOTP(ann)
+	s.do("DELETE", "/security/user/"+annEmail+"/second_factor", "", s.single().session()).golden("second_factor_reset")
 }
 
 func TestGoldenTokens(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -23,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"husk/db"
@@ -258,6 +260,31 @@ func (d *described) session() (id, jwt string) {
 	return list.Hits.Hits[0].ID, in.AccessToken
 }
 
+// beginTOTP returns the code that a session's new secret is confirmed by.
+func (d *described) beginTOTP(ctx context.Context, jwt string) string {
+	begun, err := (&api.Client{Base: d.base, JWT: jwt}).BeginTOTP(ctx)
+	if err != nil {
+		d.Fatal(err)
+	}
+	code, err := totp.GenerateCode(begun.Secret, time.Now())
+	if err != nil {
+		d.Fatal(err)
+	}
+	return code
+}
+
+// withTOTP makes a user who has signed in and set up a second factor.
+func (d *described) withTOTP(ctx context.Context) (jwt, user string) {
+	_, jwt = d.session()
+	session := &api.Client{Base: d.base, JWT: jwt}
+	_, err := session.ConfirmTOTP(ctx, api.ConfirmTOTP{Code: d.beginTOTP(ctx, jwt)})
+	p, failed := session.Profile(ctx)
+	if err := errors.Join(err, failed); err != nil {
+		d.Fatal(err)
+	}
+	return jwt, p.ID
+}
+
 func (d *described) token(permissions ...string) api.TokenCreated {
 	t, err := d.setup.CreateToken(d.Context(), api.NewToken{Permissions: permissions, AllowedIPs: []string{"127.0.0.1"}})
 	if err != nil {
@@ -396,6 +423,33 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"Prove": func(ctx context.Context, d *described) error {
 		_, jwt := d.session()
 		return only(d.as(jwt).Prove(ctx, api.Proof{Password: describedPassword}))
+	},
+	"SecondFactor": func(ctx context.Context, d *described) error {
+		jwt, _ := d.withTOTP(ctx)
+		return only(d.as(jwt).SecondFactor(ctx))
+	},
+	"SeenNotices": func(ctx context.Context, d *described) error {
+		return only(d.c.SeenNotices(ctx, api.SeenNotices{Until: time.Now()}))
+	},
+	"BeginTOTP": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		return only(d.as(jwt).BeginTOTP(ctx))
+	},
+	"ConfirmTOTP": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		return only(d.as(jwt).ConfirmTOTP(ctx, api.ConfirmTOTP{Code: d.beginTOTP(ctx, jwt)}))
+	},
+	"RemoveTOTP": func(ctx context.Context, d *described) error {
+		jwt, _ := d.withTOTP(ctx)
+		return only(d.as(jwt).RemoveTOTP(ctx))
+	},
+	"NewRecoveryCodes": func(ctx context.Context, d *described) error {
+		jwt, _ := d.withTOTP(ctx)
+		return only(d.as(jwt).NewRecoveryCodes(ctx))
+	},
+	"ResetSecondFactor": func(ctx context.Context, d *described) error {
+		_, id := d.withTOTP(ctx)
+		return only(d.c.ResetSecondFactor(ctx, id))
 	},
 	"Applications":     func(ctx context.Context, d *described) error { return only(d.c.Applications(ctx)) },
 	"OwnSessions":      func(ctx context.Context, d *described) error { return only(d.c.OwnSessions(ctx, api.ListOptions{})) },

@@ -481,9 +481,10 @@ func (b *builder) member(t reflect.Type, f reflect.StructField, absent bool) obj
 		s["enum"], b.used[at] = words, true
 	}
 	if f.Type.Kind() == reflect.Pointer && !absent {
-		s["type"] = []any{s["type"], "null"}
 		if s["$ref"] != nil {
-			b.t.Fatalf("%s is a struct that may be null: say in (*builder).member how that is written", at)
+			s = object{"anyOf": []any{s, object{"type": "null"}}}
+		} else {
+			s["type"] = []any{s["type"], "null"}
 		}
 	}
 	if strings.Contains(f.Name, "Password") && f.Type.Kind() == reflect.String && f.Name != "PasswordHash" {

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"time"
+
 	"husk/db"
 	"husk/web/api"
 )
@@ -70,8 +72,14 @@ const (
 
 	bearerToo = "An API token of who asks may come as `Authorization: Bearer`, too."
 
+	wrongCode   = "A wrong code counts like a failed sign-in. "
+	proofNeeded = "Needs a fresh proof: see `POST /account/proof`."
+
 	notLimited = "Not with a token that has an end, permissions or addresses of its own (`limited_credential`): what is made would outlive it."
 )
+
+// exampleTime is that of a notice.
+var exampleTime = time.Date(2026, 5, 4, 7, 30, 0, 0, time.UTC)
 
 // anyToken is an example of a form.
 var anyToken = api.OAuthToken{Token: "1f7e5f0c-8d4b-4c1e-9a51-0d6a8f6f2b11_8zJ0aWc1vHkUq2mXn5sY7tRb4LdEo9pGfKi3wQxTjNyVu6ZhC"}
@@ -137,7 +145,8 @@ var operations = map[string]operation{
 	"POST /account/login": {id: "Login", tag: tagAccount, summary: "Sign in with a password",
 		about: "Without an email it is the single user, `coco-default-user`, who signs in, and by that name in the place of one. The answer has the JWT of a new session and sets it as a cookie too, " +
 			"beside `husk_device`, by which the throttle knows the browser again and which opens nothing; a script of another origin is set none. " +
-			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect.",
+			"Why a sign-in failed is not told. A form may be sent instead of JSON; where `Accept` names text/html, a browser's form is answered with a redirect. " +
+			"Who has a second factor sends its `code` along, or gets 403 `second_factor_required` with `methods` and, where the password was right, a `ticket`: sent with a code, for 5 minutes, it stands for email and password.",
 		example: api.Login{Email: "ann@example.com", Password: "four unrelated words here"}, media: []string{"application/json", formMedia},
 		answer: api.LoggedIn{}, also: []int{403, 429, 503}},
 	"GET /account/logout": {id: "logoutByLink", tag: tagAccount, summary: "Sign out, by a link",
@@ -150,14 +159,27 @@ var operations = map[string]operation{
 		about:   "All other sessions of the user end; API tokens stay. A wrong old password counts like a failed sign-in.",
 		example: api.PasswordChange{OldPassword: "four unrelated words here", NewPassword: "and four quite different ones"},
 		also:    []int{409, 429, 503}},
-	"POST /account/proof": {id: "Prove", tag: tagAccount, summary: "Show one's password once more",
-		about:   "For the session that asks. A proof is fresh for 10 minutes; a sign-in with the password is one, and so is a change of it. The API asks it for nothing: it is for consoles, before what is grave. A wrong password counts like a failed sign-in.",
+	"POST /account/proof": {id: "Prove", tag: tagAccount, summary: "Show one's password once more, or a code of one's second factor",
+		about:   "For the session that asks. A proof is fresh for 10 minutes; a sign-in is one, and so is a change of the password. What changes a second factor needs one (`proof_required`): by the factor, where one is set up (`second_factor_required`). Consoles ask it before all that is grave. A wrong password or code counts like a failed sign-in.",
 		example: api.Proof{Password: "four unrelated words here"}, also: []int{409, 429, 503}},
 	"GET /account/applications": {id: "Applications", tag: tagAccount, summary: "What one may open behind the gate",
 		about: "The hosts that the rules name in full, sorted, of which the gate would let one open the front page now, from where one asks; as a bare array. Scheme and port are those of Husk's own pages. Where a pattern leads is not known."},
 	"GET /account/sessions":        {id: "OwnSessions", tag: tagAccount, summary: "One's own sessions"},
 	"DELETE /account/sessions":     {id: "EndOtherSessions", tag: tagAccount, summary: "End all of one's own sessions but this one"},
 	"DELETE /account/sessions/:id": {id: "EndOwnSession", tag: tagAccount, summary: "End one of one's own sessions", named: "The session's id."},
+
+	"GET /account/second_factor": {id: "SecondFactor", tag: tagAccount, summary: "What one has besides the password"},
+	"POST /account/second_factor/_seen": {id: "SeenNotices", tag: tagAccount, summary: "Forget what one was told of one's second factor",
+		about: "All that happened up to a time, which is that of the newest that was shown.", example: api.SeenNotices{Until: exampleTime}},
+	"POST /account/totp": {id: "BeginTOTP", tag: tagAccount, summary: "Make a secret for a program that shows codes",
+		about: "It is seen this once, and waits until PUT confirms it by a code; until then one that was set up before stays good. SHA-1, six digits, 30 s (RFC 6238). " + proofNeeded},
+	"PUT /account/totp": {id: "ConfirmTOTP", tag: tagAccount, summary: "Put the secret into use that waits, by its first code",
+		about:   "The answer has ten new recovery codes, which are seen this once; those of before end. With the first factor all other sessions of the user end. " + wrongCode + proofNeeded,
+		example: api.ConfirmTOTP{Code: "492039"}, also: []int{409, 429, 503}},
+	"DELETE /account/totp": {id: "RemoveTOTP", tag: tagAccount, summary: "Remove the secret",
+		about: "With the last factor the recovery codes end. " + proofNeeded, also: []int{404}},
+	"POST /account/recovery_codes": {id: "NewRecoveryCodes", tag: tagAccount, summary: "Make ten new recovery codes",
+		about: "They are seen this once, and each is good once; those of before end. 409 `no_second_factor` where there is none that they could stand in for. " + proofNeeded, also: []int{409, 503}},
 
 	"POST /auth/access_token": {id: "CreateToken", tag: tagTokens, summary: "Make an API token",
 		about:   "The only time that the token is seen. All members are optional, and so is the body. With a token, what it makes has no more rights, no more addresses, no wider reach and no later expiry than itself. With `allowed_hosts`, `allowed_paths` or `allowed_methods` it is good behind the gate alone, and the API refuses it. 429 with the code `too_many_tokens` where the owner has as many as one may.",
@@ -214,6 +236,8 @@ var operations = map[string]operation{
 		about: "Their sessions and tokens end with them. The last administrator can't be removed.", also: []int{409}},
 	"POST /security/user/:id/_unlock": {id: "UnlockUser", tag: tagUsers, summary: "Let a throttled user try again at once",
 		about: "The user's device cookies end, by which the throttle knows browsers again. The wait of an address that too many wrong passwords came from goes on.", named: userID},
+	"DELETE /security/user/:id/second_factor": {id: "ResetSecondFactor", tag: tagUsers, summary: "Take a user all that they have besides the password", named: userID,
+		about: "The way back for who lost it; one's own is not reset that way. Their sessions and device cookies end, and they are told at the next sign-in. 409 `no_second_factor` where there is nothing to take.", also: []int{409}},
 	"POST /security/user/_import": {id: "ImportUsers", tag: tagUsers, summary: "Make many users",
 		about: "NDJSON, an ImportUser a line, or the lines of an htpasswd file, at most 64 MiB. One faulty line changes nothing; its number is in `line` and in the reason. " +
 			"Of an htpasswd file hashes of bcrypt and argon2id are taken over; a line with one of another kind is skipped, and told in `unsupported_lines`. " + notLimited,
@@ -353,6 +377,7 @@ var values = map[string][]string{
 
 	"Introspection.Code":   {"expired", "replaced", "address", "owner_disabled", "owner_deleted"},
 	"Principal.Type":       {"user"},
+	"FactorNotice.Kind":    {db.NoticeWrongCode, db.NoticeRecoveryUsed, db.NoticeReset, db.NoticePasskeyCopy},
 	"AuditEvent.Result":    {"ok", "refused"},
 	"AuditFinding.Code":    db.AuditFindings(),
 	"AuditEvent.Transport": {"http", "socket", "offline", ""},

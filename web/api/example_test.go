@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"husk/web/api"
 )
 
@@ -174,6 +176,110 @@ func ExampleClient_Prove() {
 	// Output:
 	// ok true <nil>
 	// the password is wrong
+}
+
+func ExampleClient_SecondFactor() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, _ := withTOTP(ctx, c)
+
+	f, err := session.SecondFactor(ctx)
+	fmt.Println(f.Methods, f.Recovery.Left, f.Required, err)
+	// Output: [totp recovery] 10 false <nil>
+}
+
+func ExampleClient_SeenNotices() {
+	c, ctx, end := inMemory()
+	defer end()
+	_, _, recovery := withTOTP(ctx, c)
+
+	in, err := c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword, Code: recovery[0]})
+	check(err)
+	last := in.Notices[len(in.Notices)-1]
+	fmt.Println(last.Kind, *last.Left)
+
+	session := &api.Client{Base: c.Base, HTTP: c.HTTP, JWT: in.AccessToken}
+	_, err = session.SeenNotices(ctx, api.SeenNotices{Until: last.Time})
+	f, _ := session.SecondFactor(ctx)
+	fmt.Println(len(f.Notices), err)
+	// Output:
+	// recovery_used 9
+	// 0 <nil>
+}
+
+func ExampleClient_BeginTOTP() {
+	c, ctx, end := inMemory()
+	defer end()
+	session := signIn(ctx, c)
+
+	begun, err := session.BeginTOTP(ctx)
+	fmt.Println(len(begun.Secret), strings.HasPrefix(begun.URI, "otpauth://totp/Husk:ann@example.com?"), err)
+	// Output: 32 true <nil>
+}
+
+func ExampleClient_ConfirmTOTP() {
+	c, ctx, end := inMemory()
+	defer end()
+	session := signIn(ctx, c)
+
+	begun, err := session.BeginTOTP(ctx)
+	check(err)
+	code, err := totp.GenerateCode(begun.Secret, time.Now()) // as the program on the phone does
+	check(err)
+	made, err := session.ConfirmTOTP(ctx, api.ConfirmTOTP{Code: code})
+	fmt.Println(len(made.Codes), err)
+
+	// From now on the password alone is not enough.
+	_, err = c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
+	var refused *api.Error
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Detail.Code, refused.Methods)
+	}
+	in, err := c.Login(ctx, api.Login{Ticket: refused.Ticket, Code: made.Codes[0]})
+	fmt.Println(in.Username, err)
+	// Output:
+	// 10 <nil>
+	// second_factor_required [totp recovery]
+	// ann@example.com <nil>
+}
+
+func ExampleClient_RemoveTOTP() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, _ := withTOTP(ctx, c)
+
+	done, err := session.RemoveTOTP(ctx)
+	fmt.Println(done.Result, err)
+	// Output: deleted <nil>
+}
+
+func ExampleClient_NewRecoveryCodes() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, old := withTOTP(ctx, c)
+
+	made, err := session.NewRecoveryCodes(ctx)
+	fmt.Println(len(made.Codes), err)
+	_, err = c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword, Code: old[0]})
+	fmt.Println(err != nil) // those of before have ended
+	// Output:
+	// 10 <nil>
+	// true
+}
+
+func ExampleClient_ResetSecondFactor() {
+	c, ctx, end := inMemory()
+	defer end()
+	withTOTP(ctx, c)
+
+	// Ann lost her phone, and the codes with it.
+	done, err := c.ResetSecondFactor(ctx, "ann@example.com")
+	fmt.Println(done.Result, err)
+	in, err := c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
+	fmt.Println(in.Notices[0].Kind, err)
+	// Output:
+	// deleted <nil>
+	// reset <nil>
 }
 
 func ExampleClient_Applications() {

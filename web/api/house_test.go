@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"husk/db"
 	"husk/db/bolt"
 	"husk/web"
@@ -64,6 +66,22 @@ func signIn(ctx context.Context, c *api.Client) *api.Client {
 	in, err := c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
 	check(err)
 	return &api.Client{Base: c.Base, HTTP: c.HTTP, JWT: in.AccessToken}
+}
+
+// withTOTP is signIn of who has then set up a program that shows codes, which code is
+// of, and the codes for when that is lost.
+func withTOTP(ctx context.Context, c *api.Client) (session *api.Client, code func() string, recovery []string) {
+	session = signIn(ctx, c)
+	begun, err := session.BeginTOTP(ctx)
+	check(err)
+	code = func() string {
+		code, err := totp.GenerateCode(begun.Secret, time.Now())
+		check(err)
+		return code
+	}
+	made, err := session.ConfirmTOTP(ctx, api.ConfirmTOTP{Code: code()})
+	check(err)
+	return session, code, made.Codes
 }
 
 func check(err error) {
