@@ -25,7 +25,7 @@ const (
 var reloadable = []string{"log-level", "log-format"}
 
 // namesSecret are the settings whose files hold secrets.
-var namesSecret = []string{"token-file", "tls-key"}
+var namesSecret = []string{"token-file", "tls-key", "secrets-key-file"}
 
 // configuration is every setting with the value that holds and where it comes
 // from, by name.

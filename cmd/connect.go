@@ -18,6 +18,7 @@ import (
 	"husk/db"
 	"husk/web"
 	"husk/web/api"
+	"husk/web/factor"
 )
 
 // session is a client with what has to end after the last request.
@@ -186,11 +187,12 @@ func (a *app) connectLocal(ctx context.Context, creates bool) (*session, error) 
 
 // config is the server: what serve runs, and what a command runs in its own
 // process. What only serve has, it adds.
-func (a *app) config(store *db.Store, log *slog.Logger) web.Config {
+func (a *app) config(store *db.Store, sealer *factor.Sealer, log *slog.Logger) web.Config {
 	rules, _ := a.gateRules() // none, where they have faults: what needs them says so
 	return web.Config{
 		Gate:        rules,
 		Store:       store,
+		Sealer:      sealer,
 		Log:         log,
 		Version:     version(),
 		BuildDate:   built("").Date,

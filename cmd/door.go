@@ -116,7 +116,7 @@ func (d *door) open(ctx context.Context) (err error) {
 		return err
 	}
 	log := slog.New(&onlyPanics{slog.NewTextHandler(d.stderr, nil), &d.failed})
-	handler, err := newServer(d.config(store, log))
+	handler, err := newServer(d.config(store, d.sealerOffline(), log))
 	if err != nil {
 		store.Close()
 		return err

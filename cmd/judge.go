@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 
+	"husk/web/factor"
 	"husk/web/gate"
 	"husk/web/upkeep"
 )
@@ -18,9 +19,10 @@ import (
 
 // judged is what the settings come to.
 type judged struct {
-	tls           keyPairs    // nil: http
-	gate          *gate.Rules // nil: there is none
-	notifyCommand string      // absolute path, or empty
+	tls           keyPairs       // nil: http
+	gate          *gate.Rules    // nil: there is none
+	notifyCommand string         // absolute path, or empty
+	sealer        *factor.Sealer // without keys where no file is named
 	backups       upkeep.Backups
 	warnings      []string
 }
@@ -51,6 +53,8 @@ func (a *app) judge(log *slog.Logger) (j judged, faults []fault) {
 	add(setting, err)
 	j.notifyCommand, err = a.notifyCommand()
 	add("notify-command", err)
+	j.sealer, err = a.sealer()
+	add("secrets-key-file", err)
 	j.warnings = a.settings.warnings()
 	j.backups, setting, err = a.backups()
 	var exposed *upkeep.ExposedError

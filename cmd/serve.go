@@ -26,6 +26,7 @@ import (
 	"husk/web"
 	"husk/web/api"
 	"husk/web/control"
+	"husk/web/factor"
 	"husk/web/fold"
 	"husk/web/folder"
 	"husk/web/gate"
@@ -71,8 +72,9 @@ type service struct {
 	tls     keyPairs // nil: http
 	notify  string   // the program that is told; empty: none
 	saved   upkeep.Backups
-	server  *web.Server // once it serves
-	gate    gate.Config // as it runs
+	sealer  *factor.Sealer // without keys where no file is named
+	server  *web.Server    // once it serves
+	gate    gate.Config    // as it runs
 	manager manager
 	values  map[string]string                 // of the settings as they run
 	shown   atomic.Pointer[api.Configuration] // the same, for who asks
@@ -104,7 +106,7 @@ func (a *app) serve(ctx context.Context, cmd *cobra.Command) error {
 	if err := a.refuse(faults); err != nil {
 		return err
 	}
-	s.tls, s.notify, s.saved = j.tls, j.notifyCommand, j.backups
+	s.tls, s.notify, s.saved, s.sealer = j.tls, j.notifyCommand, j.backups, j.sealer
 	s.gate, _ = a.gateConfig()
 	inherited, err := inheritedSockets(a.getenv)
 	if err != nil {
@@ -163,7 +165,7 @@ func (s *service) run(ctx context.Context, cmd *cobra.Command, store *db.Store, 
 		return err
 	}
 	defer watched.close()
-	config := watched.config(s.config(store, s.log.Logger))
+	config := watched.config(s.config(store, s.sealer, s.log.Logger))
 	s.shown.Store(s.configuration())
 	config.Configuration = s.shown.Load
 	config.Connections, config.Folds = s.connections(), fold.New(s.log.Logger, store.Now)
@@ -218,6 +220,7 @@ func (s *service) upkeep(c web.Config) *upkeep.Upkeep {
 		AuditEntries:  s.settings.AuditEntries,
 		AuditRefusals: s.settings.AuditRefusals,
 		MaxTokens:     c.Quotas.Tokens,
+		Sealer:        c.Sealer,
 
 		NotifyCommand: s.notify,
 		PublicURL:     c.PublicURL,

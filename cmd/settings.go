@@ -51,6 +51,7 @@ type settings struct {
 	LogFormat      string
 	MetricsAddr    string
 	NotifyCommand  string
+	SecretsKeyFile string
 
 	BackupDir        string
 	BackupEvery      time.Duration
@@ -95,6 +96,7 @@ func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&countValue{256, 0, maxConnections}, "max-connections-per-address", "how many of them an address has at most, or an IPv6 /64; not for trusted proxies (0: no bound)")
 	f.Var(&formed{form: isOptionalAddr}, "metrics-addr", "address to serve /metrics on, for Prometheus (none by default)")
 	f.Var(newPath(""), "notify-command", "program that is told of what needs attention, as JSON on its standard input")
+	f.Var(newPath(""), "secrets-key-file", "file with the keys that the secrets of second factors are sealed under in the store, one a line: the first seals, all open (none by default)")
 	f.Var(newPath(""), "backup-dir", "folder for scheduled backups, which is for them alone (none by default)")
 	f.Var(newDuration(24*time.Hour), "backup-every", "how old the newest scheduled backup may become, a minute at least")
 	f.Var(&countValue{14, 1, 100_000}, "backup-keep", "how many scheduled backups are kept")
@@ -257,7 +259,8 @@ func (s *settings) take(f *pflag.FlagSet) error {
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), ServerCA: text(f, "server-ca"), Config: text(f, "config"),
 		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), Upstream: text(f, "upstream"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
-		TLSCerts: paths(f, "tls-cert"), TLSKeys: paths(f, "tls-key"),
+		SecretsKeyFile: text(f, "secrets-key-file"),
+		TLSCerts:       paths(f, "tls-cert"), TLSKeys: paths(f, "tls-key"),
 		TrustedProxies: networks(f, "trusted-proxy"),
 		SessionTTL:     duration(f, "session-ttl"), MaxTokenTTL: duration(f, "max-token-ttl"), SessionIdle: duration(f, "session-idle"),
 	}

@@ -38,6 +38,7 @@ var (
 	descHashTime      = describe("password_hash_seconds_total", "Time that was spent hashing.")
 
 	descLogins    = describe("logins_total", "Sign-ins with a password, by result.", "result")
+	descFactors   = describe("second_factor_total", "Second factors that were shown, at a sign-in or as a proof, by method and result.", "method", "result")
 	descThrottled = describe("throttled_total", "Tries at a password that were refused unseen, because too many before were wrong.")
 	descGate      = describe("gate_decisions_total", "Requests for applications that the gate decided about, by rule and outcome.", "rule", "outcome")
 
@@ -123,6 +124,9 @@ func (c *serverCollector) collect(out chan<- prometheus.Metric) {
 func (c *serverCollector) collectTally(out samples) {
 	for _, result := range loginResults {
 		out.counter(descLogins, float64(c.tally.logins[result].Load()), result)
+	}
+	for of, n := range c.tally.factors {
+		out.counter(descFactors, float64(n.Load()), of.method, of.result)
 	}
 	out.counter(descThrottled, float64(c.tally.throttled.Load()))
 	now := c.tally.gate.Load()

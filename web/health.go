@@ -79,7 +79,9 @@ func (s *Server) warnings(proved error) []api.Warning {
 	if fault := s.Store.ClockFault(); fault > 0 {
 		all = append(all, upkeep.ClockWarning(fault, s.Store.Now()))
 	}
+	all = append(all, s.clockWarnings()...)
 	all = append(all, s.Upkeep.BackupWarnings()...)
+	all = append(all, s.Upkeep.SecretWarnings()...)
 	if ends := s.certExpiry(); !ends.IsZero() && !s.Store.Now().Before(ends) {
 		all = append(all, api.Warning{Code: "certificate_expired", Text: "the TLS certificate ended at " + ends.UTC().Format(time.RFC3339) + "; renew it",
 			Values: map[string]string{"ended": ends.UTC().Format(time.RFC3339)}})

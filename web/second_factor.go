@@ -108,6 +108,7 @@ func (s *Server) takeFactor(ctx context.Context, actor *db.Actor, try *try, u *d
 		return nil, err
 	}
 	use, used, err := s.checkCode(ctx, try, u, f, code)
+	s.tally.countCode(code, use != nil, used, err)
 	if err != nil {
 		try.Cancel()
 		return nil, err
@@ -142,11 +143,16 @@ func (s *Server) checkCode(ctx context.Context, try *try, u *db.User, f *db.Fact
 		s.folds.Line(slog.LevelError, "the secret of a user's second factor can't be read: it is damaged, or sealed under a key that --secrets-key-file does not have", "", fold.Source{Actor: u.ID}, "user", u.ID, "cause", err.Error())
 		return nil, false, nil
 	}
-	step, ok := factor.CheckTOTP(secret, code.TOTP, s.Store.Now())
+	now := s.Store.Now()
+	step, ok := factor.CheckTOTP(secret, code.TOTP, now)
+	used = ok && step <= f.TOTP.Last
+	if !used {
+		s.noteCode(u, secret, code.TOTP, step, ok, now)
+	}
 	if !ok {
 		return nil, false, nil
 	}
-	return &db.FactorUse{TOTP: &db.TOTPUse{Secret: f.TOTP.Secret, Step: step}}, step <= f.TOTP.Last, nil
+	return &db.FactorUse{TOTP: &db.TOTPUse{Secret: f.TOTP.Secret, Step: step}}, used, nil
 }
 
 // checkRecovery costs one hash, whether there is such a code or not.

@@ -141,7 +141,9 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 		try.Cancel()
 		return nil, err
 	}
-	step, ok := factor.CheckTOTP(secret, code.TOTP, s.Store.Now())
+	now := s.Store.Now()
+	step, ok := factor.CheckTOTP(secret, code.TOTP, now)
+	s.noteCode(actor.User, secret, code.TOTP, step, ok, now)
 	if !ok {
 		return nil, errWrongCode
 	}
@@ -198,6 +200,7 @@ func (s *Server) resetFactors(ctx context.Context, actor *db.Actor, in *named) (
 		return nil, err
 	}
 	s.logins.Estrange(account(u.Email))
+	s.clocks.forget(u.ID)
 	s.did(actor, "second factor reset", "user", u.ID)
 	return &api.Result{ID: u.ID, Result: "deleted"}, nil
 }

@@ -93,6 +93,7 @@ type Server struct {
 
 	identities identities
 	tally      *tally
+	clocks     codeClocks
 	deviceKey  []byte // signs device cookies
 	ticketKey  []byte // signs what stands for a password that was right
 

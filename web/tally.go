@@ -20,6 +20,7 @@ import (
 type tally struct {
 	logins    map[string]*atomic.Uint64 // by result; the map never changes
 	throttled atomic.Uint64
+	factors   map[factorCount]*atomic.Uint64 // the map never changes
 
 	sessions, tokens, none, refused atomic.Uint64 // requests, by kind of credential
 
@@ -36,13 +37,14 @@ const (
 	loginThrottled = "throttled" // not looked at
 	loginBusy      = "busy"      // not looked at: too many at once
 	loginSetup     = "setup"     // nobody can sign in yet
+	loginFactor    = "factor"    // the password was right, and a second factor is asked for
 	loginError     = "error"     // something else went wrong
 )
 
-var loginResults = []string{loginOK, loginRefused, loginThrottled, loginBusy, loginSetup, loginError}
+var loginResults = []string{loginOK, loginRefused, loginThrottled, loginBusy, loginSetup, loginFactor, loginError}
 
 func newTally() *tally {
-	t := &tally{logins: map[string]*atomic.Uint64{}}
+	t := &tally{logins: map[string]*atomic.Uint64{}, factors: newFactorCounts()}
 	for _, result := range loginResults {
 		t.logins[result] = new(atomic.Uint64)
 	}
@@ -67,6 +69,8 @@ func loginResult(ok bool, err error) string {
 	switch f := explain(err); {
 	case f.code == codeSetupRequired:
 		return loginSetup
+	case f.code == codeFactorRequired:
+		return loginFactor
 	case f.status == http.StatusForbidden:
 		return loginRefused
 	case f.status == http.StatusTooManyRequests:

@@ -90,6 +90,7 @@ func (s *Server) readUser(ctx context.Context, actor *db.Actor, in *named) (*api
 		return nil, err
 	}
 	out := &api.Found[api.User]{ID: u.ID, Found: true, Source: s.showUser(u)}
+	out.Source.CodeClockOff = s.clocks.offOf(u.ID, s.Store.Now())
 	out.Source.Above, err = s.Store.Above(ctx, actor, u)
 	return out, err
 }

@@ -239,6 +239,11 @@ type User struct {
 	// many wrong passwords; absent where they are not.
 	Throttled *time.Time `json:"throttled,omitempty"`
 
+	// CodeClockOff is read alone: by how many seconds the program that makes the user's
+	// codes seems to be ahead of the server, by a wrong code of the last day that is right
+	// for another time; absent where there was none since the last good one.
+	CodeClockOff int64 `json:"code_clock_off,omitempty"`
+
 	Above bool `json:"above,omitempty"` // read alone: they may do more than this credential, which can't change them
 }
 

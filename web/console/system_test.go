@@ -197,7 +197,9 @@ func TestWarningDetails(t *testing.T) {
 		"certificate_expired": {"ended": "2030-01-02T03:04:05Z"},
 		"certificate_stale":   {"ends": "2030-01-02T03:04:05Z"},
 		"clock_set_back":      {"by": "1h0m0s", "shows": "2030-01-02T03:04:05Z", "seen": "2030-01-02T04:04:05Z"},
+		"clock_one_side":      {"side": "behind", "codes": "12", "users": "3"},
 		"many_tokens":         {"times": "10", "owners": "1", "most": "11"},
+		"secrets_unreadable":  {"users": "2"},
 		"no_public_url":       {"told": "http://localhost:9000"},
 		"store_slow":          {"patience": "5s"},
 	}
@@ -224,7 +226,7 @@ func TestWarningDetails(t *testing.T) {
 			t.Errorf("%s in English: %q, %v", code, told, err)
 		}
 	}
-	known := []string{"trouble_failed", "trouble_overdue", "newest_none"}
+	known := []string{"trouble_failed", "trouble_overdue", "newest_none", "side_behind", "side_ahead"}
 	for key := range zh.messages {
 		if code, ok := strings.CutPrefix(key, "detail."); ok && values[code] == nil && !slices.Contains(known, code) && !strings.HasPrefix(code, "cause_") {
 			t.Errorf("nothing says %s", key)

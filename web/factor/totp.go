@@ -60,6 +60,24 @@ func CheckTOTP(secret []byte, digits string, now time.Time) (step int64, ok bool
 	return step, ok
 }
 
+// FarDrift is how many steps off FindTOTP looks, to either side: 20 minutes.
+const FarDrift = 40
+
+// FindTOTP looks further for a code that CheckTOTP has refused, and returns the nearest
+// step that it is of. It is good for nothing: it tells by how much a clock seems off. It
+// compares with all of them, whatever it finds.
+func FindTOTP(secret []byte, digits string, now time.Time) (step int64, ok bool) {
+	present := Step(now)
+	for away := int64(Drift + 1); away <= FarDrift; away++ {
+		for _, s := range []int64{present - away, present + away} {
+			if isCode(secret, digits, s) && !ok {
+				step, ok = s, true
+			}
+		}
+	}
+	return step, ok
+}
+
 func isCode(secret []byte, digits string, step int64) bool {
 	code, err := hotp.GenerateCodeCustom(SecretText(secret), uint64(step), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 	return err == nil && subtle.ConstantTimeCompare([]byte(code), []byte(digits)) == 1

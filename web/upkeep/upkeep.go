@@ -8,6 +8,8 @@
 //     (sweep.go).
 //   - Scheduled backups are made (scheduled.go).
 //   - All of the store is read for damage, in small parts (scrub.go).
+//   - Secrets of second factors that are not sealed under the newest key are sealed
+//     anew (secrets.go).
 //   - What needs attention is told: daily to the log (watch.go) and to a program
 //     of the operator's (notify.go), and to whoever asks for the server's health
 //     (warnings.go).
@@ -27,6 +29,7 @@ import (
 
 	"husk/db"
 	"husk/db/archive"
+	"husk/web/factor"
 	"husk/web/fold"
 	"husk/web/listen"
 )
@@ -45,6 +48,8 @@ type Config struct {
 	AuditEntries  int64         // how many of changes, and of what known people did, are kept at most; 0: all
 	AuditRefusals int64         // how many of what strangers were refused are kept at most; 0: all
 	MaxTokens     int           // that a user may have who is held to it; 0: no bound
+
+	Sealer *factor.Sealer // of the secrets of second factors; nil: they are not looked at
 
 	NotifyCommand string // path of a program that is told of what needs attention; "": none
 	PublicURL     string // under which browsers reach the server, for that program; "": not known
@@ -65,6 +70,7 @@ type Upkeep struct {
 	damage    damage
 	watcher   watcher
 	hoards    atomic.Pointer[db.Hoards]
+	secrets   secrets
 	scheduled scheduled
 	making    chan struct{}   // holds something while somebody makes a backup
 	life      context.Context // of what goes on when who asked for it leaves: it ends with Run
@@ -77,7 +83,7 @@ type Upkeep struct {
 
 // New makes an Upkeep. It starts nothing.
 func New(c Config) *Upkeep {
-	u := &Upkeep{Config: c, making: make(chan struct{}, 1), proofPatience: proofPatience, scrubRest: scrubRest, watcher: watcher{told: map[string]told{}}}
+	u := &Upkeep{Config: c, making: make(chan struct{}, 1), proofPatience: proofPatience, scrubRest: scrubRest, watcher: watcher{told: map[string]told{}}, secrets: secrets{told: watcher{told: map[string]told{}}}}
 	u.life, u.endLife = context.WithCancel(context.Background())
 	if c.NotifyCommand != "" {
 		u.watcher.notify = newNotifier(c.NotifyCommand, c.Log)
@@ -142,6 +148,9 @@ func (u *Upkeep) jobs() []job {
 	}
 	if n := u.watcher.notify; n != nil { // it waits for events by itself; after a panic the next one has its turn
 		all = append(all, job{name: "run the notify-command", do: n.run})
+	}
+	if u.Sealer != nil {
+		all = append(all, job{name: "look at the secrets of second factors", pause: tidyEvery, do: u.lookAtSecrets})
 	}
 	return all
 }
