@@ -65,6 +65,7 @@ type RouteInfo struct {
 	Method, Path string
 	Need         string // "public", "signed-in", "session", "undeclared", or the permission
 	Early        bool
+	SetsUp       bool
 	Page         bool // for browsers; see pages_test.go
 	Effect       string
 }
@@ -75,7 +76,7 @@ func (s *Server) Table() []RouteInfo {
 	for _, r := range s.routes() {
 		kinds := map[needKind]string{undeclared: "undeclared", public: "public", signedIn: "signed-in", ownSession: "session", permitted: r.need.permission}
 		effects := map[effect]string{onlyAsks: "asks", callsAPI: "calls the API", changes: "changes", ends: "ends", proves: "proves"}
-		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early, r.page, effects[r.effect]})
+		infos = append(infos, RouteInfo{r.method, r.path, kinds[r.need.kind], r.early, r.setsUp, r.page, effects[r.effect]})
 	}
 	return infos
 }

@@ -171,7 +171,8 @@ func (s *Server) resolvePass(ctx context.Context, who *identity, pass string) (o
 	return who.session.User, s.sessionNow(ctx, who)
 }
 
-// identifyUser is who a user would be at the gate with a session.
+// identifyUser is who a user would be at the gate with a session: who has a second
+// factor signs in with it.
 func (s *Server) identifyUser(ctx context.Context, id string) (*identity, error) {
 	who := &identity{}
 	if err := s.resolveOwner(ctx, who, id); err != nil {
@@ -179,6 +180,8 @@ func (s *Server) identifyUser(ctx context.Context, id string) (*identity, error)
 	}
 	who.takeGate()
 	who.gate.Held = who.user.MustChange
+	who.gate.SecondFactor = len(who.user.Factors) > 0
+	who.gate.NoFactor = !who.gate.SecondFactor && who.roles.RequiresSecondFactor(who.user.Roles)
 	return who, nil
 }
 
@@ -188,7 +191,7 @@ func gateWho(actor *db.Actor) *gate.Who {
 	if actor.User == nil {
 		return nil
 	}
-	who := &identity{token: actor.Token, session: actor.Session, user: actor.User, permissions: actor.Permissions}
+	who := &identity{token: actor.Token, session: actor.Session, user: actor.User, permissions: actor.Permissions, noFactor: actor.NoFactor}
 	who.takeGate()
 	return who.atGate()
 }
@@ -206,7 +209,8 @@ func (who *identity) takeGate() {
 	u := who.user
 	who.told = [4]string{u.Username(), u.DisplayName(), u.Email, strings.Join(u.Roles, ",")}
 	who.gate = gate.Who{Email: u.Username(), Roles: u.Roles, Permissions: who.permissions,
-		Token: who.token != nil, Held: who.session != nil && u.MustChange}
+		Token: who.token != nil, Held: who.session != nil && u.MustChange,
+		SecondFactor: who.session != nil && who.session.SecondFactor(), NoFactor: who.noFactor}
 	if who.token != nil {
 		who.gate.Narrow = len(who.token.Permissions) > 0 && !slices.Contains(who.token.Permissions, db.PermAll)
 		if who.token.GateOnly() {

@@ -38,6 +38,23 @@ func (s *Server) askSignIn(w http.ResponseWriter, q *question) error {
 	if !q.wantsPage() {
 		return errNoCredential
 	}
+	return s.lead(w, q, s.signInFor(q))
+}
+
+// mayProve tells whether somebody can do something about what is missing: a browser
+// that is signed in here, and lacks a second factor alone. Who shows a JWT in a header
+// would show the same one again.
+func (q *question) mayProve() bool {
+	return q.decision.LacksFactor() && q.who.scope != "" && q.wantsPage()
+}
+
+// askFactorAtGate leads a person to where a second factor is set up, or proved.
+func (s *Server) askFactorAtGate(w http.ResponseWriter, q *question) error {
+	return s.lead(w, q, s.secondFactorFor(q))
+}
+
+// lead leads a person to a page of Husk's, as the proxy that asks knows how.
+func (s *Server) lead(w http.ResponseWriter, q *question, location string) error {
 	status := http.StatusFound
 	switch {
 	case q.endpoint.subrequest:
@@ -47,15 +64,20 @@ func (s *Server) askSignIn(w http.ResponseWriter, q *question) error {
 		status = http.StatusSeeOther
 	}
 	setNobody(w.Header())
-	w.Header()["Location"] = []string{s.signInFor(q)}
+	w.Header()["Location"] = []string{location}
 	w.WriteHeader(status)
 	return errAnswered
 }
 
 // signInFor is the address of the sign-in that leads back to what was asked for.
-func (s *Server) signInFor(q *question) string {
+func (s *Server) signInFor(q *question) string { return s.pageFor(q, "/login") }
+
+// secondFactorFor is the address where a second factor is set up or proved.
+func (s *Server) secondFactorFor(q *question) string { return s.pageFor(q, "/second-factor") }
+
+func (s *Server) pageFor(q *question, path string) string {
 	sealed := s.sealReturnAddress(q.returnAddress(), s.Store.Now().Add(q.rules.ReturnTTL()))
-	return q.rules.LoginURL() + "/login?return=" + sealed
+	return q.rules.LoginURL() + path + "?return=" + sealed
 }
 
 // returnAddress is the address that was asked for. Where one application is behind

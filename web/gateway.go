@@ -225,6 +225,9 @@ func (s *Server) decide(w http.ResponseWriter, q *question) error {
 	case gate.SignIn:
 		return s.askSignIn(w, q)
 	}
+	if q.mayProve() {
+		return s.askFactorAtGate(w, q)
+	}
 	s.noteRefusal(q, db.Literal(q.asked.Host))
 	return q.refusal()
 }
@@ -252,8 +255,11 @@ func (q *question) refusal() error {
 		return forbidden("token_reach", "this token is not for this host, path or method")
 	case gate.MustChange:
 		return forbidden(codeMustChange, "the password was generated for you: change it first, on Husk's own pages")
-	case gate.NeedsFactor:
-		return forbidden("second_factor_required", "that needs a second factor, which this session has not shown")
+	case gate.NeedsFactor, gate.RoleFactor:
+		if len(q.who.user.Factors) == 0 {
+			return forbidden(codeSetUpFactor, "that needs a second factor, and this account has none: set one up first, on the page "+q.rules.LoginURL()+"/second-factor")
+		}
+		return forbidden(codeFactorRequired, "that needs the second factor, which was not proved in this session: prove it on the page "+q.rules.LoginURL()+"/second-factor")
 	}
 	return forbidden(codeNotPermitted, "you are signed in, and may not open this")
 }
@@ -299,6 +305,10 @@ func (s *Server) refuseQuestion(w http.ResponseWriter, q *question, f *failure) 
 	case f.code == codeNotPermitted && q.who != nil && q.who.session != nil:
 		e.Detail.Reason = "you are signed in as " + q.who.user.Username() + ", and may not open this"
 		on = relay.Link{Text: "Sign in as somebody else", URL: q.rules.LoginURL() + "/account/logout"}
+	case f.code == codeSetUpFactor:
+		on = relay.Link{Text: "Set up a second factor", URL: s.secondFactorFor(q)}
+	case f.code == codeFactorRequired:
+		on = relay.Link{Text: "Prove the second factor", URL: s.secondFactorFor(q)}
 	case f.code == codeMustChange:
 		on = relay.Link{Text: "Change the password", URL: q.rules.LoginURL() + "/password"}
 	}
@@ -378,7 +388,7 @@ func setNobody(h http.Header) {
 
 // setIdentity tells who asks.
 func (q *question) setIdentity(h http.Header) {
-	if q.who == nil || q.who.gate.Held { // at a public address; see gate.Who
+	if q.who == nil || q.who.gate.Limited() { // at a public address; see gate.Who
 		h[headerUser], h[headerName], h[headerEmail], h[headerGroups] = valueEmpty, valueEmpty, valueEmpty, valueEmpty
 		return
 	}

@@ -87,7 +87,7 @@ func (who *identity) goodAnywhere() bool {
 	if who.token != nil {
 		return !boundToPlace(who.token)
 	}
-	return !who.gate.Held
+	return !who.gate.Limited()
 }
 
 // boundToPlace tells whether a token is good from some addresses, or for some

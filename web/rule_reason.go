@@ -23,9 +23,11 @@ var ruleReasons = map[string]string{
 	string(gate.OutOfReach):   "the token is not for this host, path or method: see its allowed_hosts, allowed_paths and allowed_methods",
 	string(gate.MustChange):   "the password was generated, and has to be changed first",
 	string(gate.NeedsFactor):  "{rule} asks a session for a second factor",
+	string(gate.RoleFactor):   "a role of this user's requires a second factor: without one a sign-in may do nothing but set it up",
 	string(gate.Lacks):        "{rule} requires {needs}, and none of it is met",
 	string(gate.NoRule):       "no rule about this host is about this path, method and client",
 
+	"no_second_factor":     "this user has none set up: they do so on the page /second-factor, or with POST /account/totp",
 	"ungranted_role":       "{word}: there is no such role: see 'husk role list'",
 	"ungranted_permission": "{word}: no role grants it: only who may do everything has it; name it in a role with 'husk role set'",
 	"narrow_token":         "a token with permissions of its own stands for these alone, and for no role or user",
@@ -82,6 +84,9 @@ func (s *Server) whyAtGate(ctx context.Context, rules *gate.Rules, asked *gate.R
 		word = d.Rule.Met(who.atGate())
 	}
 	why := []api.RuleReason{*because(string(d.Why), d.Rule, word)}
+	if d.LacksFactor() { // who has one is taken to have proved it: see identifyUser
+		return append(why, *because("no_second_factor", nil)), nil
+	}
 	if d.Why != gate.Lacks {
 		return why, nil
 	}

@@ -110,7 +110,9 @@ func (s *Server) readSession(ctx context.Context, actor *db.Actor, in *named) (*
 	}
 	out := &api.Found[api.SessionDetails]{ID: r.ID, Found: true, Source: api.SessionDetails{Session: shown[r.ID]}}
 	who, err := s.identifySession(ctx, r)
-	out.Source.MustChange = err == nil && who.user.MustChange
+	if err == nil {
+		out.Source.MustChange, out.Source.WantsFactor = who.user.MustChange, wantsFactor(who.user, who.noFactor)
+	}
 	if out.Source.Introspection, err = introspect(who, err); err != nil {
 		return nil, err
 	}

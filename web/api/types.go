@@ -332,8 +332,13 @@ type Session struct {
 type SessionDetails struct {
 	Session
 	Introspection
-	MustChange bool `json:"must_change"`     // the password was generated: until it is changed it may do no more than that
-	Above      bool `json:"above,omitempty"` // its user may do more than the credential that asks, which can't end it
+	MustChange bool `json:"must_change"` // the password was generated: until it is changed it may do no more than that
+
+	// WantsFactor is "setup" where it may do nothing but set up a second factor, which a
+	// role requires, "proof" where it may do nothing but prove the one that is set up.
+	WantsFactor string `json:"wants_second_factor,omitempty"`
+
+	Above bool `json:"above,omitempty"` // its user may do more than the credential that asks, which can't end it
 }
 
 // Ended answers the end of several sessions.

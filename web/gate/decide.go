@@ -43,14 +43,19 @@ type Who struct {
 
 	Token        bool // by an API token; else by a session
 	Narrow       bool // the token has permissions of its own: it is for these alone
-	SecondFactor bool // of the session
+	SecondFactor bool // one was proved in the session
 	Held         bool // the session may do nothing yet but have its password changed
+	NoFactor     bool // nor anything but set up or prove a second factor, which a role requires
 
 	// Reach is where a token may be used; nil: everywhere.
 	Reach interface {
 		Reaches(method, host, path string) bool
 	}
 }
+
+// Limited tells whether a session is worth nothing yet where somebody has to be signed
+// in: at a public address it is nobody's.
+func (who *Who) Limited() bool { return who.Held || who.NoFactor }
 
 // Outcome is what becomes of a request. The zero value refuses.
 type Outcome int
@@ -84,6 +89,7 @@ const (
 	OutOfReach   Why = "token_reach"
 	MustChange   Why = "password_change_required"
 	NeedsFactor  Why = "second_factor_required"
+	RoleFactor   Why = "role_second_factor"
 	Lacks        Why = "not_permitted"
 	HasWhatNeeds Why = "permitted"
 )
@@ -97,6 +103,9 @@ type Decision struct {
 
 // Number is the place of the rule among the rules, from 1.
 func (rule *Rule) Number() int { return rule.number }
+
+// LacksFactor tells whether nothing is missing but a second factor in the session.
+func (d *Decision) LacksFactor() bool { return d.Why == NeedsFactor || d.Why == RoleFactor }
 
 // Decide decides about a request.
 func (r *Rules) Decide(q *Request, who *Who) Decision {
@@ -174,6 +183,8 @@ func (rule *Rule) objection(q *Request, who *Who) Why {
 		return Public
 	case who.Held:
 		return MustChange
+	case who.NoFactor:
+		return RoleFactor
 	case rule.Met(who) == "":
 		return Lacks
 	case rule.SecondFactor && !who.Token && !who.SecondFactor:

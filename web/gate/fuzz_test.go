@@ -32,11 +32,12 @@ func whole(expression string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)\A(?:` + expression + `)\z`)
 }
 
-const letters = "nabtshf"
+const letters = "nabtshfr"
 
 // askers are who asks, by a letter: n nobody, a Ann, b an administrator, t a token
 // of the administrator for one permission, s one of Ann, h a session that has to
-// change its password, f Ann with a second factor.
+// change its password, f Ann with a second factor, r an administrator without one, whose
+// role requires it.
 var askers = map[byte]*Who{
 	'n': nil,
 	'a': {Email: "ann@example.com", Roles: []string{"user"}, Permissions: holds{}},
@@ -45,15 +46,16 @@ var askers = map[byte]*Who{
 	's': {Email: "ann@example.com", Roles: []string{"user"}, Permissions: holds{}, Token: true, Narrow: true},
 	'h': {Email: "bo@example.com", Roles: []string{"admin"}, Permissions: holds{"*"}, Held: true},
 	'f': {Email: "ann@example.com", Roles: []string{"user"}, Permissions: holds{}, SecondFactor: true},
+	'r': {Email: "bo@example.com", Roles: []string{"admin"}, Permissions: holds{"*"}, NoFactor: true},
 }
 
 var plainRules = []plainRule{
 	{Rule: Rule{Host: "a.example.com", Path: "/admin", Require: []string{"role:admin"}}, host: whole(`a\.example\.com`), path: whole(`/admin(/.*)?`), lets: "b"},
 	{Rule: Rule{Host: "a.example.com", Path: "/api/", Methods: []string{"GET", "POST"}, Require: []string{"a#api/read"}}, host: whole(`a\.example\.com`), path: whole(`/api/.*`), methods: " GET POST HEAD ", lets: "bt"},
 	{Rule: Rule{Host: "a.example.com", Path: "/api/", Methods: []string{"DELETE"}, Require: []string{"role:admin", "user:ann@example.com"}, Preflight: true}, host: whole(`a\.example\.com`), path: whole(`/api/.*`), methods: " DELETE ", lets: "abf", preflight: true},
-	{Rule: Rule{Host: "a.example.com", Path: "/lan", From: []string{"10.0.0.0/8"}, Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/lan(/.*)?`), lan: true, lets: "nabtshf", open: true},
+	{Rule: Rule{Host: "a.example.com", Path: "/lan", From: []string{"10.0.0.0/8"}, Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/lan(/.*)?`), lan: true, lets: "nabtshfr", open: true},
 	{Rule: Rule{Host: "a.example.com", Path: "/two", Require: []string{"any"}, SecondFactor: true}, host: whole(`a\.example\.com`), path: whole(`/two(/.*)?`), lets: "tsf"},
-	{Rule: Rule{Host: "a.example.com", Path: "/open", Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/open(/.*)?`), lets: "nabtshf", open: true},
+	{Rule: Rule{Host: "a.example.com", Path: "/open", Require: []string{"public"}}, host: whole(`a\.example\.com`), path: whole(`/open(/.*)?`), lets: "nabtshfr", open: true},
 	{Rule: Rule{Host: "a.example.com", Path: "/form", Methods: []string{"POST"}, Require: []string{"any"}}, host: whole(`a\.example\.com`), path: whole(`/form(/.*)?`), methods: " POST ", lets: "abtsf"},
 	{Rule: Rule{Host: "10.1.1.1", Require: []string{"any"}}, host: whole(`10\.1\.1\.1`), path: whole(`.*`), lets: "abtsf"},
 	{Rule: Rule{Host: "*.example.com", Path: "/", Require: []string{"user:ann@example.com"}}, host: whole(`[a-z0-9_-]+\.example\.com`), path: whole(`.*`), lets: "af"},
@@ -459,7 +461,7 @@ func FuzzParse(f *testing.F) {
 			if d.Outcome == Allowed && (d.Rule == nil || letter == 'n' && require != RequirePublic) {
 				t.Fatalf("%c is allowed by %+v", letter, d)
 			}
-			if d.Outcome == Allowed && (letter == 'a' || letter == 'h') && require != RequirePublic && (flag || letter == 'h') {
+			if d.Outcome == Allowed && strings.IndexByte("ahr", letter) >= 0 && require != RequirePublic && (flag || letter != 'a') {
 				t.Fatalf("%c is allowed without a second factor, or with a password to change, by %+v", letter, d)
 			}
 		}
