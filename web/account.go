@@ -354,6 +354,14 @@ func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 	out := profileOf(actor.User, all, actor.Administrator())
 	out.ProvedUntil = s.provedUntil(actor.Session)
 	out.SecondFactor = wantsFactor(actor.User, actor.NoFactor)
+	if len(actor.User.Factors) > 0 && !actor.Session.SecondFactor() {
+		out.ProvedUntil, out.ProveBy = nil, actor.User.Factors
+	}
+	f, err := s.Store.Factors(c.Request().Context(), actor.ID)
+	if err != nil {
+		return err
+	}
+	out.Notices = noticesOf(f)
 	return write(c, out)
 }
 

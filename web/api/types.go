@@ -60,6 +60,13 @@ type Profile struct {
 	// "proof" where one is set up, and to be proved first; "" else.
 	SecondFactor string `json:"second_factor,omitempty"`
 
+	// ProveBy is of a session in which none of the user's second factors was proved: by
+	// which that can be done, since the password alone proves nothing there.
+	ProveBy []string `json:"prove_by,omitempty"`
+
+	// Notices are of a session: what happened to the second factor, and was not seen yet.
+	Notices []FactorNotice `json:"notices,omitempty"`
+
 	Administrator bool `json:"administrator,omitempty"` // this credential may do everything
 }
 

@@ -206,6 +206,8 @@ var actionWords = []string{
 	"actions.audit.export", "actions.audit.left_out", "actions.audit.prune",
 	"actions.gate.enter",
 	"actions.key.rotate",
+	"actions.passkey.copied", "actions.passkey.create", "actions.passkey.delete", "actions.passkey.update",
+	"actions.recovery_code.create", "actions.recovery_code.use",
 	"actions.role.create", "actions.role.delete", "actions.role.update",
 	"actions.session.evict", "actions.session.login", "actions.session.logout", "actions.session.prove", "actions.session.renew", "actions.session.revoke",
 	"actions.setup.initialize",
@@ -213,7 +215,9 @@ var actionWords = []string{
 	"actions.system.backup", "actions.system.backup_broken",
 	"actions.token.create", "actions.token.delete", "actions.token.evict", "actions.token.rotate", "actions.token.rotate_begin", "actions.token.rotate_undo",
 	"actions.token.update", "actions.token.use",
-	"actions.user.create", "actions.user.delete", "actions.user.disable", "actions.user.enable", "actions.user.password", "actions.user.unlock", "actions.user.update",
+	"actions.totp.create", "actions.totp.delete",
+	"actions.user.create", "actions.user.delete", "actions.user.disable", "actions.user.enable", "actions.user.password", "actions.user.reset_second_factor",
+	"actions.user.unlock", "actions.user.update",
 }
 
 const actionsArea = "actions."

@@ -67,6 +67,11 @@ const (
 	codeSetupDone       = "setup_done"
 	codeSetupRequired   = "setup_required"
 	codeThrottled       = "throttled"
+	codeFactorRequired  = "second_factor_required"
+	codeSetUpFactor     = "second_factor_setup_required"
+	codeProofRequired   = "proof_required"
+	codeTicketEnded     = "ticket_ended"
+	codeNoFactor        = "no_second_factor"
 )
 
 // forbidden is an error of the API's form, for what it would refuse: the form for it is
@@ -86,8 +91,8 @@ func refusedBy(err error) (refused *api.Error) {
 	return refused
 }
 
-// Fail answers a browser whose request ended with e. Where a sign-in or a new
-// password is all that is missing it leads there and back. It tells false, and has
+// Fail answers a browser whose request ended with e. Where a sign-in, a new
+// password or a second factor is all that is missing it leads there and back. It tells false, and has
 // answered nothing, where a program asked.
 func (c *Console) Fail(w http.ResponseWriter, r *http.Request, e *api.Error, dial Dialer) bool {
 	v, end := c.visit(w, r, Sent{}, dial)
@@ -157,6 +162,8 @@ func (c *Console) wayOn(r *http.Request, e *api.Error) string {
 		return c.withReturn("/login", target)
 	case e.Detail.Code == codeMustChange:
 		return c.withReturn("/password", target)
+	case e.Detail.Code == codeFactorRequired, e.Detail.Code == codeSetUpFactor:
+		return c.withReturn(pageSecondFactor, target)
 	}
 	return ""
 }

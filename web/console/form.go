@@ -17,14 +17,14 @@ var ownFields = []string{fieldOnce, fieldBy, fieldProof, fieldSeen, fieldKept}
 const (
 	fieldOnce   = "once"   // names this showing of the form: it is done once
 	fieldBy     = "by"     // marks whose form it is
-	fieldProof  = "proof"  // the password, before an act that is sensitive
+	fieldProof  = "proof"  // the password or a code, before an act that is sensitive
 	fieldSeen   = "seen"   // when what is changed was last changed, as the page knew it
 	fieldSecret = "secret" // of an API token
 	fieldKept   = "kept"   // the form comes from a sign-in in between, and is to be shown
 )
 
 // secretFields are never sent back to a browser.
-var secretFields = []string{"password", "old_password", "new_password", "again", fieldProof, fieldSecret, "code"}
+var secretFields = []string{"password", "old_password", "new_password", "again", fieldProof, fieldSecret, "code", fieldTicket, fieldHeld}
 
 // Form is what every form of the shell has; pages embed it. Its templates are form
 // and field of parts.html.
@@ -32,9 +32,13 @@ type Form struct {
 	Once    string // a new value for each showing
 	By      string // marks whom it was shown
 	Seen    string
-	Proof   bool // ask for the password as well
+	Proof   bool // ask for the password as well, or a code
+	ByCode  bool // a code, since a second factor is set up that was not proved in the session
 	Problem Text // what is wrong with the whole
 	Wait    int  // seconds until the next try may be made
+
+	// ProofPage leads to where a passkey proves it instead of a code; "" for who has none.
+	ProofPage string
 
 	values   url.Values      // as they were sent; nil where the form is new
 	problems map[string]Text // by the name of the field
@@ -58,10 +62,14 @@ func (v *Visit) again() Form {
 		}
 	}
 	f.Seen = v.form.Get(fieldSeen)
-	f.Proof = v.wantsProof
+	if v.wantsProof {
+		v.wantProof(&f)
+	}
 	switch {
 	case v.proofProblem.Said():
 		f.problems, f.Wait = map[string]Text{fieldProof: v.proofProblem}, v.proofWait
+	case v.wantsProof && f.ByCode:
+		f.Problem = say("form.code_wanted")
 	case v.wantsProof:
 		f.Problem = say("form.proof_wanted")
 	case v.form.Get(fieldKept) != "":
@@ -183,6 +191,7 @@ type Field struct {
 	Required     bool
 	Max          int    // characters; 0: no limit here
 	Autocomplete string // "": off
+	Mode         string // the keys that a phone shows (HTML, inputmode); "": as the type has it
 	Focus        bool
 
 	Problem Text // set by field
@@ -224,26 +233,57 @@ func (f Form) isFirst(problem Text) bool {
 	return true
 }
 
-// ProofField is the password that a sensitive act asks for.
+// ProofField is the password or the code that a sensitive act asks for.
 func (f Form) ProofField() Field {
-	in := f.field(Field{Name: fieldProof, Type: "password", Label: say("form.proof"), Hint: say("form.proof.hint"), Required: true, Autocomplete: "current-password"})
+	in := Field{Name: fieldProof, Type: "password", Label: say("form.proof"), Hint: say("form.proof.hint"), Required: true, Autocomplete: "current-password"}
+	if f.ByCode {
+		in = Field{Name: fieldProof, Label: say("form.code"), Hint: say("form.code.hint"), Required: true, Max: 64, Autocomplete: "one-time-code"}
+	}
+	in = f.field(in)
 	in.Focus = in.Problem.Said() || len(f.problems) == 0
 	return in
 }
 
-// proven tells whether who asks may do what is sensitive: they showed the password
-// lately, or with this form. A wrong one counts as a sign-in that failed.
-func (v *Visit) proven() (bool, error) {
-	if password := v.form.Get(fieldProof); password != "" {
-		_, err := v.API.Prove(v.r.Context(), api.Proof{Password: password})
-		if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
-			v.proofProblem, v.proofWait = problemOf(refused)
-			return false, nil
-		}
-		v.profile = nil
-		return err == nil, err
+// wantProof has a form ask for a proof: by a code, where the password alone is not
+// enough. Who asks is known already.
+func (v *Visit) wantProof(f *Form) {
+	f.Proof = true
+	if v.profile == nil {
+		return
 	}
-	return v.freshProof()
+	f.ByCode = len(v.profile.ProveBy) > 0
+	if slices.Contains(v.profile.ProveBy, methodPasskey) {
+		back := roomAt(v.r.URL.Path).Path
+		if IsSafeMethod(v.r) {
+			back = v.r.URL.RequestURI()
+		}
+		f.ProofPage = v.console.withReturn(pageSecondFactor, back)
+	}
+}
+
+// proven tells whether who asks may do what is sensitive: they showed the password, or
+// a code where that is wanted, lately, or with this form. A wrong one counts as a sign-in
+// that failed.
+func (v *Visit) proven() (bool, error) {
+	shown := v.form.Get(fieldProof)
+	if shown == "" {
+		return v.freshProof()
+	}
+	who, err := v.me()
+	if err != nil {
+		return false, err
+	}
+	proof := api.Proof{Password: shown}
+	if len(who.ProveBy) > 0 {
+		proof = api.Proof{Code: typedCode(shown)}
+	}
+	_, err = v.API.Prove(v.r.Context(), proof)
+	if refused := refusedBy(err); refused != nil && refused.Status != http.StatusUnauthorized {
+		v.proofProblem, v.proofWait = problemOf(refused)
+		return false, nil
+	}
+	v.profile = nil
+	return err == nil, err
 }
 
 func (v *Visit) freshProof() (bool, error) {
@@ -251,10 +291,12 @@ func (v *Visit) freshProof() (bool, error) {
 	return err == nil && who.ProvedUntil != nil && who.ProvedUntil.After(v.console.Now()), err
 }
 
-// askProof has a new form ask for the password at once, where it will be wanted.
+// askProof has a new form ask for a proof at once, where it will be wanted.
 func (v *Visit) askProof(f *Form) error {
 	fresh, err := v.freshProof()
-	f.Proof = f.Proof || !fresh
+	if err == nil && !fresh {
+		v.wantProof(f)
+	}
 	return err
 }
 

@@ -72,7 +72,7 @@ var languages = sync.OnceValue(func() (all []*language) {
 // its own process never shows a page, and pays nothing.
 func (l *language) parse() map[string]*template.Template {
 	common := template.Must(template.New("layout.html").Funcs(l.functions()).
-		ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
+		ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/passkey_parts.html"))
 	all := map[string]*template.Template{}
 	files, _ := templateFiles.ReadDir("templates") // what is embedded can be read
 	for _, f := range files {

@@ -94,11 +94,15 @@ func (v *Visit) loginForm(settings api.Settings, target string) Login {
 const afterSignIn = "&signed=in"
 
 // SignIn takes the form of LoginPage.
-var SignIn = Handler{Fields: []string{"email", "login", "password", "return", "kept_form"}, answer: signIn}
+var SignIn = Handler{Fields: []string{"email", "login", "password", "code", fieldTicket, fieldMethods, fieldBack, "return", "kept_form"}, answer: signIn}
 
 func signIn(v *Visit) error {
 	target := v.console.openReturn(v.form.Get("return"))
-	in := api.Login{Email: v.form.Get("email"), Login: v.form.Get("login"), Password: v.form.Get("password")}
+	if v.form.Get(fieldBack) != "" {
+		return v.loginBack(target)
+	}
+	in := api.Login{Email: v.form.Get("email"), Login: v.form.Get("login"), Password: v.form.Get("password"),
+		Code: typedCode(v.form.Get("code")), Ticket: v.form.Get(fieldTicket)}
 	signedIn, err := v.API.Login(v.r.Context(), in)
 	if err != nil {
 		return v.loginAgain(err, cmp.Or(in.Email, in.Login), target)
@@ -111,8 +115,11 @@ func signIn(v *Visit) error {
 	if strings.HasPrefix(target, ContinuePath+"?") {
 		target = strings.TrimSuffix(target, afterSignIn) + afterSignIn
 	}
-	if who.MustChange {
+	switch {
+	case who.MustChange:
 		return v.seeOther(v.console.withReturn("/password", target))
+	case who.SecondFactor != "":
+		return v.seeOther(v.console.withReturn(pageSecondFactor, target))
 	}
 	if kept := v.form.Get("kept_form"); kept != "" {
 		page, ok := v.console.openKept(kept, who.ID)
@@ -132,6 +139,9 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 		return err
 	case refused.Detail.Code == codeSetupRequired:
 		return v.seeOther("/setup")
+	}
+	if page, ok := v.codeNext(refused, target); ok {
+		return v.refuse(refused, page)
 	}
 	settings, err := v.API.Application(v.r.Context())
 	if err != nil {

@@ -26,6 +26,8 @@ func Places() []Place {
 		sessionPlaces,
 		applicationPlaces,
 		accountPlaces,
+		factorPlaces,
+		passkeyPlaces,
 		manualPlaces,
 		userPlaces,
 		importPlaces,

@@ -16,7 +16,7 @@ import (
 // page of returnPages: a link to the sign-in can't be made to lead elsewhere.
 
 // returnPages are the pages that ask for a sign-in.
-var returnPages = map[string]bool{"/": true, "/password": true, "/connect": true, ContinuePath: true}
+var returnPages = map[string]bool{"/": true, "/password": true, pageSecondFactor: true, "/connect": true, ContinuePath: true}
 
 // isPage tells whether a sign-in may lead back to a path: pages that only show, which
 // is what those of the rooms do that are asked for by GET.

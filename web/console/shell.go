@@ -43,6 +43,7 @@ const (
 	roomSessions     = "/me/sessions"
 	roomApplications = "/me/applications"
 	roomAccount      = "/me/account"
+	roomFactor       = "/me/second-factor"
 
 	roomOverview    = "/console"
 	roomUsers       = "/console/users"
@@ -79,6 +80,7 @@ var house = []wing{
 		{Path: roomSessions, Title: say("nav.sessions")},
 		{Path: roomApplications, Title: say("nav.applications")},
 		{Path: roomAccount, Title: say("nav.account")},
+		{Path: roomFactor, Title: say("nav.factor")},
 	}},
 	{say("nav.everybody"), []room{
 		{Path: roomOverview, Title: say("nav.overview"), needs: permSystemRead},
@@ -101,6 +103,7 @@ type shell struct {
 	Name    string // of who is signed in
 	Wings   []wing
 	Version string
+	Notices *notices // of what happened to one's second factor; nil: nothing
 }
 
 // shell has the rooms that who may enter.

@@ -153,6 +153,7 @@ func (v *Visit) showAs(status int, p Page) error {
 			return err
 		}
 		f.Shell = v.console.shell(who, path)
+		f.Shell.Notices = v.notices(who)
 	}
 	return send(v.w, status, lookOf(v.r), f)
 }
