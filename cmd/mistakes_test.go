@@ -20,7 +20,7 @@ func TestMistakes(t *testing.T) {
 			"nosuch", "token nosuch", "user nosuch", "completion nosuch", "help nosuch", "config nosuch",
 			"--nosuch", "token list --nosuch", "user list -z", "serve --nosuch",
 			"token list extra", "user list extra", "serve extra", "health extra", "version extra", "backup extra", "audit list extra", "key rotate extra",
-			"user show", "user create", "user update", "user delete", "user unlock", "user enable", "role show", "role set", "role delete",
+			"user show", "user create", "user update", "user delete", "user unlock", "user enable", "user reset-second-factor", "role show", "role set", "role delete",
 			"token show", "token update", "token rotate", "session show", "explain", "restore", "man", "config check", "user import",
 			"token revoke", "session revoke", "token revoke --all", "session revoke --all", "backup",
 			"user show a b", "role show a b", "token show a b", "passwd a b", "restore a b",
@@ -36,7 +36,7 @@ func TestMistakes(t *testing.T) {
 		},
 		exitNotFound: {
 			"user show nobody@example.com", "user update nobody@example.com --name x", "user delete nobody@example.com", "user unlock nobody@example.com",
-			"user enable nobody@example.com", "user disable nobody@example.com", "passwd nobody@example.com --password-stdin",
+			"user enable nobody@example.com", "user disable nobody@example.com", "user reset-second-factor nobody@example.com", "role set nothing --require-second-factor", "passwd nobody@example.com --password-stdin",
 			"user create new@example.com --no-password --role nothing", "user update coco-default-user --role nothing",
 			"token create --permission wiki#page/nothing", "token create --permission generic#security:user/nothing", "role set reader --permission generic#security:user/nothing",
 			"role show nothing", "role delete nothing", "token show nothing", "token update nothing --name x", "token rotate nothing", "token revoke nothing",

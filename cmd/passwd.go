@@ -28,10 +28,16 @@ stay ('husk token revoke' ends them).
 The password is asked for twice on a terminal, or read from one line of stdin.
 It is never an argument: other users of the machine could see it. --generate
 makes one, prints it, and has it changed at the next sign-in; with --json it
-stands in the answer as "password".`,
+stands in the answer as "password".
+
+With --server, without --token-file and on a terminal, it is one's own password that
+is changed: it asks for the present one, for the code of the second factor where
+there is one, and for the new password twice. It signs in with these, and out again.
+With a token it ends with 5: an API token can change no password.`,
 		Example: `  husk passwd
   husk passwd ann@example.com
   husk passwd ann@example.com --generate
+  husk passwd ann@example.com --server https://id.example.com
   head -c 24 /dev/urandom | base64 | tee first-password | husk passwd --password-stdin`,
 		Args: atMostOne("the EMAIL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,9 +54,12 @@ stands in the answer as "password".`,
 }
 
 func (a *app) passwd(ctx context.Context, o passwdOptions) error {
+	if a.changesOwn(o) {
+		return a.passwdOwn(ctx, o.email)
+	}
 	if a.settings.Server != "" && o.email == "" {
 		return &failure{code: exitDenied, what: "one's own password can't be changed with an API token: that needs a session",
-			next: "run 'husk passwd' on the machine where husk runs, or change it after a sign-in"}
+			next: "run 'husk passwd' on the machine where husk runs, or on a terminal without --token-file: it signs in with the old password"}
 	}
 	in := api.UserUpdate{GeneratePassword: o.generate}
 	if !o.generate {

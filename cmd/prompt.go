@@ -69,6 +69,28 @@ func (a *app) askSecret(fd int, question string) (string, error) {
 	return string(answer), nil
 }
 
+// askLine asks for one line that is shown while it is typed. It reads no further: what
+// is asked for next may be typed already.
+func (a *app) askLine(question string) (string, error) {
+	fmt.Fprint(a.stderr, question)
+	in, line, next := a.wanted(a.stdin), []byte(nil), make([]byte, 1)
+	for len(line) < maxAnswer {
+		n, err := in.Read(next)
+		switch {
+		case n == 1 && next[0] == '\n', errors.Is(err, io.EOF):
+			return strings.TrimSpace(string(line)), nil
+		case err != nil:
+			fmt.Fprintln(a.stderr)
+			return "", err
+		}
+		line = append(line, next[:n]...)
+	}
+	return "", &failure{code: exitFailure, what: "that is too long for an answer"}
+}
+
+// maxAnswer bounds what is typed into one line, in bytes.
+const maxAnswer = 1024
+
 // takeStdin says what stdin is going to be read for: it can be so once, and who
 // asks for two secrets from there would get a part of one. A person is asked for
 // each.

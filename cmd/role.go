@@ -33,8 +33,8 @@ func (a *app) roleListCommand() *cobra.Command {
 			ctx := cmd.Context()
 			return a.use(ctx, false, func(s *session) error {
 				list := api.ListOptions{Sort: "name:asc"}
-				return printAll(a, api.All(ctx, list, s.SearchRoles), []column{{name: "NAME", least: 20}, {name: "BUILT IN", rank: 2}, {name: "GRANTS", least: 12}, {name: "DESCRIPTION", least: 12, rank: 1}}, func(r api.Role) []string {
-					return []string{r.Name, builtinText(r), listText(slices.Sorted(slices.Values(r.Grants.Permissions))), orDash(r.Description)}
+				return printAll(a, api.All(ctx, list, s.SearchRoles), []column{{name: "NAME", least: 20}, {name: "BUILT IN", rank: 3}, {name: "SECOND FACTOR", rank: 1}, {name: "GRANTS", least: 12}, {name: "DESCRIPTION", least: 12, rank: 2}}, func(r api.Role) []string {
+					return []string{r.Name, builtinText(r), policyText(r), listText(slices.Sorted(slices.Values(r.Grants.Permissions))), orDash(r.Description)}
 				})
 			})
 		},
@@ -46,6 +46,14 @@ func builtinText(r api.Role) string {
 		return "yes"
 	}
 	return "no"
+}
+
+// policyText says what sessions of who holds a role have to prove.
+func policyText(r api.Role) string {
+	if r.RequireSecondFactor {
+		return "required"
+	}
+	return "-"
 }
 
 func (a *app) roleShowCommand() *cobra.Command {
@@ -80,7 +88,7 @@ func (a *app) printRole(r api.Role, all []string) error {
 		grants = counted(n, "permission")
 	}
 	err := a.pairs("name", r.Name, "description", orDash(r.Description), "built in", builtinText(r),
-		"created", a.timeText(r.Created), "grants", grants)
+		"second factor", policyText(r), "created", a.timeText(r.Created), "grants", grants)
 	if err != nil || len(keys) == 0 {
 		return err
 	}
@@ -117,16 +125,22 @@ type roleSetOptions struct {
 	permissions []string
 	none        bool
 	description string
+	factor      bool
 }
 
 func (a *app) roleSetCommand() *cobra.Command {
 	var o roleSetOptions
 	cmd := &cobra.Command{
-		Use:   "set NAME --permission KEY... | --no-permissions",
-		Short: "Make a role, or replace what it grants",
+		Use:   "set NAME --permission KEY... | --no-permissions | --require-second-factor",
+		Short: "Make a role, or replace what it grants and requires",
 		Long: `Make a role, or replace what it grants: the permissions given are all that it has
 afterwards. It is effective at the next request of everybody who has it. No two
 names differ in upper and lower case alone.
+
+--require-second-factor has sessions of everybody who has the role do nothing but
+set up a second factor while they have none; --require-second-factor=false takes
+that back. Alone it changes a role that is there, and leaves what it grants. It is
+the one thing that can be changed of a built-in role. API tokens are not asked.
 
 A permission is category#resource/action. 'husk permission list' tells those of
 Husk itself; those for the applications behind it are any other that a role names.
@@ -134,7 +148,8 @@ generic# and coco# are for Husk's own: what is none of them there, or only like
 one, is refused.`,
 		Example: `  husk role set reader --permission generic#security:user/search --permission generic#security:user/read
   husk role set wiki-editor --permission wiki#page/edit --description "may edit the wiki"
-  husk role set wiki-editor --no-permissions`,
+  husk role set wiki-editor --no-permissions
+  husk role set admin --require-second-factor`,
 		Args: one("the NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
@@ -142,7 +157,7 @@ one, is refused.`,
 			switch some := len(o.permissions) > 0; {
 			case some && o.none:
 				return usage("--permission and --no-permissions exclude each other", "name what the role grants, or that it grants nothing")
-			case !some && !o.none:
+			case !some && !o.none && (!cmd.Flags().Changed("require-second-factor") || cmd.Flags().Changed("permission")):
 				return usage("husk role set needs --permission", "name what the role grants; --no-permissions for nothing")
 			}
 			return a.roleSet(cmd, o)
@@ -151,6 +166,7 @@ one, is refused.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&o.permissions, "permission", nil, "a permission that the role grants; may be repeated")
 	f.BoolVar(&o.none, "no-permissions", false, "the role grants nothing, and nothing any more")
+	f.BoolVar(&o.factor, "require-second-factor", false, "sessions of who has the role need a second factor")
 	f.StringVar(&o.description, "description", "", "what the role is for")
 	return cmd
 }
@@ -158,8 +174,11 @@ one, is refused.`,
 func (a *app) roleSet(cmd *cobra.Command, o roleSetOptions) error {
 	ctx := cmd.Context()
 	in := api.RoleChange{NoPermissions: o.none}
-	if !o.none {
+	if len(o.permissions) > 0 {
 		in.Grants = &api.Grants{Permissions: o.permissions}
+	}
+	if cmd.Flags().Changed("require-second-factor") {
+		in.RequireSecondFactor = &o.factor
 	}
 	if cmd.Flags().Changed("description") {
 		in.Description = &o.description
@@ -173,11 +192,12 @@ func (a *app) roleSet(cmd *cobra.Command, o roleSetOptions) error {
 	})
 }
 
-// setRole changes the role, or makes it where it is not there.
+// setRole changes the role, or makes it where it is not there. One of which nobody says
+// what it grants is mistyped.
 func setRole(ctx context.Context, s *session, name string, in api.RoleChange) (api.Result, error) {
 	out, err := s.UpdateRole(ctx, name, in)
-	if !gone(err) {
-		return out, err
+	if !gone(err) || in.Grants == nil && !in.NoPermissions {
+		return out, absent(err, "role", name)
 	}
 	in.Name = name
 	return s.CreateRole(ctx, in)

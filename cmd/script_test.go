@@ -67,6 +67,7 @@ var transports = []string{overOffline, overSocket, overRemote}
 //	begin husk ARG...      run husk beside the script
 //	tells REGEXP [NAME]    wait until its stdout matches; keep what did
 //	ends N                 SIGTERM ends it; its exit code is N
+//	totp NAME SECRET STEP  keep a code of now, or of so many time steps from now
 //	http CODE METHOD PATH [HEADER: VALUE]... [BODY]
 //	                       a request to URL; its status is CODE
 func TestScripts(t *testing.T) {
@@ -239,6 +240,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"tells":      tells,
 	"ends":       ends,
 	"http":       request,
+	"totp":       totpCode,
 }
 
 // need fails a script that calls a command in a way that it has not.

@@ -32,7 +32,8 @@ func (a *app) sessionListCommand() *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List sign-ins, the newest first",
 		Long: `List sign-ins, the newest first. With --address those that were begun or last
-used from that address or CIDR prefix.`,
+used from that address or CIDR prefix. PROVED BY is how a sign-in was made, and what
+was proved in it since: password, totp, passkey, recovery.`,
 		Example: `  husk session list --user ann@example.com
   husk session list --address 192.0.2.0/24`,
 		Args: none,
@@ -48,9 +49,9 @@ func (a *app) sessionList(ctx context.Context, o sessionListOptions) error {
 	list := api.ListOptions{Filter: map[string]string{"user": o.user, "address": o.address}}
 	return a.use(ctx, false, func(s *session) error {
 		header := []column{{name: "ID"}, {name: "USER", least: 12}, {name: "CREATED", least: dateWide, rank: 3}, {name: "EXPIRES", least: dateWide, rank: 4},
-			{name: "LAST SEEN", least: dateWide, rank: 1}, {name: "FROM", least: 9, rank: 2}, {name: "USER AGENT", least: 10, rank: 5}}
+			{name: "LAST SEEN", least: dateWide, rank: 1}, {name: "FROM", least: 9, rank: 2}, {name: "PROVED BY", least: 8, rank: 5}, {name: "LAST PROVED", least: dateWide, rank: 6}, {name: "USER AGENT", least: 10, rank: 7}}
 		return absentUser(printAll(a, api.All(ctx, list, s.SearchSessions), header, func(r api.Session) []string {
-			return []string{r.ID, r.UserName, a.timeText(r.Created), a.timeText(r.Expires), a.timeText(r.LastSeen), orDash(r.IP), orDash(r.UserAgent)}
+			return []string{r.ID, r.UserName, a.timeText(r.Created), a.timeText(r.Expires), a.timeText(r.LastSeen), orDash(r.IP), listText(r.Methods), a.optionalTimeText(r.Proved), orDash(r.UserAgent)}
 		}), o.user)
 	})
 }
@@ -119,9 +120,13 @@ func (r *sessionReport) pairs(a *app) []string {
 	p := []string{"id", r.ID}
 	if d := r.Session; d != nil {
 		p = append(p, "user", d.UserName, "created", a.timeText(d.Created), "expires", a.timeText(d.Expires),
-			"last seen", a.timeText(d.LastSeen), "from", orDash(d.IP), "user agent", orDash(d.UserAgent))
+			"last seen", a.timeText(d.LastSeen), "from", orDash(d.IP), "user agent", orDash(d.UserAgent),
+			"proved by", listText(d.Methods), "last proved", a.optionalTimeText(d.Proved), "second factor", a.optionalTimeText(d.SecondFactor))
 		if d.Valid && d.MustChange {
 			p = append(p, "limited", "the password was generated: until it is changed it may do no more than that")
+		}
+		if d.Valid && d.WantsFactor != "" {
+			p = append(p, "limited", "a role requires a second factor: until one is set up, and proved, it may do no more than that")
 		}
 		if d.Valid {
 			p = append(p, "may", listText(d.Permissions))

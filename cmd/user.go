@@ -21,7 +21,7 @@ func (a *app) userCommand() *cobra.Command {
 	cmd.AddCommand(
 		a.userCreateCommand(), a.userListCommand(), a.userShowCommand(), a.userUpdateCommand(),
 		a.userSwitchCommand("disable", true), a.userSwitchCommand("enable", false), a.userUnlockCommand(),
-		a.userDeleteCommand(), a.userImportCommand(),
+		a.userResetFactorCommand(), a.userDeleteCommand(), a.userImportCommand(),
 	)
 	return cmd
 }
@@ -164,10 +164,10 @@ func (a *app) userListCommand() *cobra.Command {
 func (a *app) userList(ctx context.Context, role string) error {
 	list := api.ListOptions{Filter: map[string]string{"role": role}}
 	return a.use(ctx, false, func(s *session) error {
-		header := []column{{name: "EMAIL", least: 16}, {name: "NAME", least: 8, rank: 4}, {name: "ROLES", least: 8, rank: 1}, {name: "STATE"},
-			{name: "CREATED", least: dateWide, rank: 5}, {name: "LAST LOGIN", least: dateWide, rank: 2}, {name: "ID", least: 9, rank: 3}}
+		header := []column{{name: "EMAIL", least: 16}, {name: "NAME", least: 8, rank: 5}, {name: "ROLES", least: 8, rank: 1}, {name: "STATE"},
+			{name: "SECOND FACTOR", rank: 3}, {name: "CREATED", least: dateWide, rank: 6}, {name: "LAST LOGIN", least: dateWide, rank: 2}, {name: "ID", least: 9, rank: 4}}
 		err := printAll(a, having(role, api.All(ctx, list, s.SearchUsers)), header, func(u api.User) []string {
-			return []string{orDash(u.Email), u.Name, listText(u.Roles), userState(u), a.timeText(u.Created), a.optionalTimeText(u.LastLogin), u.ID}
+			return []string{orDash(u.Email), u.Name, listText(u.Roles), userState(u), listText(u.SecondFactor), a.timeText(u.Created), a.optionalTimeText(u.LastLogin), u.ID}
 		})
 		if role == "" {
 			return err
@@ -226,7 +226,7 @@ func (a *app) userShowCommand() *cobra.Command {
 					return a.printJSON(u)
 				}
 				return a.pairs("email", orDash(u.Email), "name", u.Name, "id", u.ID, "roles", listText(u.Roles),
-					"state", userState(u), "created", a.timeText(u.Created), "updated", a.timeText(u.Updated), "last login", a.optionalTimeText(u.LastLogin), "throttled until", a.optionalTimeText(u.Throttled))
+					"state", userState(u), "second factor", listText(u.SecondFactor), "created", a.timeText(u.Created), "updated", a.timeText(u.Updated), "last login", a.optionalTimeText(u.LastLogin), "throttled until", a.optionalTimeText(u.Throttled))
 			})
 		},
 	}
