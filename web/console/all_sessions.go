@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/url"
+	"time"
 
 	"husk/web/api"
 )
@@ -112,7 +113,8 @@ func or(text, instead string) string {
 type SignInDetails struct {
 	inAllSessions
 	SignInRow
-	Agent      string // as the browser calls itself
+	Agent      string     // as the browser calls itself
+	LastProof  *time.Time // of any of its methods
 	State      State
 	Reason     Text // why it is not good; may say nothing
 	MustChange bool
@@ -137,7 +139,7 @@ func signInPage(v *Visit) error {
 	}
 	s := found.Source
 	page := SignInDetails{
-		SignInRow: signInRow(s.Session), Agent: s.UserAgent, MustChange: s.MustChange,
+		SignInRow: signInRow(s.Session), Agent: s.UserAgent, LastProof: s.Proved, MustChange: s.MustChange,
 		Rights: groupPermissions(s.Permissions, s.Permissions), State: State{"good", say("session.good")},
 	}
 	if !s.Valid {

@@ -31,6 +31,7 @@ func samples(text string) map[string]Page {
 	maps.Copy(all, roomsOfAudit(text))
 	maps.Copy(all, roomsOfSystem(text))
 	maps.Copy(all, roomsOfUsers(text))
+	maps.Copy(all, pagesOfFactors(text))
 	return all
 }
 
@@ -133,7 +134,7 @@ var (
 		autocomplete autocapitalize spellcheck aria-describedby aria-hidden aria-label aria-labelledby aria-current aria-invalid autofocus maxlength
 		minlength role hidden readonly tabindex http-equiv popover popovertarget datetime data-day data-over data-copy data-done data-filter data-row
 		data-at-once data-unsaved data-live data-label checked selected rows min max step scope colspan open enctype accept multiple
-		data-group data-upload data-failed data-max data-too-large data-progress formaction data-strength data-levels aria-live open rel
+		data-group data-upload data-failed data-max data-too-large data-progress formaction data-strength data-levels aria-live open rel xmlns fill shape-rendering
 		viewbox x y x1 x2 y1 y2 d dx dy rx data-theme placeholder pattern inputmode download viewBox data-busy data-download preserveAspectRatio`)
 )
 
@@ -234,7 +235,7 @@ func TestWaitIsCountedDown(t *testing.T) {
 			t.Errorf("%s: %d scripts, %q seconds in\n%s", name, len(scripts), seconds, body)
 		}
 	}
-	if waits != 8 {
+	if waits != 9 {
 		t.Errorf("%d pages count down", waits)
 	}
 }

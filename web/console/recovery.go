@@ -22,9 +22,10 @@ type RecoveryCodes struct {
 
 func (RecoveryCodes) view() (file string, title Text) { return "codes.html", say("factor.codes") }
 func (p RecoveryCodes) room() string                  { return roomOfDoor(p.Door) }
+
 // Card tells whether they stand alone, before the house.
-func (p RecoveryCodes) Card() bool { return p.Door == pageSecondFactor }
-func (p RecoveryCodes) leadsOut() bool                { return p.Out }
+func (p RecoveryCodes) Card() bool     { return p.Door == pageSecondFactor }
+func (p RecoveryCodes) leadsOut() bool { return p.Out }
 
 // showCodes shows codes that were just made.
 func (v *Visit) showCodes(codes []string, first bool) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"husk/web/api"
@@ -41,6 +42,7 @@ type RoleRow struct {
 	Description Text
 	Builtin     bool
 	Grants      Text // how much
+	Factor      bool // it requires a second factor
 }
 
 func (Roles) view() (file string, title Text) { return "roles.html", say("role.list") }
@@ -61,7 +63,7 @@ func rolesPage(v *Visit) error {
 	page.May.Create, page.May.Read = v.may(permRoleCreate), v.may(permRoleRead)
 	for _, hit := range found.Hits.Hits {
 		r := hit.Source
-		page.Roles = append(page.Roles, RoleRow{Name: r.Name, Description: roleText(r), Builtin: r.Builtin, Grants: grantsOf(r)})
+		page.Roles = append(page.Roles, RoleRow{Name: r.Name, Description: roleText(r), Builtin: r.Builtin, Grants: grantsOf(r), Factor: r.RequireSecondFactor})
 	}
 	page.Pager = v.pager(found.Hits.After)
 	return v.show(page)
@@ -99,7 +101,7 @@ type RoleDetails struct {
 	Count  Text // of users; says nothing where who looks may not list them
 	Rules  []api.Rule
 	Above  bool // it grants more than who looks has
-	May    struct{ Update, Delete, Rules, ReadUser bool }
+	May    struct{ Update, Policy, Delete, Rules, ReadUser bool }
 }
 
 func (p RoleDetails) view() (file string, title Text) { return "role.html", literal(p.Role.Name) }
@@ -120,6 +122,7 @@ func rolePage(v *Visit) error {
 	page.Above = !v.mayGrant(r)
 	changeable := !r.Builtin && !page.Above
 	page.May.Update, page.May.Delete = changeable && v.may(permRoleUpdate), changeable && v.may(permRoleDelete)
+	page.May.Policy = r.Builtin && !page.Above && v.may(permRoleUpdate)
 	page.May.Rules, page.May.ReadUser = v.may(permSystemRead), v.may(permUserRead)
 	if v.may(permUserSearch) {
 		found, err := v.holders(r.Name, pageSize)
@@ -173,8 +176,10 @@ type RoleForm struct {
 	Title       Text
 	Role        string // its name; "" for a new one
 	Name        Field  // of a new one
+	Builtin     bool   // nothing else of it may be changed than what it requires
 	Description Field
 	Permissions PermissionPicker
+	Factor      Field
 }
 
 func (p RoleForm) view() (file string, title Text) { return "role_form.html", p.Title }
@@ -190,7 +195,7 @@ func (v *Visit) showRoleForm(r api.Role, f Form, status int) error {
 		return err
 	}
 	offered := slices.DeleteFunc(append(known, permAll), func(key string) bool { return !v.may(key) })
-	page := RoleForm{Form: f, Title: say("role.new"), Role: r.Name}
+	page := RoleForm{Form: f, Title: say("role.new"), Role: r.Name, Builtin: r.Builtin}
 	if r.Name == "" {
 		page.Name = f.field(Field{Name: "name", Label: say("field.name"), Hint: say("role.name.hint"), Required: true, Max: 64, Focus: true})
 	} else {
@@ -198,14 +203,18 @@ func (v *Visit) showRoleForm(r api.Role, f Form, status int) error {
 	}
 	page.Description = f.field(Field{Name: "description", Label: say("role.description"), Value: r.Description, Max: 1000})
 	page.Permissions = f.permissionPicker("permissions", say("role.permissions"), offered, r.Grants.Permissions).typing(f, offered, r.Grants.Permissions)
+	page.Factor = f.field(Field{Name: fieldFactor, Label: say("role.factor"), Type: "check", Options: []Option{{Value: "yes", Label: say("role.factor.require"), Hint: say("role.factor.hint"), Chosen: r.RequireSecondFactor}}})
 	return v.showAs(status, page)
 }
+
+// fieldFactor has a role require a second factor.
+const fieldFactor = "require_second_factor"
 
 func newRolePage(v *Visit) error { return v.showRoleForm(api.Role{}, v.newForm(), http.StatusOK) }
 
 // createRole makes a role. Until somebody has it, it grants nothing to anybody.
 var createRole = Handler{
-	Fields: []string{"name", "description", "permissions", fieldKeys},
+	Fields: []string{"name", "description", "permissions", fieldKeys, fieldFactor},
 	Many:   []string{"permissions"},
 	answer: makeRole,
 	form:   needs(permRoleCreate, func(v *Visit) error { return v.showRoleForm(api.Role{}, v.again(), http.StatusOK) }),
@@ -213,9 +222,9 @@ var createRole = Handler{
 
 // sentRole is the role of a form.
 func (v *Visit) sentRole() api.RoleChange {
-	description := v.form.Get("description")
+	description, factor := v.form.Get("description"), v.form.Get(fieldFactor) != ""
 	keys := slices.Concat(v.form["permissions"], lines(v.form.Get(fieldKeys)))
-	change := api.RoleChange{Description: &description, NoPermissions: len(keys) == 0}
+	change := api.RoleChange{Description: &description, NoPermissions: len(keys) == 0, RequireSecondFactor: &factor}
 	if len(keys) > 0 {
 		change.Grants = &api.Grants{Permissions: keys}
 	}
@@ -242,10 +251,17 @@ func (v *Visit) roleToChange() (api.Role, error) {
 	r, err := v.role()
 	switch {
 	case err != nil:
-	case r.Builtin:
-		err = forbidden("builtin_role", "a built-in role can't be changed or deleted; make one of your own")
 	case !v.mayGrant(r):
 		err = forbidden("role_above", "that role grants more than you have")
+	}
+	return r, err
+}
+
+// roleToDelete is the role of the page, where who asks may delete it.
+func (v *Visit) roleToDelete() (api.Role, error) {
+	r, err := v.roleToChange()
+	if err == nil && r.Builtin {
+		err = forbidden("builtin_role", "a built-in role can't be changed or deleted; make one of your own")
 	}
 	return r, err
 }
@@ -265,13 +281,13 @@ func editRolePage(v *Visit) error {
 
 // fingerprint tells one state of a role from another.
 func fingerprint(r api.Role) string {
-	sum := sha256.Sum256([]byte(r.Description + "\n" + strings.Join(r.Grants.Permissions, "\n")))
+	sum := sha256.Sum256([]byte(strconv.FormatBool(r.RequireSecondFactor) + "\n" + r.Description + "\n" + strings.Join(r.Grants.Permissions, "\n")))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // changeRole changes what all who have a role may do.
 var changeRole = Handler{
-	Fields: []string{"description", "permissions", fieldKeys},
+	Fields: []string{"description", "permissions", fieldKeys, fieldFactor},
 	Many:   []string{"permissions"},
 	answer: updateRole,
 	form: needs(permRoleUpdate, func(v *Visit) error {
@@ -294,7 +310,11 @@ func updateRole(v *Visit) error {
 		f.Problem, f.Seen = say("form.stale"), fingerprint(r)
 		return v.showRoleForm(r, f, http.StatusConflict)
 	}
-	_, err = v.API.UpdateRole(v.r.Context(), r.Name, v.sentRole())
+	change := v.sentRole()
+	if r.Builtin {
+		change = api.RoleChange{RequireSecondFactor: change.RequireSecondFactor}
+	}
+	_, err = v.API.UpdateRole(v.r.Context(), r.Name, change)
 	refused, err := v.forForm(err)
 	if refused != nil {
 		return v.showRoleForm(r, v.refused(refused), refused.Status)
@@ -319,7 +339,7 @@ func (p AskDeleteRole) view() (file string, title Text) {
 func (AskDeleteRole) room() string { return roomRoles }
 
 func askDeleteRole(v *Visit) error {
-	r, err := v.roleToChange()
+	r, err := v.roleToDelete()
 	if err != nil {
 		return err
 	}

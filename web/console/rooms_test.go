@@ -27,6 +27,7 @@ func roomsOfMine(text string) map[string]Page {
 	settle := SettleForm{Form: Form{Once: "x", Problem: said}, Secret: Field{Name: "secret", Label: said, Type: "password", Required: true}, Grace: named(choice, "grace")}
 	app := api.OwnApplication{Host: text, URL: "https://app.example.com/", Public: true}
 	sign := SessionRow{ID: "s1", Device: said, Address: text, Since: at, LastSeen: at, Expires: at}
+	sign.Methods, sign.Proved = []Text{said, said}, &at
 	this := sign
 	this.Current = true
 	return map[string]Page{

@@ -39,7 +39,9 @@ func (p SecondFactor) Has(method string) bool { return slices.Contains(p.Factor.
 // SecondFactorPage shows what a session lacks of a second factor.
 var SecondFactorPage = Handler{answer: secondFactorPage}
 
-func secondFactorPage(v *Visit) error { return v.showFactor(v.newForm(), v.factorTarget(), http.StatusOK) }
+func secondFactorPage(v *Visit) error {
+	return v.showFactor(v.newForm(), v.factorTarget(), http.StatusOK)
+}
 
 // factorTarget is where one goes afterwards: to what the console signed, or to an
 // application, whose way back the gate did.

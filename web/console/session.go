@@ -32,6 +32,8 @@ type SessionRow struct {
 	LastSeen time.Time
 	Expires  time.Time
 	Current  bool
+	Methods  []Text     // how it was made, and what was proved in it since
+	Proved   *time.Time // when any of them last was, where that is not just when it was made
 }
 
 func (Sessions) view() (file string, title Text) { return "sessions.html", say("session.list") }
@@ -56,7 +58,30 @@ func sessionsPage(v *Visit) error {
 }
 
 func sessionRow(s api.Session) SessionRow {
-	return SessionRow{ID: s.ID, Device: deviceOf(s.UserAgent), Address: s.IP, Since: s.Created, LastSeen: s.LastSeen, Expires: s.Expires, Current: s.Current}
+	row := SessionRow{ID: s.ID, Device: deviceOf(s.UserAgent), Address: s.IP, Since: s.Created, LastSeen: s.LastSeen, Expires: s.Expires, Current: s.Current, Methods: methodTexts(s.Methods)}
+	if s.Proved != nil && s.Proved.Sub(s.Created) > time.Minute {
+		row.Proved = s.Proved
+	}
+	return row
+}
+
+// methodTexts are methods of the API in words.
+func methodTexts(methods []string) (words []Text) {
+	for _, m := range methods {
+		switch m {
+		case methodPassword:
+			words = append(words, say("method.password"))
+		case methodTOTP:
+			words = append(words, say("method.totp"))
+		case methodPasskey:
+			words = append(words, say("method.passkey"))
+		case methodRecovery:
+			words = append(words, say("method.recovery"))
+		default: // of a newer server
+			words = append(words, literal(m))
+		}
+	}
+	return words
 }
 
 // endSession ends a sign-in; one that has ended meanwhile is what was asked for.

@@ -21,6 +21,8 @@ var userPlaces = []Place{
 	get(roomUsers+"/:id/disable", Handler{answer: needs(permUserUpdate, askUser)}),
 	post(roomUsers+"/:id/disable", Handler{Fields: []string{fieldOnce}, answer: disableUser}),
 	post(roomUsers+"/:id/enable", enableUser),
+	get(roomUsers+"/:id/second-factor", Handler{answer: needs(permUserUpdate, askUser)}),
+	post(roomUsers+"/:id/second-factor", resetFactor),
 	post(roomUsers+"/:id/unlock", Handler{Fields: []string{fieldOnce}, answer: unlockUser}),
 	get(roomUsers+"/:id/end", Handler{answer: needs(permSessionDelete, askUser)}),
 	post(roomUsers+"/:id/end", Handler{Fields: []string{fieldOnce}, answer: endSessionsOfUser}),
@@ -48,6 +50,7 @@ type UserRow struct {
 	Email     string // empty for the single user
 	Roles     []string
 	State     State
+	Factor    bool // they have a second factor
 	LastLogin *time.Time
 }
 
@@ -79,7 +82,7 @@ func usersPage(v *Visit) error {
 func (v *Visit) userRows(found api.Search[api.User]) (rows []UserRow) {
 	for _, hit := range found.Hits.Hits {
 		u := hit.Source
-		rows = append(rows, UserRow{ID: u.ID, Name: u.Name, Email: u.Email, Roles: u.Roles, State: userState(u), LastLogin: u.LastLogin})
+		rows = append(rows, UserRow{ID: u.ID, Name: u.Name, Email: u.Email, Roles: u.Roles, State: userState(u), Factor: len(u.SecondFactor) > 0, LastLogin: u.LastLogin})
 	}
 	return rows
 }

@@ -44,6 +44,10 @@ func (v *Visit) userToAct() (api.User, error) {
 		err = forbidden("own_user", "nobody deletes themselves; ask another administrator")
 	case act == "password" && self:
 		err = forbidden("own_password", "you change your own password on the page of your account, with the old one")
+	case act == "second-factor" && self:
+		err = forbidden("own_second_factor", "nobody resets their own second factor")
+	case act == "second-factor" && len(u.SecondFactor) == 0:
+		err = &api.Error{Status: http.StatusConflict, Detail: api.ErrorDetail{Code: codeNoFactor, Reason: "that user has no second factor"}}
 	case act == "roles" && self:
 		err = forbidden("own_roles", "nobody changes their own roles; ask another administrator")
 	}
@@ -64,12 +68,19 @@ func (v *Visit) showAskUser(u api.User, f Form, status int) error {
 		return err
 	}
 	act := path.Base(v.r.URL.Path)
+	if act == "second-factor" {
+		if err := v.askProof(&f); err != nil {
+			return err
+		}
+	}
 	page := AskUser{Form: f, ID: u.ID, To: userPath(u.ID) + "/" + act, Danger: act != "enable"}
 	switch act {
 	case "enable":
 		page.Title, page.About, page.Act = say("user.enable.ask", "name", u.Name), say("user.enable.about"), say("user.enable")
 	case "disable":
 		page.Title, page.About, page.Act = say("user.disable.ask", "name", u.Name), say("user.disable.about"), say("user.disable")
+	case "second-factor":
+		page.Title, page.About, page.Act = say("user.factor.ask", "name", u.Name), say("user.factor.about"), say("user.factor.reset")
 	case "end":
 		page.Title, page.About, page.Act = say("user.end.ask", "name", u.Name), say("user.end.about"), say("user.end")
 	default:
@@ -85,8 +96,14 @@ func (v *Visit) showAskUser(u api.User, f Form, status int) error {
 // effectsOn says in numbers what ends, as far as who asks may know, and as far as there
 // is any.
 func (v *Visit) effectsOn(u api.User, act string) (effects []Text, err error) {
-	if act == "enable" {
+	switch act {
+	case "enable":
 		return nil, nil
+	case "second-factor":
+		for _, method := range methodTexts(u.SecondFactor) {
+			effects = append(effects, say("user.effect.factor", "method", method))
+		}
+		return append(effects, say("user.effect.factor_codes"), say("user.effect.factor_told")), nil
 	}
 	if v.may(permSessionSearch) {
 		found, err := v.API.SearchSessions(v.r.Context(), api.ListOptions{Size: 1, Filter: map[string]string{"user": u.ID}})
@@ -180,6 +197,24 @@ func doEnableUser(v *Visit) error {
 		}
 		return v.userDone(id, "enabled", out.KeptOut)
 	}, (*Visit).showUser)
+}
+
+// resetFactor takes somebody what they have besides the password: the way back for who
+// lost it, and the way in for who only knows the password.
+var resetFactor = Handler{
+	Fields:    []string{fieldOnce},
+	answer:    doResetFactor,
+	form:      needs(permUserUpdate, func(v *Visit) error { return v.againFor((*Visit).showAskUser) }),
+	sensitive: func(*Visit) bool { return true },
+}
+
+func doResetFactor(v *Visit) error {
+	return v.actOn(func(id string) error {
+		if _, err := v.API.ResetSecondFactor(v.r.Context(), id); err != nil {
+			return err
+		}
+		return v.userDone(id, "reset", "")
+	}, (*Visit).showAskUser)
 }
 
 func unlockUser(v *Visit) error {

@@ -14,8 +14,10 @@ type UserDetails struct {
 	Done   Text
 	Still  Text // what still keeps them out; may say nothing
 	State  State
-	Reason Text // of the state
-	Self   bool // it is who looks
+	Reason Text   // of the state
+	Self   bool   // it is who looks
+	Factor []Text // what they have besides the password
+	Clock  Text   // by how much the program that makes their codes is off; may say nothing
 
 	Tokens   []TokenRow
 	Sessions []SessionRow
@@ -26,13 +28,13 @@ type UserDetails struct {
 
 // userRights are what who looks may do about a user: see and act.
 type userRights struct {
-	Tokens, NewToken, Sessions, Audit, Roles                                      bool
-	Edit, Grant, Password, Disable, Enable, Unlock, EndSessions, Delete, IsSingle bool
+	Tokens, NewToken, Sessions, Audit, Roles                                              bool
+	Edit, Grant, Password, Factor, Disable, Enable, Unlock, EndSessions, Delete, IsSingle bool
 }
 
 // Acts tells whether there is any.
 func (m userRights) Acts() bool {
-	return m.Edit || m.Grant || m.Password || m.Disable || m.Enable || m.Unlock || m.EndSessions || m.Delete
+	return m.Edit || m.Grant || m.Password || m.Factor || m.Disable || m.Enable || m.Unlock || m.EndSessions || m.Delete
 }
 
 // ActRow is an entry of the audit log.
@@ -68,7 +70,7 @@ func (v *Visit) showUser(u api.User, f Form, status int) error {
 	if err != nil {
 		return err
 	}
-	page := UserDetails{Form: f, User: u, Done: userDone(v.query("done")), Still: stillOut(v.query("still")), State: userState(u), Reason: userReason(u), Self: u.ID == who.ID}
+	page := UserDetails{Form: f, User: u, Done: userDone(v.query("done")), Still: stillOut(v.query("still")), State: userState(u), Reason: userReason(u), Self: u.ID == who.ID, Factor: methodTexts(u.SecondFactor), Clock: clockText(u.CodeClockOff)}
 	page.May = v.mayDoWith(u, page.Self)
 	for _, part := range []func(*UserDetails) error{v.tokensOf, v.sessionsOf, v.actsOf} {
 		if err := part(&page); err != nil {
@@ -76,6 +78,17 @@ func (v *Visit) showUser(u api.User, f Form, status int) error {
 		}
 	}
 	return v.showAs(status, page)
+}
+
+// clockText says by how many seconds the program that makes somebody's codes is ahead.
+func clockText(seconds int64) Text {
+	switch {
+	case seconds > 0:
+		return say("user.clock_ahead", "n", seconds)
+	case seconds < 0:
+		return say("user.clock_behind", "n", -seconds)
+	}
+	return Text{}
 }
 
 // singleUser is the id of the user without an email.
@@ -91,6 +104,7 @@ func (v *Visit) mayDoWith(u api.User, self bool) userRights {
 	if change := v.may(permUserUpdate) && !u.Above; change {
 		may.Edit = true
 		may.Grant = !self && v.may(permRoleSearch)
+		may.Factor = !self && len(u.SecondFactor) > 0
 		may.Password, may.Disable, may.Enable = !self, !self && !u.Disabled, u.Disabled
 	}
 	may.Unlock = v.may(permUserUpdate) && !u.Above && u.Throttled != nil
@@ -109,6 +123,8 @@ func userDone(word string) Text {
 		return say("user.is_disabled")
 	case "enabled":
 		return say("user.is_enabled")
+	case "reset":
+		return say("user.factor_reset")
 	case "unlocked":
 		return say("user.is_unlocked")
 	case "ended":
