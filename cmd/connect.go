@@ -202,6 +202,7 @@ func (a *app) config(store *db.Store, sealer *factor.Sealer, log *slog.Logger) w
 		MaxTokenTTL: a.settings.MaxTokenTTL,
 		Quotas:      a.settings.Quotas,
 		PublicURL:   a.settings.PublicURL,
+		OtherURLs:   a.settings.OtherURLs,
 		TLS:         len(a.settings.TLSCerts) > 0,
 		AccessLog:   a.settings.AccessLog,
 		Dir:         a.dir(),

@@ -87,15 +87,17 @@ func (a *app) gateFault(f gate.Fault) fault {
 	return fault{setting: p.Setting, problem: p, err: usage(file.text(p), "mend it; 'husk config check "+printable(file.name)+"' looks again")}
 }
 
-// ownHosts finds rules that give the host of public-url to an application. That of
+// ownHosts finds rules that give a host of public-url to an application. That of
 // login_url gate.Parse knows.
 func (a *app) ownHosts(c gate.Config) (faults []gate.Fault) {
-	own := hostOf(a.settings.PublicURL)
-	if own == "" || own == hostOf(c.LoginURL) {
-		return nil
+	own := map[string]bool{}
+	for _, text := range append([]string{a.settings.PublicURL}, a.settings.OtherURLs...) {
+		own[hostOf(text)] = true
 	}
+	delete(own, "")
+	delete(own, hostOf(c.LoginURL))
 	for _, rule := range c.Rules {
-		if host, err := gate.FoldHost(rule.Host); err == nil && rule.UpstreamURL != "" && host == own {
+		if host, err := gate.FoldHost(rule.Host); err == nil && rule.UpstreamURL != "" && own[host] {
 			faults = append(faults, gate.Fault{Line: rule.Line, Key: "upstream", Text: "the host of public-url can't be an application's too: give one of them another name"})
 		}
 	}

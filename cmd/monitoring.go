@@ -74,7 +74,7 @@ func (s *service) monitoring() (m monitoring, err error) {
 	}
 	m.server = m.metrics.HTTPServer(s.log.Logger)
 	if addr := m.listener.Addr().(*net.TCPAddr); addr.IP.IsLoopback() {
-		m.server.Handler = web.LoopbackOnly(m.server.Handler, s.settings.PublicURL)
+		m.server.Handler = web.LoopbackOnly(m.server.Handler, append([]string{s.settings.PublicURL}, s.settings.OtherURLs...)...)
 	} else {
 		s.log.Warn("whoever reaches this address may read the metrics: they name nobody, and they are not encrypted; let only Prometheus reach it", "metrics_addr", addr.String())
 	}

@@ -93,7 +93,7 @@ func (s *service) reloadGate(then *app) (applied, restart []string) {
 // behind are other settings where this server is reached as it was started.
 func (s *service) behind(then *app) *app {
 	now := *then
-	now.settings.PublicURL, now.settings.Upstream = s.settings.PublicURL, s.settings.Upstream
+	now.settings.PublicURL, now.settings.OtherURLs, now.settings.Upstream = s.settings.PublicURL, s.settings.OtherURLs, s.settings.Upstream
 	return &now
 }
 

@@ -32,6 +32,7 @@ type settings struct {
 
 	Addr           string
 	PublicURL      string
+	OtherURLs      []string // of public-url behind the first
 	Upstream       string
 	TLSCerts       []string
 	TLSKeys        []string
@@ -73,7 +74,7 @@ func addGlobalFlags(f *pflag.FlagSet) {
 
 func addServeFlags(f *pflag.FlagSet) {
 	f.Var(&formed{"127.0.0.1:9000", isAddr}, "addr", "address to listen on; not used for sockets from the service manager")
-	f.Var(&formed{form: isPublicURL}, "public-url", "scheme and host under which browsers reach this server")
+	f.Var(&publicURLs{list{kind: "url", read: readPublicURL}}, "public-url", "scheme and host under which browsers reach this server; repeatable: the first is told to programs, at the others it is reached besides")
 	f.Var(&formed{form: isUpstream}, "upstream", "URL of one application that husk is the reverse proxy of, at any host, for who is signed in")
 	f.Var(newPaths(), "tls-cert", "PEM file with the TLS certificate and its chain; read again when it changes; repeatable: by the host that is asked for, the first by default")
 	f.Var(newPaths(), "tls-key", "PEM file with the private key of --tls-cert; repeatable, in the same order")
@@ -257,7 +258,7 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	var errs [7]error
 	*s = settings{
 		Data: text(f, "data"), Server: text(f, "server"), TokenFile: text(f, "token-file"), ServerCA: text(f, "server-ca"), Config: text(f, "config"),
-		Addr: text(f, "addr"), PublicURL: text(f, "public-url"), Upstream: text(f, "upstream"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
+		Addr: text(f, "addr"), Upstream: text(f, "upstream"), LogLevel: text(f, "log-level"), LogFormat: text(f, "log-format"),
 		MetricsAddr: text(f, "metrics-addr"), NotifyCommand: text(f, "notify-command"),
 		SecretsKeyFile: text(f, "secrets-key-file"),
 		TLSCerts:       paths(f, "tls-cert"), TLSKeys: paths(f, "tls-key"),
@@ -266,6 +267,9 @@ func (s *settings) take(f *pflag.FlagSet) error {
 	}
 	s.Quotas = web.Quotas{Tokens: count(f, "max-tokens-per-user"), Sessions: count(f, "max-sessions-per-user"), Changes: count(f, "changes-per-minute")}
 	s.CORSOrigins = items(f, "cors-origin")
+	if urls := f.Lookup("public-url").Value.(*publicURLs).items; len(urls) > 0 {
+		s.PublicURL, s.OtherURLs = urls[0], urls[1:]
+	}
 	s.LoginLimits.Delay, s.LoginLimits.MaxDelay, s.AuditKeep = duration(f, "login-delay"), duration(f, "login-max-delay"), duration(f, "audit-keep")
 	s.LoginLimits.Account, s.LoginLimits.Address = count(f, "login-attempts"), count(f, "login-address-attempts")
 	s.BackupDir, s.BackupEvery, s.BackupRecipients = text(f, "backup-dir"), duration(f, "backup-every"), items(f, "backup-recipient")

@@ -72,12 +72,48 @@ func isOptionalAddr(text string) error {
 	return isAddr(text)
 }
 
-func isPublicURL(text string) error {
+// publicURLs are those under which browsers reach the server, all of one scheme.
+type publicURLs struct{ list }
+
+// Set implements pflag.Value. Nothing is none.
+func (l *publicURLs) Set(text string) error {
 	if text == "" {
 		return nil
 	}
+	if err := l.list.Set(text); err != nil {
+		return err
+	}
+	return l.check()
+}
+
+// Append implements pflag.SliceValue.
+func (l *publicURLs) Append(text string) error {
+	if err := l.list.Append(text); err != nil {
+		return err
+	}
+	return l.check()
+}
+
+// Replace implements pflag.SliceValue.
+func (l *publicURLs) Replace(texts []string) error {
+	if err := l.list.Replace(texts); err != nil {
+		return err
+	}
+	return l.check()
+}
+
+func (l *publicURLs) check() error {
+	for _, one := range l.items {
+		if strings.HasPrefix(strings.ToLower(one), "https:") != strings.HasPrefix(strings.ToLower(l.items[0]), "https:") {
+			return web.ErrMixedURLs
+		}
+	}
+	return nil
+}
+
+func readPublicURL(text string) (string, error) {
 	_, err := web.ParseOrigin(text)
-	return err
+	return text, err
 }
 
 func isServerURL(text string) error {

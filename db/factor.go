@@ -120,6 +120,23 @@ func (f *Factors) Passkey(credential []byte) *Passkey {
 	return nil
 }
 
+// Spent tells whether a challenge was answered already.
+func (f *Factors) Spent(challenge []byte) bool {
+	hash := challengeHash(challenge)
+	return slices.ContainsFunc(f.Challenges, func(c SpentChallenge) bool { return string(c.Hash) == string(hash) })
+}
+
+func challengeHash(challenge []byte) []byte {
+	sum := sha256.Sum256(challenge)
+	return sum[:16]
+}
+
+// CountsBack tells whether a counter does not go on, as that of a copy does; but for
+// authenticators that count nothing (WebAuthn Level 3, 6.1.1).
+func (p *Passkey) CountsBack(counter uint32) bool {
+	return (p.Counter > 0 || counter > 0) && counter <= p.Counter
+}
+
 // isNothing tells whether there is nothing to keep.
 func (f *Factors) isNothing() bool {
 	return f.TOTP == nil && f.Pending == nil && len(f.Passkeys) == 0 && len(f.Recovery) == 0 && len(f.Notices) == 0

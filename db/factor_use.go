@@ -1,7 +1,6 @@
 package db
 
 import (
-	"crypto/sha256"
 	"errors"
 	"slices"
 	"time"
@@ -114,14 +113,16 @@ func (f *Factors) useRecovery(use *RecoveryUse, now time.Time, address string) e
 	return nil
 }
 
-// usePasskey takes an assertion. A counter that does not go on is that of a copy, but
-// for authenticators that count nothing (WebAuthn Level 3, 6.1.1).
+// usePasskey takes an assertion. One that was taken before is that first: its counter
+// is no sign of a copy.
 func (f *Factors) usePasskey(use *PasskeyUse, now time.Time) error {
 	p := f.Passkey(use.Credential)
 	switch {
 	case p == nil:
 		return errFactorMoved
-	case (p.Counter > 0 || use.Counter > 0) && use.Counter <= p.Counter:
+	case f.Spent(use.Challenge):
+		return errChallengeSpent
+	case p.CountsBack(use.Counter):
 		return errPasskeyCopied
 	}
 	if err := f.spendChallenge(use, now); err != nil {
@@ -133,18 +134,14 @@ func (f *Factors) usePasskey(use *PasskeyUse, now time.Time) error {
 
 func (f *Factors) spendChallenge(use *PasskeyUse, now time.Time) error {
 	f.Challenges = slices.DeleteFunc(f.Challenges, func(c SpentChallenge) bool { return now.Unix() >= c.Ends })
-	sum := sha256.Sum256(use.Challenge)
-	hash := sum[:16]
 	switch {
 	case !now.Before(use.Ends):
-		return errChallengeSpent
-	case slices.ContainsFunc(f.Challenges, func(c SpentChallenge) bool { return string(c.Hash) == string(hash) }):
 		return errChallengeSpent
 	case len(f.Challenges) >= maxChallenges:
 		return errChallengesFull
 	}
 	// Rounded up: it is not to be forgotten before it is stale.
-	f.Challenges = append(f.Challenges, SpentChallenge{hash, use.Ends.Unix() + 1})
+	f.Challenges = append(f.Challenges, SpentChallenge{challengeHash(use.Challenge), use.Ends.Unix() + 1})
 	return nil
 }
 

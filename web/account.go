@@ -27,6 +27,8 @@ var errLogin = forbidden("login_failed", "the email or the password is wrong, or
 
 const codeSetupRequired = "setup_required"
 
+var errSetUpFirst = forbidden(codeSetupRequired, "no password is set yet: run 'husk passwd' on the machine where husk runs, or open /setup in a browser")
+
 var errPasswordMissing = malformed("password_missing", "a password is needed")
 
 // readLogin reads a sign-in from JSON or from a form.
@@ -126,7 +128,7 @@ func (s *Server) signIn(r *http.Request, actor *db.Actor, in api.Login) (v *veri
 	if required, err := s.Store.SetupRequired(ctx); err != nil {
 		return nil, err
 	} else if required {
-		return nil, forbidden(codeSetupRequired, "no password is set yet: run 'husk passwd' on the machine where husk runs, or open /setup in a browser")
+		return nil, errSetUpFirst
 	}
 	code, err := readCode(in.Code)
 	if err != nil {

@@ -35,7 +35,7 @@ func (s *Server) servesApplication(r *http.Request, rules *gate.Rules) bool {
 	if rules.ServesAll() {
 		return !s.isOwnPath(r)
 	}
-	return !strings.EqualFold(host, s.publicHost) // which the pattern of a rule may fit
+	return !s.isPublicHost(host) // which the pattern of a rule may fit
 }
 
 // isOwnPath tells whether the path is one of Husk's own, by any method.

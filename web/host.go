@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"husk/web/gate"
@@ -39,7 +40,7 @@ func onLoopback(listeners []net.Listener) bool {
 // misdirected tells whether r came for a host that is not this server's. The
 // control socket and the command line's own server have no name.
 func (s *Server) misdirected(r *http.Request) bool {
-	if !s.loopback.Load() || knownHost(r.Host, s.publicHost) || s.gateKnows(r.Host) {
+	if !s.loopback.Load() || knownHost(r.Host, s.publicHosts...) || s.gateKnows(r.Host) {
 		return false
 	}
 	_, isLocal := localOf(r.Context())
@@ -66,10 +67,15 @@ func (s *Server) misdirect(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 // LoopbackOnly refuses what comes for another host, as a Server does, for a
-// handler beside it whose listener is on loopback. publicURL may be empty.
-func LoopbackOnly(h http.Handler, publicURL string) http.Handler {
+// handler beside it whose listener is on loopback. The addresses by which browsers
+// reach this server may be none.
+func LoopbackOnly(h http.Handler, publicURLs ...string) http.Handler {
+	var public []string
+	for _, own := range publicURLs {
+		public = append(public, hostOf(own))
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !knownHost(r.Host, hostOf(publicURL)) {
+		if !knownHost(r.Host, public...) {
 			writeFailure(w, errMisdirected)
 			return
 		}
@@ -88,10 +94,10 @@ func hostOf(text string) string {
 
 // knownHost tells whether a Host header names this machine as no name that is
 // another's to give can: by an address, or as localhost or what is under it
-// (RFC 6761, 6.3); or whether it is the one that was configured. Ports do not
+// (RFC 6761, 6.3); or whether it is one of those that were configured. Ports do not
 // count: a proxy has its own. HTTP/1.0 may name none, and no browser speaks
 // that.
-func knownHost(host, public string) bool {
+func knownHost(host string, public ...string) bool {
 	if host == "" {
 		return true
 	}
@@ -99,7 +105,7 @@ func knownHost(host, public string) bool {
 	if !ok {
 		return false
 	}
-	if isLocalhost(name) || (public != "" && strings.EqualFold(name, public)) {
+	if isLocalhost(name) || isOneOf(name, public) {
 		return true
 	}
 	_, err := netip.ParseAddr(name) // last: its errors are made anew
@@ -114,6 +120,10 @@ func checkHost(r *http.Request) error {
 		return nil
 	}
 	return malformed("bad_host_header", "the Host header is no name of a host and no address")
+}
+
+func isOneOf(name string, hosts []string) bool {
+	return name != "" && slices.ContainsFunc(hosts, func(one string) bool { return strings.EqualFold(name, one) })
 }
 
 // hostName is a Host without port, brackets and final dot.

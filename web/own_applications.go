@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"husk/db"
 	"husk/web/api"
@@ -28,7 +27,7 @@ func (s *Server) ownApplications(_ context.Context, actor *db.Actor, _ *nothing)
 	asked := s.frontPage(rules)
 	asked.Client = parseAddress(actor.Address).WithZone("")
 	for _, host := range rules.Hosts() {
-		if rules.SignsIn(host) || strings.EqualFold(host, s.publicHost) {
+		if rules.SignsIn(host) || s.isPublicHost(host) {
 			continue
 		}
 		asked.Host = host

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"husk/db"
@@ -53,7 +54,12 @@ func (s *Server) prove(ctx context.Context, actor *db.Actor, in *ownProof) (*wit
 	if err != nil {
 		return nil, err
 	}
-	proof.Renew = proof.Factor != nil && renews(in.Request, actor)
+	return s.noteProof(ctx, in.Request, actor, proof)
+}
+
+// noteProof notes in a session what was found right.
+func (s *Server) noteProof(ctx context.Context, req *http.Request, actor *db.Actor, proof db.Proof) (*withCookies[api.Proved], error) {
+	proof.Renew = proof.Factor != nil && renews(req, actor)
 	r, secret, err := s.Store.Prove(ctx, actor, proof)
 	if err != nil {
 		return nil, err
@@ -62,7 +68,7 @@ func (s *Server) prove(ctx context.Context, actor *db.Actor, in *ownProof) (*wit
 	if err != nil {
 		return nil, err
 	}
-	return &withCookies[api.Proved]{api.Proved{Status: "ok", ProvedUntil: s.Store.ProvedUntil(r)}, s.forBrowser(in.Request, cookie)}, nil
+	return &withCookies[api.Proved]{api.Proved{Status: "ok", ProvedUntil: s.Store.ProvedUntil(r)}, s.forBrowser(req, cookie)}, nil
 }
 
 // provedUntil is until when a session's last proof is fresh; nil where it is not.

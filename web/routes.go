@@ -88,6 +88,7 @@ func (s *Server) routes() []route {
 		s.tokenEndRoutes(),
 		s.proofRoutes(),
 		s.secondFactorRoutes(),
+		s.passkeyRoutes(),
 		s.ownApplicationRoutes(),
 		s.statisticsRoutes(),
 		s.pageRoutes(),

@@ -117,7 +117,7 @@ func (s *Server) whyNoRule(rules *gate.Rules, asked *gate.Request) string {
 	switch {
 	case len(rules.List()) == 0:
 		return "no_rules"
-	case !known && (strings.EqualFold(asked.Host, s.publicHost) || rules.SignsIn(asked.Host)):
+	case !known && (s.isPublicHost(asked.Host) || rules.SignsIn(asked.Host)):
 		return "own_host"
 	case !known && rules.ServesAny():
 		return "answers_unproxied"

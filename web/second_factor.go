@@ -206,6 +206,11 @@ func (s *Server) ticketUser(ctx context.Context, ticket string) (*db.User, error
 	if !ok || !s.Store.Now().Before(ends) {
 		return nil, errTicketEnded
 	}
+	return s.markedUser(ctx, id, mark)
+}
+
+// markedUser returns who had the right password, as long as that is theirs.
+func (s *Server) markedUser(ctx context.Context, id, mark string) (*db.User, error) {
 	u, err := s.Store.User(ctx, id)
 	if err != nil || u.Disabled || passwordMark(u) != mark || len(u.Factors) == 0 {
 		if err = credentialError(err); err != nil && !isRefused(err) {

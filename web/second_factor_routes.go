@@ -22,7 +22,7 @@ func (s *Server) secondFactorRoutes() []route {
 }
 
 // ownFactors tells what one has besides the password.
-func (s *Server) ownFactors(ctx context.Context, actor *db.Actor, _ *nothing) (*api.SecondFactor, error) {
+func (s *Server) ownFactors(ctx context.Context, actor *db.Actor, in *fromClient) (*api.SecondFactor, error) {
 	f, err := s.Store.Factors(ctx, actor.ID)
 	if err != nil {
 		return nil, err
@@ -39,6 +39,7 @@ func (s *Server) ownFactors(ctx context.Context, actor *db.Actor, _ *nothing) (*
 	if f.TOTP != nil {
 		out.TOTP = &api.TOTP{Created: f.TOTP.Created, Used: optionalTime(f.TOTP.Used)}
 	}
+	_, out.PasskeysHere = s.partyOf(in.Request)
 	for _, p := range f.Passkeys {
 		out.Passkeys = append(out.Passkeys, showPasskey(&p))
 	}

@@ -49,6 +49,7 @@ type Config struct {
 	MaxTokenTTL time.Duration // longest life of a new API token; 0: no bound
 	Quotas      Quotas        // of each user
 	PublicURL   string        // under which browsers reach this server; "": only the listening address is known
+	OtherURLs   []string      // under which browsers reach it besides, of the same scheme
 	TLS         bool          // the own listener is https
 	AccessLog   bool          // log successful requests too
 
@@ -96,6 +97,8 @@ type Server struct {
 	clocks     codeClocks
 	deviceKey  []byte // signs device cookies
 	ticketKey  []byte // signs what stands for a password that was right
+	passkeyKey []byte // signs what a passkey is asked for
+	nobodysKey []byte // a public key that is compared with where there is none
 
 	gate      gateway
 	relay     *relay.Relay
@@ -107,6 +110,8 @@ type Server struct {
 	toldLocalhost bool        // others than this machine can connect, and are told localhost; see notices
 	loopback      atomic.Bool // only this machine can connect; see misdirected
 	publicHost    string      // of PublicURL
+	origins       []string    // of PublicURL and OtherURLs, as browsers write them
+	publicHosts   []string    // of them
 	setupCode     string
 	setupTries    *ratelimit.Limiter
 	logins        *ratelimit.Limiter // at passwords
@@ -158,16 +163,33 @@ func (s *Server) takePublicURL() error {
 	if s.PublicURL == "" {
 		return nil
 	}
-	origin, err := ParseOrigin(s.PublicURL)
-	if err == nil {
-		s.publicHost = hostOf(origin)
-		s.secure = s.secure || strings.HasPrefix(origin, "https:")
-		err = s.csrf.AddTrustedOrigin(origin)
+	for _, text := range append([]string{s.PublicURL}, s.OtherURLs...) {
+		origin, err := ParseOrigin(text)
+		if err == nil {
+			err = s.csrf.AddTrustedOrigin(origin)
+		}
+		if err == nil && len(s.origins) > 0 && isHTTPS(origin) != isHTTPS(s.origins[0]) {
+			err = ErrMixedURLs
+		}
+		if err != nil {
+			return fmt.Errorf("public-url: %w", err)
+		}
+		s.origins, s.publicHosts = append(s.origins, origin), append(s.publicHosts, hostOf(origin))
 	}
-	if err != nil {
-		return fmt.Errorf("public-url: %w", err)
-	}
+	s.publicHost = s.publicHosts[0]
+	s.secure = s.secure || isHTTPS(s.origins[0])
 	return nil
+}
+
+// ErrMixedURLs refuses addresses of both schemes: a cookie for https alone would be none
+// at the others, and one for both no secret.
+var ErrMixedURLs = errors.New("the addresses are https or http, all of them")
+
+func isHTTPS(origin string) bool { return strings.HasPrefix(origin, "https:") }
+
+// isPublicHost tells whether a host is one of those by which browsers reach this server.
+func (s *Server) isPublicHost(host string) bool {
+	return isOneOf(host, s.publicHosts)
 }
 
 // takeSecrets reads the keys that sign what travels through browsers.
@@ -178,6 +200,10 @@ func (s *Server) takeSecrets() (err error) {
 	if s.ticketKey, err = s.Store.Secret(context.Background(), "husk sign-in ticket"); err != nil {
 		return err
 	}
+	if s.passkeyKey, err = s.Store.Secret(context.Background(), "husk passkey"); err != nil {
+		return err
+	}
+	s.nobodysKey = factor.NobodysKey()
 	if s.gate.returnKey, err = s.Store.Secret(context.Background(), "husk gate return address"); err != nil {
 		return err
 	}

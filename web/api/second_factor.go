@@ -17,7 +17,7 @@ type SecondFactor struct {
 	Proved *time.Time `json:"proved,omitempty"` // when one was last proved in this session
 
 	// PasskeysHere tells why passkeys can't be used at the address that this was asked
-	// at; "" where they can.
+	// at: address, plain_http or not_public_url; "" where they can.
 	PasskeysHere string `json:"passkeys_here,omitempty"`
 
 	Notices []FactorNotice `json:"notices"` // the oldest first
