@@ -365,6 +365,7 @@ func matches(want, got any, at string) string {
 // person is a user who is signed in.
 type person struct {
 	id, email, password, jwt string
+	state                    string // of the passkey that they asked for last
 }
 
 func (p *person) session() edit { return bearer(p.jwt) }

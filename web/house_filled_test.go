@@ -18,6 +18,7 @@ import (
 	"husk/web/console"
 	"husk/web/gate"
 	"husk/web/manual"
+	"husk/web/password"
 	"husk/web/upkeep"
 )
 
@@ -78,7 +79,26 @@ func newFilledHouse(t *testing.T, i int) *filledHouse {
 		fill(t, c, filling(one.records, one.text), one.records, filledGate(t, one.records, one.text))
 	})
 	until(t, func() bool { _, last := h.Upkeep.LastBackups(); return !last.Newest.IsZero() })
-	return &filledHouse{h.signedIn(""), one.name, one.records}
+	f := &filledHouse{h.signedIn(""), one.name, one.records}
+	if one.records > 0 {
+		f.setUpTOTP()
+		f.giveFactor(large.UserID(1 % one.records))
+	}
+	return f
+}
+
+// giveFactor has a user set up an authenticator app, by a password that they get.
+func (h *filledHouse) giveFactor(id string) {
+	h.Helper()
+	hash, err := h.Passwords.Hash(h.Context(), password.Caller{}, testPassword)
+	if err != nil {
+		h.Fatal(err)
+	}
+	u, err := h.Store.UpdateUser(h.Context(), localActor, id, db.UserChange{Password: &hash})
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.signedIn(u.Email).setUpTOTP()
 }
 
 // fill gives a house that is not made yet a store with what filling has, in which as much

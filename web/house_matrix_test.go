@@ -161,7 +161,9 @@ func awaitShown(p *chromiumtest.Tab, selector string) {
 	p.Eval(fmt.Sprintf(`new Promise(there => { const look = () => document.querySelector(%q) ? there("") : requestAnimationFrame(look); look() })`, selector))
 }
 
-var namesRecord = regexp.MustCompile(`^/(me|console)/.*([0-9a-f]{4}-[0-9a-f]{4}-|/team-)`)
+// namesRecord finds pages of what a house without records has not: records, and a second
+// factor.
+var namesRecord = regexp.MustCompile(`^/(me|console)/.*([0-9a-f]{4}-[0-9a-f]{4}-|/team-)|^/me/second-factor/(codes|totp/remove)$`)
 
 func fileRune(r rune) rune {
 	if r == '/' || r == '?' || r == '&' || r == '=' {

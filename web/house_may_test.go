@@ -74,7 +74,8 @@ var mayTable = []mayRow{
 	{"admin", "/console/users/<SINGLE>/roles", "their own roles"},
 	{"admin", "/console/users/<SINGLE>/edit /console/users/new /console/users/import /console/users/import/check", ""},
 	{"admin", "/console/users/<ANN>/edit /console/users/<ANN>/roles /console/users/<ANN>/password /console/users/<ANN>/disable /console/users/<ANN>/end /console/users/<ANN>/delete", ""},
-	{"admin", "/console/roles/admin/edit /console/roles/admin/delete /console/roles/user/edit", built},
+	{"admin", "/console/roles/admin/delete /console/roles/user/delete", built},
+	{"admin", "/console/roles/admin/edit /console/roles/user/edit", ""},
 	{"admin", "/console/roles/clerk/edit /console/roles/clerk/delete /console/roles/_new", ""},
 	{"admin", "/console/sessions/<S-ANN>/end /console/sessions/end?user=<ANN> /console/system/keys/rotate /console/rules/test /console/rules/test/token", ""},
 
