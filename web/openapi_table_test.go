@@ -60,6 +60,9 @@ var tags = []struct{ name, about string }{
 	{tagSystem, "Health, backup, and this description."},
 }
 
+var exampleUsedPasskey = api.PasskeyAnswer{State: "AAAAAGoN…", Credential: api.UsedPasskey{ID: "lZ1y…", RawID: "lZ1y…", Type: "public-key",
+	Response: api.PasskeyAssertion{ClientDataJSON: "eyJ0…", AuthenticatorData: "SZYN…", Signature: "MEUC…", UserHandle: "Y29j…"}}}
+
 const (
 	formMedia   = "application/x-www-form-urlencoded"
 	ndjsonMedia = "application/x-ndjson"
@@ -71,6 +74,9 @@ const (
 	ownerAbout = "Whose tokens, by id or email; `*` is everybody's. For administrators. Absent: one's own."
 
 	bearerToo = "An API token of who asks may come as `Authorization: Bearer`, too."
+
+	passkeyID    = "The passkey's id, a UUID."
+	passkeysHere = "409 `passkeys_unavailable` where browsers use none: they work at the hosts of https addresses of `--public-url`, and at localhost. "
 
 	wrongCode   = "A wrong code counts like a failed sign-in. "
 	proofNeeded = "Needs a fresh proof: see `POST /account/proof`."
@@ -178,6 +184,28 @@ var operations = map[string]operation{
 		example: api.ConfirmTOTP{Code: "492039"}, also: []int{409, 429, 503}},
 	"DELETE /account/totp": {id: "RemoveTOTP", tag: tagAccount, summary: "Remove the secret",
 		about: "With the last factor the recovery codes end. " + proofNeeded, also: []int{404}},
+	"GET /account/passkeys": {id: "Passkeys", tag: tagAccount, summary: "One's own passkeys",
+		about: "As a bare array, the oldest first."},
+	"GET /account/passkeys/:id": {id: "Passkey", tag: tagAccount, summary: "One of one's own passkeys", named: passkeyID},
+	"PUT /account/passkeys/:id": {id: "RenamePasskey", tag: tagAccount, summary: "Rename a passkey", named: passkeyID,
+		about: proofNeeded, example: api.PasskeyName{Name: "the key at home"}},
+	"DELETE /account/passkeys/:id": {id: "RemovePasskey", tag: tagAccount, summary: "Remove a passkey", named: passkeyID,
+		about: "With the last factor the recovery codes end. " + proofNeeded},
+	"POST /account/passkeys/_begin": {id: "BeginPasskey", tag: tagAccount, summary: "Ask for what a browser makes a passkey of",
+		about: "`publicKey` is for `PublicKeyCredential.parseCreationOptionsFromJSON` (WebAuthn Level 3). It is good for five minutes, and nothing is kept of it. " + passkeysHere + proofNeeded, also: []int{409}},
+	"POST /account/passkeys/_finish": {id: "FinishPasskey", tag: tagAccount, summary: "Set up the passkey that a browser made",
+		about:   "`credential` is what its `toJSON` makes. No attestation is looked at. Where no recovery code is left the answer has ten new ones, which are seen this once. With the first factor all other sessions of the user end. " + proofNeeded,
+		example: api.PasskeySetUp{State: "AAAAAGoN…", Name: "the key at home", Credential: api.CreatedPasskey{ID: "lZ1y…", RawID: "lZ1y…", Type: "public-key", Response: api.PasskeyAttestation{ClientDataJSON: "eyJ0…", AttestationObject: "o2Nm…", Transports: []string{"usb"}}}}, also: []int{409, 503}},
+	"POST /account/login/passkey/_begin": {id: "BeginPasskeyLogin", tag: tagAccount, summary: "Ask what a passkey has to sign for a sign-in",
+		about:   "Without a ticket the passkey signs in alone, and its authenticator has to verify who uses it; with one, which a sign-in by a right password answers, it is the second factor. `publicKey` is for `PublicKeyCredential.parseRequestOptionsFromJSON`. 409 `no_passkey` where none is good at this host. " + passkeysHere,
+		example: api.PasskeyBegin{}, also: []int{403, 409}},
+	"POST /account/login/passkey/_finish": {id: "FinishPasskeyLogin", tag: tagAccount, summary: "Sign in by a passkey",
+		about:   "An answer is good once, and a wrong one counts like a failed sign-in. The session and its cookie are those of any sign-in. 403 `passkey_copied` where the passkey's counter went back; its owner is told.",
+		example: exampleUsedPasskey, also: []int{403, 429, 503}},
+	"POST /account/proof/passkey/_begin": {id: "BeginPasskeyProof", tag: tagAccount, summary: "Ask what a passkey has to sign for a proof",
+		about: "409 `no_passkey` where none of one's own is good at this host. " + passkeysHere, also: []int{409}},
+	"POST /account/proof/passkey/_finish": {id: "FinishPasskeyProof", tag: tagAccount, summary: "Prove by a passkey that one still is who signed in",
+		about: "As `POST /account/proof` does by a code.", example: exampleUsedPasskey, also: []int{409, 429, 503}},
 	"POST /account/recovery_codes": {id: "NewRecoveryCodes", tag: tagAccount, summary: "Make ten new recovery codes",
 		about: "They are seen this once, and each is good once; those of before end. 409 `no_second_factor` where there is none that they could stand in for. " + proofNeeded, also: []int{409, 503}},
 

@@ -91,7 +91,7 @@ func start(t *testing.T, profile string, flags []string) *Browser {
 	path := Find(t)
 	cmd := exec.Command(path, append(flags, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
-		"--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example.com 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+		"--host-resolver-rules=MAP localhost 127.0.0.1, MAP *.test 127.0.0.1, MAP *.example.com 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 		"--user-data-dir="+profile, "--remote-debugging-pipe")...)
 	theirIn, ourOut, err := os.Pipe()
 	if err != nil {

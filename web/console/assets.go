@@ -62,6 +62,7 @@ func (a Asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var assetTypes = map[string]string{
 	"console.js":   "text/javascript; charset=utf-8",
 	"countdown.js": "text/javascript; charset=utf-8",
+	"passkey.js":   "text/javascript; charset=utf-8",
 	"husk.css":     "text/css; charset=utf-8",
 	"palette.css":  "text/css; charset=utf-8",
 	"husk.svg":     "image/svg+xml",

@@ -148,15 +148,15 @@ const (
 	formsOut  = "form-action 'self' http: https:"
 )
 
-// PolicyOf is the Content-Security-Policy of a page: of one in the shell or one that
-// counts down, our scripts are let in; a page of the shell may ask for itself again;
+// PolicyOf is the Content-Security-Policy of a page: of one in the shell, one that
+// counts down, or one that asks for a passkey, our scripts are let in; a page of the shell may ask for itself again;
 // and of one that leads out, its form may lead there. The reference has its own.
 func PolicyOf(p Page) string {
 	if isBare(p) {
 		return referencePolicy
 	}
 	scripts, forms := noScript, ownForms
-	if waitOf(p) > 0 {
+	if waitOf(p) > 0 || asksPasskey(p) {
 		scripts = ownScript
 	}
 	if roomOf(p) != "" {
@@ -185,6 +185,12 @@ func roomOf(p Page) string {
 	return ""
 }
 
+// asksPasskey tells whether p has the browser make or use a passkey.
+func asksPasskey(p Page) bool {
+	a, ok := p.(interface{ asksPasskey() bool })
+	return ok && a.asksPasskey()
+}
+
 // waitOf is how many seconds p says there are to wait; 0: none.
 func waitOf(p Page) int {
 	if w, ok := p.(interface{ waits() int }); ok {
@@ -209,13 +215,15 @@ type frame struct {
 	Bare  bool   // neither is around it
 	Looks []lookLink
 	Waits int // seconds that the page counts down
+
+	Passkey bool // the page has the browser use a passkey
 }
 
 // render returns the whole page, so that none is sent by half.
 func render(l look, f frame) ([]byte, error) {
 	file, title := f.Page.view()
 	f.Title, f.Lang, f.Theme, f.Waits = title, l.language.Tag, l.theme, waitOf(f.Page)
-	f.Bare = isBare(f.Page)
+	f.Bare, f.Passkey = isBare(f.Page), asksPasskey(f.Page)
 	var b bytes.Buffer
 	if err := l.language.templates()[file].Execute(&b, f); err != nil {
 		return nil, fmt.Errorf("render %s: %w", file, err)

@@ -10,20 +10,22 @@ import (
 
 // Login signs in.
 type Login struct {
-	Problem Text   // why the last try was refused; may be empty
-	Wait    int    // seconds until the next one may be made
-	Multi   bool   // ask for the email too
-	Email   string // as it was typed in the last try
-	Program string // that waits for the sign-in; may be empty
-	Host    string // of the application that the sign-in is for; may be empty
-	Return  string // where to go after the sign-in, signed; may be empty
-	Out     bool   // to an application
-	Kept    string // a form that was sent by a session that had ended, signed; may be empty
+	Problem Text        // why the last try was refused; may be empty
+	Wait    int         // seconds until the next one may be made
+	Multi   bool        // ask for the email too
+	Email   string      // as it was typed in the last try
+	Program string      // that waits for the sign-in; may be empty
+	Host    string      // of the application that the sign-in is for; may be empty
+	Return  string      // where to go after the sign-in, signed; may be empty
+	Out     bool        // to an application
+	Kept    string      // a form that was sent by a session that had ended, signed; may be empty
+	Key     *PasskeyAsk // nil where no passkey can be used
 }
 
 func (Login) view() (file string, title Text) { return "login.html", say("login.title") }
 func (p Login) waits() int                    { return p.Wait }
 func (p Login) leadsOut() bool                { return p.Out }
+func (p Login) asksPasskey() bool             { return p.Key != nil }
 
 // LoginPage shows the form of a sign-in.
 var LoginPage = Handler{answer: loginPage}
@@ -45,7 +47,11 @@ func loginPage(v *Visit) error {
 	} else if in {
 		return v.seeOther(target)
 	}
-	return v.show(v.loginForm(settings, target))
+	page := v.loginForm(settings, target)
+	if page.Key, err = v.passkeySignIn(page, "", ""); err != nil {
+		return err
+	}
+	return v.show(page)
 }
 
 // loginTarget is where a sign-in leads: to the desktop program that asked for
@@ -107,6 +113,11 @@ func signIn(v *Visit) error {
 	if err != nil {
 		return v.loginAgain(err, cmp.Or(in.Email, in.Login), target)
 	}
+	return v.enter(signedIn, target)
+}
+
+// enter leads who signed in to where they were going.
+func (v *Visit) enter(signedIn api.LoggedIn, target string) error {
 	v.API.JWT = signedIn.AccessToken
 	who, err := v.API.Profile(v.r.Context())
 	if err != nil {
@@ -141,6 +152,9 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 		return v.seeOther("/setup")
 	}
 	if page, ok := v.codeNext(refused, target); ok {
+		if page.Key, err = v.passkeySignIn(page.Login, page.Ticket, page.Sent()); err != nil {
+			return err
+		}
 		return v.refuse(refused, page)
 	}
 	settings, err := v.API.Application(v.r.Context())
@@ -150,6 +164,9 @@ func (v *Visit) loginAgain(err error, email, target string) error {
 	page := v.loginForm(settings, target)
 	page.Email, page.Kept = email, v.form.Get("kept_form")
 	page.Problem, page.Wait = problemOf(refused)
+	if page.Key, err = v.passkeySignIn(page, "", ""); err != nil {
+		return err
+	}
 	return v.refuse(refused, page)
 }
 

@@ -82,5 +82,8 @@ func (v *Visit) loginBack(target string) error {
 	}
 	page := v.loginForm(settings, target)
 	page.Kept = v.form.Get("kept_form")
+	if page.Key, err = v.passkeySignIn(page, "", ""); err != nil {
+		return err
+	}
 	return v.show(page)
 }

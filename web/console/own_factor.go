@@ -49,6 +49,12 @@ func ownFactorPage(v *Visit) error {
 	switch v.query("done") {
 	case "totp":
 		page.Done = say("factor.totp.removed")
+	case "passkey":
+		page.Done = say("passkey.set")
+	case "passkey_renamed":
+		page.Done = say("passkey.renamed")
+	case "passkey_removed":
+		page.Done = say("passkey.removed")
 	case "set":
 		page.Done = say("factor.set")
 	}

@@ -20,6 +20,7 @@ type SecondFactor struct {
 	Return   string // where to go afterwards, signed; may be empty
 	Out      bool   // to an application
 	Username string
+	Key      *PasskeyAsk // nil where no passkey can be used
 }
 
 func (p SecondFactor) view() (file string, title Text) {
@@ -28,7 +29,8 @@ func (p SecondFactor) view() (file string, title Text) {
 	}
 	return "second_factor.html", say("factor.prove.title")
 }
-func (p SecondFactor) leadsOut() bool { return p.Out }
+func (p SecondFactor) leadsOut() bool    { return p.Out }
+func (p SecondFactor) asksPasskey() bool { return p.Key != nil }
 
 // SetUp tells whether there is none yet that could be proved.
 func (p SecondFactor) SetUp() bool { return len(p.Factor.Methods) == 0 }
@@ -53,20 +55,25 @@ func (v *Visit) factorTarget() string {
 	return v.console.openReturn(sealed)
 }
 
-// showFactor shows the page; who has proved one already is led on.
+// showFactor shows the page; who has proved one lately is led on.
 func (v *Visit) showFactor(f Form, target string, status int) error {
 	factor, err := v.API.SecondFactor(v.r.Context())
 	if err != nil {
 		return err
 	}
-	if factor.Proved != nil {
-		return v.seeOther(target)
-	}
 	who, err := v.me()
 	if err != nil {
 		return err
 	}
+	if factor.Proved != nil && who.ProvedUntil != nil {
+		return v.seeOther(target)
+	}
 	page := SecondFactor{Form: f, Factor: factor, Username: username(who), Return: v.console.sealReturn(target), Out: strings.HasPrefix(target, ContinuePath+"?")}
+	if page.Has(methodPasskey) {
+		if page.Key, err = v.passkeyProof(page.Return); err != nil {
+			return err
+		}
+	}
 	if page.SetUp() {
 		if err := v.askProof(&page.Form); err != nil {
 			return err
