@@ -32,11 +32,11 @@ var groups = []struct {
 }{
 	{"First steps", []string{"README.md", "docs/install.md", "docs/console.md"}},
 	{"Tasks", []string{
-		"docs/tasks/first-administrator.md", "docs/tasks/colleague.md", "docs/tasks/script.md", "docs/tasks/forgotten-password.md", "docs/tasks/leaver.md",
+		"docs/tasks/first-administrator.md", "docs/tasks/colleague.md", "docs/tasks/script.md", "docs/tasks/forgotten-password.md", "docs/tasks/lost-phone.md", "docs/tasks/leaver.md",
 		"docs/tasks/leaked-token.md", "docs/tasks/investigation.md", "docs/tasks/from-coco.md", "docs/tasks/from-htpasswd.md",
 	}},
 	{"In operation", []string{
-		"docs/airgap.md", "docs/service.md", "docs/containers.md", "docs/proxy.md", "docs/gate.md", "docs/backup.md", "docs/upgrade.md", "docs/monitoring.md", "docs/reliability.md", "docs/performance.md",
+		"docs/airgap.md", "docs/service.md", "docs/containers.md", "docs/proxy.md", "docs/gate.md", "docs/second-factor.md", "docs/backup.md", "docs/upgrade.md", "docs/monitoring.md", "docs/reliability.md", "docs/performance.md",
 	}},
 	{"To look up", []string{"docs/commands.md", "docs/configuration.md", "docs/contract.md"}},
 }
