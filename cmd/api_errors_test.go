@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"husk/db/dbtest"
 	"husk/web/api"
 )
 
@@ -33,6 +34,7 @@ var notForCommands = map[string]bool{
 // TestReasonsThatNameTheAPI reads all reasons in the source, and looks whether
 // a command says those that name a route or a member in its own words.
 func TestReasonsThatNameTheAPI(t *testing.T) {
+	dbtest.NoRace(t, "source that one goroutine reads")
 	t.Parallel()
 	found := 0
 	for code, reasons := range reasonsInSource(t) {

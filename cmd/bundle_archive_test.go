@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"husk/db/dbtest"
 )
 
 const testProgram = "bin/husk-v0.2.0-linux-amd64"
@@ -22,6 +24,7 @@ const testProgram = "bin/husk-v0.2.0-linux-amd64"
 // One changed bit anywhere in a tar is found: in a file, its name, its mode, in the
 // list, the signature, in what fills a block, and behind the end.
 func TestBundleArchiveEveryByte(t *testing.T) {
+	dbtest.NoRace(t, "hashes that one goroutine makes, for each byte")
 	t.Parallel()
 	b := newBundle(t)
 	delete(b.files, "docs/html/index.html")

@@ -22,6 +22,8 @@ import (
 	"testing"
 
 	"github.com/jedisct1/go-minisign"
+
+	"husk/db/dbtest"
 )
 
 const (
@@ -304,6 +306,7 @@ func appendTo(t testing.TB, path, text string) {
 // One changed byte in any file of a folder is told with the name of that file; the
 // untrusted comment alone is nobody's, and minisign calls it that.
 func TestBundleFolderEveryByte(t *testing.T) {
+	dbtest.NoRace(t, "hashes that one goroutine makes, for each byte")
 	t.Parallel()
 	b := newBundle(t)
 	dir := b.unpacked(t)

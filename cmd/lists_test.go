@@ -8,11 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"husk/db/dbtest"
 )
 
 // TestListsPageThroughEverything: a list of the command line is the whole one,
 // over every transport, also where it takes several of the server's pages.
 func TestListsPageThroughEverything(t *testing.T) {
+	dbtest.NoRace(t, "one command after another")
 	const n = 2100 // two full pages and a bit
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")

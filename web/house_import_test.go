@@ -279,6 +279,7 @@ func (e *endless) Read(p []byte) (n int, err error) {
 
 // A file that is too large is told, when it was sent.
 func TestImportTooLarge(t *testing.T) {
+	dbtest.NoRace(t, "70 MiB that one request sends")
 	dbtest.TakesLong(t, "70 MiB that are sent")
 	v := newSignedIn(t)
 	head := "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"users.jsonl\"\r\n\r\n"

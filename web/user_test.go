@@ -446,6 +446,7 @@ func TestLastAdministratorAtOnce(t *testing.T) {
 
 // Lines that are all but empty would take gigabytes.
 func TestImportIsBoundedInUsers(t *testing.T) {
+	dbtest.NoRace(t, "500,001 lines that one request sends")
 	t.Parallel()
 	dbtest.TakesLong(t, "an import of 500,001 lines")
 	s := newServer(t)
