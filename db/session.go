@@ -44,8 +44,9 @@ func (s *Session) readFast(j *fastJSON) {
 	j.none("passes")
 }
 
-// SecondFactor tells whether a second factor was proved in the session.
-func (s *Session) SecondFactor() bool { return !s.Factored.IsZero() }
+// SecondFactor tells whether a second factor was proved in the session of u that u still
+// has: one that was removed since proves nothing any more.
+func (s *Session) SecondFactor(u *User) bool { return !s.Factored.IsZero() && len(u.Factors) > 0 }
 
 // provedBy is the session after a proof by methods at now.
 func (s *Session) provedBy(now time.Time, methods ...string) *Session {

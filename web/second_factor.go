@@ -300,7 +300,7 @@ func errUnproved(u *db.User) error {
 // to take that away.
 func (s *Server) checkProof(actor *db.Actor) error {
 	switch {
-	case len(actor.User.Factors) > 0 && !actor.Session.SecondFactor():
+	case len(actor.User.Factors) > 0 && !actor.Session.SecondFactor(actor.User):
 		return errUnproved(actor.User)
 	case s.provedUntil(actor.Session) == nil:
 		return errProofRequired

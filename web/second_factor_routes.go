@@ -70,7 +70,7 @@ func (s *Server) tellFactors(ctx context.Context, u *db.User, session *db.Sessio
 	if err != nil {
 		return err
 	}
-	out.SetUpRequired = !session.SecondFactor() && roles.RequiresSecondFactor(u.Roles)
+	out.SetUpRequired = !session.SecondFactor(u) && roles.RequiresSecondFactor(u.Roles)
 	f, err := s.Store.Factors(ctx, u.ID)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 // cookie before is not to gain by that. Who sends a header knows what it holds, and
 // would not look for another one.
 func renews(r *http.Request, actor *db.Actor) bool {
-	return !decides(r.Header) && !actor.Session.SecondFactor()
+	return !decides(r.Header) && !actor.Session.SecondFactor(actor.User)
 }
 
 func (s *Server) removeTOTP(ctx context.Context, actor *db.Actor, _ *nothing) (*api.Result, error) {

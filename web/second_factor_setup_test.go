@@ -38,6 +38,23 @@ func TestSecondFactorNeedsAProof(t *testing.T) {
 	s.login(ann, ann.password).enter(s)
 }
 
+// A factor that was removed proves nothing any more, in the session that it was proved
+// in either: where a role requires one, it has to be set up anew.
+func TestRemovedFactorProvesNothing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	s.withTOTP(ann)
+	s.requires(db.RoleUser, true)
+	s.do("GET", "/auth/access_token/_search", "", ann.session()).want(200)
+	s.do("DELETE", "/account/totp", "", ann.session()).want(200)
+	s.do("GET", "/auth/access_token/_search", "", ann.session()).want(403, "second_factor_setup_required")
+	s.do("POST", "/auth/access_token", "", ann.session()).want(403, "second_factor_setup_required")
+	phone := s.phoneOf(s.do("POST", "/account/totp", "", ann.session()).want(200))
+	s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), ann.session()).want(200)
+	s.do("GET", "/auth/access_token/_search", "", ann.session()).want(200)
+}
+
 // A secret is confirmed once, by a code of the newest.
 func TestConfirmTOTP(t *testing.T) {
 	t.Parallel()
