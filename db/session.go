@@ -133,6 +133,9 @@ const maxUserAgent = 256
 // is to be seen this once. A user who was disabled or deleted meanwhile, or whose
 // password was changed, is ErrDenied.
 func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *Session, secret string, err error) {
+	if err := s.writeWrongCodes(ctx, in.User); err != nil {
+		return nil, "", err
+	}
 	secret = newSessionSecret()
 	err = s.update(ctx, actor, func(t *txn) error {
 		old, err := userRecords.get(t, in.User)
