@@ -55,7 +55,7 @@ func noticesOf(f *db.Factors) []api.FactorNotice {
 	all := []api.FactorNotice{}
 	for _, n := range f.Notices {
 		one := api.FactorNotice{Kind: n.Kind, Time: n.Time, Address: n.Address, By: n.By, Name: n.Name, Count: n.Count}
-		if n.Kind == db.NoticeRecoveryUsed {
+		if n.Kind == db.NoticeRecoveryUsed && len(f.Recovery) > 0 { // they are gone with the last factor
 			left := f.CodesLeft()
 			one.Left = &left
 		}

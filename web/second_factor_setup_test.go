@@ -95,6 +95,23 @@ func TestConfirmUnreadableTOTP(t *testing.T) {
 	s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), ann.session()).want(409, "totp_not_begun")
 }
 
+// Recovery codes that went with the factor are not said to be left, or to be none: the
+// page that makes new ones has none to make.
+func TestCodesThatWereResetAreNotCounted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin, ann := s.single(), s.newUser(annEmail)
+	_, codes := s.withTOTP(ann)
+	if in := s.loginBy(ann, ann.password, codes[0]).enter(s); len(in.Notices) != 1 || in.Notices[0].Left == nil || *in.Notices[0].Left != 9 {
+		t.Errorf("told %s", jsonOf(in.Notices))
+	}
+	s.do("DELETE", "/security/user/"+ann.id+"/second_factor", "", admin.session()).want(200)
+	in := s.login(ann, ann.password).enter(s)
+	if len(in.Notices) != 2 || in.Notices[0].Kind != db.NoticeRecoveryUsed || in.Notices[0].Left != nil {
+		t.Errorf("told %s", jsonOf(in.Notices))
+	}
+}
+
 // The address for programs names this server and the account.
 func TestAddressOfTOTP(t *testing.T) {
 	t.Parallel()
