@@ -118,6 +118,11 @@ type confirmTOTP struct {
 
 var errNotBegun = &failure{status: http.StatusConflict, code: "totp_not_begun", reason: "no secret waits for its first code: begin with POST /account/totp"}
 
+// errPendingUnreadable is for who can begin again; the code of their program would be
+// right no more.
+var errPendingUnreadable = &failure{status: http.StatusConflict, code: errNotBegun.code,
+	reason: "the secret that waits for its first code can't be read any more: it is damaged, or the server's key was changed meanwhile; begin again with POST /account/totp, and scan the new code"}
+
 // confirmTOTP counts as a try at the account: nothing is behind a door of its own.
 func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTOTP) (out *withCookies[api.NewRecoveryCodes], err error) {
 	code, err := readCode(in.Body.Code)
@@ -140,9 +145,9 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 	}
 	defer try.End()
 	secret, err := s.Sealer.Open(actor.ID, f.Pending.Secret)
-	if err != nil { // the key was changed meanwhile
+	if err != nil {
 		try.Cancel()
-		return nil, errNotBegun
+		return nil, errPendingUnreadable
 	}
 	now := s.Store.Now()
 	step, ok := factor.CheckTOTP(secret, code.TOTP, now)

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,7 +93,10 @@ func TestConfirmUnreadableTOTP(t *testing.T) {
 	ann := s.newUser(annEmail)
 	phone := s.phoneOf(s.do("POST", "/account/totp", "", ann.session()).want(200))
 	s.damageTOTP()
-	s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), ann.session()).want(409, "totp_not_begun")
+	a := s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), ann.session()).want(409, "totp_not_begun")
+	if !strings.Contains(a.body, "can't be read any more") {
+		t.Errorf("it does not say why: %s", a.body)
+	}
 }
 
 // Recovery codes that went with the factor are not said to be left, or to be none: the
