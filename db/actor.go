@@ -88,7 +88,7 @@ func (t *txn) shownNow(a *Actor) (err error) {
 			err = errAbsentRecord
 		}
 		if err == nil {
-			a.NoFactor = !r.SecondFactor() && roles.RequiresSecondFactor(a.User.Roles)
+			a.NoFactor = !r.SecondFactor(a.User) && roles.RequiresSecondFactor(a.User.Roles)
 		}
 		return err
 	}

@@ -9,6 +9,45 @@ import (
 	"husk/db"
 )
 
+// wrongCode tells a user of a wrong code, as if the flush came at once.
+func (f *fixture) wrongCode(user, address string) {
+	f.t.Helper()
+	f.NoteWrongCode(user, address)
+	must(f.t, f.FlushLastUsed(f.ctx))
+}
+
+// A wrong code is written by a flush, and not while somebody waits for the answer; and
+// before the user's next sign-in, so that it is told there.
+func TestWrongCodesWaitInMemory(t *testing.T) {
+	f := newStore(t)
+	ann := f.withSession("ann@example.com")
+	f.NoteWrongCode(ann.ID, "192.0.2.1")
+	f.advance(time.Second)
+	f.NoteWrongCode(ann.ID, "192.0.2.2")
+	if n := f.factors(ann.ID).Notices; len(n) != 0 {
+		t.Errorf("it is written already: %+v", n)
+	}
+	select {
+	case <-f.UsesFull():
+	default:
+		t.Error("nothing asks for a flush")
+	}
+	want := db.FactorNotice{Kind: db.NoticeWrongCode, Time: f.now(), Address: "192.0.2.2", Count: 2}
+	must(t, second1(f.enter(ann.User, nil)))
+	for range 2 {
+		if n := f.factors(ann.ID).Notices; len(n) != 1 || n[0] != want {
+			t.Errorf("after a sign-in the user is told %+v", n)
+		}
+		must(t, f.FlushLastUsed(f.ctx)) // has no more to write
+	}
+	f.NoteWrongCode(ann.ID, "192.0.2.3")
+	must(t, f.SeenNotices(f.ctx, ann, f.now()))
+	must(t, f.FlushLastUsed(f.ctx))
+	if n := f.factors(ann.ID).Notices; len(n) != 0 {
+		t.Errorf("after it was seen the user is told %+v", n)
+	}
+}
+
 // What happens again is one notice, with the last of it; it is told until it was seen,
 // and what came after that stays.
 func TestNotices(t *testing.T) {
@@ -16,7 +55,7 @@ func TestNotices(t *testing.T) {
 	ann := f.withSession("ann@example.com")
 	for i := range 100 {
 		f.advance(time.Second)
-		must(t, f.NoteWrongCode(f.ctx, ann.ID, fmt.Sprint("192.0.2.", i)))
+		f.wrongCode(ann.ID, fmt.Sprint("192.0.2.", i))
 	}
 	seen := f.now()
 	n := f.factors(ann.ID).Notices
@@ -34,18 +73,18 @@ func TestNotices(t *testing.T) {
 	if n := f.factors(ann.ID).Notices; len(n) != 1 || n[0].Kind != db.NoticeRecoveryUsed {
 		t.Errorf("the user is told %+v", n)
 	}
-	must(t, f.NoteWrongCode(f.ctx, ann.ID, "192.0.2.1"))
+	f.wrongCode(ann.ID, "192.0.2.1")
 	if n := f.factors(ann.ID).Notices; len(n) != 2 || n[1].Count != 1 {
 		t.Errorf("since it was seen there were %+v", n)
 	}
-	must(t, f.NoteWrongCode(f.ctx, "nobody", "192.0.2.1"))
+	f.wrongCode("nobody", "192.0.2.1")
 }
 
 // What is seen by a session that has ended is not.
 func TestSeenByWhoIsGone(t *testing.T) {
 	f := newStore(t)
 	ann := f.withSession("ann@example.com")
-	must(t, f.NoteWrongCode(f.ctx, ann.ID, "192.0.2.1"))
+	f.wrongCode(ann.ID, "192.0.2.1")
 	must(t, f.EndOwnSession(f.ctx, ann, ann.Session.ID))
 	if err := f.SeenNotices(f.ctx, ann, f.now()); !errors.Is(err, db.ErrEnded) {
 		t.Errorf("%v", err)
@@ -86,7 +125,7 @@ func TestNoticesAreBounded(t *testing.T) {
 	f := newStore(t)
 	ann := f.withSession("ann@example.com")
 	p := f.withPasskey(ann, "c", 5)
-	must(t, f.NoteWrongCode(f.ctx, ann.ID, "192.0.2.1"))
+	f.wrongCode(ann.ID, "192.0.2.1")
 	for i := range 30 {
 		must(t, f.RenamePasskey(f.ctx, ann, p.ID, fmt.Sprint("name ", i)))
 		must(t, f.NotePasskeyCopy(f.ctx, &db.Actor{}, ann.ID, []byte("c")))

@@ -44,7 +44,7 @@ func TestFirstFactor(t *testing.T) {
 					t.Error("a session that was made without goes on")
 				}
 				must(t, second1(f.Session(f.ctx, bob.Session.ID)))
-				if !r.SecondFactor() || !r.Proved.Equal(f.now()) || !r.Expires.Equal(ann.Session.Expires) || !slices.Contains(r.Methods, way.method) || !slices.Contains(r.Methods, db.MethodPassword) {
+				if r.Factored.IsZero() || !r.Proved.Equal(f.now()) || !r.Expires.Equal(ann.Session.Expires) || !slices.Contains(r.Methods, way.method) || !slices.Contains(r.Methods, db.MethodPassword) {
 					t.Errorf("the session is %+v", r)
 				}
 				if renewed := r.ID != ann.Session.ID; renewed != renew || (secret != "") != renew {

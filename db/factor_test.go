@@ -119,7 +119,7 @@ func TestFactorUses(t *testing.T) {
 			use := c.use(f)
 			r, err := f.enter(ann.User, use)
 			must(t, err)
-			if fmt.Sprint(r.Methods) != c.methods || !r.SecondFactor() || !r.Factored.Equal(f.now()) || !r.Proved.Equal(f.now()) {
+			if fmt.Sprint(r.Methods) != c.methods || r.Factored.IsZero() || !r.Factored.Equal(f.now()) || !r.Proved.Equal(f.now()) {
 				t.Errorf("the session is %+v", r)
 			}
 			if _, err := f.enter(ann.User, use); !errors.Is(err, db.ErrDenied) || !db.IsFactorRefusal(err) {

@@ -64,7 +64,7 @@ func (u *LastUsed) see(address string) (new bool) {
 type useLog struct {
 	seed   maphash.Seed
 	shards [cacheShards]useShard
-	full   chan struct{} // has a place for one; asks for a flush
+	full   chan struct{} // has a place for one; see askFlush
 }
 
 type useShard struct {
@@ -154,6 +154,14 @@ func (l *useLog) note(bucket, id string, u LastUsed) {
 	s.uses[k] = n
 }
 
+// askFlush has a flush come before its time.
+func (l *useLog) askFlush() {
+	select {
+	case l.full <- struct{}{}:
+	default: // it is asked for already
+	}
+}
+
 // keep takes a use of a credential of which none is held, within the bounds; the
 // shard is locked.
 func (l *useLog) keep(s *useShard, k useKey, n *notedUse) {
@@ -161,10 +169,7 @@ func (l *useLog) keep(s *useShard, k useKey, n *notedUse) {
 		s.uses = map[useKey]*notedUse{}
 	}
 	if len(s.uses) >= maxUses/cacheShards {
-		select {
-		case l.full <- struct{}{}:
-		default:
-		}
+		l.askFlush()
 	}
 	if len(s.uses) < 2*maxUses/cacheShards {
 		s.uses[k] = n
@@ -275,10 +280,14 @@ type flushed struct {
 	told          newAddresses
 }
 
-// FlushLastUsed writes the uses and the refusals that were noted since the last
+// FlushLastUsed writes the wrong codes, the uses and the refusals that were noted since the last
 // flush, in steps and in the order of keys, and the time where it is owed. What belongs to a credential that
 // is gone is dropped.
 func (s *Store) FlushLastUsed(ctx context.Context) error {
+	return errors.Join(s.writeWrongCodes(ctx, s.wrongCodes.users()...), s.flushNoted(ctx))
+}
+
+func (s *Store) flushNoted(ctx context.Context) error {
 	uses, refused := s.use.take(), s.refusals.take()
 	places := uses.inOrder()
 	var done flushed

@@ -44,8 +44,9 @@ func (s *Session) readFast(j *fastJSON) {
 	j.none("passes")
 }
 
-// SecondFactor tells whether a second factor was proved in the session.
-func (s *Session) SecondFactor() bool { return !s.Factored.IsZero() }
+// SecondFactor tells whether a second factor was proved in the session of u that u still
+// has: one that was removed since proves nothing any more.
+func (s *Session) SecondFactor(u *User) bool { return !s.Factored.IsZero() && len(u.Factors) > 0 }
 
 // provedBy is the session after a proof by methods at now.
 func (s *Session) provedBy(now time.Time, methods ...string) *Session {
@@ -132,6 +133,9 @@ const maxUserAgent = 256
 // is to be seen this once. A user who was disabled or deleted meanwhile, or whose
 // password was changed, is ErrDenied.
 func (s *Store) CreateSession(ctx context.Context, actor *Actor, in SignIn) (r *Session, secret string, err error) {
+	if err := s.writeWrongCodes(ctx, in.User); err != nil {
+		return nil, "", err
+	}
 	secret = newSessionSecret()
 	err = s.update(ctx, actor, func(t *txn) error {
 		old, err := userRecords.get(t, in.User)

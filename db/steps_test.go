@@ -253,7 +253,7 @@ func TestStopBetweenSteps(t *testing.T) {
 			},
 			whole: func(f *fixture, s *seed) error {
 				r, err := f.Session(f.ctx, s.as.Session.ID)
-				if err == nil && !r.SecondFactor() {
+				if err == nil && r.Factored.IsZero() {
 					err = errors.New("the session that is left has proved nothing")
 				}
 				return errors.Join(err, want(f.sessionCount(s.ann.ID), 1))

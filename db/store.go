@@ -53,6 +53,8 @@ type Store struct {
 	refusals refusalLog
 	counts   countLog
 	figures  figures
+
+	wrongCodes wrongCodes // of whom their users are not told yet
 }
 
 // Options of Open. The zero value is what a server uses.

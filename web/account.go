@@ -366,7 +366,7 @@ func (s *Server) consoleProfile(c echo.Context, actor *db.Actor) error {
 	out := profileOf(actor.User, all, actor.Administrator())
 	out.ProvedUntil = s.provedUntil(actor.Session)
 	out.SecondFactor = wantsFactor(actor.User, actor.NoFactor)
-	if len(actor.User.Factors) > 0 && !actor.Session.SecondFactor() {
+	if len(actor.User.Factors) > 0 && !actor.Session.SecondFactor(actor.User) {
 		out.ProvedUntil, out.ProveBy = nil, actor.User.Factors
 	}
 	f, err := s.Store.Factors(c.Request().Context(), actor.ID)

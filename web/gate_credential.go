@@ -210,7 +210,7 @@ func (who *identity) takeGate() {
 	who.told = [4]string{u.Username(), u.DisplayName(), u.Email, strings.Join(u.Roles, ",")}
 	who.gate = gate.Who{Email: u.Username(), Roles: u.Roles, Permissions: who.permissions,
 		Token: who.token != nil, Held: who.session != nil && u.MustChange,
-		SecondFactor: who.session != nil && who.session.SecondFactor(), NoFactor: who.noFactor}
+		SecondFactor: who.session != nil && who.session.SecondFactor(u), NoFactor: who.noFactor}
 	if who.token != nil {
 		who.gate.Narrow = len(who.token.Permissions) > 0 && !slices.Contains(who.token.Permissions, db.PermAll)
 		if who.token.GateOnly() {

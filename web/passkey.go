@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 
 	"husk/db"
 	"husk/web/api"
 	"husk/web/factor"
-	"husk/web/fold"
 )
 
 // This file is the one place where the answer of a passkey is checked, whichever door
@@ -127,7 +125,7 @@ func (s *Server) takePasskey(ctx context.Context, actor *db.Actor, try *try, p p
 		s.Store.NoteRefusal(actor, p.action, p.user.Target())
 		return nil, explainPasskey(err)
 	case !theirs || p.user.Disabled:
-		return nil, s.wrongPasskey(ctx, actor, p)
+		return nil, s.wrongPasskey(actor, p)
 	case f.Spent(p.asked.challenge):
 		s.Store.NoteRefusal(actor, p.action, p.user.Target())
 		return nil, errSpentPasskey
@@ -163,12 +161,10 @@ func (s *Server) keptPasskey(ctx context.Context, p passkeyTry) (*db.Factors, *d
 
 // wrongPasskey refuses one that is not theirs; who showed a right password before is
 // told at the next sign-in.
-func (s *Server) wrongPasskey(ctx context.Context, actor *db.Actor, p passkeyTry) error {
+func (s *Server) wrongPasskey(actor *db.Actor, p passkeyTry) error {
 	s.Store.NoteRefusal(actor, p.action, p.user.Target())
 	if p.asked.purpose == passkeyBeside {
-		if err := s.Store.NoteWrongCode(ctx, p.user.ID, actor.Address); err != nil {
-			s.folds.Line(slog.LevelError, "a user can't be told of a wrong code", "", fold.Source{Actor: p.user.ID}, "user", p.user.ID, "cause", err.Error())
-		}
+		s.Store.NoteWrongCode(p.user.ID, actor.Address)
 	}
 	return p.wrong
 }

@@ -193,6 +193,7 @@ func TestPasskeyRefusals(t *testing.T) {
 		{"client data that is no JSON", 400, "bad_passkey", func(d *said) { d.client = func(b []byte) []byte { return b[1:] } }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			s.clock.advance(time.Minute) // a password may be asked for the factor only so often
 			s.enterByPasskey(a.use(s.askPasskey(""), c.lie)).want(c.status, c.code).wantNoneIn()
 			// Beside a password it is refused, too, in whichever words.
 			switch answer := s.enterByPasskey(a.use(s.askPasskey(s.ticketOf(ann)), c.lie)); {

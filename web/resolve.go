@@ -103,7 +103,7 @@ func (s *Server) resolveOwner(ctx context.Context, who *identity, owner string) 
 		return err
 	}
 	who.permissions = who.roles.Permissions(who.user.Roles)
-	who.noFactor = who.session != nil && !who.session.SecondFactor() && who.roles.RequiresSecondFactor(who.user.Roles)
+	who.noFactor = who.session != nil && !who.session.SecondFactor(who.user) && who.roles.RequiresSecondFactor(who.user.Roles)
 	if who.token != nil && len(who.token.Permissions) > 0 {
 		who.permissions = who.permissions.Intersect(db.NewPermissions(who.token.Permissions))
 	}

@@ -139,11 +139,8 @@ func (s *Server) takeFactor(ctx context.Context, actor *db.Actor, try *try, u *d
 	if used {
 		return nil, how.used
 	}
-	if !how.byPassword {
-		return nil, how.wrong
-	}
-	if err := s.Store.NoteWrongCode(ctx, u.ID, actor.Address); err != nil {
-		s.folds.Line(slog.LevelError, "a user can't be told of a wrong code", "", fold.Source{Actor: u.ID}, "user", u.ID, "cause", err.Error())
+	if how.byPassword {
+		s.Store.NoteWrongCode(u.ID, actor.Address)
 	}
 	return nil, how.wrong
 }
@@ -300,7 +297,7 @@ func errUnproved(u *db.User) error {
 // to take that away.
 func (s *Server) checkProof(actor *db.Actor) error {
 	switch {
-	case len(actor.User.Factors) > 0 && !actor.Session.SecondFactor():
+	case len(actor.User.Factors) > 0 && !actor.Session.SecondFactor(actor.User):
 		return errUnproved(actor.User)
 	case s.provedUntil(actor.Session) == nil:
 		return errProofRequired

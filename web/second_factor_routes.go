@@ -55,7 +55,7 @@ func noticesOf(f *db.Factors) []api.FactorNotice {
 	all := []api.FactorNotice{}
 	for _, n := range f.Notices {
 		one := api.FactorNotice{Kind: n.Kind, Time: n.Time, Address: n.Address, By: n.By, Name: n.Name, Count: n.Count}
-		if n.Kind == db.NoticeRecoveryUsed {
+		if n.Kind == db.NoticeRecoveryUsed && len(f.Recovery) > 0 { // they are gone with the last factor
 			left := f.CodesLeft()
 			one.Left = &left
 		}
@@ -70,7 +70,7 @@ func (s *Server) tellFactors(ctx context.Context, u *db.User, session *db.Sessio
 	if err != nil {
 		return err
 	}
-	out.SetUpRequired = !session.SecondFactor() && roles.RequiresSecondFactor(u.Roles)
+	out.SetUpRequired = !session.SecondFactor(u) && roles.RequiresSecondFactor(u.Roles)
 	f, err := s.Store.Factors(ctx, u.ID)
 	if err != nil {
 		return err
@@ -118,6 +118,11 @@ type confirmTOTP struct {
 
 var errNotBegun = &failure{status: http.StatusConflict, code: "totp_not_begun", reason: "no secret waits for its first code: begin with POST /account/totp"}
 
+// errPendingUnreadable is for who can begin again; the code of their program would be
+// right no more.
+var errPendingUnreadable = &failure{status: http.StatusConflict, code: errNotBegun.code,
+	reason: "the secret that waits for its first code can't be read any more: it is damaged, or the server's key was changed meanwhile; begin again with POST /account/totp, and scan the new code"}
+
 // confirmTOTP counts as a try at the account: nothing is behind a door of its own.
 func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTOTP) (out *withCookies[api.NewRecoveryCodes], err error) {
 	code, err := readCode(in.Body.Code)
@@ -140,9 +145,9 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 	}
 	defer try.End()
 	secret, err := s.Sealer.Open(actor.ID, f.Pending.Secret)
-	if err != nil { // the key was changed meanwhile
+	if err != nil {
 		try.Cancel()
-		return nil, errNotBegun
+		return nil, errPendingUnreadable
 	}
 	now := s.Store.Now()
 	step, ok := factor.CheckTOTP(secret, code.TOTP, now)
@@ -175,7 +180,7 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 // cookie before is not to gain by that. Who sends a header knows what it holds, and
 // would not look for another one.
 func renews(r *http.Request, actor *db.Actor) bool {
-	return !decides(r.Header) && !actor.Session.SecondFactor()
+	return !decides(r.Header) && !actor.Session.SecondFactor(actor.User)
 }
 
 func (s *Server) removeTOTP(ctx context.Context, actor *db.Actor, _ *nothing) (*api.Result, error) {

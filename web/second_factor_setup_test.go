@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,23 @@ func TestSecondFactorNeedsAProof(t *testing.T) {
 	s.do("POST", "/account/recovery_codes", "", ann.session()).want(409, "no_second_factor")
 	s.do("POST", "/account/proof", jsonOf(api.Proof{Code: phone.next()}), ann.session()).want(409, "no_second_factor")
 	s.login(ann, ann.password).enter(s)
+}
+
+// A factor that was removed proves nothing any more, in the session that it was proved
+// in either: where a role requires one, it has to be set up anew.
+func TestRemovedFactorProvesNothing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ann := s.newUser(annEmail)
+	s.withTOTP(ann)
+	s.requires(db.RoleUser, true)
+	s.do("GET", "/auth/access_token/_search", "", ann.session()).want(200)
+	s.do("DELETE", "/account/totp", "", ann.session()).want(200)
+	s.do("GET", "/auth/access_token/_search", "", ann.session()).want(403, "second_factor_setup_required")
+	s.do("POST", "/auth/access_token", "", ann.session()).want(403, "second_factor_setup_required")
+	phone := s.phoneOf(s.do("POST", "/account/totp", "", ann.session()).want(200))
+	s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), ann.session()).want(200)
+	s.do("GET", "/auth/access_token/_search", "", ann.session()).want(200)
 }
 
 // A secret is confirmed once, by a code of the newest.
@@ -75,7 +93,27 @@ func TestConfirmUnreadableTOTP(t *testing.T) {
 	ann := s.newUser(annEmail)
 	phone := s.phoneOf(s.do("POST", "/account/totp", "", ann.session()).want(200))
 	s.damageTOTP()
-	s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), ann.session()).want(409, "totp_not_begun")
+	a := s.do("PUT", "/account/totp", jsonOf(api.ConfirmTOTP{Code: phone.next()}), ann.session()).want(409, "totp_not_begun")
+	if !strings.Contains(a.body, "can't be read any more") {
+		t.Errorf("it does not say why: %s", a.body)
+	}
+}
+
+// Recovery codes that went with the factor are not said to be left, or to be none: the
+// page that makes new ones has none to make.
+func TestCodesThatWereResetAreNotCounted(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	admin, ann := s.single(), s.newUser(annEmail)
+	_, codes := s.withTOTP(ann)
+	if in := s.loginBy(ann, ann.password, codes[0]).enter(s); len(in.Notices) != 1 || in.Notices[0].Left == nil || *in.Notices[0].Left != 9 {
+		t.Errorf("told %s", jsonOf(in.Notices))
+	}
+	s.do("DELETE", "/security/user/"+ann.id+"/second_factor", "", admin.session()).want(200)
+	in := s.login(ann, ann.password).enter(s)
+	if len(in.Notices) != 2 || in.Notices[0].Kind != db.NoticeRecoveryUsed || in.Notices[0].Left != nil {
+		t.Errorf("told %s", jsonOf(in.Notices))
+	}
 }
 
 // The address for programs names this server and the account.

@@ -53,11 +53,11 @@ func noticeOf(n api.FactorNotice) Notice {
 	case "wrong_code":
 		return Notice{What: say("notice.wrong_code", "n", n.Count, "when", n.Time, "address", from), Next: say("notice.wrong_code.next"), Link: "/password", Act: say("password.title")}
 	case "recovery_used":
-		left := 0
+		one := Notice{What: say("notice.recovery_used", "n", n.Count, "when", n.Time, "address", from), Link: roomFactor, Act: say("nav.factor")}
 		if n.Left != nil {
-			left = *n.Left
+			one.Next, one.Link, one.Act = say("notice.left", "n", *n.Left), roomFactor+"/codes", say("factor.codes.new")
 		}
-		return Notice{What: say("notice.recovery_used", "n", n.Count, "when", n.Time, "address", from), Next: say("notice.left", "n", left), Link: roomFactor + "/codes", Act: say("factor.codes.new")}
+		return one
 	case "reset":
 		return Notice{What: say("notice.reset", "who", or(n.By, "–"), "when", n.Time), Next: say("notice.reset.next"), Link: roomFactor, Act: say("nav.factor")}
 	case "passkey_copy":
