@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"husk/web/manual":         nil,
 	"husk/web/listen":         {"husk/web/api", "husk/web/fold"},
 	"husk/web/relay":          {"husk/web/api", "husk/web/fold", "husk/web/listen"},
-	"husk/web/console":        {"husk/web/api", "husk/web/manual", "husk/web/story"},
+	"husk/web/console":        {"husk/web/api", "husk/web/factor", "husk/web/manual", "husk/web/story"},
 	"husk/web/story":          {"husk/web/api"},
 	"husk/web/upkeep":         {"husk/db", "husk/db/archive", "husk/db/fsys", "husk/web/api", "husk/web/factor", "husk/web/fold", "husk/web/folder", "husk/web/listen"},
 	"husk/db":                 nil,

@@ -138,7 +138,7 @@ func TestKilledBetweenSteps(t *testing.T) {
 	}
 	for schema := 1; schema < db.SchemaVersion; schema++ {
 		older := func(t *testing.T) program { p, _ := unpackSchema(t, schema); return p }
-		swappers[fmt.Sprintf("upgrade of schema %d", schema)] = swapper{[]string{"token", "list"}, older, 2, fmt.Sprintf(".schema-%d", schema)}
+		swappers[fmt.Sprintf("upgrade of schema %d", schema)] = swapper{[]string{"token", "list"}, older, tokensOfSchema(schema), fmt.Sprintf(".schema-%d", schema)}
 	}
 	for name, s := range swappers {
 		t.Run(name, func(t *testing.T) {

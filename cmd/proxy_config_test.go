@@ -80,9 +80,10 @@ func TestProxyConfigTakesNoSyntax(t *testing.T) {
 // The files of the proxies that can't be had are YAML with each host and upstream.
 func TestProxyConfigIsYAML(t *testing.T) {
 	for _, kind := range []string{"traefik", "envoy"} {
-		for _, more := range [][]string{nil, {"--cert", "/etc/a.pem", "--key", "/etc/b.pem"}, {"--public-url", "http://auth.example.com:8080"}, {"--listen", "10.0.0.7:8443"}} {
-			r := runHere(t, nil, "", append([]string{"proxy", "config", kind, "--public-url", "https://auth.example.com",
-				"--app", "wiki.example.com=http://127.0.0.1:8081", "--app", "*.apps.example.com=https://apps.internal"}, more...)...)
+		const https = "https://auth.example.com"
+		for _, more := range [][]string{{https}, {https, "--cert", "/etc/a.pem", "--key", "/etc/b.pem"}, {"http://auth.example.com:8080"}, {https, "--listen", "10.0.0.7:8443"}} {
+			r := runHere(t, nil, "", append([]string{"proxy", "config", kind,
+				"--app", "wiki.example.com=http://127.0.0.1:8081", "--app", "*.apps.example.com=https://apps.internal", "--public-url"}, more...)...)
 			var all map[string]any
 			if err := yaml.Unmarshal([]byte(r.out), &all); err != nil || r.code != exitDone {
 				t.Errorf("%s %q: %v, %+v", kind, more, err, r)

@@ -42,7 +42,7 @@ func TestExplanationOfFoldedRequests(t *testing.T) {
 	if err := a.printStory(story.Tell("a-1", []api.AuditEvent{e}, false)); err != nil {
 		t.Fatal(err)
 	}
-	const why = "a sign-in was refused: the password was wrong, nobody who may sign in is called so, or too many tries had failed before: which of them a sign-in does not tell\n"
+	const why = "a sign-in was refused: the password or the code was wrong, nobody who may sign in is called so, or too many tries had failed before: which of them a sign-in does not tell\n"
 	const ask = "if it was they themselves, they can try again, after a wait where one was told; an administrator can give them a new password\n"
 	if want := "Entry 7 stands for 10000 requests like it within a minute.\n" + why + ask; stderr.String() != want {
 		t.Errorf("%q, want %q", stderr.String(), want)

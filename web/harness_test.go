@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +19,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -435,31 +433,11 @@ func (s *server) mintFor(p *person, n api.NewToken) api.TokenCreated {
 	return made
 }
 
-// role writes a role into the file as the store would.
+// role makes a role, as the owner of the file.
 func (s *server) role(name string, permissions ...string) {
 	s.t.Helper()
-	now := s.store.Now()
-	record := jsonOf(db.Role{Name: name, Permissions: permissions, Created: now, Updated: now})
-	created := string(binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano())))
-	entries := []struct{ bucket, key, value string }{
-		{"role", name, record},
-		{"role.index", "*\x00c\x00" + created + "\x00" + name, name},
-		{"role.index", "*\x00n\x00" + name + "\x00" + name, name},
-		{"role.index", "*\x00w\x00" + name + "\x00" + name, name},
-	}
-	must(s.t, s.store.Engine().Update(s.t.Context(), func(tx db.Tx) error {
-		count, err := tx.Get("count", []byte("role"))
-		if err != nil {
-			return err
-		}
-		n, _ := strconv.Atoi(string(count[9:]))
-		for _, e := range append(entries, struct{ bucket, key, value string }{"count", "role", strconv.Itoa(n + 1)}) {
-			if err := tx.Put(e.bucket, []byte(e.key), sealed(e.bucket, e.key, e.value)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	owner := &db.Actor{ID: db.LocalActor, Name: db.LocalActor, Permissions: db.AllPermissions}
+	must(s.t, s.store.CreateRole(s.t.Context(), owner, name, db.RoleChange{Permissions: permissions}))
 }
 
 // sealed is a value in the store's envelope.
