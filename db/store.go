@@ -178,6 +178,12 @@ func (s *Store) Engine() Engine { return s.engine }
 // Now returns the store's time, UTC.
 func (s *Store) Now() time.Time { return s.clock.now() }
 
+// WallClock returns what the machine's clock shows, UTC: also where that is behind the
+// store's time. Codes that another clock makes are held against it, since a clock that
+// was ahead and is set right would else have none be good until it has caught up. What
+// was taken once is good no more, whatever it shows.
+func (s *Store) WallClock() time.Time { return s.clock.wall().UTC() }
+
 // Close closes the engine.
 func (s *Store) Close() error { return s.engine.Close() }
 

@@ -159,7 +159,7 @@ func (s *Server) checkCode(ctx context.Context, try *try, u *db.User, f *db.Fact
 		s.folds.Line(slog.LevelError, "the secret of a user's second factor can't be read: it is damaged, or sealed under a key that --secrets-key-file does not have", "", fold.Source{Actor: u.ID}, "user", u.ID, "cause", err.Error())
 		return nil, false, errFactorUnreadable
 	}
-	now := s.Store.Now()
+	now := s.Store.WallClock()
 	step, ok := factor.CheckTOTP(secret, code.TOTP, now)
 	used = ok && step <= f.TOTP.Last
 	if !used {

@@ -149,7 +149,7 @@ func (s *Server) confirmTOTP(ctx context.Context, actor *db.Actor, in *confirmTO
 		try.Cancel()
 		return nil, errPendingUnreadable
 	}
-	now := s.Store.Now()
+	now := s.Store.WallClock()
 	step, ok := factor.CheckTOTP(secret, code.TOTP, now)
 	s.noteCode(actor.User, secret, code.TOTP, step, ok, now)
 	if !ok {
