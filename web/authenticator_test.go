@@ -16,8 +16,19 @@ import (
 
 	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
 
+	"husk/web"
 	"husk/web/api"
 )
+
+func init() {
+	web.NewAuthenticator = func(t testing.TB, origin string) web.Authenticator {
+		a := newSoftKey(t, origin)
+		return web.Authenticator{
+			Create: func(asked api.NewPasskey) api.CreatedPasskey { return a.create(asked) },
+			Use:    func(asked api.PasskeyQuestion) api.PasskeyAnswer { return a.use(asked) },
+		}
+	}
+}
 
 // Flags of authenticator data (WebAuthn Level 3, 6.1).
 const (

@@ -16,7 +16,8 @@ import (
 // nothing else: they answer while a role requires one.
 var setsUp = []string{
 	"GET /account/second_factor", "POST /account/second_factor/_seen", "POST /account/totp", "PUT /account/totp", "POST /account/proof",
-	"POST /account/passkeys/_begin", "POST /account/passkeys/_finish",
+	"GET /account/passkeys", "GET /account/passkeys/:id", "POST /account/passkeys/_begin", "POST /account/passkeys/_finish",
+	"POST /account/proof/passkey/_begin", "POST /account/proof/passkey/_finish",
 }
 
 // heldAt tells whether a session that a role holds back is refused at a route.

@@ -300,7 +300,7 @@ func TestBackup(t *testing.T) {
 	must(t, err)
 	sum := sha256.Sum256(content)
 	if h.Name != archive.StoreName || h.Mode != 0o600 || m.SHA256 != hex.EncodeToString(sum[:]) || m.Size != int64(len(content)) || m.Version != "1.2.3" || m.Schema != db.SchemaVersion ||
-		jsonOf(m.Counts) != `{"ended_tokens":0,"keys":1,"roles":2,"sessions":1,"tokens":1,"users":1}` || !m.Created.Equal(s.clock.now()) {
+		jsonOf(m.Counts) != `{"ended_tokens":0,"factors":0,"keys":1,"roles":2,"sessions":1,"tokens":1,"users":1}` || !m.Created.Equal(s.clock.now()) {
 		t.Errorf("%s with the manifest %+v", h.Name, m)
 	}
 	if _, err := r.Next(); err != io.EOF {

@@ -65,7 +65,8 @@ func newDescribed(t *testing.T) *described {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.loopback.Store(onLoopback([]net.Listener{server.Listener}))
-	d := &described{T: t, base: server.URL, jwt: jwt, document: readOpenAPI(t), schemas: jsonschema.NewCompiler()}
+	base := strings.Replace(server.URL, "127.0.0.1", "localhost", 1) // where browsers use passkeys
+	d := &described{T: t, base: base, jwt: jwt, document: readOpenAPI(t), schemas: jsonschema.NewCompiler()}
 	strict(d.document["paths"])
 	strict(d.document["components"])
 	d.schemas.AssertFormat()
@@ -285,6 +286,36 @@ func (d *described) withTOTP(ctx context.Context) (jwt, user string) {
 	return jwt, p.ID
 }
 
+// Authenticator makes and uses a passkey. The tests outside of the package have it.
+type Authenticator struct {
+	Create func(api.NewPasskey) api.CreatedPasskey
+	Use    func(api.PasskeyQuestion) api.PasskeyAnswer
+}
+
+// NewAuthenticator is one of a browser that is at an origin.
+var NewAuthenticator func(t testing.TB, origin string) Authenticator
+
+// createPasskey is what is sent to set up a passkey of a session.
+func (d *described) createPasskey(ctx context.Context, jwt string) (a Authenticator, in api.PasskeySetUp) {
+	asked, err := (&api.Client{Base: d.base, JWT: jwt}).BeginPasskey(ctx)
+	if err != nil {
+		d.Fatal(err)
+	}
+	a = NewAuthenticator(d.T, d.base)
+	return a, api.PasskeySetUp{State: asked.State, Name: "the key at home", Credential: a.Create(asked)}
+}
+
+// withPasskey makes a user who has signed in and set up a passkey.
+func (d *described) withPasskey(ctx context.Context) (a Authenticator, jwt, id string) {
+	_, jwt = d.session()
+	a, in := d.createPasskey(ctx, jwt)
+	added, err := (&api.Client{Base: d.base, JWT: jwt}).FinishPasskey(ctx, in)
+	if err != nil {
+		d.Fatal(err)
+	}
+	return a, jwt, added.Passkey.ID
+}
+
 func (d *described) token(permissions ...string) api.TokenCreated {
 	t, err := d.setup.CreateToken(d.Context(), api.NewToken{Permissions: permissions, AllowedIPs: []string{"127.0.0.1"}})
 	if err != nil {
@@ -446,6 +477,54 @@ var successes = map[string]func(ctx context.Context, d *described) error{
 	"NewRecoveryCodes": func(ctx context.Context, d *described) error {
 		jwt, _ := d.withTOTP(ctx)
 		return only(d.as(jwt).NewRecoveryCodes(ctx))
+	},
+	"Passkeys": func(ctx context.Context, d *described) error {
+		_, jwt, _ := d.withPasskey(ctx)
+		return only(d.as(jwt).Passkeys(ctx))
+	},
+	"Passkey": func(ctx context.Context, d *described) error {
+		_, jwt, id := d.withPasskey(ctx)
+		return only(d.as(jwt).Passkey(ctx, id))
+	},
+	"RenamePasskey": func(ctx context.Context, d *described) error {
+		_, jwt, id := d.withPasskey(ctx)
+		return only(d.as(jwt).RenamePasskey(ctx, id, api.PasskeyName{Name: "blue"}))
+	},
+	"RemovePasskey": func(ctx context.Context, d *described) error {
+		_, jwt, id := d.withPasskey(ctx)
+		return only(d.as(jwt).RemovePasskey(ctx, id))
+	},
+	"BeginPasskey": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		return only(d.as(jwt).BeginPasskey(ctx))
+	},
+	"FinishPasskey": func(ctx context.Context, d *described) error {
+		_, jwt := d.session()
+		_, in := d.createPasskey(ctx, jwt)
+		return only(d.as(jwt).FinishPasskey(ctx, in))
+	},
+	"BeginPasskeyLogin": func(ctx context.Context, d *described) error {
+		return only(d.c.BeginPasskeyLogin(ctx, api.PasskeyBegin{}))
+	},
+	"FinishPasskeyLogin": func(ctx context.Context, d *described) error {
+		a, _, _ := d.withPasskey(ctx)
+		asked, err := d.setup.BeginPasskeyLogin(ctx, api.PasskeyBegin{})
+		if err != nil {
+			return err
+		}
+		return only(d.c.FinishPasskeyLogin(ctx, a.Use(asked)))
+	},
+	"BeginPasskeyProof": func(ctx context.Context, d *described) error {
+		_, jwt, _ := d.withPasskey(ctx)
+		return only(d.as(jwt).BeginPasskeyProof(ctx))
+	},
+	"FinishPasskeyProof": func(ctx context.Context, d *described) error {
+		a, jwt, _ := d.withPasskey(ctx)
+		asked, err := (&api.Client{Base: d.base, JWT: jwt}).BeginPasskeyProof(ctx)
+		if err != nil {
+			return err
+		}
+		return only(d.as(jwt).FinishPasskeyProof(ctx, a.Use(asked)))
 	},
 	"ResetSecondFactor": func(ctx context.Context, d *described) error {
 		_, id := d.withTOTP(ctx)

@@ -26,6 +26,7 @@ type plainSchema struct {
 	Type        any // a name, or several
 	Enum        []string
 	Items       *plainSchema
+	AnyOf       []*plainSchema // of what may be null
 	Required    []string
 	Properties  map[string]*plainSchema
 }
@@ -172,6 +173,8 @@ func plainType(s *plainSchema) template.HTML {
 		return template.HTML(fmt.Sprintf(`<a href="#type-%s">%[1]s</a>`, template.HTMLEscapeString(name)))
 	}
 	switch {
+	case len(s.AnyOf) == 2:
+		return plainType(s.AnyOf[0]) + " or " + plainType(s.AnyOf[1])
 	case s.Type == "array":
 		return "list of " + plainType(s.Items)
 	case len(s.Enum) > 0:

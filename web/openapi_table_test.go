@@ -354,7 +354,7 @@ var htmlOnly = map[string]bool{
 	"GET /": true, "GET /setup": true, "GET /login": true,
 	"GET /password": true, "POST /password": true,
 	"GET /second-factor": true, "POST /second-factor": true, "POST /second-factor/totp": true, "POST /second-factor/totp/confirm": true, "POST /second-factor/codes/file": true,
-	"POST /login/passkey": true, "POST /second-factor/passkey": true, "POST /second-factor/passkey/prove": true, "POST /second-factor/passkey/add": true,
+	"POST /login/passkey": true, "POST /second-factor/passkey": true, "POST /second-factor/passkey/add": true, "POST /second-factor/passkey/prove": true,
 	"GET /connect": true, "POST /connect": true, "GET /continue": true,
 	"GET /assets/:name": true, "GET /favicon.ico": true,
 	"GET /docs": true, "GET /docs/:name": true,

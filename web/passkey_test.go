@@ -76,6 +76,9 @@ func (s *server) ticketOf(p *person) string {
 	s.t.Helper()
 	var refused api.Error
 	s.do("POST", "/account/login", jsonOf(api.Login{Email: p.email, Password: p.password})).want(403, "second_factor_required").json(&refused)
+	if refused.Ticket == "" {
+		s.t.Fatal("no ticket, without which a passkey signs in alone")
+	}
 	return refused.Ticket
 }
 
@@ -193,7 +196,7 @@ func TestPasskeyRefusals(t *testing.T) {
 		{"client data that is no JSON", 400, "bad_passkey", func(d *said) { d.client = func(b []byte) []byte { return b[1:] } }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s.clock.advance(time.Minute) // a password may be asked for the factor only so often
+			s.clock.advance(time.Minute) // a password is asked for its factor so many times in one
 			s.enterByPasskey(a.use(s.askPasskey(""), c.lie)).want(c.status, c.code).wantNoneIn()
 			// Beside a password it is refused, too, in whichever words.
 			switch answer := s.enterByPasskey(a.use(s.askPasskey(s.ticketOf(ann)), c.lie)); {
@@ -221,6 +224,38 @@ func TestPasskeyRefusals(t *testing.T) {
 		s.enterByPasskey(c.use(s.askPasskey(""))).want(403, "login_failed").wantNoneIn()
 	})
 	t.Run("right", func(t *testing.T) { s.enterByPasskey(a.use(s.askPasskey(""))).want(200) })
+}
+
+// A ticket that is broken or has ended asks nothing of a passkey: it is not taken for
+// none, with which a passkey signs in alone.
+func TestPasskeyTickets(t *testing.T) {
+	s := newPasskeyServer(t)
+	ann := s.newUser(annEmail)
+	a := newSoftKey(t, passkeyOrigin)
+	s.addPasskey(ann, a)
+	begin := func(ticket string) answer {
+		return s.do("POST", "/account/login/passkey/_begin", jsonOf(api.PasskeyBegin{Ticket: ticket}))
+	}
+	ticket := s.ticketOf(ann)
+	begin(ticket).want(200)
+	for name, broken := range map[string]string{"cut": ticket[:len(ticket)-1], "one letter": "x", "a space": " ", "longer": ticket + "A", "of a passkey": s.askPasskey("").State, "huge": strings.Repeat("A", 4<<10)} {
+		if asked := begin(broken).want(403, "ticket_ended"); strings.Contains(asked.body, "challenge") {
+			t.Errorf("%s: %s", name, asked.body)
+		}
+	}
+	q := s.askPasskey(ticket)
+	for name, broken := range map[string]string{"none": "", "cut": q.State[:len(q.State)-1], "a ticket": ticket} {
+		in := a.use(q)
+		in.State = broken
+		if refused := s.enterByPasskey(in); refused.status != 403 && refused.status != 400 {
+			t.Errorf("the state %s: %d %s", name, refused.status, refused.body)
+		} else {
+			refused.wantNoneIn()
+		}
+	}
+	s.clock.advance(5 * time.Minute)
+	begin(ticket).want(403, "ticket_ended")
+	s.enterByPasskey(a.use(q)).want(403, "passkey_ended").wantNoneIn()
 }
 
 // What is asked is good for one purpose, one user, five minutes and one use.

@@ -20,6 +20,10 @@ var contract = map[string]string{
 	"GET /account/second_factor": "session", "POST /account/second_factor/_seen": "session", "POST /account/recovery_codes": "session",
 	"POST /account/totp": "session", "PUT /account/totp": "session", "DELETE /account/totp": "session",
 	"DELETE /security/user/:id/second_factor": "generic#security:user/update",
+	"GET /account/passkeys":                   "session", "GET /account/passkeys/:id": "session", "PUT /account/passkeys/:id": "session", "DELETE /account/passkeys/:id": "session",
+	"POST /account/passkeys/_begin": "session", "POST /account/passkeys/_finish": "session",
+	"POST /account/login/passkey/_begin": "public", "POST /account/login/passkey/_finish": "public",
+	"POST /account/proof/passkey/_begin": "session", "POST /account/proof/passkey/_finish": "session",
 
 	"GET /account/sessions": "session", "DELETE /account/sessions/:id": "session", "DELETE /account/sessions": "session",
 
@@ -91,6 +95,10 @@ var contract = map[string]string{
 	"POST /second-factor/totp":            "session",
 	"POST /second-factor/totp/confirm":    "session",
 	"POST /second-factor/codes/file":      "session",
+	"POST /login/passkey":                 "public",
+	"POST /second-factor/passkey":         "session",
+	"POST /second-factor/passkey/add":     "session",
+	"POST /second-factor/passkey/prove":   "session",
 	"GET /connect":                        "generic#security:auth:api-token/create",
 	"POST /connect":                       "generic#security:auth:api-token/create",
 	"GET /continue":                       "session",

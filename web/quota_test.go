@@ -42,11 +42,13 @@ func TestEveryRouteSaysWhatItChanges(t *testing.T) {
 	}
 	// What is not counted before it is handled is a closed list.
 	for effect, want := range map[string][]string{
-		"asks": {"POST /assistant/_search", "POST /auth/access_token/_check", "POST /datasource/_search", "POST /mcp_server/_search", "POST /oauth/introspect", "POST /query/_search", "POST /security/rule/_test"},
+		"asks": {"POST /account/login/passkey/_begin", "POST /account/passkeys/_begin", "POST /account/proof/passkey/_begin",
+			"POST /assistant/_search", "POST /auth/access_token/_check", "POST /datasource/_search", "POST /mcp_server/_search", "POST /oauth/introspect", "POST /query/_search", "POST /security/rule/_test"},
 		"ends": {"DELETE /account/sessions", "DELETE /account/sessions/:id", "DELETE /auth/access_token/:id",
-			"GET /account/logout", "POST /account/logout", "POST /oauth/revoke"},
-		"calls the API": {"POST /connect"},
-		"proves":        {"POST /account/login", "POST /account/proof", "POST /password", "POST /setup/_initialize", "PUT /account/password"},
+			"GET /account/logout", "POST /account/logout", "POST /account/second_factor/_seen", "POST /oauth/revoke"},
+		"calls the API": {"POST /connect", "POST /second-factor/codes/file", "POST /second-factor/passkey", "POST /second-factor/passkey/add", "POST /second-factor/totp", "POST /second-factor/totp/confirm"},
+		"proves": {"POST /account/login", "POST /account/login/passkey/_finish", "POST /account/proof", "POST /account/proof/passkey/_finish",
+			"POST /login/passkey", "POST /password", "POST /second-factor", "POST /second-factor/passkey/prove", "POST /setup/_initialize", "PUT /account/password"},
 	} {
 		slices.Sort(ways[effect])
 		if !slices.Equal(ways[effect], want) {

@@ -12,7 +12,7 @@ import (
 	"husk/web/api"
 )
 
-const sessionShape = `{"id":"<uuid>","user":"<uuid>","user_name":"ann@example.com","created":"<time>","expires":"<time>","last_seen":"<time>","ip":"192.0.2.1","user_agent":"Browser 1","current":true}`
+const sessionShape = `{"id":"<uuid>","user":"<uuid>","user_name":"ann@example.com","created":"<time>","expires":"<time>","last_seen":"<time>","ip":"192.0.2.1","user_agent":"Browser 1","current":true,"methods":["password"],"proved":"<time>"}`
 
 // signInFrom makes a session from an address and a browser.
 func (s *server) signInFrom(p *person, address, agent string) *person {

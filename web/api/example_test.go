@@ -267,6 +267,122 @@ func ExampleClient_NewRecoveryCodes() {
 	// true
 }
 
+func ExampleClient_BeginPasskey() {
+	c, ctx, end := inMemory()
+	defer end()
+	c.Base = "http://localhost" // browsers use passkeys there, and over https
+	session := signIn(ctx, c)
+
+	asked, err := session.BeginPasskey(ctx)
+	fmt.Println(asked.PublicKey.RP.ID, asked.PublicKey.User.Name, err)
+	// Output: localhost ann@example.com <nil>
+}
+
+func ExampleClient_FinishPasskey() {
+	c, ctx, end := inMemory()
+	defer end()
+	c.Base = "http://localhost"
+	session, browser := signIn(ctx, c), newBrowser(c.Base)
+
+	asked, err := session.BeginPasskey(ctx)
+	check(err)
+	added, err := session.FinishPasskey(ctx, api.PasskeySetUp{State: asked.State, Name: "the key at home", Credential: browser.create(asked)})
+	fmt.Println(added.Passkey.Name, len(added.Codes), err)
+	// Output: the key at home 10 <nil>
+}
+
+func ExampleClient_Passkeys() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, _ := withPasskey(ctx, c)
+
+	mine, err := session.Passkeys(ctx)
+	fmt.Println(len(mine), mine[0].Name, mine[0].Host, err)
+	// Output: 1 the key at home localhost <nil>
+}
+
+func ExampleClient_Passkey() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, added := withPasskey(ctx, c)
+
+	one, err := session.Passkey(ctx, added.Passkey.ID)
+	fmt.Println(one.Name, one.Used == nil, err)
+	// Output: the key at home true <nil>
+}
+
+func ExampleClient_RenamePasskey() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, added := withPasskey(ctx, c)
+
+	done, err := session.RenamePasskey(ctx, added.Passkey.ID, api.PasskeyName{Name: "the blue key"})
+	fmt.Println(done.Result, err)
+	// Output: updated <nil>
+}
+
+func ExampleClient_RemovePasskey() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, added := withPasskey(ctx, c)
+
+	done, err := session.RemovePasskey(ctx, added.Passkey.ID)
+	fmt.Println(done.Result, err)
+	// Output: deleted <nil>
+}
+
+func ExampleClient_BeginPasskeyLogin() {
+	c, ctx, end := inMemory()
+	defer end()
+	withPasskey(ctx, c)
+
+	// The passkey is to be the second factor: without the ticket it would sign in alone.
+	_, err := c.Login(ctx, api.Login{Email: "ann@example.com", Password: examplePassword})
+	var refused *api.Error
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Detail.Code, refused.Methods)
+	}
+	asked, err := c.BeginPasskeyLogin(ctx, api.PasskeyBegin{Ticket: refused.Ticket})
+	fmt.Println(len(asked.PublicKey.AllowCredentials), asked.PublicKey.UserVerification, err)
+	// Output:
+	// second_factor_required [passkey recovery]
+	// 1 discouraged <nil>
+}
+
+func ExampleClient_FinishPasskeyLogin() {
+	c, ctx, end := inMemory()
+	defer end()
+	_, browser, _ := withPasskey(ctx, c)
+
+	asked, err := c.BeginPasskeyLogin(ctx, api.PasskeyBegin{})
+	check(err)
+	in, err := c.FinishPasskeyLogin(ctx, browser.get(asked))
+	fmt.Println(in.Username, err)
+	// Output: ann@example.com <nil>
+}
+
+func ExampleClient_BeginPasskeyProof() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, _, _ := withPasskey(ctx, c)
+
+	asked, err := session.BeginPasskeyProof(ctx)
+	fmt.Println(asked.PublicKey.RPID, len(asked.PublicKey.AllowCredentials), err)
+	// Output: localhost 1 <nil>
+}
+
+func ExampleClient_FinishPasskeyProof() {
+	c, ctx, end := inMemory()
+	defer end()
+	session, browser, _ := withPasskey(ctx, c)
+
+	asked, err := session.BeginPasskeyProof(ctx)
+	check(err)
+	done, err := session.FinishPasskeyProof(ctx, browser.get(asked))
+	fmt.Println(done.Status, time.Until(done.ProvedUntil) > 9*time.Minute, err)
+	// Output: ok true <nil>
+}
+
 func ExampleClient_ResetSecondFactor() {
 	c, ctx, end := inMemory()
 	defer end()

@@ -84,6 +84,18 @@ func withTOTP(ctx context.Context, c *api.Client) (session *api.Client, code fun
 	return session, code, made.Codes
 }
 
+// withPasskey is signIn, at an address where browsers use passkeys, of who has then set
+// one up.
+func withPasskey(ctx context.Context, c *api.Client) (session *api.Client, b *browser, added api.PasskeyAdded) {
+	c.Base = "http://localhost"
+	session, b = signIn(ctx, c), newBrowser(c.Base)
+	asked, err := session.BeginPasskey(ctx)
+	check(err)
+	added, err = session.FinishPasskey(ctx, api.PasskeySetUp{State: asked.State, Name: "the key at home", Credential: b.create(asked)})
+	check(err)
+	return session, b, added
+}
+
 func check(err error) {
 	if err != nil {
 		log.Panic(err)
