@@ -223,7 +223,12 @@ func TestProveOnTheCard(t *testing.T) {
 			t.Errorf("%s: %d %s", code, refused.Code, refused.Body)
 		}
 	}
+	// A proof that is too old to do something by is asked for again; a fresh one leads on.
 	has["proved"] = time.Now()
+	if old, _ := byAPI(t, SecondFactorPage, "GET", "/second-factor?return="+back, nil, answers); old.Code != http.StatusOK || !strings.Contains(old.Body.String(), `id="code"`) {
+		t.Errorf("whose proof is old is shown %d %s", old.Code, old.Body)
+	}
+	answers["GET /account/profile"] = map[string]any{"id": "u1", "proved_until": time.Now().Add(time.Minute)}
 	if led, _ := byAPI(t, SecondFactorPage, "GET", "/second-factor?return="+back, nil, answers); led.Header().Get("Location") != "/me/tokens?q=x" {
 		t.Errorf("who has proved one is shown %d %s", led.Code, led.Body)
 	}
