@@ -241,6 +241,7 @@ func (h *filledHouse) address(path string) string {
 		{"/console/roles/", fmt.Sprintf("team-0%s", strings.Repeat("x", len(houses[h.number()].text(0, 90))/2))},
 		{"/console/audit/request/", large.RequestID(0)},
 		{"/console/system/backups/", "husk-20261124T120000Z.bak"}, // of which there is none
+		{"/me/second-factor/passkeys/", "none"},                   // nor of these
 		{"/console/manual/", manual.Pages()[0].Name},
 	} {
 		if rest, under := strings.CutPrefix(path, known.under); under && strings.HasPrefix(rest, ":") {

@@ -223,8 +223,36 @@ func TestProveOnTheCard(t *testing.T) {
 			t.Errorf("%s: %d %s", code, refused.Code, refused.Body)
 		}
 	}
+	// A proof that is too old to do something by is asked for again; a fresh one leads on.
 	has["proved"] = time.Now()
+	if old, _ := byAPI(t, SecondFactorPage, "GET", "/second-factor?return="+back, nil, answers); old.Code != http.StatusOK || !strings.Contains(old.Body.String(), `id="code"`) {
+		t.Errorf("whose proof is old is shown %d %s", old.Code, old.Body)
+	}
+	answers["GET /account/profile"] = map[string]any{"id": "u1", "proved_until": time.Now().Add(time.Minute)}
 	if led, _ := byAPI(t, SecondFactorPage, "GET", "/second-factor?return="+back, nil, answers); led.Header().Get("Location") != "/me/tokens?q=x" {
 		t.Errorf("who has proved one is shown %d %s", led.Code, led.Body)
+	}
+}
+
+// Who has to set one up long after the sign-in shows the password on the card, for a
+// passkey as for an app.
+func TestSetUpOnTheCard(t *testing.T) {
+	answers := map[string]any{"GET /account/profile": map[string]any{"id": "u1", "second_factor": "set_up"}, "GET /account/second_factor": map[string]any{"methods": []string{}, "required": true},
+		"POST /account/proof": map[string]any{"status": "ok"}}
+	page, _ := byAPI(t, SecondFactorPage, "GET", "/second-factor", nil, answers)
+	form, _, _ := strings.Cut(page.Body.String(), "</form>")
+	for _, want := range []string{`action="/second-factor/totp"`, `name="proof" type="password"`, `formaction="/second-factor/passkey"`} {
+		if page.Code != http.StatusOK || !strings.Contains(form, want) {
+			t.Errorf("%d, the form has no %s:\n%s", page.Code, want, page.Body)
+		}
+	}
+	_, calls := byAPI(t, BeginPasskey, "POST", "/second-factor/passkey", url.Values{fieldProof: {"the password"}}, answers)
+	var proved, begun bool
+	for _, one := range calls {
+		proved = proved || one.path == "/account/proof" && strings.TrimSpace(one.body) == `{"password":"the password"}`
+		begun = begun || proved && one.path == "/account/passkeys/_begin"
+	}
+	if !begun {
+		t.Errorf("no passkey is begun: %v", calls)
 	}
 }
