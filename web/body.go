@@ -87,14 +87,13 @@ func decode(body []byte, v any) error {
 		return errNotJSON
 	}
 	err := json.Unmarshal(body, v)
-	var mismatch *json.UnmarshalTypeError
-	if err != nil && !errors.As(err, &mismatch) {
+	if err != nil && !json.Valid(body) {
 		return errNotJSON
 	}
-	if err := checkMembers(body, reflect.TypeOf(v), ""); err != nil {
-		return err
+	if wrong := checkMembers(body, reflect.TypeOf(v), ""); wrong != nil {
+		return wrong
 	}
-	if mismatch != nil {
+	if err != nil {
 		return malformed("bad_type", "a member of the JSON object has the wrong type")
 	}
 	return nil

@@ -168,7 +168,7 @@ var namesRecord = regexp.MustCompile(`^/(me|console)/.*([0-9a-f]{4}-[0-9a-f]{4}-
 
 // namesFactor finds pages of a second factor, which nobody has in these houses:
 // TestBrowserSecondFactor looks at them.
-var namesFactor = regexp.MustCompile(`^/me/second-factor/(codes|totp/remove)$|^/console/users/[^/]+/second-factor$`)
+var namesFactor = regexp.MustCompile(`^/me/second-factor/(codes|totp/remove|passkeys/[^/]+(/remove)?)$|^/console/users/[^/]+/second-factor$`)
 
 func fileRune(r rune) rune {
 	if r == '/' || r == '?' || r == '&' || r == '=' {

@@ -166,7 +166,9 @@ func TestTableOfFormsIsWhole(t *testing.T) {
 	// Lists that have a form for something new beside them, and what anybody may.
 	free := []string{"/me/tokens", "/console/tokens", "/console/users", "/console/roles", "/console/system/backups",
 		// What is there for who has a second factor, whoever they are: TestOwnSecondFactor and TestResetSecondFactorByPage.
-		"/me/second-factor/totp", "/me/second-factor/totp/remove", "/me/second-factor/codes", "/console/users/:id/second-factor"}
+		"/me/second-factor/totp", "/me/second-factor/totp/remove", "/me/second-factor/codes", "/console/users/:id/second-factor",
+		// One's own: TestBrowserPasskey and TestBrowserPasskeysOfTwo.
+		"/me/second-factor/passkey", "/me/second-factor/passkeys/:id", "/me/second-factor/passkeys/:id/remove"}
 	for _, form := range forms {
 		if slices.Contains(free, form) {
 			continue

@@ -12,7 +12,7 @@ import (
 	"husk/web/api"
 )
 
-const userShape = `{"id":"<uuid>","name":"<text>","email":"<text>","roles":["user"],"disabled":false,"created":"<time>","updated":"<time>","last_login":null}`
+const userShape = `{"id":"<uuid>","name":"<text>","email":"<text>","roles":["user"],"disabled":false,"created":"<time>","updated":"<time>","last_login":null,"second_factor":[]}`
 
 func TestCreateUser(t *testing.T) {
 	s := newServer(t)
@@ -23,7 +23,7 @@ func TestCreateUser(t *testing.T) {
 			password = `,"password":"<text>"`
 		}
 		return `{"_id":"<uuid>","result":"created","id":"<uuid>","name":"` + name + `","email":"` + email + `","roles":` + roles +
-			`,"disabled":false,"created":"<time>","updated":"<time>","last_login":null` + password + `}`
+			`,"disabled":false,"created":"<time>","updated":"<time>","last_login":null,"second_factor":[]` + password + `}`
 	}
 	for _, c := range []struct{ name, body, want string }{
 		{"email alone", `{"email":"a@example.com"}`, created(`["user"]`, "a", "a@example.com", true)},
@@ -82,12 +82,12 @@ func TestReadUsers(t *testing.T) {
 		s.do("GET", "/security/user/"+id, "", admin.session()).want(200).like(found)
 	}
 	s.do("GET", "/security/user/coco-default-user", "", admin.session()).want(200).like(
-		`{"_id":"coco-default-user","found":true,"_source":{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"disabled":false,"created":"<time>","updated":"<time>","last_login":"<time>"}}`)
+		`{"_id":"coco-default-user","found":true,"_source":{"id":"coco-default-user","name":"coco-default-user","email":"","roles":["admin"],"disabled":false,"created":"<time>","updated":"<time>","last_login":"<time>","second_factor":[]}}`)
 	for _, id := range []string{absentID, "nobody@example.com", "ann", strings.ToUpper(made.User.ID), "@", "local"} {
 		s.do("GET", "/security/user/"+id, "", admin.session()).want(404, "not_found")
 	}
 	for query, total := range map[string]string{"": "2", "ann": "1", "EXAMPLE": "1", "exa ann": "1", "coco": "1", "com": "1", "nobody": "0"} {
-		hits := map[string]string{"0": "", "1": `{"_id":"<text>","_source":{"id":"<text>","name":"<text>","email":%e,"roles":%r,"disabled":false,"created":"<time>","updated":"<time>","last_login":%l}}`}
+		hits := map[string]string{"0": "", "1": `{"_id":"<text>","_source":{"id":"<text>","name":"<text>","email":%e,"roles":%r,"disabled":false,"created":"<time>","updated":"<time>","last_login":%l,"second_factor":[]}}`}
 		a := s.do("GET", "/security/user/_search?query="+strings.ReplaceAll(query, " ", "+"), "", admin.session()).want(200)
 		if total == "2" {
 			var page api.Search[api.User]
