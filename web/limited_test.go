@@ -34,6 +34,11 @@ var worth = map[string]string{
 	"PUT /account/password": "session", "POST /account/proof": "session", "GET /account/sessions": "session", "DELETE /account/sessions": "session", "DELETE /account/sessions/:id": "session",
 	"GET /account/second_factor": "session", "POST /account/second_factor/_seen": "session", "POST /account/recovery_codes": "session",
 	"POST /account/totp": "session", "PUT /account/totp": "session", "DELETE /account/totp": "session",
+	"GET /account/passkeys": "session", "GET /account/passkeys/:id": "session", "PUT /account/passkeys/:id": "session", "DELETE /account/passkeys/:id": "session",
+	"POST /account/passkeys/_begin": "session", "POST /account/passkeys/_finish": "session", "POST /account/proof/passkey/_begin": "session", "POST /account/proof/passkey/_finish": "session",
+	"POST /account/login/passkey/_begin": "public", "POST /account/login/passkey/_finish": "public", "POST /login/passkey": "public",
+	"GET /second-factor": "session", "POST /second-factor": "session", "POST /second-factor/totp": "session", "POST /second-factor/totp/confirm": "session", "POST /second-factor/codes/file": "session",
+	"POST /second-factor/passkey": "session", "POST /second-factor/passkey/add": "session", "POST /second-factor/passkey/prove": "session",
 	"GET /": "session", "GET /password": "session", "POST /password": "session", "GET /connect": "session", "POST /connect": "session", "GET /continue": "session",
 
 	"GET /account/profile": "reads", "GET /account/applications": "reads", "GET /_info": "reads", "GET /settings": "reads",
