@@ -134,19 +134,24 @@ func (v *Visit) askTOTPGone(f Form, status int) error {
 		return err
 	}
 	page := AskFactor{Title: say("factor.totp.remove.ask"), About: say("factor.totp.remove.about"), To: roomFactor + "/totp/remove", Act: say("factor.totp.remove"), Danger: true}
-	switch {
-	case len(factor.Passkeys) > 0:
+	if len(factor.Passkeys) > 0 {
 		page.Effects = []Text{say("factor.effect.passkeys_stay")}
-	default:
-		page.Effects = []Text{say("factor.effect.password_alone")}
-		if factor.Recovery.Left > 0 {
-			page.Effects = append(page.Effects, say("factor.effect.codes_gone", "count", say("factor.codes.count", "n", factor.Recovery.Left)))
-		}
-		if factor.Required {
-			page.Effects = append(page.Effects, say("factor.effect.required"))
-		}
+	} else {
+		page.Effects = lastFactorGone(factor)
 	}
 	return v.askFactor(page, f, status)
+}
+
+// lastFactorGone is what the removal of the last second factor brings about.
+func lastFactorGone(factor api.SecondFactor) []Text {
+	effects := []Text{say("factor.effect.password_alone")}
+	if factor.Recovery.Left > 0 {
+		effects = append(effects, say("factor.effect.codes_gone", "count", say("factor.codes.count", "n", factor.Recovery.Left)))
+	}
+	if factor.Required {
+		effects = append(effects, say("factor.effect.required"))
+	}
+	return effects
 }
 
 var removeTOTP = Handler{

@@ -77,13 +77,7 @@ func (v *Visit) askPasskeyGone(f Form, status int) error {
 	}
 	page := AskFactor{Title: say("passkey.remove.ask", "name", kept.Name), About: say("passkey.remove.about", "host", kept.Host), To: passkeyPath(kept.ID) + "/remove", Act: say("passkey.remove"), Danger: true}
 	if factor.TOTP == nil && len(factor.Passkeys) == 1 {
-		page.Effects = []Text{say("factor.effect.password_alone")}
-		if factor.Recovery.Left > 0 {
-			page.Effects = append(page.Effects, say("factor.effect.codes_gone", "count", say("factor.codes.count", "n", factor.Recovery.Left)))
-		}
-		if factor.Required {
-			page.Effects = append(page.Effects, say("factor.effect.required"))
-		}
+		page.Effects = lastFactorGone(factor)
 	}
 	return v.askFactor(page, f, status)
 }
