@@ -104,7 +104,7 @@ func TestRepairTwice(t *testing.T) {
 	f.raw(func(tx db.Tx) error {
 		return putSealed(tx, "factor", ann.ID, `{"user":"`+ann.ID+`","lost":["passkey","totp"]}`)
 	})
-	r, _, s := f.repaired()
+	r, _, _ := f.repaired()
 	if len(r.Made) > 0 {
 		t.Errorf("it made %q", r.Made)
 	}

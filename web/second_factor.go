@@ -233,7 +233,7 @@ func (s *Server) ticketUser(ctx context.Context, ticket string) (*db.User, error
 func (s *Server) markedUser(ctx context.Context, id, mark string) (*db.User, error) {
 	u, err := s.Store.User(ctx, id)
 	if err != nil || u.Disabled || passwordMark(u) != mark || len(u.Factors) == 0 {
-		if err = credentialError(err); err != nil && !isRefused(err) {
+		if err = credentialError(err); !isRefused(err) {
 			return nil, err
 		}
 		return nil, errTicketEnded
