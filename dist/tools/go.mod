@@ -10,6 +10,7 @@ require (
 	github.com/google/go-containerregistry v0.22.1
 	github.com/google/licensecheck v0.3.1
 	github.com/rs/zerolog v1.34.0
+	golang.org/x/tools v0.51.0
 )
 
 require (
