@@ -44,7 +44,7 @@ func TestAirgapPage(t *testing.T) {
 	}
 	name := "husk-v" + next(t)
 	w := newWorld(t, unpackBundle(t))
-	w.ok(`mkdir -p /media/stick /opt/outside /opt/bin; cp '` + stick + `'/bin/*-linux-` + runtime.GOARCH + ` /opt/bin/husk`)
+	w.ok(`mkdir -p /media/stick /opt/outside /opt/bin; gzip -dc '` + stick + `'/bin/*-linux-` + runtime.GOARCH + `.gz >/opt/bin/husk; chmod 755 /opt/bin/husk`)
 	for _, file := range []string{name + "-airgap.tar", name + "-airgap.tar.minisig"} {
 		w.ok(`: >/opt/outside/` + file)
 		if err := syscall.Mount(filepath.Join(released(t), file), filepath.Join(w.root, "opt/outside", file), "", syscall.MS_BIND, ""); err != nil {

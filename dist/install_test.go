@@ -244,7 +244,7 @@ func TestInstallOverOthers(t *testing.T) {
 func (w *world) otherRelease() {
 	w.Helper()
 	w.ok(`cd '` + stick + `'
-		for program in bin/husk-*-linux-*; do case $program in *.gz) ;; *) printf other >>"$program" ;; esac; done
+		for program in bin/husk-*-linux-*; do gzip -dc "$program" >/tmp/program; printf other >>/tmp/program; gzip -c /tmp/program >"$program"; done; rm /tmp/program
 		rm man/husk-audit-list.1; echo more >man/husk-more.1; echo '# other' >>systemd/husk.service; echo '# other' >>systemd/husk.yaml
 		find . -type f ! -name 'SHA256SUMS*' -printf '%P\n' | LC_ALL=C sort | tr '\n' '\0' | xargs -0 sha256sum >/tmp/sums; mv /tmp/sums SHA256SUMS; rm -f SHA256SUMS.minisig`)
 }

@@ -77,7 +77,7 @@ check_sums() {
 }
 
 # find_program sets "program" to the one for this machine, by its path in the
-# bundle. It may be packed (.gz).
+# bundle.
 find_program() {
   case $(uname -s)/$(uname -m) in
   Linux/x86_64 | Linux/amd64) target=linux-amd64 ;;
@@ -88,7 +88,7 @@ find_program() {
   Darwin/arm64) target=darwin-arm64 ;;
   *) return 1 ;;
   esac
-  for file in "$here/bin"/husk-*-"$target" "$here/bin"/husk-*-"$target.gz"; do
+  for file in "$here/bin"/husk-*-"$target.gz"; do
     if [ -f "$file" ]; then
       program=bin/${file##*/}
       return 0
@@ -97,16 +97,13 @@ find_program() {
   return 1
 }
 
-# runnable sets "run" to the path of the program as one that can be started, and
-# "scratch" to the folder of a copy, where it took one: it is packed, or the stick
-# is mounted so that nothing on it may be run. "scratch" is for the script to remove.
+# runnable sets "run" to the path of the program, unpacked, where it can be started,
+# and "scratch" to the folder of that, which is for the script to remove.
 runnable() {
-  run=$here/$program
-  if starts; then return 0; fi
   for folder in "${TMPDIR:-/tmp}" /var/tmp "${HOME:-/}" /dev/shm; do
     scratch=$(umask 077 && mktemp -d "$folder/husk-bundle.XXXXXX" 2>/dev/null) || continue
     run=$scratch/husk
-    if unpack "$here/$program" "$run" 2>/dev/null && chmod 700 "$run" && starts; then return 0; fi
+    if gzip -dc <"$here/$program" >"$run" 2>/dev/null && chmod 700 "$run" && starts; then return 0; fi
     rm -rf "$scratch"
     scratch=
   done
@@ -114,14 +111,6 @@ runnable() {
 }
 
 starts() { "$run" version >/dev/null 2>&1; }
-
-# unpack writes a file of the bundle to a place, without its .gz.
-unpack() {
-  case $1 in
-  *.gz) gzip -dc <"$1" >"$2" ;;
-  *) cat <"$1" >"$2" ;;
-  esac
-}
 
 no_program() {
   fail "the bundle has no program for this machine ($(uname -s) $(uname -m))" \
@@ -131,7 +120,7 @@ no_program() {
 }
 
 not_runnable() {
-  fail "$program can't be run from the bundle, nor from a copy in ${TMPDIR:-/tmp}, /var/tmp, ${HOME:-/} or /dev/shm" \
+  fail "$program can't be unpacked and run in ${TMPDIR:-/tmp}, /var/tmp, ${HOME:-/} or /dev/shm" \
     "name a folder that is not mounted 'noexec', and has 50 MB free: TMPDIR=FOLDER sh $me ..." \
     'or, to verify alone: minisign -V -p KEY_FILE -m SHA256SUMS && sha256sum -c SHA256SUMS'
 }

@@ -309,10 +309,7 @@ put_all() {
       list=$list"$(digest "$lib/husk.before")  $lib/husk.before$newline"
     fi
   fi
-  case $program in
-  *.gz) put ours 755 "$run" "$program_to" ;;
-  *) put ours 755 "$here/$program" "$program_to" ;;
-  esac
+  put ours 755 "$run" "$program_to"
   [ $service = no ] || put_service
 }
 
@@ -474,7 +471,6 @@ else
   check_bundle
 fi
 runnable || not_runnable
-[ -n "$scratch" ] || scratch=$(umask 077 && mktemp -d "${TMPDIR:-/tmp}/husk-bundle.XXXXXX") || fail "there is no place for a small file in ${TMPDIR:-/tmp}" 'name another: TMPDIR=FOLDER'
 version=$("$run" version | cut -d ' ' -f 2)
 if [ $root = yes ] && [ $service = yes ]; then
   case $prefix/ in

@@ -13,15 +13,11 @@ mkdir -p "$bundle"/{bin,packages,image,sbom,source,docs/html,docs/text,man,proxy
 # missing ends where a kind of thing was not made: a bundle without it is none.
 missing() { echo "dist/release: the bundle has no $1: see dist/steps/$2.sh" >&2; exit 1; }
 
-# Raw is the one for most machines. Each would be 13 MB more, and the scripts unpack
-# what they need.
+# Packed: as it is each would be 15 MB more, and the scripts unpack what they need.
 linux=''
 for target in $TARGETS; do
   program=$(binary "$target")
-  case $target in
-    linux/amd64) install -m 755 "$program" "$bundle/bin/" ;;
-    *) gzip -9nc "$program" >"$bundle/bin/$(basename "$program").gz" ;;
-  esac
+  gzip -9nc "$program" >"$bundle/bin/$(basename "$program").gz"
   case $target in linux/*) linux=yes ;; esac
   sbom=${program%.exe}.cdx.json
   [ -f "$sbom" ] || missing "SBOM for $target" sbom
@@ -65,7 +61,7 @@ they are built from. The same bytes come of it anywhere, without a network:
   tar -xzf source/husk-$VERSION-source.tar.gz -C ../build
   cd ../build/husk-$VERSION
   CGO_ENABLED=0 GOPROXY=off GOTOOLCHAIN=local go build -mod=vendor -trimpath -buildvcs=false -ldflags '-s -w' -o husk .
-  cmp husk ../../$name/bin/husk-$VERSION-linux-amd64
+  gzip -dc ../../$name/bin/husk-$VERSION-linux-amd64.gz | cmp husk -
 
 For another platform set GOOS and GOARCH before it (GOARM=7 for arm). Go itself is not in
 the bundle: carry its archive in along with it, and verify that by its own checksum.
