@@ -223,7 +223,11 @@ func (w *world) broken(place, script, named string) {
 	text := readFile(w, path)
 	change(w, path)
 	said, code := w.run(script)
-	if code == 0 || !strings.Contains(said, named) {
+	tells := named
+	if place == "SHA256SUMS" { // which line of it, the signature does not tell
+		tells = "the list or its signature was changed"
+	}
+	if code == 0 || !strings.Contains(said, tells) {
 		w.Errorf("with another byte in %s it ends with %d, and says:\n%s", place, code, said)
 	}
 	if place != "install.sh" && place != "common.sh" {
