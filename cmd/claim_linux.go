@@ -116,7 +116,7 @@ func dataFileOf(pid int) string {
 const deletedMark = " (deleted)"
 
 // claimInodes are the sockets with one of the names, those of this process
-// included.
+// included; nil where that can't be read.
 func claimInodes(names []string) map[string]bool {
 	inodes := map[string]bool{}
 	f, err := os.Open("/proc/net/unix")
@@ -134,6 +134,9 @@ func claimInodes(names []string) map[string]bool {
 		if end := strings.LastIndexByte(fields[7], '-'); end > 0 && slices.Contains(names, fields[7][:end]) {
 			inodes[fields[6]] = true
 		}
+	}
+	if lines.Err() != nil {
+		return nil
 	}
 	return inodes
 }
