@@ -38,7 +38,7 @@ func TestInstallOnAFullDisk(t *testing.T) {
 		return
 	}
 	need(t, "systemd-analyze", "systemd")
-	w := cut(t, unpackBundle(t))
+	w := cut(t, lightBundle(t))
 	before := w.state()
 	failed := 0
 	for _, c := range []struct {
@@ -99,7 +99,7 @@ func TestInstallKilled(t *testing.T) {
 		return
 	}
 	need(t, "systemd-analyze", "systemd")
-	w := cut(t, unpackBundle(t))
+	w := cut(t, lightBundle(t))
 	// A stand-in for each program that changes something counts, and at its turn kills
 	// who called it: before it does anything itself, or after.
 	w.ok(`mkdir /opt/killers`)
@@ -199,7 +199,7 @@ func TestInstallTwiceAtOnce(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	w := newWorld(t, unpackBundle(t))
+	w := newWorld(t, lightBundle(t))
 	w.ok(`mkdir /opt/slow; printf '#!/bin/sh\n[ ! -f /tmp/wait ] || { echo >/tmp/waits; while [ -f /tmp/wait ]; do sleep 0.05; done; }\nexec /bin/mv "$@"\n' >/opt/slow/mv; chmod 755 /opt/slow/mv`)
 	said := w.ok(`touch /tmp/wait; (PATH=/opt/slow:$PATH; ` + install + ` >/tmp/said 2>&1; echo $? >/tmp/code) & until [ -f /tmp/waits ]; do sleep 0.05; done
 		` + install + ` && echo TWICE || true; rm /tmp/wait; wait; cat /tmp/code`)
