@@ -107,6 +107,15 @@ type Change struct {
 	Key    []byte
 }
 
+// Freshener is what a Feeder has to be whose feed can lag behind the store: where it
+// comes over a network.
+type Freshener interface {
+	// Fresh tells whether all who are in Feed have heard, and have come back from
+	// hear with, everything that was acknowledged until a second ago. Where it is
+	// false, what is remembered is worth nothing.
+	Fresh() bool
+}
+
 // Bounder is what an Engine can be besides: one whose updates have a bound.
 // What has more to write goes in steps, each of which is whole.
 type Bounder interface {

@@ -1,0 +1,145 @@
+package etcd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+
+	"husk/db"
+)
+
+// Options say where a store is, and who asks for it.
+type Options struct {
+	Endpoints []string    // HOST:PORT of the members
+	Prefix    string      // of all of the store's keys, without the slash behind it
+	TLS       *tls.Config // nil: none
+	User      string      // "": none
+	Password  string
+}
+
+// Engine is a store in an etcd cluster.
+type Engine struct {
+	members *members
+	prefix  string
+	ctx     context.Context // ends when the engine is closed
+	cancel  context.CancelFunc
+	work    sync.WaitGroup // what goes on until then
+
+	queue  queue
+	writer chan struct{} // held by who commits
+	base   *base         // who commits has it; nil: none that is good
+
+	feed   feed
+	leader leader
+}
+
+func newEngine(o Options) (*Engine, error) {
+	if len(o.Endpoints) == 0 || strings.Trim(o.Prefix, "/") == "" {
+		return nil, misuse("a store in etcd needs a member and a prefix")
+	}
+	prefix := strings.Trim(o.Prefix, "/") + "/"
+	e := &Engine{members: newMembers(o, prefix), prefix: prefix, writer: make(chan struct{}, 1)}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	return e, nil
+}
+
+// Open opens the store below a prefix. Where there is none it is ErrAbsent, where what is
+// there is no store of Husk ErrDamaged, where a newer one made it ErrNewer, and where
+// nobody answers ErrUnavailable.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	e, err := newEngine(o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.pin(ctx)
+	if err == nil && s.headAt == 0 {
+		err = e.whyNone(ctx, s)
+	}
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// whyNone tells what is below the prefix of a store that is not there.
+func (e *Engine) whyNone(ctx context.Context, s *snapshot) error {
+	page, _, err := s.page(ctx, "", "\xff", 1)
+	switch {
+	case err != nil:
+		return err
+	case len(page) > 0:
+		return &db.Error{Kind: db.ErrDamaged, Code: "prefix_in_use",
+			Reason: fmt.Sprintf("below %q are keys that are not Husk's, such as %q: choose another prefix", e.prefix, e.prefix+page[0].key)}
+	}
+	return &db.Error{Kind: db.ErrAbsent, Code: "no_store", Reason: fmt.Sprintf("there is no store below %q", e.prefix)}
+}
+
+// Create makes a store below a prefix that nothing is below yet, with what init puts in
+// it; else it is an error that wraps fs.ErrExist. A store is there whole or not at all.
+func Create(ctx context.Context, o Options, init func(db.Tx) error) error {
+	e, err := newEngine(o)
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	s, err := e.pin(ctx)
+	if err != nil {
+		return err
+	}
+	if s.headAt == 0 {
+		if err = e.whyNone(ctx, s); errors.Is(err, db.ErrAbsent) {
+			return e.create(s, init)
+		}
+		return err
+	}
+	return errExists
+}
+
+var errExists = fmt.Errorf("there is a store below this prefix: %w", fs.ErrExist)
+
+func (e *Engine) create(s *snapshot, init func(db.Tx) error) error {
+	w := &writes{}
+	t := &transaction{ctx: e.ctx, source: s, own: w}
+	if err := t.run(init); err != nil {
+		return err
+	}
+	made, _, err := e.send(s, w)
+	if err == nil && !made {
+		err = errExists
+	}
+	return err
+}
+
+// View implements db.Engine.
+func (e *Engine) View(ctx context.Context, f func(db.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s, err := e.pin(ctx)
+	if err != nil {
+		return err
+	}
+	t := &transaction{ctx: ctx, source: s}
+	if s.redo != nil {
+		t.below = []*writes{s.redo}
+	}
+	return t.run(f)
+}
+
+// Bound implements db.Bounder.
+func (e *Engine) Bound() db.Bound { return bound }
+
+// Close implements db.Engine.
+func (e *Engine) Close() error {
+	e.cancel()
+	e.work.Wait()
+	e.writer <- struct{}{} // who commits is at its end
+	defer func() { <-e.writer }()
+	e.resign()
+	return e.members.close()
+}
