@@ -3,11 +3,13 @@ package etcd
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	"husk/db"
 )
@@ -41,10 +43,29 @@ func newEngine(o Options) (*Engine, error) {
 	if len(o.Endpoints) == 0 || strings.Trim(o.Prefix, "/") == "" {
 		return nil, misuse("a store in etcd needs a member and a prefix")
 	}
+	if err := ended(o.TLS, time.Now()); err != nil {
+		return nil, err
+	}
 	prefix := strings.Trim(o.Prefix, "/") + "/"
 	e := &Engine{members: newMembers(o, prefix), prefix: prefix, writer: make(chan struct{}, 1)}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e, nil
+}
+
+// ended refuses a certificate whose time is over: of that a member tells nothing but that
+// it ends the connection.
+func ended(c *tls.Config, now time.Time) error {
+	if c == nil {
+		return nil
+	}
+	for _, cert := range c.Certificates {
+		leaf, err := x509.ParseCertificate(cert.Certificate[0])
+		if err == nil && now.After(leaf.NotAfter) {
+			return &db.Error{Kind: db.ErrUnavailable, Code: "store_denied",
+				Reason: fmt.Sprintf("the certificate %q, which etcd is shown, ended on %s: renew it", leaf.Subject.CommonName, leaf.NotAfter.Format(time.RFC3339))}
+		}
+	}
+	return nil
 }
 
 // Open opens the store below a prefix. Where there is none it is ErrAbsent, where what is
