@@ -103,11 +103,11 @@ func (e *Engine) attempt(group []*call) (done []*call, again bool, err error) {
 func (e *Engine) foresee(b *base, group []*call) {
 	var all sync.WaitGroup
 	for _, c := range group {
-		all.Go(func() {
+		all.Go(e.guard("update", func() {
 			defer func() { _ = recover() }() // it will again
 			t := &transaction{ctx: e.ctx, source: b, own: &writes{}}
 			_ = t.run(c.f)
-		})
+		}))
 	}
 	all.Wait()
 }

@@ -21,6 +21,10 @@ type Options struct {
 	TLS       *tls.Config // nil: none
 	User      string      // "": none
 	Password  string
+
+	// Guard runs what goes on in a goroutine of its own, and keeps a panic in it
+	// from ending the process; nil: nothing does.
+	Guard func(what string, f func())
 }
 
 // Engine is a store in an etcd cluster.
@@ -32,6 +36,7 @@ type Engine struct {
 	work    sync.WaitGroup // what goes on until then
 
 	queue  queue
+	guards func(what string, f func())
 	writer chan struct{} // held by who commits
 	base   *base         // who commits has it; nil: none that is good
 
@@ -48,8 +53,16 @@ func newEngine(o Options) (*Engine, error) {
 	}
 	prefix := strings.Trim(o.Prefix, "/") + "/"
 	e := &Engine{members: newMembers(o, prefix), prefix: prefix, writer: make(chan struct{}, 1)}
+	if e.guards = o.Guard; e.guards == nil {
+		e.guards = func(_ string, f func()) { f() }
+	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e, nil
+}
+
+// guard is f as it is run in a goroutine of its own.
+func (e *Engine) guard(what string, f func()) func() {
+	return func() { e.guards(what, f) }
 }
 
 // ended refuses a certificate whose time is over: of that a member tells nothing but that

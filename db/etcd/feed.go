@@ -74,7 +74,7 @@ func (l *listener) take() (c db.Changes, upTo int64) {
 func (e *Engine) Feed(ctx context.Context, hear func(db.Changes)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(e.ctx, cancel)()
+	defer context.AfterFunc(e.ctx, e.guard("feed", cancel))()
 	s, err := e.pin(ctx)
 	if err != nil {
 		if e.ctx.Err() != nil {
@@ -90,8 +90,8 @@ func (e *Engine) Feed(ctx context.Context, hear func(db.Changes)) error {
 	defer work.Wait()
 	defer cancel()
 	behind := make(chan struct{}, 1)
-	work.Go(func() { e.listen(ctx, l, behind) })
-	work.Go(func() { e.compare(ctx, l, behind) })
+	work.Go(e.guard("feed", func() { e.listen(ctx, l, behind) }))
+	work.Go(e.guard("feed", func() { e.compare(ctx, l, behind) }))
 	for {
 		select {
 		case <-l.wake:
@@ -217,13 +217,13 @@ func (e *Engine) listenTo(ctx context.Context, c *clientv3.Client, l *listener, 
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
-	work.Go(func() { // also while a member that stands still is asked
+	work.Go(e.guard("feed", func() { // also while a member that stands still is asked
 		select {
 		case <-behind:
 			cancel()
 		case <-ctx.Done():
 		}
-	})
+	}))
 	changes := c.Watch(ctx, e.prefix, clientv3.WithPrefix(), clientv3.WithRev(l.told.Load()+1))
 	for {
 		select {
@@ -245,15 +245,24 @@ func (e *Engine) listenTo(ctx context.Context, c *clientv3.Client, l *listener, 
 	}
 }
 
-// changes are the keys that were put and deleted. Those of a large commit are told when
-// it is made, and once more when it is carried out.
+// changes are the keys that were put and deleted by commits. Those of a large one are told
+// when it is made; the steps in which it is carried out do not change the head.
 func (e *Engine) changes(events []*clientv3.Event) (c db.Changes) {
 	tell := func(key string) {
 		if bucket, key, ok := strings.Cut(key, "/"); ok && key != "" {
 			c.Keys = append(c.Keys, db.Change{Bucket: bucket, Key: []byte(key)})
 		}
 	}
+	commits := map[int64]bool{}
 	for _, event := range events {
+		if string(event.Kv.Key) == e.prefix+headKey {
+			commits[event.Kv.ModRevision] = true
+		}
+	}
+	for _, event := range events {
+		if !commits[event.Kv.ModRevision] {
+			continue
+		}
 		key := strings.TrimPrefix(string(event.Kv.Key), e.prefix)
 		switch {
 		case key == redoKey && event.Type == clientv3.EventTypePut:

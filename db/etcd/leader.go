@@ -35,7 +35,7 @@ type leader struct {
 func (e *Engine) Leads(context.Context) bool {
 	e.leader.once.Do(func() {
 		e.leader.name, e.leader.began = newName(), time.Now()
-		e.work.Go(e.campaign)
+		e.work.Go(e.guard("election", e.campaign))
 	})
 	return e.ctx.Err() == nil && int64(time.Since(e.leader.began)) < e.leader.until.Load()
 }
