@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +90,9 @@ func TestRedo(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	if c := <-heard; len(c.Keys) != 1 || c.All || string(c.Keys[0].Key) != "k000" {
+		t.Errorf("of what carried it out %d keys are told, all %t, want those of the next commit", len(c.Keys), c.All)
+	}
 	if got := values(t, e); len(got) != 400 || got[0] != "k000=new" {
 		t.Errorf("after it was carried out there are %d records, %q", len(got), got[0])
 	}
@@ -139,6 +143,30 @@ func TestAnswerLost(t *testing.T) {
 	r.Refuse(false)
 	if got := values(t, e); len(got) != 3 || got[0] != "a=++" || got[1] != "b=+" && got[1] != "b=++" {
 		t.Errorf("it has %q", got)
+	}
+}
+
+// TestOneElected: of two who stand at once, where nobody leads, one is elected.
+func TestOneElected(t *testing.T) {
+	c := etcdtest.Start(t, etcdtest.Options{})
+	o := created(t, c.Endpoints()...)
+	both := []*Engine{opened(t, o), opened(t, o)}
+	for i, e := range both {
+		e.leader.name = fmt.Sprint("engine ", i)
+	}
+	for range 30 {
+		if _, err := both[0].members.all[0].client.Delete(t.Context(), both[0].prefix+leaderKey); err != nil {
+			t.Fatal(err)
+		}
+		var mine [2]bool
+		var all sync.WaitGroup
+		for i, e := range both {
+			all.Go(func() { mine[i], _ = e.elected() })
+		}
+		all.Wait()
+		if mine[0] == mine[1] {
+			t.Fatalf("of two one is to be elected: %t, %t", mine[0], mine[1])
+		}
 	}
 }
 
