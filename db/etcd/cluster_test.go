@@ -254,12 +254,16 @@ func TestFresh(t *testing.T) {
 
 // TestDebian holds the engine to its contract over the etcd that Debian has.
 func TestDebian(t *testing.T) {
+	dbtest.TakesVeryLong(t, "another etcd")
 	c := etcdtest.Start(t, etcdtest.Options{Program: etcdtest.Debian(t)})
-	o := options(c)
-	create(t, o)
-	e := open(t, o)
-	put(t, e, "a", "1")
-	if got := get(t, e, "a"); got != "1" {
-		t.Errorf("it has %q", got)
-	}
+	dbtest.Run(t, func(t *testing.T) db.Engine {
+		o := options(c)
+		create(t, o)
+		return open(t, o)
+	})
+	dbtest.RunShared(t, func(t *testing.T) (one, other db.Engine) {
+		o := options(c)
+		create(t, o)
+		return open(t, o), open(t, o)
+	})
 }
