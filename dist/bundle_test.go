@@ -200,6 +200,7 @@ func TestBundleVerify(t *testing.T) {
 	bad(`echo >docs/more.txt`, `rm docs/more.txt`, 7, "docs/more.txt")
 	bad(`ln -s husk.1 man/link.1`, `rm man/link.1`, 7, "man/link.1")
 	bad(`mv SHA256SUMS.minisig /tmp/`, `mv /tmp/SHA256SUMS.minisig .`, 7, "SHA256SUMS.minisig")
+	bad(`cp SHA256SUMS.minisig /tmp/; sed -i '2s/^./@/' SHA256SUMS.minisig`, `mv /tmp/SHA256SUMS.minisig .`, 7, "it is no signature in minisign's form")
 	bad(`mv SHA256SUMS /tmp/`, `mv /tmp/SHA256SUMS .`, 1, "SHA256SUMS is missing")
 	bad(`mv common.sh /tmp/`, `mv /tmp/common.sh .`, 1, "common.sh")
 	bad(`cp SHA256SUMS.minisig /tmp/; minisign -S -s /tmp/other.key -t 'husk v9' -m SHA256SUMS -x SHA256SUMS.minisig >/dev/null`, `mv /tmp/SHA256SUMS.minisig .`, 7, "the key that was given")
