@@ -1,6 +1,6 @@
 // Package etcd is the engine for more than one machine: a store in an etcd cluster,
 // which any number of processes have at once. It implements db.Engine, db.Feeder,
-// db.Bounder, db.Elector and db.Freshener.
+// db.Bounder, db.Checker, db.Elector and db.Freshener.
 //
 // # Form
 //
@@ -10,6 +10,8 @@
 //	_head      the head: changed by each commit, in the transaction that makes it
 //	_redo      what a large commit is yet to write; absent nearly always
 //	_leader    who leads, under its lease
+//	_note/     notes, which the processes share beside the records, under leases
+//	_unfinished, _loading    a store that is being filled, and by whom; it has no head yet
 //
 // # Commits
 //

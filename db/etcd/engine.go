@@ -42,6 +42,7 @@ type Engine struct {
 
 	feed   feed
 	leader leader
+	leases leases // of notes
 }
 
 func newEngine(o Options) (*Engine, error) {
@@ -102,13 +103,22 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 
 // whyNone tells what is below the prefix of a store that is not there.
 func (e *Engine) whyNone(ctx context.Context, s *snapshot) error {
-	page, _, err := s.page(ctx, "", "\xff", 1)
-	switch {
-	case err != nil:
+	left, err := s.get(ctx, []string{unfinishedKey})
+	if err != nil {
 		return err
-	case len(page) > 0:
-		return &db.Error{Kind: db.ErrDamaged, Code: "prefix_in_use",
-			Reason: fmt.Sprintf("below %q are keys that are not Husk's, such as %q: choose another prefix", e.prefix, e.prefix+page[0].key)}
+	}
+	if left[0] != nil {
+		return unfinished(left[0])
+	}
+	for _, part := range [][2]string{{"", own}, {behindOwn, "\xff"}, {headKey, leaderKey}, {redoKey, behindOwn}} { // but notes, and who led
+		page, _, err := s.page(ctx, part[0], part[1], 1)
+		switch {
+		case err != nil:
+			return err
+		case len(page) > 0:
+			return &db.Error{Kind: db.ErrDamaged, Code: "prefix_in_use",
+				Reason: fmt.Sprintf("below %q are keys that are not Husk's, such as %q: choose another prefix", e.prefix, e.prefix+page[0].key)}
+		}
 	}
 	return &db.Error{Kind: db.ErrAbsent, Code: "no_store", Reason: fmt.Sprintf("there is no store below %q", e.prefix)}
 }

@@ -98,14 +98,18 @@ func (e *Engine) elected() (mine bool, err error) {
 // resign ends the term at once, so that another one begins.
 func (e *Engine) resign() {
 	e.leader.until.Store(0)
-	lease := e.leader.lease.Swap(0)
+	e.revoke(clientv3.LeaseID(e.leader.lease.Swap(0)))
+}
+
+// revoke ends a lease, and what is kept under it; where nobody answers soon, time does.
+func (e *Engine) revoke(lease clientv3.LeaseID) {
 	if lease == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, _ = e.members.ask(ctx, func(ctx context.Context, c *clientv3.Client) error {
-		_, err := c.Revoke(ctx, clientv3.LeaseID(lease))
+		_, err := c.Revoke(ctx, lease)
 		return err
 	})
 }
