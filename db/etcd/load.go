@@ -28,7 +28,7 @@ const (
 // prove, which reads it, has found it right: until then who opens it is told that it is
 // unfinished. One that was broken off, at whatever moment, is begun anew by the next Load.
 // Where there is a store, it is an error that wraps fs.ErrExist; where another process
-// fills it, ErrLocked.
+// fills it, ErrLocked; where the answer to the last step is lost, ErrUnknown.
 func Load(ctx context.Context, o Options, fill func(put func(bucket string, key, value []byte) error) error, prove func(db.Engine) error) (err error) {
 	e, err := newEngine(o)
 	if err != nil {
@@ -76,12 +76,12 @@ func (l *load) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var unfinished *db.Error
-	err = l.e.whyNone(ctx, s)
-	switch {
-	case s.headAt != 0:
+	if s.headAt != 0 {
 		return errExists
-	case errors.As(err, &unfinished) && unfinished.Code == codeUnfinished:
+	}
+	var left *db.Error
+	switch err = l.e.whyNone(ctx, s); {
+	case errors.As(err, &left) && left.Code == codeUnfinished:
 		l.again = true
 	case !errors.Is(err, db.ErrAbsent):
 		return err
@@ -116,9 +116,11 @@ func (l *load) begin(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
+		l.e.revoke(l.lease)
 		return classify(err)
 	}
 	if !made {
+		l.e.revoke(l.lease)
 		return &db.Error{Kind: db.ErrLocked, Code: "store_locked", Reason: "another process fills the store below this prefix: wait until it has ended"}
 	}
 	l.hold()
@@ -162,27 +164,28 @@ func (l *load) leave() {
 var errOvertaken = &db.Error{Kind: db.ErrLocked, Code: "store_locked",
 	Reason: "this process was held up for so long that another one may fill the store in its place: nothing more was written; run it again"}
 
-// do carries out one step, as long as the place is this one's.
-func (l *load) do(ctx context.Context, ops ...clientv3.Op) error {
+// do carries out one step, as long as the place is this one's. Where that failed, it
+// tells whether it may have been done.
+func (l *load) do(ctx context.Context, ops ...clientv3.Op) (maybe bool, err error) {
 	var r *clientv3.TxnResponse
 	sent := 0
-	_, err := l.e.members.ask(ctx, func(ctx context.Context, c *clientv3.Client) (err error) {
+	asked, err := l.e.members.ask(ctx, func(ctx context.Context, c *clientv3.Client) (err error) {
 		sent++
 		r, err = c.Txn(ctx).If(l.mine()...).Then(ops...).Else(clientv3.OpGet(l.e.prefix + headKey)).Commit()
 		return err
 	})
 	switch {
 	case err != nil:
-		return classify(err)
+		return asked.sent && !(sent == 1 && asked.refused), classify(err)
 	case r.Succeeded:
-		return nil
+		return false, nil
 	}
 	if text, _ := first(r.Responses[0].GetResponseRange().Kvs); text != nil && sent > 1 { // finish, whose answer was lost
 		if h, err := decodeHead(text); err == nil && h.Commits[0] == l.name {
-			return nil
+			return false, nil
 		}
 	}
-	return errOvertaken
+	return false, errOvertaken
 }
 
 // clear deletes what one that was broken off has put.
@@ -204,7 +207,7 @@ func (l *load) clear(ctx context.Context) error {
 			if last == "" {
 				break
 			}
-			if err := l.do(ctx, clientv3.OpDelete(at, clientv3.WithRange(last+"\x00"))); err != nil {
+			if _, err := l.do(ctx, clientv3.OpDelete(at, clientv3.WithRange(last+"\x00"))); err != nil {
 				return err
 			}
 			at = last
@@ -228,7 +231,7 @@ func (l *load) fill(ctx context.Context, f func(put func(bucket string, key, val
 				}
 			}()
 			for ops := range commits {
-				if e := l.do(ctx, ops...); e != nil {
+				if _, e := l.do(ctx, ops...); e != nil {
 					err = e
 					return
 				}
@@ -276,8 +279,12 @@ func (l *load) fill(ctx context.Context, f func(put func(bucket string, key, val
 
 // finish makes it a store.
 func (l *load) finish(ctx context.Context) error {
-	return l.do(ctx, clientv3.OpPut(l.e.prefix+headKey, head{}.next(l.name).encode()),
+	maybe, err := l.do(ctx, clientv3.OpPut(l.e.prefix+headKey, head{}.next(l.name).encode()),
 		clientv3.OpDelete(l.e.prefix+unfinishedKey), clientv3.OpDelete(l.e.prefix+loadingKey))
+	if maybe {
+		return unknown(err)
+	}
+	return err
 }
 
 const codeUnfinished = "store_unfinished"

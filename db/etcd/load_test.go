@@ -8,6 +8,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -154,6 +155,57 @@ func TestLoadAlone(t *testing.T) {
 	}
 	if got := walked(t, opened(t, o)); !maps.Equal(got, second) {
 		t.Errorf("it has %d records, want those of the second, %d", len(got), len(second))
+	}
+}
+
+// TestLoadAnswerLost: where the answer to the last step is lost, it is found out whether
+// it was made a store; where nobody answers any more, that is told as unknown.
+func TestLoadAnswerLost(t *testing.T) {
+	c := etcdtest.Start(t, etcdtest.Options{})
+	r := etcdtest.NewRelay(t, c.Members[0].Endpoint)
+	records := many(300, "v")
+	load := func(prefix string, after func()) error {
+		return Load(t.Context(), Options{Endpoints: []string{r.Endpoint}, Prefix: prefix}, filling(records), func(e db.Engine) error {
+			err := proving(t, records)(e)
+			r.Lose(true)
+			time.AfterFunc(300*time.Millisecond, func() { after(); r.Cut() })
+			return err
+		})
+	}
+	if err := load("found", func() { r.Lose(false) }); err != nil {
+		t.Error(err)
+	}
+	wantCode(t, load("unknown", func() { r.Refuse(true) }), db.ErrUnknown, "unknown_outcome")
+	for _, prefix := range []string{"found", "unknown"} {
+		if got := walked(t, opened(t, Options{Endpoints: c.Endpoints(), Prefix: prefix})); !maps.Equal(got, records) {
+			t.Errorf("%s: it has %d records, want %d", prefix, len(got), len(records))
+		}
+	}
+}
+
+// TestWalkCompacted: a walk whose history is gone ends, and does not go on with another.
+func TestWalkCompacted(t *testing.T) {
+	c := etcdtest.Start(t, etcdtest.Options{})
+	o := Options{Endpoints: c.Endpoints(), Prefix: "compacted"}
+	if err := Load(t.Context(), o, filling(many(300, "v")), func(db.Engine) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	e := opened(t, o)
+	done := false
+	err := e.Walk(t.Context(), func(string, []byte, []byte) error {
+		if done {
+			return nil
+		}
+		done = true
+		client := e.members.all[0].client
+		r, err := client.Put(t.Context(), "others/key", "v")
+		if err == nil {
+			_, err = client.Compact(t.Context(), r.Header.Revision)
+		}
+		return err
+	})
+	if !errors.Is(err, db.ErrUnavailable) || !strings.Contains(err.Error(), "compacted") {
+		t.Errorf("it ends with %v", err)
 	}
 }
 

@@ -70,18 +70,10 @@ func first(kvs []*mvccpb.KeyValue) (value []byte, at int64) {
 // setNote sets a note that was set at a revision last; or it returns what it is instead.
 func (e *Engine) setNote(ctx context.Context, key string, at int64, next []byte, life time.Duration) (made bool, now []byte, then int64, err error) {
 	_, err = e.members.ask(ctx, func(ctx context.Context, c *clientv3.Client) error {
-		set := clientv3.OpDelete(key)
-		if next != nil {
-			lease, err := e.leases.of(ctx, c, life)
-			if err != nil {
-				return err
-			}
-			set = clientv3.OpPut(key, string(next), clientv3.WithLease(lease))
-		}
-		r, err := c.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", at)).Then(set).Else(clientv3.OpGet(key)).Commit()
-		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // who is at the store's clock for longer than a lease
+		r, err := e.trySet(ctx, c, key, at, next, life)
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // the store's time went on without this process
 			e.leases.forget(life)
-			return context.DeadlineExceeded
+			r, err = e.trySet(ctx, c, key, at, next, life)
 		}
 		if err != nil {
 			return err
@@ -92,6 +84,18 @@ func (e *Engine) setNote(ctx context.Context, key string, at int64, next []byte,
 		return nil
 	})
 	return made, now, then, classify(err)
+}
+
+func (e *Engine) trySet(ctx context.Context, c *clientv3.Client, key string, at int64, next []byte, life time.Duration) (*clientv3.TxnResponse, error) {
+	set := clientv3.OpDelete(key)
+	if next != nil {
+		lease, err := e.leases.of(ctx, c, life)
+		if err != nil {
+			return nil, err
+		}
+		set = clientv3.OpPut(key, string(next), clientv3.WithLease(lease))
+	}
+	return c.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", at)).Then(set).Else(clientv3.OpGet(key)).Commit()
 }
 
 // Notes are those whose names begin so, by their names; the first of them, where there

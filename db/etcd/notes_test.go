@@ -77,6 +77,25 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestNotesWithoutTheirLease: what a process takes for a lease can have ended.
+func TestNotesWithoutTheirLease(t *testing.T) {
+	c := etcdtest.Start(t, etcdtest.Options{})
+	e := opened(t, created(t, c.Endpoints()...))
+	if err := count(t.Context(), e, "counter"); err != nil {
+		t.Fatal(err)
+	}
+	e.revoke(e.leases.byLife[time.Minute].id)
+	if got := noted(t, e, "counter"); got != "" {
+		t.Errorf("without its lease it is %q", got)
+	}
+	if err := count(t.Context(), e, "counter"); err != nil {
+		t.Error(err)
+	}
+	if got := noted(t, e, "counter"); got != "1" {
+		t.Errorf("it is %q", got)
+	}
+}
+
 // TestNotesEnd: a note is there for its life, and not for much longer; what sets it again
 // makes that anew.
 func TestNotesEnd(t *testing.T) {
