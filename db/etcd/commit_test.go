@@ -47,8 +47,8 @@ func values(t *testing.T, e *Engine) (all []string) {
 	return all
 }
 
-// begun is a large commit of a process that ended as soon as it was made.
-func begun(t *testing.T, e *Engine) {
+// begun is a large commit of a process that ended as soon as it was made, with more keys.
+func begun(t *testing.T, e *Engine, more ...string) {
 	t.Helper()
 	s, err := e.pin(t.Context())
 	if err != nil {
@@ -59,6 +59,9 @@ func begun(t *testing.T, e *Engine) {
 		w.set(fmt.Sprintf("b/k%03d", i), []byte("v"))
 	}
 	w.set("b/first", nil)
+	for _, key := range more {
+		w.set(key, []byte("v"))
+	}
 	r, err := e.members.all[0].client.Txn(t.Context()).If(clientv3.Compare(clientv3.ModRevision(e.prefix+headKey), "=", s.headAt)).
 		Then(clientv3.OpPut(e.prefix+headKey, s.head.next("another").encode()), clientv3.OpPut(e.prefix+redoKey, string(w.encode()))).Commit()
 	if err != nil || !r.Succeeded {

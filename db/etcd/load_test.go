@@ -214,8 +214,8 @@ func TestWalk(t *testing.T) {
 	c := etcdtest.Start(t, etcdtest.Options{})
 	o := created(t, c.Endpoints()...)
 	e := opened(t, o)
-	begun(t, opened(t, o))
-	if got := walked(t, e); len(got) != 400 || got["b/first"] != "" || got["b/k399"] != "v" {
+	begun(t, opened(t, o), "new/bucket")
+	if got := walked(t, e); len(got) != 401 || got["b/first"] != "" || got["b/k399"] != "v" || got["new/bucket"] != "v" {
 		t.Errorf("there are %d records", len(got))
 	}
 	stop := errors.New("enough")

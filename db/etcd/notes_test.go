@@ -110,7 +110,8 @@ func TestNotesEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	began := time.Now()
+	const lateAt = 7 * life / 4 // by a lease of the first, which ends soon, it would not live long enough
+	began, late := time.Now(), time.Time{}
 	set("once")
 	for time.Since(began) < 8*time.Second {
 		set("again")
@@ -119,6 +120,13 @@ func TestNotesEnd(t *testing.T) {
 		}
 		if noted(t, e, "again") == "" {
 			t.Fatal("what is set again and again has ended")
+		}
+		if late.IsZero() && time.Since(began) > lateAt {
+			late = time.Now()
+			set("late")
+		}
+		if there := noted(t, e, "late") != ""; !there && !late.IsZero() && time.Since(late) < life {
+			t.Fatalf("what was set late ended after %v", time.Since(late))
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
