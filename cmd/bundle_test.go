@@ -335,11 +335,11 @@ func TestBundleFolderEveryByte(t *testing.T) {
 	}
 }
 
-// everyByte are the places in a text of n bytes; without HUSK_LONG one in seven of
+// everyByte are the places in a text of n bytes; without HUSK_LONG=all one in seven of
 // them, others in each run.
 func everyByte(n int) iter.Seq[int] {
 	step := 7
-	if os.Getenv("HUSK_LONG") != "" {
+	if dbtest.Whole() {
 		step = 1
 	}
 	return func(yield func(int) bool) {

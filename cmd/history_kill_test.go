@@ -22,8 +22,9 @@ import (
 const (
 	killClients = 8
 	kills       = 6   // always
-	killsLong   = 100 // with HUSK_LONG
-	killsRace   = 10  // the same with the race detector: each has all clients at work at once
+	killsLong   = 24  // with HUSK_LONG
+	killsWhole  = 100 // with HUSK_LONG=all
+	killsRace   = 10  // with HUSK_LONG and the race detector: each has all clients at work at once
 
 	mostBetweenKills = 200 // acknowledged operations
 )
@@ -39,8 +40,13 @@ func TestKill(t *testing.T) {
 	dbtest.TakesLong(t, "a server that is used and killed, again and again")
 	t.Parallel()
 	tries := kills
-	if os.Getenv("HUSK_LONG") != "" {
-		tries = map[bool]int{false: killsLong, true: killsRace}[dbtest.Race]
+	switch {
+	case dbtest.Race && dbtest.Long():
+		tries = killsRace
+	case dbtest.Whole():
+		tries = killsWhole
+	case dbtest.Long():
+		tries = killsLong
 	}
 	k := newKiller(t)
 	k.settleIn()

@@ -47,7 +47,7 @@ func (k *killed) tell(t *testing.T) {
 }
 
 func killTries() int {
-	if os.Getenv("HUSK_LONG") != "" && !dbtest.Race {
+	if dbtest.Whole() && !dbtest.Race {
 		return 100
 	}
 	return 24

@@ -33,11 +33,13 @@ const damagedPatience = 60 * time.Second
 
 // damagedCopies is how many copies of each kind are tried.
 func damagedCopies() int {
-	switch long := os.Getenv("HUSK_LONG") != ""; {
+	switch {
 	case dbtest.Race:
 		return 10 // what damage does is the same; races are looked for elsewhere
-	case long:
+	case dbtest.Whole():
 		return 500
+	case dbtest.Long():
+		return 100
 	}
 	return 50
 }

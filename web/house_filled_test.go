@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"husk/db"
 	"husk/db/bolt"
 	"husk/db/bolt/bolttest"
+	"husk/db/dbtest"
 	"husk/db/dbtest/large"
 	"husk/web/console"
 	"husk/web/gate"
@@ -46,7 +46,7 @@ var houses = []struct {
 // mostRecords is more than any list has on a page, and with the time for it more than one
 // wants to look through.
 func mostRecords() int {
-	if os.Getenv("HUSK_LONG") != "" || os.Getenv("CI") == "true" {
+	if dbtest.Long() {
 		return 10_000
 	}
 	return 1_500

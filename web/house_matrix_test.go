@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"husk/db"
+	"husk/db/dbtest"
 	"husk/web/chromiumtest"
 )
 
@@ -38,16 +40,19 @@ func (v view) String() string {
 	return fmt.Sprintf("%s-%d-%s-%s-%s", houses[v.house].name, v.width, v.lang, map[bool]string{false: "light", true: "dark"}[v.dark], map[bool]string{false: "script", true: "plain"}[v.noScript])
 }
 
-// Each page, in a real browser: each once by default, and with the time for it in all
-// houses.
+// Each page, in a real browser: each once by default, with HUSK_LONG in two houses and
+// with HUSK_LONG=all in all of them.
 func TestBrowserEveryPage(t *testing.T) {
 	t.Parallel()
-	long := os.Getenv("HUSK_LONG") != "" || os.Getenv("CI") == "true"
+	another := 0
+	if dbtest.Long() {
+		another = 1 + rand.IntN(len(houses)-1)
+	}
 	m := &matrix{p: chromiumtest.Start(t).Open("http://127.0.0.1")}
 	for i := range houses {
 		m.enter(newFilledHouse(t, i))
 		for n, path := range m.h.places() {
-			if long || n%len(houses) == i {
+			if dbtest.Whole() || n%len(houses) == i || (n+another)%len(houses) == i {
 				m.check(viewOf(i, n), path)
 			}
 		}

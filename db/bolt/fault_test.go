@@ -87,11 +87,10 @@ func TestFailedCalls(t *testing.T) {
 		t.Run(strings.ReplaceAll(f.kind, "/", "-"), func(t *testing.T) {
 			t.Parallel()
 			r := newReplay(t, 2, 1)
-			step := f.every
-			if long() {
-				step = 1
-			}
-			for n := 1; r.failCall(f, n); n += step {
+			for n := range dbtest.Sample(f.every) {
+				if !r.failCall(f, n) {
+					break
+				}
 			}
 			r.report(f.kind)
 			if !slow {
@@ -116,8 +115,11 @@ func TestFailedCallsAtOnce(t *testing.T) {
 			}
 			r := newReplay(t, 2, 1)
 			runs := 1
-			if long() {
+			switch {
+			case dbtest.Whole():
 				runs = 4
+			case long():
+				runs = 2
 			}
 			for n := range runs {
 				if !r.failCall(f, 4+n) {
@@ -184,12 +186,9 @@ func (r *replay) failCall(f fault, n int) (met bool) {
 func TestKilledAtFailedSync(t *testing.T) {
 	syscalls.Need(t)
 	r := newReplay(t, 3, 2)
-	step := 5
-	if long() {
-		step = 1
-	}
 	killed := 0
-	for n := 6; ; n += step { // the syncs before are of the creation
+	for sync := range dbtest.Sample(5) {
+		n := 5 + sync // the syncs before are of the creation
 		dir, rule := memory(t), fmt.Sprintf("inject=fdatasync:error=EIO:when=%d", n)
 		calls, said, err := traceIn(t, dir, tracedDies+"=yes", append(slices.Clone(powerCalls), "-e", rule)...)
 		if err == nil {
