@@ -43,6 +43,9 @@ func TestDocs(t *testing.T) {
 	keygen := sync.OnceValue(func() string { return buildKeygen(t) })
 	for _, page := range pages {
 		t.Run(strings.TrimPrefix(page, "../"), func(t *testing.T) {
+			if page != pages[0] {
+				dbtest.NoRace(t, "commands as those of the scripts, one after the other")
+			}
 			t.Parallel()
 			text, err := os.ReadFile(page)
 			if err != nil {

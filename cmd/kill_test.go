@@ -278,6 +278,7 @@ var refusal = regexp.MustCompile(`^husk: (that is no whole backup: |the backup i
 // TestRefusedBackups: of a backup that was cut, changed or is something else
 // nothing is taken, wherever that is.
 func TestRefusedBackups(t *testing.T) {
+	dbtest.NoRace(t, "commands, one after the other")
 	t.Parallel()
 	work := t.TempDir()
 	p := program{data: newData(t)}

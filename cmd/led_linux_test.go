@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"husk/db/dbtest"
 	"husk/web/control"
 )
 
@@ -61,6 +62,7 @@ func linkOf(t *testing.T, uid int, to string, path ...string) string {
 // TestRootIsNotLed has folders on the way to which somebody else decides where
 // root comes to: no command goes there.
 func TestRootIsNotLed(t *testing.T) {
+	dbtest.NoRace(t, "commands, one after the other")
 	t.Parallel()
 	needRoot(t)
 	dir := openDir(t)

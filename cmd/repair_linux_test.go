@@ -153,6 +153,7 @@ func TestKilledRepair(t *testing.T) {
 // Root repairs the store of another user, who may have put what they like into
 // their folder: what is not theirs is neither read for them nor given to them.
 func TestRepairInTheFolderOfAnother(t *testing.T) {
+	dbtest.NoRace(t, "commands, one after the other")
 	t.Parallel()
 	needRoot(t)
 	const nobody = 65534

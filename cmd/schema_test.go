@@ -24,6 +24,7 @@ import (
 	"husk/db/archive"
 	"husk/db/bolt"
 	"husk/db/bolt/bolttest"
+	"husk/db/dbtest"
 	"husk/web/api"
 )
 
@@ -54,6 +55,7 @@ func schemaFile(schema int, ext string) string {
 // TestSchemas opens the store of every schema there was: all is there, works,
 // and is sound.
 func TestSchemas(t *testing.T) {
+	dbtest.NoRace(t, "commands, one after the other")
 	t.Parallel()
 	if *makeSchema {
 		makeSchemaFile(t)

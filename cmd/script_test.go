@@ -42,9 +42,9 @@ var transports = []string{overOffline, overSocket, overRemote}
 
 // TestScripts runs every script of testdata/script three times, over each
 // transport, remote with HUSK_LONG alone, and then compares what the commands
-// wrote. Under the race detector it runs them once, beside a server. A script says
-// with [offline], [socket] and [remote] where a line is for some only; such a line
-// is compared where its like ran.
+// wrote. Under the race detector it runs each once, beside a server, in two runs: every
+// other one in one, the rest in the next. A script says with [offline], [socket] and
+// [remote] where a line is for some only; such a line is compared where its like ran.
 //
 // Commands besides those of testscript:
 //
@@ -72,6 +72,17 @@ var transports = []string{overOffline, overSocket, overRemote}
 //	                       a request to URL; its status is CODE
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	found, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	var files []string
+	taken := dbtest.InTurn(2)
+	for i, file := range found {
+		if !dbtest.Race || taken(i) {
+			files = append(files, file)
+		}
+	}
 	all := &transcripts{of: map[string]map[string]transcript{}}
 	t.Run("run", func(t *testing.T) {
 		for _, transport := range transports {
@@ -87,7 +98,7 @@ func TestScripts(t *testing.T) {
 				}
 				t.Parallel()
 				testscript.Run(t, testscript.Params{
-					Dir:                 "testdata/script",
+					Files:               files,
 					RequireExplicitExec: true,
 					RequireUniqueNames:  true,
 					Setup:               func(e *testscript.Env) error { return newScript(e, transport, all) },

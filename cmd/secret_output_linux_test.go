@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"husk/db/dbtest"
 	"husk/web/api"
 )
 
@@ -49,6 +50,7 @@ func fullDevice(t *testing.T) *os.File {
 // What is shown once and could not be shown is taken back, or told with what to
 // do; a rotated token keeps the secret that it had.
 func TestWhatCantBeGivenOut(t *testing.T) {
+	dbtest.NoRace(t, "commands, one after the other")
 	t.Parallel()
 	p := program{data: newData(t)}
 	old := p.ok(t, "token", "create", "--name", "kept")

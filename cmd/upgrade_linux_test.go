@@ -20,6 +20,7 @@ import (
 // TestUpgradeOnAFullDisk: no copy, no upgrade. The store stays as it was, and is upgraded
 // once there is room.
 func TestUpgradeOnAFullDisk(t *testing.T) {
+	dbtest.NoRace(t, "commands, one after the other")
 	t.Parallel()
 	for schema := 1; schema < db.SchemaVersion; schema++ {
 		t.Run(fmt.Sprint(schema), func(t *testing.T) {

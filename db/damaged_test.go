@@ -34,8 +34,6 @@ const damagedPatience = 60 * time.Second
 // damagedCopies is how many copies of each kind are tried.
 func damagedCopies() int {
 	switch {
-	case dbtest.Race:
-		return 10 // what damage does is the same; races are looked for elsewhere
 	case dbtest.Whole():
 		return 500
 	case dbtest.Long():
@@ -56,6 +54,7 @@ func TestDamagedCopies(t *testing.T) {
 		tryDamaged(t, work)
 		return
 	}
+	dbtest.NoRace(t, "another process, which has each copy to itself")
 	dbtest.TakesLong(t, "copies of a store that are damaged at random")
 	dir := t.TempDir()
 	whole := filepath.Join(dir, "whole.db")

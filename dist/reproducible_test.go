@@ -48,7 +48,8 @@ $as env -i PATH="$PATH" HOME="$world/own/home" TMPDIR="$world/disk/unordered" US
 // TestReproducible: the same commit makes the same bytes of everything, in another
 // folder, by another user with another umask, home and caches, in another time zone,
 // language and year, with folders in another order, and with less of the machine. The
-// caches are empty, but for what HUSK_STD has: a cache of Go with the standard library.
+// caches are empty, but for what HUSK_OTHERS has: a cache of Go with what is not of Husk,
+// the standard library and the modules.
 func TestReproducible(t *testing.T) {
 	if testing.Short() && os.Getenv("CI") != "true" {
 		t.Skip("it makes a release")
@@ -68,8 +69,8 @@ func TestReproducible(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if std := os.Getenv("HUSK_STD"); std != "" {
-		command(t, "cp", "-r", std, filepath.Join(world, "own/cache"))
+	if others := os.Getenv("HUSK_OTHERS"); others != "" {
+		command(t, "cp", "-r", others, filepath.Join(world, "own/cache"))
 	}
 	anyway := checkout(t, filepath.Join(world, "own/a checkout"))
 	if err := os.WriteFile(filepath.Join(world, "own/key"), read(t, key), 0o600); err != nil {
