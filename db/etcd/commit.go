@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// maxDirect is how many records a commit writes at once; the head is one more.
+	// maxDirect is how many records a commit writes at once; the head and the end of a
+	// turn are two more.
 	maxDirect = maxOps - 2
 
 	// mayMeet is how long an update that others come before is tried again.
@@ -22,6 +23,7 @@ const (
 // commits as that takes, until each is at its end.
 func (e *Engine) commitAll(group []*call) {
 	began := time.Now()
+	defer e.passTurn()
 	for tries := 0; len(group) > 0; {
 		done, again, err := e.attempt(group)
 		end(done)
@@ -36,7 +38,12 @@ func (e *Engine) commitAll(group []*call) {
 			fail(group, unavailable("others change the store so often that this change found no turn; nothing was changed, try again", nil))
 			return
 		default:
-			pause(e.ctx, time.Millisecond<<min(tries, 5))
+			if tries >= fairTries && !e.turn.mine {
+				e.askTurn()
+			}
+			if !e.turn.mine {
+				pause(e.ctx, time.Millisecond<<min(tries, 5))
+			}
 			tries++
 		}
 	}
@@ -87,9 +94,14 @@ func (e *Engine) attempt(group []*call) (done []*call, again bool, err error) {
 	case len(w.order) > 0:
 		made, next, err = e.send(b.snap, w)
 	case !fresh:
-		made, err = e.stillSo(b.snap)
+		if made, err = e.stillSo(b.snap); !made {
+			next = nil
+		}
 	}
 	if err != nil || !made {
+		if err == nil && next == b.snap {
+			e.base = b
+		}
 		return nil, !made, err
 	}
 	if next != nil {
@@ -119,7 +131,8 @@ func (e *Engine) stillSo(s *snapshot) (bool, error) {
 }
 
 // send makes one commit, and tells whether it was made or another one came first. It
-// returns the store as of then, or nil where that is to be looked at anew.
+// returns the store as of then, or nil where that is to be looked at anew; that is on
+// itself where it is just another one's turn.
 func (e *Engine) send(on *snapshot, w *writes) (made bool, then *snapshot, err error) {
 	name := newName()
 	then = &snapshot{members: on.members, prefix: on.prefix, head: on.head.next(name)}
@@ -128,12 +141,29 @@ func (e *Engine) send(on *snapshot, w *writes) (made bool, then *snapshot, err e
 		then.redo = w
 		ops = append(ops[:1], clientv3.OpPut(e.prefix+redoKey, string(w.encode())))
 	}
+	if e.turn.mine {
+		ops = append(ops, clientv3.OpDelete(e.prefix+turnKey))
+	}
 	sent := 0
 	var r *clientv3.TxnResponse
 	asked, err := e.members.ask(e.ctx, func(ctx context.Context, c *clientv3.Client) (err error) {
 		sent++
-		r, err = c.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(e.prefix+headKey), "=", on.headAt)).Then(ops...).Else(on.controls()...).Commit()
-		return err
+		for {
+			r, err = c.Txn(ctx).If(e.mayCommit(on)...).Then(ops...).Else(append(on.controls(), clientv3.OpGet(e.prefix+turnKey))...).Commit()
+			if err != nil || r.Succeeded {
+				return err
+			}
+			e.turn.mine = isTurn(r.Responses[2], e.turn.name)
+			if _, at := first(r.Responses[0].GetResponseRange().Kvs); sent == 1 || at != on.headAt {
+				return nil
+			}
+			// Nobody has committed, but it is another one's turn. What was sent before may be
+			// on its way yet, so only this very commit can be sent again.
+			pause(ctx, 10*time.Millisecond)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
 	})
 	switch {
 	case err == nil:
@@ -143,6 +173,7 @@ func (e *Engine) send(on *snapshot, w *writes) (made bool, then *snapshot, err e
 		return false, nil, unknown(err)
 	}
 	if r.Succeeded {
+		e.turn.mine = false
 		then.revision, then.headAt, then.redoAt = r.Header.Revision, r.Header.Revision, r.Header.Revision
 		return true, e.carriedOut(then), nil
 	}
@@ -152,6 +183,8 @@ func (e *Engine) send(on *snapshot, w *writes) (made bool, then *snapshot, err e
 	}
 	made, known := now.head.fate(name, on.head)
 	switch {
+	case now.headAt == on.headAt && on.headAt != 0:
+		return false, on, nil
 	case now.headAt == 0 && on.headAt != 0:
 		return false, nil, errGoneStore
 	case !known && sent > 1:

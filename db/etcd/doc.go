@@ -18,7 +18,8 @@
 // All that is written, is written under the condition that the head is the one that
 // was read: so whatever was read, ranges and what they did not have included, is still
 // so, and two processes that write at once can't both succeed. One of them always
-// does; the other one runs again. A head for each user would let more of them pass at
+// does; the other one runs again, and where that goes on, it asks for its turn, in which
+// nobody else commits (turn.go). A head for each user would let more of them pass at
 // once, but each change has an audit entry that names the one before, so they would
 // meet there. Updates of one process that come while a commit is under way share the
 // next one.

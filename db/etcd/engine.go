@@ -39,6 +39,7 @@ type Engine struct {
 	guards func(what string, f func())
 	writer chan struct{} // held by who commits
 	base   *base         // who commits has it; nil: none that is good
+	turn   turn          // who commits has it
 
 	feed   feed
 	leader leader
