@@ -265,6 +265,9 @@ func TestFull(t *testing.T) {
 	if got := values(t, e); len(got) == 0 {
 		t.Error("nothing can be read")
 	}
+	if m := e.Members(t.Context()); !slices.Equal(m[0].Alarms, []string{"NOSPACE"}) {
+		t.Errorf("a full member says %+v", m)
+	}
 }
 
 // TestCompacted: history that is compacted beneath an engine costs it nothing, and one who

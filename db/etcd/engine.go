@@ -73,7 +73,15 @@ func ended(c *tls.Config, now time.Time) error {
 	if c == nil {
 		return nil
 	}
-	for _, cert := range c.Certificates {
+	shown := c.Certificates
+	if c.GetClientCertificate != nil {
+		cert, err := c.GetClientCertificate(nil)
+		if err != nil {
+			return err
+		}
+		shown = []tls.Certificate{*cert}
+	}
+	for _, cert := range shown {
 		leaf, err := x509.ParseCertificate(cert.Certificate[0])
 		if err == nil && now.After(leaf.NotAfter) {
 			return &db.Error{Kind: db.ErrUnavailable, Code: "store_denied",
