@@ -47,6 +47,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	err := interruptedBy(ctx, a.execute(ctx, args))
 	if err != nil {
 		a.printError(err, a.asJSON || a.settings.JSON)
+		if s, ok := a.stderr.(*steady); ok {
+			_ = s.drain(drainPatience)
+		}
 	}
 	return exitCode(err)
 }

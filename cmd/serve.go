@@ -16,7 +16,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -153,7 +152,7 @@ func (a *app) steadyLog() (log *liveLog, end func()) {
 	signal.Notify(pipes, syscall.SIGPIPE)
 	log = newLiveLog(a.stderr)
 	a.stderr = log.out // to the end of the process: the error that ends it too
-	return log, func() { _ = log.out.drain(time.Second) }
+	return log, func() { _ = log.out.drain(drainPatience) }
 }
 
 // run serves the store until ctx ends.

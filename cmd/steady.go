@@ -20,6 +20,8 @@ const (
 	// steadyPatience is how long who says something waits for it to be written:
 	// as a rule it is, so that a crash loses no line that came before it.
 	steadyPatience = 100 * time.Millisecond
+	// drainPatience is how long one who ends waits for what is not written yet.
+	drainPatience = time.Second
 	// maxUnwritten bounds what waits for a reader that is stopped, in bytes.
 	maxUnwritten = 1 << 20
 )

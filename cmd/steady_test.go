@@ -117,3 +117,24 @@ func TestLogWithoutRoom(t *testing.T) {
 		t.Errorf("the log is %q", got)
 	}
 }
+
+// slowly is a writer whose reader takes its time.
+type slowly struct{ sluice }
+
+func (w *slowly) Write(p []byte) (int, error) {
+	time.Sleep(4 * steadyPatience)
+	return w.sluice.Write(p)
+}
+
+// What ends a server is told, also where that takes longer than a line may hold it.
+func TestLastWordIsWritten(t *testing.T) {
+	t.Parallel()
+	out := &slowly{sluice{open: make(chan struct{})}}
+	close(out.open)
+	config := writeFile(t, t.TempDir(), "husk.yaml", goodRule+"    - require: any\n      path: /x\n")
+	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: out, getenv: lookIn([]string{"HUSK_CONFIG=" + config, "HUSK_DATA=" + t.TempDir()})}
+	code := a.run(t.Context(), []string{"serve", "--addr", "127.0.0.1:0"})
+	if got := out.String(); code != exitUsage || !strings.Contains(got, "a rule needs a host") {
+		t.Errorf("it ended with %d, and %q is written", code, got)
+	}
+}
