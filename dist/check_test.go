@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"husk/db/dbtest"
 )
 
 // checked runs the check that lies in a folder, and returns all it says.
@@ -254,13 +252,9 @@ func TestCheckSaysWhatItDidNotLookAt(t *testing.T) {
 }
 
 // TestCheckRebuilds: the program is made once more, of the source beside it, and is the
-// same. That takes a whole compilation, as TestBundleRebuilds does: one run in three has
-// both.
+// same.
 func TestCheckRebuilds(t *testing.T) {
 	t.Parallel()
-	if !dbtest.InTurn(3)(0) {
-		t.Skip("left to another run, or to HUSK_LONG=all")
-	}
 	s := reduced(t)
 	said, ok := checked(t, s.folder, nil, "--rebuild")
 	if !ok || !regexp.MustCompile(`(?m)^ok +what \S+-source\.tar\.gz makes with go\S+ is `+regexp.QuoteMeta(filepath.Base(s.program()))+`$`).MatchString(said) {

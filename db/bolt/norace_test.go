@@ -2,11 +2,11 @@
 
 package bolt
 
-import "os"
+import "husk/db/dbtest"
 
 const uncheckedCopies = 100
 
 const slow = false
 
 // long tells that tests take their time.
-func long() bool { return os.Getenv("HUSK_LONG") != "" }
+func long() bool { return dbtest.Long() }
